@@ -1,0 +1,59 @@
+# Everything a developer or a visitor does, by name. `make` alone prints this list.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+LLM ?= embedded
+VENV := .venv
+BIN := $(VENV)/bin
+TESTS ?= tests
+WORKERS ?= auto
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.runtime models ## take real customer tickets through the governed refund workflow
+	@$(BIN)/python -m examples.refunds.demo --llm $(LLM)
+
+test: $(VENV)/.dev models ## all set-up and all tests
+	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+check: $(VENV)/.dev ## formatting, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+fmt: $(VENV)/.dev ## format and apply safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev models ## every benchmark, printed; figures go to benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks runtime
+	$(BIN)/python -m benchmarks demo
+
+docs: $(VENV)/.dev models ## run every snippet of the documentation
+	$(BIN)/python -m pytest tests/docs
+
+lock: $(VENV)/.uv ## renew the lock files from pyproject.toml
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --group dev --extra local-llm -c requirements.lock -o requirements-dev.lock
+
+models: $(VENV)/.runtime
+	@$(BIN)/signoff models pull local/minilm --quiet
+
+$(VENV)/.uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Signoff needs Python 3.11 or newer; $(PYTHON) is older. Name another: make PYTHON=python3.12 demo" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu the venv module is a package of its own: sudo apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8,<1'
+	@touch $@
+
+$(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.uv
+	@echo "Installing locked dependencies into $(VENV) …"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: help demo test check fmt bench docs lock models

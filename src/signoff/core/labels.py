@@ -1,0 +1,98 @@
+"""Labels: what travels with every value in a run.
+
+They form a join-semilattice (Denning, "A Lattice Model of Secure Information Flow", CACM 1976): the label of what is
+computed is the join of the labels of what was read, so a label can only rise as data flows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+
+class DataClass(IntEnum):
+    """How much harm disclosure does; higher is worse."""
+
+    PUBLIC = 0
+    INTERNAL = 1
+    CONFIDENTIAL = 2
+    REGULATED = 3
+
+
+class Trust(IntEnum):
+    """Who could have chosen the value; higher is less trusted.
+
+    CONFINED is untrusted by origin, but checked against constants or trusted values, so it lies in a known set.
+    """
+
+    TRUSTED = 0
+    CONFINED = 1
+    UNTRUSTED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of one value.
+
+    Attributes:
+        data_class: the highest class of what was read.
+        trust: the lowest trust of what was read.
+        residency: the regions that its sources bind it to; empty means anywhere. More sources bind more.
+        sources: where it came from, for explanations (`input.ticket.text`, `step:triage`).
+    """
+
+    data_class: DataClass = DataClass.PUBLIC
+    trust: Trust = Trust.TRUSTED
+    residency: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
+
+    def join(self, other: Labels) -> Labels:
+        """The least label that is at least both: associative, commutative, idempotent, with `Labels()` as unit."""
+        if other is self or other == BOTTOM:
+            return self
+        return Labels(
+            data_class=max(self.data_class, other.data_class),
+            trust=max(self.trust, other.trust),
+            residency=self.residency | other.residency,
+            sources=self.sources | other.sources,
+        )
+
+    def covers(self, other: Labels) -> bool:
+        """Whether this label is at least as high as the other in every part."""
+        return self.join(other) == self
+
+    def as_dict(self) -> dict[str, Any]:
+        """The label for JSON, in a fixed order."""
+        return {
+            "class": self.data_class.name.lower(),
+            "trust": self.trust.name.lower(),
+            "residency": sorted(self.residency),
+            "sources": sorted(self.sources),
+        }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Labels:
+        """The label that `as_dict` wrote.
+
+        Raises:
+            KeyError: for a class or trust that does not exist.
+        """
+        return Labels(
+            data_class=DataClass[str(data.get("class", "public")).upper()],
+            trust=Trust[str(data.get("trust", "trusted")).upper()],
+            residency=frozenset(data.get("residency", ())),
+            sources=frozenset(data.get("sources", ())),
+        )
+
+
+BOTTOM = Labels()
+
+
+def join_all(labels: Iterable[Labels]) -> Labels:
+    """The join of any number of labels; `Labels()` for none."""
+    result = BOTTOM
+    for label in labels:
+        result = result.join(label)
+    return result

@@ -1,0 +1,216 @@
+"""The seam between the engine and what steps do: one handler per verb, registered by `steps/`.
+
+The engine knows no AI: it gives a handler the step's evaluated arguments, journals what comes back, and calls again
+after a crash, a retry or a wake-up. Everything a handler does before its result is journaled may happen more than once,
+so a handler's effects are idempotent or declared through `effect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+from signoff.core.actors import Actor
+from signoff.core.clock import Clock
+from signoff.core.labels import BOTTOM, Labels
+from signoff.core.money import Cost, Usage
+from signoff.workflows.model import Risk, Step, Workflow
+
+Recovery = Literal["resend", "lookup", "ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What never changes about a run."""
+
+    run_id: UUID
+    org_id: UUID
+    workflow: str
+    version: str
+    release: str
+    risk: Risk
+    started_by: Actor
+    started_at: datetime
+    cost_limit: Cost | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A step whose call changes the world. Its intent is journaled and durable before the call is made.
+
+    Attributes:
+        recovery: what to do after a crash between the call and its journaled answer: send again with the same key,
+            look the outcome up by key, or ask a person.
+        approvals: names of the reviews that this effect consumes.
+    """
+
+    recovery: Recovery
+    approvals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A review's decision as a later step sees it.
+
+    Attributes:
+        step: the review's name.
+        review_id: its id.
+        digest: SHA-256 of exactly what was shown and decided, hexadecimal.
+        decided_by: who, as `kind/id`; `policy` where no person was needed.
+        result: approved or not_needed.
+    """
+
+    step: str
+    review_id: str
+    digest: str
+    decided_by: str
+    result: str
+
+
+Record = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StepCall:
+    """Everything a handler is told about one try of one step.
+
+    Attributes:
+        run: what never changes about the run.
+        step: the compiled step.
+        path: its place in the run; the name, or `refund/undo` for a compensation. Unique within the run.
+        arguments: the step's arguments, evaluated, by the verb's keys.
+        labels: the join of the labels of everything that the step read, control included.
+        argument_labels: labels per key of `with` (or of the verb's only data key), where they differ.
+        attempt: which try this is, from 1.
+        needed: of a review: whether a person is needed.
+        approvals: the decided reviews that the step requires.
+        idempotency_key: of an effect: the same for every try, from `once` or the run and step.
+        timeout_s: how long this try may take, in seconds.
+        spent: what the run used before this try.
+        release: whatever the release loader returned for the run's release; handlers know its type.
+        record: journals a fact about this step (`policy.decision`, `model.call`, …) before the step's own end.
+        clock: the injected clock.
+    """
+
+    run: RunFacts
+    step: Step
+    path: str
+    arguments: Mapping[str, Any]
+    labels: Labels
+    release: Any
+    record: Record
+    clock: Clock
+    argument_labels: Mapping[str, Labels] = field(default_factory=dict[str, Labels])
+    attempt: int = 1
+    needed: bool = True
+    approvals: tuple[Approval, ...] = ()
+    idempotency_key: str | None = None
+    timeout_s: float = 60.0
+    spent: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The step is done.
+
+    Attributes:
+        output: plain JSON data; an object unless the verb says otherwise.
+        labels: what the handler adds to the labels of what the step read, e.g. that a model's output is untrusted.
+        result: what `.result` says of it; reviews say approved, rejected, expired or not_needed.
+        approval: of a review that was approved or not needed.
+        readable: whether later steps may read the output; a rejected review's values may not be.
+    """
+
+    output: Mapping[str, Any]
+    labels: Labels = BOTTOM
+    result: str = "done"
+    approval: Approval | None = None
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The step waits for a message to its path, or for a moment. The run may leave memory meanwhile.
+
+    Attributes:
+        kind: what it waits for, for people and lists: `review`, `outcome_unknown`.
+        until: when to call `resume` without a message; none means that only a message wakes it.
+        state: plain JSON data that `resume` gets back.
+        about: one sentence for people: what is waited for and who can end it.
+    """
+
+    kind: str
+    until: datetime | None = None
+    state: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something that arrived for a waiting step: a signal, an event, or a review's decision."""
+
+    message_id: UUID
+    kind: str
+    sent_by: str
+    data: Mapping[str, Any]
+
+
+class StepHandler(Protocol):
+    """What runs the steps of one verb. Raises StepError for a failure; any other exception is a failure too."""
+
+    @property
+    def verb(self) -> str:
+        """The verb of the language that it runs."""
+        ...
+
+    def effect(self, call: StepCall) -> Effect | None:
+        """What must be journaled before `execute`, or none where nothing outside changes."""
+        ...
+
+    async def execute(self, call: StepCall) -> Done | Waiting:
+        """One try. It is cut off after `call.timeout_s` seconds."""
+        ...
+
+    async def resume(self, call: StepCall, waiting: Waiting, message: Message | None) -> Done | Waiting:
+        """Called for a message to a waiting step, or with none when `waiting.until` has come."""
+        ...
+
+    async def look_up(self, call: StepCall) -> Done | None:
+        """Of an effect with recovery `lookup`: the outcome of the call with this key, or none if it never happened."""
+        ...
+
+
+class PureHandler(Protocol):
+    """A verb that only computes: run inline, without a task, a timeout or an attempt of its own."""
+
+    @property
+    def verb(self) -> str:
+        """The verb of the language that it runs."""
+        ...
+
+    def compute(self, call: StepCall) -> Done:
+        """The step's output from its arguments alone."""
+        ...
+
+
+class ReleaseLoader(Protocol):
+    """Finds what a run pinned: implemented by `catalog/`, so that the engine need not know what a project is."""
+
+    async def load(self, org_id: UUID, release: str) -> Any:
+        """What handlers get as `call.release`. Cached by the implementation; releases never change.
+
+        Raises:
+            NotFoundError: no such release in that organisation.
+        """
+        ...
+
+    async def workflow(self, org_id: UUID, release: str, name: str) -> Workflow:
+        """The compiled workflow of that name in that release.
+
+        Raises:
+            NotFoundError: no such workflow.
+        """
+        ...
