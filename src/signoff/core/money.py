@@ -62,3 +62,6 @@ class Usage:
     def from_dict(data: dict[str, Any]) -> Usage:
         """The usage that `as_dict` wrote."""
         return Usage(data["model_calls"], data["input_tokens"], data["output_tokens"], Cost(data["cost_micro_usd"]))
+
+
+NO_USAGE = Usage()

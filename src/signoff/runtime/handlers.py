@@ -16,7 +16,7 @@ from uuid import UUID
 from signoff.core.actors import Actor
 from signoff.core.clock import Clock
 from signoff.core.labels import BOTTOM, Labels
-from signoff.core.money import Cost, Usage
+from signoff.core.money import NO_USAGE, Cost, Usage
 from signoff.workflows.model import Risk, Step, Workflow
 
 Recovery = Literal["resend", "lookup", "ask"]
@@ -109,7 +109,7 @@ class StepCall:
     approvals: tuple[Approval, ...] = ()
     idempotency_key: str | None = None
     timeout_s: float = 60.0
-    spent: Usage = Usage()
+    spent: Usage = NO_USAGE
 
 
 @dataclass(frozen=True, slots=True)
