@@ -1,0 +1,134 @@
+"""Tool contracts: what a tool takes, gives, changes and how it fails. `tools/*.yaml` of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from signoff.core.labels import Labels
+from signoff.workflows.model import Contract
+
+Recovery = Literal["resend", "lookup", "ask"]
+SinkTrust = Literal["trusted", "confined", "any"]
+Path = tuple[str, ...]
+
+DEFAULT_TIMEOUT_S = 30.0
+"""How long one call of a tool may take where its contract does not say, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """A tool that is an HTTP request.
+
+    Attributes:
+        method: upper case.
+        url: with `{name}` for arguments, which are percent-encoded as one path segment or query value, and
+            `${settings.name}` for the project's settings. Arguments that it does not name go into the query of a
+            GET, HEAD or DELETE and into a JSON object body otherwise.
+        headers: constant headers; values may hold `${settings.name}`.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class PythonCall:
+    """A tool that is a Python function of the project: `file` within the project, and the function's name."""
+
+    file: str
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """A credential that goes with each HTTP call.
+
+    Attributes:
+        header: the header's name.
+        value: a template with `${env.NAME}`, resolved by the worker at the time of the call; a release never holds
+            the secret.
+    """
+
+    header: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """How a write is kept from happening twice.
+
+    Attributes:
+        recovery: after a crash between a call and its answer: send again with the same key, look the outcome up,
+            or ask a person.
+        header: the HTTP header that carries the key.
+        argument: the argument that carries the key, for Python tools and for APIs without a header.
+        lookup_tool: for `lookup`: the tool that finds the outcome by key; not found means it never happened.
+        lookup_argument: the argument of the lookup tool that gets the key.
+    """
+
+    recovery: Recovery
+    header: str | None = None
+    argument: str | None = None
+    lookup_tool: str | None = None
+    lookup_argument: str = "idempotency_key"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFailure:
+    """What an HTTP status or a Python exception's name means: the StepError's kind and flags."""
+
+    kind: str
+    retryable: bool = False
+    outcome_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContract:
+    """Everything that may be known of a tool without calling it.
+
+    Attributes:
+        name: e.g. `shop.get_order`.
+        about: one sentence for people and for models that choose tools.
+        call: an HTTP request or a Python function.
+        input_schema: JSON Schema (2020-12) of its arguments, an object.
+        output_schema: JSON Schema of its output, an object.
+        effect: whether calling it changes the world.
+        timeout_s: how long one call may take, in seconds.
+        idempotency: how a write is kept from happening twice; every write has one.
+        errors: by HTTP status (`"404"`), class of statuses (`"5xx"`) or Python exception name.
+        auth: the credential of an HTTP call.
+        sinks: what trust an argument needs, by path; arguments without one take any.
+        output_labels: labels that the contract declares of fields of the output, by path; others are untrusted.
+        file: its file in the project.
+        digest: SHA-256 of that file, hexadecimal: definitions are pinned by hash.
+    """
+
+    name: str
+    about: str
+    call: HttpCall | PythonCall
+    input_schema: Mapping[str, Any]
+    output_schema: Mapping[str, Any]
+    effect: bool = False
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    idempotency: Idempotency | None = None
+    errors: Mapping[str, ToolFailure] = field(default_factory=dict[str, ToolFailure])
+    auth: Auth | None = None
+    sinks: Mapping[Path, SinkTrust] = field(default_factory=dict[Path, SinkTrust])
+    output_labels: Mapping[Path, Labels] = field(default_factory=dict[Path, Labels])
+    file: str = ""
+    digest: str = ""
+
+    @property
+    def contract(self) -> Contract:
+        """The part that the language must know."""
+        return Contract(self.input_schema, self.output_schema, effect=self.effect)
+
+    def failure(self, status_or_name: str) -> ToolFailure | None:
+        """What the contract says of an HTTP status or exception name, the exact one before its class (`5xx`)."""
+        exact = self.errors.get(status_or_name)
+        if exact is not None or not status_or_name.isdecimal():
+            return exact
+        return self.errors.get(f"{status_or_name[0]}xx")
