@@ -1,0 +1,157 @@
+"""The requests that steps and the API make, each built by one function: its context keys are a contract with policies.
+
+`docs/reference/policy.md` lists them. A key is always there for its action, so that a policy may read it without `has`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from signoff.core.actors import Actor
+from signoff.core.labels import BOTTOM, Labels
+from signoff.governance.policy.model import PolicyRequest, ResourceRef
+from signoff.governance.policy.values import cedar_record
+from signoff.runtime.handlers import Approval, RunFacts
+
+_RISKS = {"low": 0, "medium": 1, "high": 2}
+
+
+def tool_request(
+    run: RunFacts,
+    *,
+    tool: str,
+    effect: str,
+    arguments: Mapping[str, Any],
+    labels: Labels,
+    argument_labels: Mapping[str, Labels] | None = None,
+    approvals: Sequence[Approval] = (),
+    environment: str = "dev",
+) -> PolicyRequest:
+    """May this run call that tool, whose contract says effect `none` or `write`, with these final arguments?
+
+    `arguments` are as they will be sent: money is an integer of its small unit; floats are left out and listed.
+    `labels` are the join of everything the step read, control included; `argument_labels` say more of single
+    arguments. `approvals` are the decided reviews that the step requires.
+    """
+    seen, skipped = cedar_record(arguments)
+    own = argument_labels or {}
+    context = {
+        **_run_context(run, environment),
+        **_label_context(labels),
+        "effect": effect,
+        "arguments": seen,
+        "argument_trust": {name: int(own.get(name, labels).trust) for name in arguments},
+        "argument_class": {name: int(own.get(name, labels).data_class) for name in arguments},
+        "skipped": [f"/arguments{pointer}" for pointer in skipped],
+        "approvals": sorted({approval.step for approval in approvals}),
+        "approved_by": sorted({approval.decided_by for approval in approvals}),
+    }
+    return PolicyRequest(run.started_by, "tool.call", ResourceRef("Tool", tool, {"effect": effect}), context)
+
+
+def model_request(
+    run: RunFacts,
+    *,
+    model: str,
+    provider: str,
+    task: str,
+    prompt: str,
+    prompt_version: str,
+    labels: Labels,
+    local: bool,
+    environment: str = "dev",
+) -> PolicyRequest:
+    """May this run send data with these labels to that model?
+
+    `local` says that the model runs inside this deployment, so that nothing leaves it.
+    """
+    context = {
+        **_run_context(run, environment),
+        **_label_context(labels),
+        "task": task,
+        "prompt": prompt,
+        "prompt_version": prompt_version,
+        "provider": provider,
+        "local": local,
+    }
+    resource = ResourceRef("Model", model, {"provider": provider, "local": local})
+    return PolicyRequest(run.started_by, "model.call", resource, context)
+
+
+def retrieve_request(run: RunFacts, *, index: str, labels: Labels, environment: str = "dev") -> PolicyRequest:
+    """May this run search that index with a query of these labels?"""
+    context = {**_run_context(run, environment), **_label_context(labels)}
+    return PolicyRequest(run.started_by, "retrieve", ResourceRef("Index", index), context)
+
+
+def emit_request(run: RunFacts, *, event_type: str, labels: Labels, environment: str = "dev") -> PolicyRequest:
+    """May this run publish an event of that type with a payload of these labels?"""
+    context = {**_run_context(run, environment), **_label_context(labels)}
+    return PolicyRequest(run.started_by, "event.emit", ResourceRef("Event", event_type), context)
+
+
+def start_request(
+    actor: Actor, *, workflow: str, version: str, risk: str, labels: Labels = BOTTOM, environment: str = "dev"
+) -> PolicyRequest:
+    """May this actor start a run of that workflow?"""
+    context = {**_workflow_context(workflow, version, risk, environment), **_label_context(labels)}
+    return PolicyRequest(actor, "run.start", ResourceRef("Workflow", workflow), context)
+
+
+def review_request(
+    actor: Actor,
+    *,
+    workflow: str,
+    version: str,
+    risk: str,
+    step: str,
+    result: str,
+    assigned_roles: Iterable[str],
+    edited: Iterable[str] = (),
+    started_by: str,
+    environment: str = "dev",
+) -> PolicyRequest:
+    """May this actor decide that review in this way (`result`: approved or rejected)?
+
+    `assigned_roles` are the roles that may decide it, without `role/`; `edited` names the fields whose values the actor
+    changed; `started_by` is who started the run, as `kind/id`, for four-eyes policies.
+    """
+    context = {
+        **_workflow_context(workflow, version, risk, environment),
+        "step": step,
+        "decision": result,
+        "assigned_roles": sorted(set(assigned_roles)),
+        "edited": sorted(set(edited)),
+        "started_by": started_by,
+        "actor": str(actor),
+    }
+    resource = ResourceRef("Review", f"{workflow}/{step}", {"workflow": workflow, "step": step})
+    return PolicyRequest(actor, "review.decide", resource, context)
+
+
+def _run_context(run: RunFacts, environment: str) -> dict[str, Any]:
+    return {
+        **_workflow_context(run.workflow, run.version, run.risk, environment),
+        "started_by": str(run.started_by),
+    }
+
+
+def _workflow_context(workflow: str, version: str, risk: str, environment: str) -> dict[str, Any]:
+    return {
+        "workflow": workflow,
+        "workflow_version": version,
+        "risk": risk,
+        "risk_level": _RISKS[risk],
+        "environment": environment,
+    }
+
+
+def _label_context(labels: Labels) -> dict[str, Any]:
+    return {
+        "data_class": int(labels.data_class),
+        "data_class_name": labels.data_class.name.lower(),
+        "trust": int(labels.trust),
+        "trust_name": labels.trust.name.lower(),
+        "residency": sorted(labels.residency),
+    }

@@ -1,0 +1,64 @@
+"""Problems of policy files: each with its place and what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from signoff.core.errors import DefinitionError, Problem
+from signoff.governance.policy import PolicySet
+
+FINE = '@id("fine") permit(principal, action, resource);\n'
+
+
+def problems(text: str) -> tuple[Problem, ...]:
+    with pytest.raises(DefinitionError) as caught:
+        PolicySet.parse({"p.cedar": text})
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "detail"),
+    [
+        (FINE + '@id("b")\npermit(principal, action resource);', 3, 26, "unexpected token `resource`"),
+        (FINE + '@id("b") permit(principal,\n  action, resource) when { context.x + };', 3, 40, "unexpected token `}`"),
+        (FINE + '  @id("b") permit(principal, action, resource)', 2, 47, "unexpected end of input"),
+        ('// ; "\n@id("b") permit(principal, action, resource) unles { true };', 2, 46, "invalid policy condition"),
+        ('@id("b") permit(principal, action, resource) when { foo(1) };', 1, 53, "`foo` is not a valid function"),
+        ('@id("b") permit(principal, action, resource) when { "a;b" == 1.5 };', 1, 64, "unexpected token `5`"),
+        (FINE + '@id("b") permit(principal, action, resource) when { "open };', 2, 53, "invalid token"),
+        ("permit(principal, action, resource);", 1, 1, "has no id"),
+        (FINE + FINE, 2, 1, "is taken: p.cedar, line 1"),
+        ('@id("b") permit(principal == ?principal, action, resource);', 1, 1, "Templates"),
+        ('@id("b") permit(principal, action == Action::"tool.cal", resource);', 1, 46, "no action 'tool.cal'"),
+        ('@id("b") permit(principal is Usr, action, resource);', 1, 30, "no entity type 'Usr'"),
+        ('@id("b") @redact("pii") forbid(principal, action, resource);', 1, 10, "only a permit can carry"),
+        ('@id("b") @retain("soon") permit(principal, action, resource);', 1, 10, "not a duration"),
+        ('@id("b") @review permit(principal, action, resource);', 1, 10, "says nothing"),
+    ],
+)
+def test_a_problem_has_its_place(text: str, line: int, column: int, detail: str) -> None:
+    (problem,) = problems(text)
+    assert detail in problem.detail
+    assert (problem.file, problem.line, problem.column) == ("p.cedar", line, column)
+
+
+def test_all_problems_are_found_in_all_files() -> None:
+    with pytest.raises(DefinitionError) as caught:
+        PolicySet.parse({"b.cedar": "permit(;", "a.cedar": 'permit(principal, action, resource);@id("x") nonsense;'})
+    assert [problem.file for problem in caught.value.problems] == ["a.cedar", "a.cedar", "b.cedar"]
+
+
+def test_a_misspelt_action_gets_a_suggestion() -> None:
+    (problem,) = problems('@id("b") forbid(principal, action == Action::"model.cal", resource);')
+    assert problem.suggestion == "Did you mean 'model.call'?"
+
+
+def test_comments_and_strings_with_semicolons_do_not_split() -> None:
+    policies = PolicySet.parse(
+        {"p.cedar": '// a; b "c\n@id("a;\\"b") permit(principal, action, resource) // ;\n when { "x;" == ";" };'}
+    )
+    assert policies.policy_ids == ('a;"b',)
+
+
+def test_empty_files_are_fine() -> None:
+    assert PolicySet.parse({"p.cedar": "", "q.cedar": "// only words\n"}).policy_ids == ()
