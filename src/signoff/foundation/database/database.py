@@ -1,0 +1,235 @@
+"""The two ways to the database: as the app, inside one organisation, and as the worker, across organisations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from signoff.core.errors import InvalidError, UnavailableError
+from signoff.foundation.database.connection import Connection, driver
+from signoff.foundation.database.failures import connect_problem, is_connection_lost, may_recover, translated
+from signoff.foundation.database.listener import listening
+from signoff.foundation.settings import DatabaseSettings
+
+DEFAULT_ORG_ID = UUID("00000000-0000-7000-8000-000000000001")
+"""The organisation that the first migration inserts, for installations with one organisation."""
+
+APP_ROLE = "signoff_app"
+WORKER_ROLE = "signoff_worker"
+
+_FIRST_RETRY_S = 0.05
+_LONGEST_RETRY_S = 0.5
+
+# Row-level security compares every row with this setting; local to the transaction, so a pooled connection keeps nothing.
+_SET_ORGANISATION = "SELECT set_config('signoff.org_id', $1, true)"
+# After commit, coalesced, never inside the journal's append: with writers it would serialise their commits.
+_NOTIFY = "SELECT pg_notify($1, $2)"
+_PING = "SELECT 1"
+
+
+class Database:
+    """Two pools over one URL. Each connection takes its role on as it starts, so that even RESET ROLE stays in it."""
+
+    def __init__(self, settings: DatabaseSettings, app_pool: Any, worker_pool: Any) -> None:
+        self._settings = settings
+        self._app_pool = app_pool
+        self._worker_pool = worker_pool
+
+    @staticmethod
+    async def open(settings: DatabaseSettings) -> Database:
+        """Connect to a migrated database.
+
+        Raises:
+            InvalidError: the settings name no URL (`open_database` starts the embedded server in that case).
+            UnavailableError: nothing answers there, it refuses us, or it has not been migrated.
+        """
+        if not settings.url:
+            raise InvalidError("No database URL is configured: set SIGNOFF_DATABASE__URL or use the embedded server")
+        pools: list[Any] = []
+        try:
+            for role, size in ((APP_ROLE, settings.app_pool_size), (WORKER_ROLE, settings.worker_pool_size)):
+                pools.append(await _open_pool(settings, role, size))
+        except BaseException as error:
+            for pool in pools:
+                pool.terminate()
+            problem = connect_problem(error)
+            if problem is not None:
+                raise problem from error
+            if isinstance(error, (driver.ClientConfigurationError, ValueError)):
+                raise InvalidError(f"The database URL is not usable: {error}") from error
+            raise
+        return Database(settings, pools[0], pools[1])
+
+    async def close(self) -> None:
+        """Close all connections, waiting a bounded time for those in use."""
+        for pool in (self._app_pool, self._worker_pool):
+            try:
+                await asyncio.wait_for(pool.close(), self._settings.connect_timeout_s)
+            except TimeoutError:
+                pool.terminate()
+
+    async def __aenter__(self) -> Database:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def transaction(self, org_id: UUID) -> AsyncIterator[Connection]:
+        """One transaction inside one organisation, under the app role. Commits at the end, rolls back on an exception.
+
+        Raises:
+            UnavailableError: PostgreSQL did not answer, also not after `recovery_wait_s`, or went away in between.
+        """
+        async with self._begun(self._app_pool) as connection:
+            await connection.execute(_SET_ORGANISATION, str(org_id))
+            yield connection
+
+    @asynccontextmanager
+    async def worker_transaction(self) -> AsyncIterator[Connection]:
+        """One transaction across organisations, under the worker role.
+
+        Raises:
+            UnavailableError: as for `transaction`.
+        """
+        async with self._begun(self._worker_pool) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def worker_connection(self) -> AsyncIterator[Connection]:
+        """A connection under the worker role to hold for long; each statement commits by itself.
+
+        Raises:
+            UnavailableError: as for `transaction`. Once lost, leave the block and enter it again.
+        """
+        connection = await self._acquire(self._worker_pool)
+        try:
+            with translated():
+                yield connection
+        finally:
+            await _release(self._worker_pool, connection)
+
+    def listen(self, channel: str, callback: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
+        """Call back with the payload of each notification, on a connection of its own, for as long as the block lasts.
+
+        It reconnects for ever. What was sent while it had no connection is lost, so it also calls back with an empty
+        payload after each connect: treat that as "look at everything".
+        """
+        return listening(channel, callback, connect=self._connect_directly, settings=self._settings)
+
+    async def notify(self, channel: str, payload: str = "") -> None:
+        """Wake the listeners of a channel. At most 7,999 bytes of payload (PostgreSQL's limit)."""
+        async with self.worker_connection() as connection:
+            await connection.execute(_NOTIFY, channel, payload)
+
+    async def ping(self) -> None:
+        """Ask PostgreSQL for an answer.
+
+        Raises:
+            UnavailableError: there is none.
+        """
+        async with self.worker_connection() as connection:
+            await connection.fetchval(_PING)
+
+    async def _connect_directly(self) -> Any:
+        return await driver.connect(**_connect_arguments(self._settings, WORKER_ROLE))
+
+    @asynccontextmanager
+    async def _begun(self, pool: Any) -> AsyncGenerator[Any]:
+        """A connection in a transaction. What fails before the caller's first statement is tried again on another."""
+        connection, transaction = await self._begin(pool)
+        try:
+            with translated():
+                try:
+                    yield connection
+                except BaseException:
+                    await _roll_back(transaction)
+                    raise
+                await transaction.commit()
+        finally:
+            await _release(pool, connection)
+
+    async def _begin(self, pool: Any) -> tuple[Any, Any]:
+        deadline = asyncio.get_running_loop().time() + self._settings.recovery_wait_s
+        while True:
+            connection = await self._acquire(pool)
+            transaction = connection.transaction()
+            try:
+                await transaction.start()
+            except BaseException as error:
+                # The server restarted while the connection idled in the pool: nothing was done yet, so begin anew.
+                connection.terminate()
+                await _release(pool, connection)
+                if not is_connection_lost(error):
+                    raise
+                if asyncio.get_running_loop().time() > deadline:
+                    raise UnavailableError(f"PostgreSQL does not answer: {error}") from error
+                continue
+            return connection, transaction
+
+    async def _acquire(self, pool: Any) -> Any:
+        """A live connection; while the server restarts, wait for it for `recovery_wait_s` seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.recovery_wait_s
+        pause_s = _FIRST_RETRY_S
+        while True:
+            try:
+                return await pool.acquire(timeout=self._settings.connect_timeout_s)
+            except Exception as error:
+                problem = connect_problem(error)
+                if problem is None:
+                    raise
+                if not may_recover(error) or loop.time() + pause_s > deadline:
+                    raise problem from error
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_RETRY_S)
+
+
+async def _roll_back(transaction: Any) -> None:
+    try:
+        await transaction.rollback()
+    except Exception as error:
+        # A lost connection has rolled back already; whatever else goes wrong here must not hide the first error.
+        if not is_connection_lost(error):
+            raise
+
+
+async def _release(pool: Any, connection: Any) -> None:
+    try:
+        await pool.release(connection)
+    except Exception as error:
+        if not is_connection_lost(error):
+            raise
+
+
+async def _open_pool(settings: DatabaseSettings, role: str, size: int) -> Any:
+    arguments = _connect_arguments(settings, role)
+    return await driver.create_pool(
+        min_size=1,
+        max_size=size,
+        max_inactive_connection_lifetime=settings.idle_connection_lifetime_s,
+        **arguments,
+    )
+
+
+def _connect_arguments(settings: DatabaseSettings, role: str) -> dict[str, Any]:
+    return {
+        "dsn": settings.url,
+        "timeout": settings.connect_timeout_s,
+        "server_settings": {
+            "application_name": role,
+            # As a start-up setting the role is what RESET ROLE goes back to.
+            "role": role,
+            "timezone": "UTC",
+            "statement_timeout": _milliseconds(settings.statement_timeout_s),
+            "lock_timeout": _milliseconds(settings.lock_timeout_s),
+            "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout_s),
+        },
+    }
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))

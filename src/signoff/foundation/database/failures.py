@@ -1,0 +1,67 @@
+"""Which failures of the driver mean "not now": they become `UnavailableError`, everything else stays what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from signoff.core.errors import UnavailableError
+from signoff.foundation.database.connection import driver
+
+_LOST: tuple[type[BaseException], ...] = (
+    driver.PostgresConnectionError,  # class 08
+    driver.AdminShutdownError,  # 57P01: the server is being stopped
+    driver.CrashShutdownError,  # 57P02
+    driver.CannotConnectNowError,  # 57P03: it starts, recovers or stops
+    driver.TooManyConnectionsError,  # 53300
+    driver.IdleInTransactionSessionTimeoutError,  # 25P03: it ended a session that held a transaction open
+    ConnectionError,
+)
+_SHORTAGE: tuple[type[BaseException], ...] = (
+    driver.InsufficientResourcesError,  # class 53: disk full, out of memory
+    driver.PostgresIOError,  # 58030: it could not write or read its files
+    driver.QueryCanceledError,  # 57014: the statement timeout
+    driver.LockNotAvailableError,  # 55P03: the lock timeout
+)
+_REFUSED: tuple[type[BaseException], ...] = (
+    driver.InvalidAuthorizationSpecificationError,  # class 28: unknown user, wrong password
+    driver.InvalidCatalogNameError,  # 3D000: no such database
+    driver.InsufficientPrivilegeError,
+)
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the connection is gone: a transaction that was open on it is rolled back, unless it was committing."""
+    if isinstance(error, driver.InterfaceError):
+        # The driver has one class for misuse and for a connection that closed under us; only its text tells them apart.
+        return "closed" in str(error) or "released" in str(error)
+    return isinstance(error, _LOST)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn failures of the connection or shortages of the server into `UnavailableError`; let all others pass."""
+    try:
+        yield
+    except Exception as error:
+        if is_connection_lost(error):
+            raise UnavailableError(f"The connection to PostgreSQL was lost: {error}") from error
+        if isinstance(error, _SHORTAGE):
+            raise UnavailableError(f"PostgreSQL could not do it now: {error}") from error
+        raise
+
+
+def connect_problem(error: BaseException) -> UnavailableError | None:
+    """The problem behind a failed attempt to connect, or none where the error is of another kind."""
+    if isinstance(error, driver.InvalidParameterValueError) and "role" in str(error):
+        return UnavailableError(f"The database has not been migrated yet: {error}")
+    if isinstance(error, _REFUSED):
+        return UnavailableError(f"PostgreSQL refuses the configured user or database: {error}")
+    if is_connection_lost(error) or isinstance(error, (OSError, TimeoutError, *_SHORTAGE)):
+        return UnavailableError(f"PostgreSQL does not answer: {error or type(error).__name__}")
+    return None
+
+
+def may_recover(error: BaseException) -> bool:
+    """Whether connecting again a moment later can help: the server restarts, or all its connections are taken."""
+    return is_connection_lost(error) or isinstance(error, (OSError, TimeoutError))

@@ -1,0 +1,75 @@
+"""LISTEN on a connection of its own, since a pooled one is handed on, with reconnecting."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from signoff.foundation.database.connection import driver
+from signoff.foundation.settings import DatabaseSettings
+
+_FIRST_RETRY_S = 0.05
+_LONGEST_RETRY_S = 5.0
+# An answer to this shows that the other end still lives; a dead network would otherwise stay silent for ever.
+_CHECK = "SELECT 1"
+
+_logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def listening(
+    channel: str,
+    callback: Callable[[str], None],
+    *,
+    connect: Callable[[], Awaitable[Any]],
+    settings: DatabaseSettings,
+) -> AsyncIterator[None]:
+    """Keep a listening connection up while the block lasts; see `Database.listen`."""
+    task = asyncio.create_task(_keep_listening(channel, callback, connect, settings), name=f"listen:{channel}")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _keep_listening(
+    channel: str,
+    callback: Callable[[str], None],
+    connect: Callable[[], Awaitable[Any]],
+    settings: DatabaseSettings,
+) -> None:
+    pause_s = _FIRST_RETRY_S
+    while True:
+        try:
+            connection = await connect()
+        except (driver.PostgresError, driver.InterfaceError, OSError, TimeoutError) as error:
+            _logger.warning("listening on %s: no connection, trying again in %.2f s: %s", channel, pause_s, error)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_RETRY_S)
+            continue
+        pause_s = _FIRST_RETRY_S
+        try:
+            await _listen_until_lost(connection, channel, callback, settings.listen_check_interval_s)
+        except (driver.PostgresError, driver.InterfaceError, OSError, TimeoutError) as error:
+            _logger.warning("listening on %s: connection lost: %s", channel, error)
+        finally:
+            connection.terminate()
+
+
+async def _listen_until_lost(
+    connection: Any, channel: str, callback: Callable[[str], None], check_interval_s: float
+) -> None:
+    lost = asyncio.Event()
+    connection.add_termination_listener(lambda _: lost.set())
+    await connection.add_listener(channel, lambda *arguments: callback(str(arguments[3])))
+    callback("")
+    while not lost.is_set():
+        try:
+            await asyncio.wait_for(lost.wait(), check_interval_s)
+        except TimeoutError:
+            await connection.execute(_CHECK, timeout=check_interval_s)

@@ -1,0 +1,60 @@
+"""Brings a database to the schema of this version: plain SQL files, applied once each and in order, by yoyo."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import warnings
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from signoff.core.errors import UnavailableError
+
+MIGRATIONS_DIRECTORY = Path(__file__).parent / "migrations"
+DEFAULT_WAIT_S = 600.0
+
+# An arbitrary number that no other program on the server is likely to lock: the letters "signoff" in hexadecimal.
+_LOCK_KEY = 0x7369676E6F6666
+
+
+def migrations_digest(directory: Path = MIGRATIONS_DIRECTORY) -> str:
+    """The SHA-256 over names and contents of all migrations: the same digest means the same schema."""
+    total = hashlib.sha256()
+    for path in sorted(directory.glob("*.sql")):
+        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def migrate(url: str, *, wait_s: float = DEFAULT_WAIT_S, directory: Path = MIGRATIONS_DIRECTORY) -> tuple[str, ...]:
+    """Apply what is missing and return the ids of what was applied. Blocking: call it in a thread.
+
+    Two processes that start at once are safe: an advisory lock of PostgreSQL, which dies with its connection, lets one
+    work and the other wait. (yoyo's own lock is a row that outlives a killed process.)
+
+    Raises:
+        UnavailableError: the server does not answer, another process holds the lock too long, or a statement failed.
+    """
+    psycopg: Any = importlib.import_module("psycopg")
+    try:
+        with psycopg.connect(url, autocommit=True) as lock:
+            lock.execute(f"SET lock_timeout = {int(wait_s * 1000)}")
+            lock.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
+            return _apply(url, directory)
+    except psycopg.Error as error:
+        raise UnavailableError(f"The database could not be migrated: {str(error).strip()}") from error
+
+
+def _apply(url: str, directory: Path) -> tuple[str, ...]:
+    with warnings.catch_warnings():
+        # yoyo imports modules that newer Python versions deprecate; nothing a user of Signoff can act on.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yoyo: Any = importlib.import_module("yoyo")
+    backend: Any = yoyo.get_backend(f"postgresql+psycopg{url[len(urlsplit(url).scheme) :]}")
+    try:
+        missing = backend.to_apply(yoyo.read_migrations(str(directory)))
+        names = tuple(migration.id for migration in missing)
+        backend.apply_migrations(missing)
+    finally:
+        backend.connection.close()
+    return names

@@ -1,0 +1,50 @@
+"""From settings to an open, migrated database: embedded where no URL is configured."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from signoff.foundation.database.database import Database
+from signoff.foundation.database.embedded import EmbeddedServer
+from signoff.foundation.database.migrate import migrate
+from signoff.foundation.settings import Settings
+
+
+@asynccontextmanager
+async def database_url(settings: Settings) -> AsyncIterator[str]:
+    """The URL of a running, migrated database. The embedded server runs while this block, in any process, lasts.
+
+    Raises:
+        UnavailableError: PostgreSQL does not answer, cannot be started, or cannot be migrated.
+    """
+    if settings.database.url:
+        url = settings.database.url
+        await asyncio.to_thread(migrate, url, wait_s=settings.database.migration_timeout_s)
+        yield url
+        return
+    server = EmbeddedServer(
+        settings.state_path,
+        start_timeout_s=settings.database.embedded_start_timeout_s,
+        max_connections=settings.database.embedded_max_connections,
+    )
+    url = await asyncio.to_thread(server.start)
+    try:
+        await asyncio.to_thread(migrate, url, wait_s=settings.database.migration_timeout_s)
+        yield url
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """An open `Database` for the block, with whatever it needs started before and stopped after.
+
+    Raises:
+        UnavailableError: as for `database_url`.
+    """
+    async with database_url(settings) as url:
+        database = await Database.open(settings.database.model_copy(update={"url": url}))
+        async with database:
+            yield database
