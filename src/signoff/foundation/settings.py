@@ -29,12 +29,14 @@ class DatabaseSettings(_Frozen):
         default=10, ge=1, le=500, description="Most connections of the worker's pool, per process."
     )
     connect_timeout_s: float = Field(
-        default=10.0, gt=0, description="Seconds that one attempt to connect, or the wait for a free connection, may take."
+        default=10.0,
+        gt=0,
+        description="Seconds that one attempt to connect, or the wait for a free connection, may take.",
     )
     recovery_wait_s: float = Field(
         default=5.0,
         ge=0,
-        description="Seconds for which a new transaction waits for a server that restarts, before it fails as unavailable.",
+        description="Seconds that a new transaction waits for a server that restarts before it fails as unavailable.",
     )
     statement_timeout_s: float = Field(
         default=30.0, gt=0, description="Seconds that one statement may run before the server cancels it."
@@ -69,7 +71,9 @@ class DatabaseSettings(_Frozen):
 class ApiSettings(_Frozen):
     """Where the API listens."""
 
-    host: str = Field(default="127.0.0.1", description="The address to listen on; the default is reachable only from here.")
+    host: str = Field(
+        default="127.0.0.1", description="The address to listen on; the default is reachable only from here."
+    )
     port: int = Field(default=8321, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Most bytes that a request's body may have.")
 
@@ -78,7 +82,9 @@ class WorkerSettings(_Frozen):
     """How a worker process is run; the engine's own limits are in its room."""
 
     shutdown_timeout_s: float = Field(
-        default=20.0, gt=0, description="Seconds that a stopping worker waits for steps under way before it leaves them."
+        default=20.0,
+        gt=0,
+        description="Seconds that a stopping worker waits for steps under way before it leaves them.",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import subprocess
 import tempfile
@@ -38,7 +37,7 @@ class Binaries:
         """
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
             try:
-                done = subprocess.run(  # noqa: S603  (programs of ours, arguments of ours, no shell)
+                status = subprocess.call(  # noqa: S603  (programs of ours, arguments of ours, no shell)
                     [str(self.directory / program), *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
@@ -46,13 +45,14 @@ class Binaries:
                     timeout=timeout_s,
                     cwd=cwd,
                     env=self.account.environment,
-                    check=False,
                     **self.account.process_arguments,
                 )
             except subprocess.TimeoutExpired:
-                raise UnavailableError(f"{program} of the embedded PostgreSQL did not end in {timeout_s:.0f} s") from None
+                raise UnavailableError(
+                    f"{program} of the embedded PostgreSQL did not end in {timeout_s:.0f} s"
+                ) from None
             output.seek(0)
-            return subprocess.CompletedProcess(done.args, done.returncode, output.read(), "")
+            return subprocess.CompletedProcess([program, *arguments], status, output.read(), "")
 
 
 def locate_binaries(account: ServerAccount) -> Binaries:
@@ -65,7 +65,7 @@ def locate_binaries(account: ServerAccount) -> Binaries:
     root = Path(found.origin).parent / f"pginstall{POSTGRES_MAJOR}" if found and found.origin else None
     if root is None or not (root / "bin" / "postgres").exists():
         raise UnavailableError(
-            "There is no embedded PostgreSQL for this platform: set SIGNOFF_DATABASE__URL to a PostgreSQL server of yours"
+            "There is no embedded PostgreSQL for this platform: set SIGNOFF_DATABASE__URL to a server of yours"
         )
     if not account.can_reach(root / "bin" / "postgres"):
         root = _copied(root)
@@ -81,7 +81,7 @@ def _copied(root: Path) -> Path:
     part.chmod(0o755)
     try:
         # In one step, so that nobody meets half a copy; whoever comes second keeps the first one's.
-        os.rename(part / "tree", target)
+        (part / "tree").rename(target)
     except OSError:
         if not target.exists():
             raise

@@ -3,6 +3,8 @@
 asyncpg ships no types. This is the one module that imports it untyped; what the house uses of it is written down here.
 """
 
+# ruff: noqa: ASYNC109  (`timeout` is a parameter of asyncpg's methods, which are written down here)
+
 from __future__ import annotations
 
 import importlib
@@ -38,23 +40,23 @@ class Record(Protocol):
 class Connection(Protocol):
     """A connection as stores see it. Parameters are `$1`, `$2`, …; `json` and `jsonb` go in and come out as text."""
 
-    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109  (asyncpg's own name)
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
         """Run a statement; the result is the server's status, such as `INSERT 0 1`."""
         ...
 
-    async def executemany(self, command: str, args: Iterable[Sequence[Any]], *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+    async def executemany(self, command: str, args: Iterable[Sequence[Any]], *, timeout: float | None = None) -> None:
         """Run one statement for many rows of parameters in one round trip, all or none."""
         ...
 
-    async def fetch(self, query: str, *args: Any, timeout: float | None = None) -> list[Record]:  # noqa: ASYNC109
+    async def fetch(self, query: str, *args: Any, timeout: float | None = None) -> list[Record]:
         """All rows."""
         ...
 
-    async def fetchrow(self, query: str, *args: Any, timeout: float | None = None) -> Record | None:  # noqa: ASYNC109
+    async def fetchrow(self, query: str, *args: Any, timeout: float | None = None) -> Record | None:
         """The first row, or none."""
         ...
 
-    async def fetchval(self, query: str, *args: Any, column: int = 0, timeout: float | None = None) -> Any:  # noqa: ASYNC109
+    async def fetchval(self, query: str, *args: Any, column: int = 0, timeout: float | None = None) -> Any:
         """One column of the first row, or none."""
         ...
 
@@ -88,8 +90,6 @@ def constraint_of(error: BaseException) -> str | None:
 
 
 def affected_rows(status: str) -> int:
-    """How many rows a statement changed, from what `Connection.execute` returned (`UPDATE 3`); 0 for other statements."""
+    """How many rows a statement changed, by the status (`UPDATE 3`) that `Connection.execute` returned."""
     last = status.rpartition(" ")[2]
     return int(last) if last.isdigit() else 0
-
-

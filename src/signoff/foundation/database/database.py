@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from signoff.core.errors import InvalidError, UnavailableError
@@ -23,7 +23,7 @@ WORKER_ROLE = "signoff_worker"
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 0.5
 
-# Row-level security compares every row with this setting; local to the transaction, so a pooled connection keeps nothing.
+# Row-level security compares every row with this setting; local to the transaction, so a pool keeps nothing.
 _SET_ORGANISATION = "SELECT set_config('signoff.org_id', $1, true)"
 # After commit, coalesced, never inside the journal's append: with writers it would serialise their commits.
 _NOTIFY = "SELECT pg_notify($1, $2)"
@@ -71,14 +71,14 @@ class Database:
             except TimeoutError:
                 pool.terminate()
 
-    async def __aenter__(self) -> Database:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     @asynccontextmanager
-    async def transaction(self, org_id: UUID) -> AsyncIterator[Connection]:
+    async def transaction(self, org_id: UUID) -> AsyncGenerator[Connection]:
         """One transaction inside one organisation, under the app role. Commits at the end, rolls back on an exception.
 
         Raises:
@@ -89,7 +89,7 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def worker_transaction(self) -> AsyncIterator[Connection]:
+    async def worker_transaction(self) -> AsyncGenerator[Connection]:
         """One transaction across organisations, under the worker role.
 
         Raises:
@@ -99,7 +99,7 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def worker_connection(self) -> AsyncIterator[Connection]:
+    async def worker_connection(self) -> AsyncGenerator[Connection]:
         """A connection under the worker role to hold for long; each statement commits by itself.
 
         Raises:

@@ -15,7 +15,7 @@ import shlex
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -120,6 +120,7 @@ class EmbeddedServer:
             _stop_server(data, locate_binaries(account))
             if delete:
                 shutil.rmtree(data, ignore_errors=True)
+
     def _ensure_running(self) -> str:
         account = server_account()
         binaries = locate_binaries(account)
@@ -180,7 +181,7 @@ class EmbeddedServer:
             return True
 
     @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def _exclusive(self) -> Generator[None]:
         """The lock under which the server is started, joined, left and stopped."""
         deadline = time.monotonic() + _LOCK_TIMEOUT_S
         with (self._state / "postgres.lock").open("ab") as lock:
@@ -231,7 +232,9 @@ def _prepare(data: Path, binaries: Binaries) -> None:
     done = binaries.run("initdb", *arguments, timeout_s=_INITDB_TIMEOUT_S, cwd=part)
     if done.returncode != 0:
         shutil.rmtree(part, ignore_errors=True)
-        raise UnavailableError(f"The embedded PostgreSQL could not make its files in {data}: {_last_lines(done.stdout)}")
+        raise UnavailableError(
+            f"The embedded PostgreSQL could not make its files in {data}: {_last_lines(done.stdout)}"
+        )
     part.replace(data)
 
 
@@ -239,7 +242,9 @@ def _stop_server(data: Path, binaries: Binaries) -> None:
     if runs_in(data) is None:
         return
     arguments = ["stop", "-w", "-D", str(data)]
-    done = binaries.run("pg_ctl", *arguments, "-m", "fast", "-t", str(_STOP_TIMEOUT_S), timeout_s=_STOP_TIMEOUT_S + 10, cwd=data)
+    done = binaries.run(
+        "pg_ctl", *arguments, "-m", "fast", "-t", str(_STOP_TIMEOUT_S), timeout_s=_STOP_TIMEOUT_S + 10, cwd=data
+    )
     if done.returncode != 0 and runs_in(data) is not None:
         # Without its last checkpoint; the next start recovers from the log, and nothing committed is lost.
         done = binaries.run("pg_ctl", *arguments, "-m", "immediate", timeout_s=_STOP_TIMEOUT_S + 10, cwd=data)
@@ -259,7 +264,9 @@ def _socket_directory(data: Path, account: ServerAccount) -> Path:
     status = directory.lstat()
     owner = os.geteuid() if account.uid is None else account.uid
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner or status.st_mode & 0o077:
-        raise UnavailableError(f"{directory} belongs to somebody else; remove it, or move the project to a shorter path")
+        raise UnavailableError(
+            f"{directory} belongs to somebody else; remove it, or move the project to a shorter path"
+        )
     return directory
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from signoff.core.errors import UnavailableError
@@ -39,7 +39,7 @@ def is_connection_lost(error: BaseException) -> bool:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated() -> Generator[None]:
     """Turn failures of the connection or shortages of the server into `UnavailableError`; let all others pass."""
     try:
         yield

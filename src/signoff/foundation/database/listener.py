@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -26,7 +26,7 @@ async def listening(
     *,
     connect: Callable[[], Awaitable[Any]],
     settings: DatabaseSettings,
-) -> AsyncIterator[None]:
+) -> AsyncGenerator[None]:
     """Keep a listening connection up while the block lasts; see `Database.listen`."""
     task = asyncio.create_task(_keep_listening(channel, callback, connect, settings), name=f"listen:{channel}")
     try:
@@ -65,8 +65,15 @@ async def _listen_until_lost(
     connection: Any, channel: str, callback: Callable[[str], None], check_interval_s: float
 ) -> None:
     lost = asyncio.Event()
-    connection.add_termination_listener(lambda _: lost.set())
-    await connection.add_listener(channel, lambda *arguments: callback(str(arguments[3])))
+
+    def on_termination(_connection: Any) -> None:
+        lost.set()
+
+    def on_notification(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        callback(payload)
+
+    connection.add_termination_listener(on_termination)
+    await connection.add_listener(channel, on_notification)
     callback("")
     while not lost.is_set():
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,15 +45,13 @@ def migrate(url: str, *, wait_s: float = DEFAULT_WAIT_S, directory: Path = MIGRA
 
 
 def _apply(url: str, directory: Path) -> tuple[str, ...]:
-    with warnings.catch_warnings():
-        # yoyo imports modules that newer Python versions deprecate; nothing a user of Signoff can act on.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yoyo: Any = importlib.import_module("yoyo")
-    backend: Any = yoyo.get_backend(f"postgresql+psycopg{url[len(urlsplit(url).scheme) :]}")
-    try:
+    yoyo: Any = importlib.import_module("yoyo")
+    connections: Any = importlib.import_module("yoyo.connections")
+    backend_class: Any = importlib.import_module("signoff.foundation.database.yoyo_backend").PostgresBackend
+    uri = f"postgresql+psycopg{url[len(urlsplit(url).scheme) :]}"
+    with backend_class(connections.parse_uri(uri), yoyo.default_migration_table) as backend:
+        backend.init_database()
         missing = backend.to_apply(yoyo.read_migrations(str(directory)))
         names = tuple(migration.id for migration in missing)
         backend.apply_migrations(missing)
-    finally:
-        backend.connection.close()
     return names

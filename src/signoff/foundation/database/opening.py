@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from signoff.foundation.database.database import Database
@@ -13,7 +13,7 @@ from signoff.foundation.settings import Settings
 
 
 @asynccontextmanager
-async def database_url(settings: Settings) -> AsyncIterator[str]:
+async def database_url(settings: Settings) -> AsyncGenerator[str]:
     """The URL of a running, migrated database. The embedded server runs while this block, in any process, lasts.
 
     Raises:
@@ -38,7 +38,7 @@ async def database_url(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
+async def open_database(settings: Settings) -> AsyncGenerator[Database]:
     """An open `Database` for the block, with whatever it needs started before and stopped after.
 
     Raises:

@@ -82,5 +82,7 @@ def _is_server(pid: int, data: Path) -> bool:
 
 def _any_server_process(data: Path) -> bool:
     return any(
-        _is_server(process.pid, data) for process in _psutil.process_iter(["name"]) if process.info["name"] == "postgres"
+        _is_server(process.pid, data)
+        for process in _psutil.process_iter(["name"])
+        if process.info["name"] == "postgres"
     )
