@@ -1,0 +1,86 @@
+"""An answer is judged here: strict JSON, then its schema; and what a model is told to do better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+
+from signoff.capabilities.gateway.model import MAX_ANSWER_CHARACTERS
+from signoff.capabilities.gateway.provider import ProviderReply
+from signoff.catalog.prompts import PromptMessage
+from signoff.core.errors import Problem
+from signoff.core.schemas import validate
+
+MAX_PROBLEMS = 5
+"""How many problems of one answer are kept and shown to the model: the first ones usually cause the rest."""
+MAX_PROBLEM_CHARACTERS = 300
+"""A problem may quote the answer, which may quote the customer: it is cut, so that no error carries whole contents."""
+MAX_REPEATED_ANSWER_CHARACTERS = 4_000
+"""How much of a wrong answer a model is shown again in a repair."""
+
+_FENCE = "```"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An answer's output, or what is wrong with it; one of the two is empty."""
+
+    output: Mapping[str, Any]
+    problems: tuple[Problem, ...] = ()
+
+
+def judge(reply: ProviderReply, output_schema: Mapping[str, Any] | None) -> Judged:
+    """The output of a reply, if it is one JSON object (RFC 8259, strictly) that meets the schema."""
+    if len(reply.text) > MAX_ANSWER_CHARACTERS:
+        return _broken(f"The answer is longer than {MAX_ANSWER_CHARACTERS} characters.", "answer-too-long")
+    if output_schema is None:
+        return Judged({"text": reply.text})
+    try:
+        value: Any = orjson.loads(_without_fence(reply.text))
+    except orjson.JSONDecodeError as error:
+        if reply.finish_reason == "length":
+            return _broken("The answer was cut off at the token limit before its JSON ended.", "answer-cut")
+        return _broken(f"The answer is not JSON: {error.msg} at character {error.pos}.", "not-json")
+    if not isinstance(value, dict):
+        return _broken(f"The answer is a JSON {type(value).__name__}, not an object.", "not-an-object")
+    problems = tuple(_bounded(problem) for problem in validate(output_schema, value)[:MAX_PROBLEMS])
+    return Judged({} if problems else cast("dict[str, Any]", value), problems)
+
+
+def repair_messages(
+    messages: Sequence[PromptMessage], reply: ProviderReply, problems: Sequence[Problem]
+) -> tuple[PromptMessage, ...]:
+    """The conversation so far, the wrong answer, and what is wrong with it."""
+    listed = "\n".join(f"- {problem}" for problem in problems)
+    return (
+        *messages,
+        PromptMessage("assistant", reply.text[:MAX_REPEATED_ANSWER_CHARACTERS] or "(empty)"),
+        PromptMessage(
+            "user",
+            f"That answer breaks its contract:\n{listed}\nAnswer again with the corrected JSON object only.",
+        ),
+    )
+
+
+def _without_fence(text: str) -> str:
+    """The text inside a Markdown code fence that surrounds all of it: models add one whatever they are told."""
+    stripped = text.strip()
+    if not (stripped.startswith(_FENCE) and stripped.endswith(_FENCE) and len(stripped) > 2 * len(_FENCE)):
+        return stripped
+    first_line, newline, rest = stripped.partition("\n")
+    if not newline or first_line.strip() not in (_FENCE, f"{_FENCE}json"):
+        return stripped
+    return rest[: -len(_FENCE)]
+
+
+def _broken(detail: str, code: str) -> Judged:
+    return Judged({}, (Problem(detail, pointer="", code=code),))
+
+
+def _bounded(problem: Problem) -> Problem:
+    if len(problem.detail) <= MAX_PROBLEM_CHARACTERS:
+        return problem
+    return Problem(f"{problem.detail[:MAX_PROBLEM_CHARACTERS]}…", pointer=problem.pointer, code=problem.code)

@@ -1,0 +1,200 @@
+"""One model's part in a task: budget, call, judgement, repairs; and what all models' failures together mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from signoff.capabilities.gateway.answers import judge, repair_messages
+from signoff.capabilities.gateway.budget import Budget, estimated_input_tokens
+from signoff.capabilities.gateway.model import (
+    MAX_REPAIRS,
+    Attempt,
+    FinishReason,
+    GatewayError,
+    ModelTask,
+)
+from signoff.capabilities.gateway.pricing import price
+from signoff.capabilities.gateway.provider import Provider, ProviderError, ProviderReply, ProviderRequest
+from signoff.catalog.models import ModelSpec
+from signoff.catalog.prompts import PromptMessage
+from signoff.core.clock import Clock
+from signoff.core.errors import Problem
+from signoff.core.money import Cost, Usage
+
+RETRYABLE = frozenset({"timeout", "rate_limited", "unavailable"})
+"""Kinds of failure that may pass by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one model gave no answer.
+
+    Attributes:
+        model: its name in `models.yaml`.
+        kind: `forbidden`, `budget`, `contract`, `refused`, or a `ProviderError` kind.
+        detail: for people, without content or keys.
+        retry_after_s: how long the vendor asked to wait, in seconds.
+        problems: how its answer broke the contract.
+    """
+
+    model: str
+    kind: str
+    detail: str
+    retry_after_s: float | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def final(self) -> bool:
+        """Whether no other model may be asked."""
+        return self.kind == "refused"
+
+
+class CallFailed(Exception):  # noqa: N818  (never leaves the gateway; it carries a Failure to the next candidate)
+    """One model gave no answer."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A task given to one model, with the repairs that it gets."""
+
+    spec: ModelSpec
+    provider: Provider
+    task: ModelTask
+    clock: Clock
+    budget: Budget | None
+    note: Callable[[Attempt], None]
+
+    async def run(self) -> tuple[Mapping[str, Any], FinishReason]:
+        """The validated output.
+
+        Raises:
+            CallFailed: there is none from this model.
+        """
+        messages = tuple(self.task.messages)
+        tries = 1 + (MAX_REPAIRS if self.provider.repairable else 0)
+        problems: Sequence[Problem] = ()
+        for _ in range(tries):
+            reply = await self._try(messages)
+            if reply.finish_reason == "refusal":
+                raise CallFailed(Failure(self.spec.name, "refused", "The model or its vendor's filter declined."))
+            judged = judge(reply, self.task.output_schema)
+            if not judged.problems:
+                return judged.output, reply.finish_reason
+            problems = judged.problems
+            messages = repair_messages(self.task.messages, reply, problems)
+        first = next(iter(problems), "")
+        detail = f"It broke its contract {tries} times: {first}" if tries > 1 else f"It broke its contract: {first}"
+        raise CallFailed(Failure(self.spec.name, "contract", detail, problems=tuple(problems)))
+
+    async def _try(self, messages: Sequence[PromptMessage]) -> ProviderReply:
+        """One call, paid for and noted whatever comes of it."""
+        reserved = self._reserve(messages)
+        started_s = self.clock.monotonic_s()
+        outcome, usage = "cancelled", Usage(model_calls=1)
+        try:
+            reply = await self._send(messages)
+            usage = self._usage(reply)
+            outcome = self._outcome(reply)
+        except CallFailed as failed:
+            outcome = failed.failure.kind
+            raise
+        finally:
+            if self.budget is not None:
+                self.budget.settle(reserved, usage.cost)
+            elapsed_s = self.clock.monotonic_s() - started_s
+            self.note(Attempt(self.spec.name, self.provider.name, outcome, usage, elapsed_s))
+        return reply
+
+    async def _send(self, messages: Sequence[PromptMessage]) -> ProviderReply:
+        task = self.task
+        request = ProviderRequest(
+            task=task.task,
+            messages=messages,
+            output_schema=task.output_schema,
+            max_output_tokens=task.max_output_tokens,
+            timeout_s=task.timeout_s,
+            variables=task.variables,
+            labels=task.labels,
+            examples=task.examples,
+            hints=task.hints,
+        )
+        try:
+            async with asyncio.timeout(task.timeout_s):
+                return await self.provider.complete(request)
+        except TimeoutError:
+            raise CallFailed(Failure(self.spec.name, "timeout", f"No answer in {task.timeout_s:g} s.")) from None
+        except ProviderError as error:
+            raise CallFailed(Failure(self.spec.name, error.kind, error.detail, error.retry_after_s)) from None
+
+    def _reserve(self, messages: Sequence[PromptMessage]) -> Cost:
+        if self.budget is None:
+            return Cost()
+        most = self._price(estimated_input_tokens(messages), self.task.max_output_tokens)
+        if most is None:
+            raise CallFailed(
+                Failure(
+                    self.spec.name,
+                    "budget",
+                    "Nobody knows its price, and the run has a budget: set `price` of the model in models.yaml.",
+                )
+            )
+        if not self.budget.reserve(most):
+            raise CallFailed(
+                Failure(self.spec.name, "budget", f"It may cost {most}, and {self.budget.left} of the budget is left.")
+            )
+        return most
+
+    def _usage(self, reply: ProviderReply) -> Usage:
+        cost = self._price(reply.input_tokens, reply.output_tokens) or Cost()
+        return Usage(1, reply.input_tokens, reply.output_tokens, cost)
+
+    def _price(self, input_tokens: int, output_tokens: int) -> Cost | None:
+        try:
+            return price(self.spec, local=self.provider.local, input_tokens=input_tokens, output_tokens=output_tokens)
+        except ProviderError as error:
+            raise CallFailed(Failure(self.spec.name, error.kind, error.detail)) from None
+
+    def _outcome(self, reply: ProviderReply) -> str:
+        if reply.finish_reason == "refusal":
+            return "refused"
+        return "contract" if judge(reply, self.task.output_schema).problems else "ok"
+
+
+def final_error(task: str, failures: Sequence[Failure], attempts: Sequence[Attempt]) -> GatewayError:
+    """What the failures of all candidates together mean.
+
+    A refusal decides; else what may pass by itself makes the whole task worth a retry; else a broken contract says more
+    than missing money, which says more than policy, because the earlier ones got further.
+    """
+    kinds = {failure.kind for failure in failures}
+    detail = f"No model could do the task '{task}'. " + " ".join(f"{item.model}: {item.detail}" for item in failures)
+    waits = [item.retry_after_s for item in failures if item.kind in RETRYABLE and item.retry_after_s is not None]
+    problems = [problem for item in failures for problem in item.problems]
+    retryable = False
+    if "refused" in kinds:
+        kind = "model_refused"
+    elif kinds & RETRYABLE:
+        kind, retryable = "model_unavailable", True
+    elif "contract" in kinds:
+        kind = "model_contract"
+    elif "budget" in kinds:
+        kind = "budget"
+    elif kinds == {"forbidden"}:
+        kind = "forbidden"
+    else:
+        kind = "model_unavailable"
+    return GatewayError(
+        detail,
+        kind=kind,
+        retryable=retryable,
+        retry_after_s=min(waits, default=None) if retryable else None,
+        problems=problems,
+        attempts=attempts,
+    )

@@ -1,0 +1,49 @@
+"""Settings of a model, with `${env.NAME}` filled in from the worker's environment: releases never hold a secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from signoff.capabilities.gateway.provider import ProviderError
+from signoff.catalog.models import ModelSpec
+
+_REFERENCE = re.compile(r"\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def resolve(spec: ModelSpec, environment: Mapping[str, str]) -> ModelSpec:
+    """The model with every `${env.NAME}` replaced.
+
+    Raises:
+        ProviderError: a named variable is not set or empty; the message names it, never its value.
+    """
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, str):
+            return _REFERENCE.sub(lambda match: _variable(spec.name, match[1], environment), value)
+        if isinstance(value, Mapping):
+            members = cast("Mapping[str, Any]", value)
+            return {key: fill(member) for key, member in members.items()}
+        return value
+
+    return ModelSpec(spec.name, spec.provider, fill(spec.settings))
+
+
+def required(spec: ModelSpec, key: str) -> str:
+    """A setting that must be there.
+
+    Raises:
+        ProviderError: it is not, or is no text.
+    """
+    value = spec.settings.get(key)
+    if not isinstance(value, str) or not value:
+        raise ProviderError("setup", f"{spec.name} needs `{key}` in models.yaml.")
+    return value
+
+
+def _variable(model: str, name: str, environment: Mapping[str, str]) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise ProviderError("setup", f"{model} needs the environment variable {name}, which is not set.")
+    return value

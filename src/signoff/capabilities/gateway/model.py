@@ -1,0 +1,183 @@
+"""What the gateway is asked, what it answers, and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from signoff.catalog.prompts import Example, ExtractionHint, PromptMessage
+from signoff.core.errors import Problem, StepError
+from signoff.core.labels import BOTTOM, Labels
+from signoff.core.money import NO_USAGE, Usage
+
+TaskKind = Literal["classify", "extract", "generate"]
+FinishReason = Literal["stop", "length", "refusal"]
+
+MAX_REPAIRS = 2
+"""How often a model that can be talked to may correct an answer that breaks its contract."""
+MAX_CANDIDATES = 8
+"""How many models of one route are tried at most."""
+MAX_ANSWER_CHARACTERS = 200_000
+"""Longer answers break the contract unread: a model that loops must not fill the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTask:
+    """One bounded piece of work for a model: a rendered prompt and the contract of its answer.
+
+    Attributes:
+        task: what kind of work it is.
+        prompt: which prompt it was rendered from, without version; routes may ask for it.
+        prompt_version: its version, for accounting.
+        messages: the rendered messages.
+        output_schema: JSON Schema (2020-12) of the answer; none lets a `generate` task answer `{"text": …}`.
+        variables: the prompt's variables, for providers that are no language models.
+        labels: of a classification: each label with its description.
+        examples: inputs with the outputs that are right for them.
+        hints: of an extraction: what each field looks like.
+        max_output_tokens: how long one answer may be, in tokens.
+        timeout_s: how long one call may take, in seconds.
+        data_labels: the labels of what is in the messages; policy decides on them.
+    """
+
+    task: TaskKind
+    prompt: str
+    messages: Sequence[PromptMessage]
+    output_schema: Mapping[str, Any] | None = None
+    prompt_version: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    examples: Sequence[Example] = ()
+    hints: Mapping[str, ExtractionHint] = field(default_factory=dict[str, ExtractionHint])
+    max_output_tokens: int = 512
+    timeout_s: float = 60.0
+    data_labels: Labels = BOTTOM
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call to one model, failed or not: what accounting and the journal keep of it. It holds no content.
+
+    Attributes:
+        model: the name in `models.yaml`.
+        provider: the provider kind.
+        outcome: `ok`, or the kind of failure (`contract`, `timeout`, `rate_limited`, `unavailable`, …).
+        usage: what it used; a failed call may have used tokens too.
+        latency_s: how long it took, in seconds.
+    """
+
+    model: str
+    provider: str
+    outcome: str
+    usage: Usage = NO_USAGE
+    latency_s: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The attempt for JSON."""
+        return {
+            "model": self.model,
+            "provider": self.provider,
+            "outcome": self.outcome,
+            "usage": self.usage.as_dict(),
+            "latency_s": round(self.latency_s, 6),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResult:
+    """An answer that meets its contract.
+
+    Attributes:
+        output: the answer, validated.
+        model: the model that gave it, by its name in `models.yaml`.
+        provider: its provider kind.
+        usage: what all attempts together used.
+        attempts: every call, in order; the last one succeeded.
+        finish_reason: why the model stopped.
+        latency_s: from the first call to the answer, in seconds.
+    """
+
+    output: Mapping[str, Any]
+    model: str
+    provider: str
+    usage: Usage
+    attempts: tuple[Attempt, ...]
+    finish_reason: FinishReason
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors of texts, in their order, each of Euclidean length 1.
+
+    Attributes:
+        vectors: one per text.
+        model: the model's name in `models.yaml`.
+        usage: what the call used.
+    """
+
+    vectors: tuple[tuple[float, ...], ...]
+    model: str
+    usage: Usage
+
+
+class DecisionLike(Protocol):
+    """What the gateway needs of a policy decision (`signoff.governance.policy.Decision`)."""
+
+    @property
+    def permit(self) -> bool:
+        """Whether the call is permitted."""
+        ...
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The ids of the policies that decided."""
+        ...
+
+
+class Decide(Protocol):
+    """The policy's answer on one model: called before each candidate, fallbacks included."""
+
+    def __call__(self, model: str, attributes: Mapping[str, Any], /) -> DecisionLike:
+        """Decide on `model.call` with that model, whose attributes are `provider`, `local`, `task` and `prompt`."""
+        ...
+
+
+class GatewayError(StepError):
+    """A model task failed.
+
+    Its kind is `model_contract`, `model_unavailable`, `model_refused`, `budget` or `forbidden`.
+
+    Attributes:
+        attempts: every call that was made: failed ones may have cost money.
+    """
+
+    code = "model"
+    title = "Model task failed"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        kind: str,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+        problems: Sequence[Problem] = (),
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
+        super().__init__(detail, kind=kind, retryable=retryable, retry_after_s=retry_after_s, problems=problems)
+        self.attempts = tuple(attempts)
+
+    @property
+    def usage(self) -> Usage:
+        """What all attempts together used."""
+        return total_usage(self.attempts)
+
+
+def total_usage(attempts: Sequence[Attempt]) -> Usage:
+    """The sum over attempts."""
+    result = NO_USAGE
+    for attempt in attempts:
+        result = result + attempt.usage
+    return result
