@@ -39,7 +39,7 @@ CREATE TABLE review (
     CONSTRAINT review_closed_if_not_open CHECK ((closed_at IS NULL) = (status = 'open')),
     CONSTRAINT review_decided_by_somebody CHECK ((decided_by IS NOT NULL) = (status IN ('approved', 'rejected'))),
     CONSTRAINT review_approved_with_values CHECK ((final_values IS NOT NULL) = (status = 'approved')),
-    CONSTRAINT review_rejected_with_reason CHECK (status <> 'rejected' OR reason <> ''),
+    CONSTRAINT review_rejected_with_reason CHECK (status <> 'rejected' OR coalesce(reason, '') <> ''),
     CONSTRAINT review_words_only_of_a_decision
         CHECK (status IN ('approved', 'rejected') OR (reason IS NULL AND comment IS NULL)),
     CONSTRAINT review_expires_after_it_opens CHECK (expire_at IS NULL OR expire_at >= opened_at)
