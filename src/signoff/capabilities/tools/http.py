@@ -1,0 +1,210 @@
+"""HTTP tools. What goes out is exactly what the contract says; what comes back is hostile until it has been checked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from signoff.capabilities.tools.failures import bad_arguments, broken_answer, failed_status, misconfigured, timed_out
+from signoff.capabilities.tools.model import SecretSource, ToolSettings
+from signoff.capabilities.tools.templates import (
+    SettingError,
+    TemplateError,
+    fill_secrets,
+    fill_settings,
+    fill_url,
+    header_value,
+    with_query,
+)
+from signoff.catalog.tools import HttpCall, ToolContract
+from signoff.core.clock import Clock
+from signoff.core.errors import StepError
+
+MAX_KEY_CHARACTERS = 255
+"""Longer idempotency keys go out as their SHA-256: many APIs cut or refuse them."""
+
+_QUERY_METHODS = frozenset(("GET", "HEAD", "DELETE"))
+_VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
+_SHORTEST_SECRET = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    request: httpx.Request
+    secrets: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Sent:
+    """Whether any byte of the request may have reached the other side."""
+
+    value: bool = False
+
+    async def trace(self, event: str, info: Any) -> None:  # noqa: ARG002  (httpcore's signature)
+        if event.endswith("send_request_headers.started"):
+            self.value = True
+
+
+class HttpTools:
+    """Calls HTTP tools over one shared connection pool. Keeps no cookies: they would leak between runs."""
+
+    def __init__(self, settings: ToolSettings, clock: Clock, secrets: SecretSource) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._secrets = secrets
+        self._client = httpx.AsyncClient(
+            trust_env=False,  # neither proxies nor .netrc credentials from the environment
+            follow_redirects=False,
+            proxy=settings.proxy_url,
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+            limits=httpx.Limits(max_connections=settings.max_connections),
+            headers={"User-Agent": "signoff", "Accept": "application/json", "Accept-Encoding": "identity"},
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def call(
+        self,
+        contract: ToolContract,
+        call: HttpCall,
+        arguments: Mapping[str, Any],
+        *,
+        idempotency_key: str | None,
+        timeout_s: float,
+        settings: Mapping[str, str],
+    ) -> tuple[dict[str, Any], int]:
+        """The JSON object that the tool answered with, unchecked against its schema, and the status.
+
+        Raises:
+            StepError: nothing sent (`arguments`, `misconfigured`, `unreachable`), no answer (`timeout`,
+                `connection`), or not a good one (`contract`, `redirect`, and kinds by status).
+        """
+        prepared = self._prepare(contract, call, arguments, idempotency_key, settings)
+        sent = _Sent()
+        try:
+            async with asyncio.timeout(timeout_s):
+                response, body = await self._exchange(contract, prepared.request, timeout_s, sent)
+        except TimeoutError:
+            raise timed_out(contract, timeout_s, sent=sent.value) from None
+        except httpx.HTTPError as error:
+            raise self._no_answer(contract, error, timeout_s, sent=sent.value) from None
+        for secret in prepared.secrets:
+            if len(secret) >= _SHORTEST_SECRET and secret.encode() in body:
+                raise broken_answer(contract, "it repeats the credential.")
+        return _decode(contract, response, body), response.status_code
+
+    def _prepare(
+        self,
+        contract: ToolContract,
+        call: HttpCall,
+        arguments: Mapping[str, Any],
+        idempotency_key: str | None,
+        settings: Mapping[str, str],
+    ) -> _Prepared:
+        try:
+            url, used = fill_url(call.url, settings, arguments)
+            rest = {name: value for name, value in arguments.items() if name not in used}
+            headers = {name: header_value(name, fill_settings(text, settings)) for name, text in call.headers.items()}
+            secrets: tuple[str, ...] = ()
+            if contract.auth is not None:
+                text, secrets = fill_secrets(contract.auth.value, self._secrets)
+                headers[contract.auth.header] = header_value(contract.auth.header, text)
+            if contract.idempotency and contract.idempotency.header and idempotency_key is not None:
+                headers[contract.idempotency.header] = _key_for_header(idempotency_key)
+            content = None
+            if call.method in _QUERY_METHODS:
+                url = with_query(url, rest)
+            else:
+                content = orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)
+                headers["Content-Type"] = "application/json"
+            if content is not None and len(content) > self._settings.max_request_bytes:
+                raise TemplateError(f"its arguments have more than {self._settings.max_request_bytes} bytes")
+            return _Prepared(self._client.build_request(call.method, url, headers=headers, content=content), secrets)
+        except SettingError as error:
+            raise misconfigured(contract, f"{error}.") from None
+        except (ValueError, TypeError, httpx.InvalidURL) as error:  # orjson's and httpx's own complaints included
+            detail = str(error) if isinstance(error, TemplateError) else "its arguments make no valid request"
+            raise bad_arguments(contract, f"{detail}.") from None
+
+    async def _exchange(
+        self, contract: ToolContract, request: httpx.Request, timeout_s: float, sent: _Sent
+    ) -> tuple[httpx.Response, bytes]:
+        """Send, follow what may be followed, and read at most the allowed size."""
+        timeout = httpx.Timeout(timeout_s, connect=min(self._settings.connect_timeout_s, timeout_s))
+        request.extensions |= {"timeout": timeout.as_dict(), "trace": sent.trace}
+        for _ in range(self._settings.max_redirects + 1):
+            response = await self._client.send(request, stream=True)
+            try:
+                if not response.has_redirect_location:
+                    return response, await self._read(contract, response)
+                following = response.next_request
+            finally:
+                await response.aclose()
+            if contract.effect or following is None or not _same_origin(request.url, following.url):
+                break
+            request = following
+            request.extensions |= {"timeout": timeout.as_dict(), "trace": sent.trace}
+        raise StepError(
+            f"Tool '{contract.name}' answered with a redirect that is not followed.",
+            kind="redirect",
+            outcome_unknown=contract.effect,
+        )
+
+    async def _read(self, contract: ToolContract, response: httpx.Response) -> bytes:
+        if not response.is_success:
+            raise failed_status(contract, response.status_code, response.headers.get("Retry-After"), self._clock.now())
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise broken_answer(contract, "it is compressed, which was not asked for.")
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > self._settings.max_response_bytes:
+                raise broken_answer(contract, f"it has more than {self._settings.max_response_bytes} bytes.")
+        return bytes(body)
+
+    def _no_answer(self, contract: ToolContract, error: httpx.HTTPError, timeout_s: float, *, sent: bool) -> StepError:
+        if isinstance(error, httpx.ConnectTimeout):
+            return timed_out(contract, min(self._settings.connect_timeout_s, timeout_s), sent=sent)
+        if isinstance(error, httpx.TimeoutException):
+            return timed_out(contract, timeout_s, sent=sent)
+        return StepError(
+            f"The connection to tool '{contract.name}' broke." if sent else f"Tool '{contract.name}' is not reachable.",
+            kind="connection" if sent else "unreachable",
+            retryable=True,
+            outcome_unknown=contract.effect and sent,
+        )
+
+
+def _decode(contract: ToolContract, response: httpx.Response, body: bytes) -> dict[str, Any]:
+    if not body:  # 204, or a success that has nothing to say
+        return {}
+    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise broken_answer(contract, "its content type is not JSON.")
+    try:
+        output = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise broken_answer(contract, "it is not valid JSON.") from None
+    if not isinstance(output, dict):
+        raise broken_answer(contract, "it is no JSON object.")
+    return cast("dict[str, Any]", output)
+
+
+def _key_for_header(key: str) -> str:
+    """The key in characters that every HTTP header carries; different keys stay different."""
+    text = quote(key, safe=_VISIBLE)
+    return text if len(text) <= MAX_KEY_CHARACTERS else sha256(key.encode()).hexdigest()
+
+
+def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)

@@ -1,0 +1,212 @@
+"""Python tools: functions of the release itself.
+
+They are the project's own code, trusted like the worker and not sandboxed; whoever may register a release may run code.
+Each release's files are imported under a package name made from their hash, so that two releases in one worker never
+share a module, and a run keeps the code that it pinned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from importlib.abc import InspectLoader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
+from types import ModuleType
+from typing import Any, cast
+
+from signoff.capabilities.tools.failures import broken_answer, misconfigured, timed_out
+from signoff.capabilities.tools.model import ToolSettings
+from signoff.capabilities.tools.secrets import mask_secrets
+from signoff.catalog.tools import PythonCall, ToolContract
+from signoff.core.errors import StepError
+
+MAX_MESSAGE_CHARACTERS = 300
+"""How much of a tool's exception text an error repeats."""
+
+_PACKAGE = "signoff_release_"
+
+ToolFunction = Callable[[dict[str, Any]], Any]
+
+
+class _ReleaseImporter(MetaPathFinder, InspectLoader):
+    """Imports one release's Python files from memory: `tools/shop.py` is `<package>.tools.shop`."""
+
+    def __init__(self, package: str, sources: Mapping[str, bytes]) -> None:
+        self.package = package
+        self._sources = {f"{package}.{_module_name(path)}": (path, source) for path, source in sources.items()}
+        self._packages = {package}
+        for name in self._sources:
+            parts = name.split(".")
+            self._packages.update(".".join(parts[:length]) for length in range(1, len(parts)))
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002  (importlib's signature)
+        target: ModuleType | None = None,  # noqa: ARG002  (importlib's signature)
+    ) -> ModuleSpec | None:
+        if fullname not in self._sources and fullname not in self._packages:
+            return None
+        origin = f"<{self.package[: len(_PACKAGE) + 8]}>/{self._sources.get(fullname, ('', b''))[0]}"
+        return spec_from_loader(fullname, self, origin=origin, is_package=fullname in self._packages)
+
+    def get_source(self, fullname: str) -> str:
+        return self._sources.get(fullname, ("", b""))[1].decode()
+
+    def is_package(self, fullname: str) -> bool:
+        return fullname in self._packages
+
+
+class PythonTools:
+    """Loads and calls Python tools. Synchronous functions run in threads of their own, a bounded number at once."""
+
+    def __init__(self, settings: ToolSettings) -> None:
+        self._settings = settings
+        self._threads = asyncio.Semaphore(settings.max_threads)
+        self._importers: OrderedDict[str, _ReleaseImporter] = OrderedDict()
+
+    def close(self) -> None:
+        """Forget every loaded release."""
+        while self._importers:
+            self._forget(next(iter(self._importers)))
+
+    async def call(
+        self,
+        contract: ToolContract,
+        call: PythonCall,
+        arguments: Mapping[str, Any],
+        *,
+        timeout_s: float,
+        files: Mapping[str, bytes],
+    ) -> dict[str, Any]:
+        """What the function returned, unchecked against its schema.
+
+        A thread cannot be stopped: after a timeout it runs on, keeps its place among `max_threads`, and a write's
+        outcome is unknown. An asynchronous function is cancelled.
+
+        Raises:
+            StepError: `misconfigured`, `timeout`, `contract`, the contract's kinds by exception name, or `tool_error`.
+        """
+        function = self._function(contract, call, files)
+        given = dict(arguments)
+        started = threading.Event()
+        try:
+            async with asyncio.timeout(timeout_s):
+                if inspect.iscoroutinefunction(function):
+                    started.set()
+                    result = await cast("Awaitable[Any]", function(given))
+                else:
+                    result = await self._in_thread(function, given, started)
+        except TimeoutError as error:
+            if _raised_inside(error):
+                raise _failure(contract, error) from None
+            raise timed_out(contract, timeout_s, sent=started.is_set()) from None
+        except StepError:
+            raise
+        except Exception as error:  # noqa: BLE001  (a tool's code may raise anything; all of it becomes a StepError)
+            raise _failure(contract, error) from None
+        if not isinstance(result, dict):
+            raise broken_answer(contract, "the function returned no dict.")
+        return cast("dict[str, Any]", result)
+
+    async def _in_thread(self, function: ToolFunction, given: dict[str, Any], started: threading.Event) -> Any:
+        await self._threads.acquire()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+
+        def settle(result: Any, error: BaseException | None) -> None:
+            self._threads.release()
+            if answer.done():  # the caller gave up waiting
+                return
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
+
+        def run() -> None:
+            result, error = None, None
+            try:
+                result = function(given)
+            except BaseException as raised:  # noqa: BLE001  (SystemExit included: it must not pass for an answer)
+                error = raised if _fits_future(raised) else RuntimeError(f"raised {type(raised).__name__}")
+            with suppress(RuntimeError):  # the loop closed: nobody is left to tell
+                loop.call_soon_threadsafe(settle, result, error)
+
+        started.set()
+        # A daemon, so that a tool which hangs cannot keep the worker from exiting.
+        threading.Thread(target=run, name=f"tool-{function.__name__}", daemon=True).start()
+        return await answer
+
+    def _function(self, contract: ToolContract, call: PythonCall, files: Mapping[str, bytes]) -> ToolFunction:
+        sources = {path: source for path, source in files.items() if path.endswith(".py")}
+        if call.file not in sources:
+            raise misconfigured(contract, f"the release has no file '{call.file}'.")
+        importer = self._importer(sources)
+        try:
+            module = importlib.import_module(f"{importer.package}.{_module_name(call.file)}")
+        except Exception as error:  # noqa: BLE001  (importing runs the project's code)
+            raise misconfigured(contract, f"importing '{call.file}' failed: {_describe(error)}") from None
+        function = getattr(module, call.function, None)
+        if not callable(function):
+            raise misconfigured(contract, f"'{call.file}' has no function '{call.function}'.")
+        return function
+
+    def _importer(self, sources: Mapping[str, bytes]) -> _ReleaseImporter:
+        hashed = sha256()
+        for path in sorted(sources):
+            hashed.update(f"{len(path)}:{path}:{len(sources[path])}:".encode())
+            hashed.update(sources[path])
+        package = _PACKAGE + hashed.hexdigest()
+        importer = self._importers.get(package)
+        if importer is None:
+            importer = self._importers[package] = _ReleaseImporter(package, sources)
+            sys.meta_path.append(importer)
+            if len(self._importers) > self._settings.max_releases:
+                self._forget(next(iter(self._importers)))
+        self._importers.move_to_end(package)
+        return importer
+
+    def _forget(self, package: str) -> None:
+        sys.meta_path.remove(self._importers.pop(package))
+        for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+            del sys.modules[name]
+
+
+def _module_name(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _fits_future(error: BaseException) -> bool:
+    """StopIteration cannot be set on a future, and SystemExit would end the loop."""
+    return isinstance(error, Exception) and not isinstance(error, StopIteration)
+
+
+def _raised_inside(error: TimeoutError) -> bool:
+    """Whether the tool raised it itself; asyncio.timeout's own comes from a cancellation."""
+    return not isinstance(error.__cause__, asyncio.CancelledError)
+
+
+def _failure(contract: ToolContract, error: Exception) -> StepError:
+    declared = next((found for kind in type(error).__mro__ if (found := contract.failure(kind.__name__))), None)
+    detail = f"Tool '{contract.name}' failed: {_describe(error)}"
+    if declared is None:
+        return StepError(detail, kind="tool_error", outcome_unknown=contract.effect)
+    return StepError(
+        detail,
+        kind=declared.kind,
+        retryable=declared.retryable,
+        outcome_unknown=contract.effect and declared.outcome_unknown,
+    )
+
+
+def _describe(error: Exception) -> str:
+    text = mask_secrets(" ".join(str(error).split()))[:MAX_MESSAGE_CHARACTERS]
+    return f"{type(error).__name__}: {text}." if text else f"{type(error).__name__}."
