@@ -120,7 +120,7 @@ class HttpTools:
                 text, secrets = fill_secrets(contract.auth.value, self._secrets)
                 headers[contract.auth.header] = header_value(contract.auth.header, text)
             if contract.idempotency and contract.idempotency.header and idempotency_key is not None:
-                headers[contract.idempotency.header] = _key_for_header(idempotency_key)
+                headers[contract.idempotency.header] = key_for_header(idempotency_key)
             content = None
             if call.method in _QUERY_METHODS:
                 url = with_query(url, rest)
@@ -200,7 +200,7 @@ def _decode(contract: ToolContract, response: httpx.Response, body: bytes) -> di
     return cast("dict[str, Any]", output)
 
 
-def _key_for_header(key: str) -> str:
+def key_for_header(key: str) -> str:
     """The key in characters that every HTTP header carries; different keys stay different."""
     text = quote(key, safe=_VISIBLE)
     return text if len(text) <= MAX_KEY_CHARACTERS else sha256(key.encode()).hexdigest()
