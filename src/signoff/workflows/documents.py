@@ -1,0 +1,211 @@
+"""Strict YAML 1.2 with the place of every value: what all of a project's YAML files are read with.
+
+A document is a tree that a reviewer can read from top to bottom: no anchors, no tags, no duplicate keys, bounded in
+size. Scalars mean what YAML 1.2's core schema says (https://yaml.org/spec/1.2.2/#103-core-schema): `on` is a text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any, Literal, NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from signoff.core.errors import DefinitionError, Problem
+from signoff.core.schemas import pointer
+from signoff.workflows.positions import raw_offsets
+
+MAX_DOCUMENT_BYTES = 1024 * 1024
+"""Size of one document as UTF-8."""
+
+MAX_DOCUMENT_VALUES = 20_000
+"""Values in one document; reading stops there, so that a dense document costs seconds at most."""
+
+MAX_DOCUMENT_NESTING = 32
+"""Mappings and lists inside each other."""
+
+Path = tuple[str | int, ...]
+
+_INTEGER = re.compile(r"[-+]?[0-9]{1,100}|0o[0-7]{1,100}|0x[0-9a-fA-F]{1,100}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS: Mapping[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value of a document and where it stands.
+
+    Attributes:
+        kind: which of `entries`, `items` and `value` counts.
+        path: keys and indexes from the top.
+        line: from 1.
+        column: from 1.
+        value: of a scalar: None, bool, int, float or str.
+        entries: of a mapping, in document order.
+        keys: line and column of each key.
+        items: of a list.
+        raw: of a text: how it is written, quotes and indentation included.
+    """
+
+    kind: Literal["mapping", "list", "scalar"]
+    path: Path
+    line: int
+    column: int
+    value: Any = None
+    entries: Mapping[str, Node] = field(default_factory=dict[str, "Node"])
+    keys: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    items: tuple[Node, ...] = ()
+    raw: str = ""
+
+    @property
+    def pointer(self) -> str:
+        """The JSON Pointer (RFC 6901) of this value."""
+        return pointer(self.path)
+
+    @property
+    def text(self) -> str | None:
+        """The value of a text, or none where it is something else."""
+        return self.value if isinstance(self.value, str) else None
+
+    def plain(self) -> Any:
+        """The value without places, for JSON."""
+        if self.kind == "mapping":
+            return {key: node.plain() for key, node in self.entries.items()}
+        return [node.plain() for node in self.items] if self.kind == "list" else self.value
+
+    def place(self, offset: int = 0) -> tuple[int, int]:
+        """Line and column of a character of a text, however it is quoted, folded or indented."""
+        offsets = raw_offsets(self.raw, self.value) if offset and isinstance(self.value, str) else None
+        at = offsets[min(offset, len(offsets) - 1)] if offsets else 0
+        before = self.raw[:at]
+        lines = before.count("\n")
+        return self.line + lines, len(before) - before.rfind("\n") if lines else self.column + at
+
+
+def load_document(text: str, file: str) -> Node:
+    """Read a YAML document into a tree of nodes.
+
+    Raises:
+        DefinitionError: it is no YAML 1.2, or uses what documents may not (anchors, tags, duplicate keys, several
+            documents, more than the limits above). The problem has file, line and column.
+    """
+    return _Reader(text, file).read()
+
+
+class _Reader:
+    """Composes the parser's events: the library's own composer keeps no key places and expands aliases."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self._text = text
+        self._file = file
+        self._count = 0
+        self._duplicates: list[Problem] = []
+
+    def read(self) -> Node:
+        if len(self._text.encode("utf-8", "replace")) > MAX_DOCUMENT_BYTES:
+            self._fail(f"The document is larger than {MAX_DOCUMENT_BYTES} bytes.", "Split it.")
+        try:
+            node = self._document(iter(YAML(typ="safe", pure=True).parse(self._text)))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]  (untyped library)
+        except YAMLError as error:
+            self._fail_syntax(error)
+        except (ValueError, OverflowError, IndexError, AttributeError, TypeError, AssertionError) as error:
+            # The parser meets some broken escapes and directives with whatever Python raises.
+            self._fail(f"This is not YAML 1.2: {error}.")
+        if self._duplicates:
+            raise DefinitionError(f"{self._file} is not a valid document", problems=self._duplicates)
+        return node
+
+    def _document(self, events: Iterator[Any]) -> Node:
+        opening = ("StreamStartEvent", "DocumentStartEvent")
+        first = next((event for event in events if type(event).__name__ not in opening), None)
+        if first is None or type(first).__name__ == "StreamEndEvent":
+            self._fail("The document is empty.")
+        node = self._node(first, events, ())
+        for event in events:
+            if type(event).__name__ == "DocumentStartEvent":
+                self._fail("There are several documents in one file.", "Put each into a file of its own.", event)
+        return node
+
+    def _node(self, event: Any, events: Iterator[Any], path: Path) -> Node:
+        self._count += 1
+        if self._count > MAX_DOCUMENT_VALUES:
+            self._fail(f"The document has more than {MAX_DOCUMENT_VALUES} values.", "Split it.", event)
+        if len(path) > MAX_DOCUMENT_NESTING:
+            self._fail(f"Values are nested more than {MAX_DOCUMENT_NESTING} deep.", None, event)
+        name = type(event).__name__
+        if name == "AliasEvent" or getattr(event, "anchor", None):
+            self._fail("Anchors and aliases are not allowed.", "Write the value out where it is used.", event)
+        if getattr(event, "tag", None):
+            self._fail("Tags are not allowed.", "Quote a text; everything else needs none.", event)
+        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        if name == "MappingStartEvent":
+            return self._mapping(events, path, line, column)
+        if name == "SequenceStartEvent":
+            items: list[Node] = []
+            for item in events:
+                if type(item).__name__ == "SequenceEndEvent":
+                    break
+                items.append(self._node(item, events, (*path, len(items))))
+            return Node("list", path, line, column, items=tuple(items))
+        raw = self._text[event.start_mark.index : event.end_mark.index]
+        plain = event.style is None or event.style == ""
+        value = self._scalar(event) if plain else event.value
+        return Node("scalar", path, line, column, value=value, raw=raw)
+
+    def _mapping(self, events: Iterator[Any], path: Path, line: int, column: int) -> Node:
+        entries: dict[str, Node] = {}
+        keys: dict[str, tuple[int, int]] = {}
+        for event in events:
+            if type(event).__name__ == "MappingEndEvent":
+                break
+            key = self._node(event, events, path)
+            if key.kind != "scalar" or key.value is None or isinstance(key.value, bool):
+                self._fail("A key is a text.", "Quote it.", event)
+            key_text: str = event.value
+            value = self._node(next(events), events, (*path, key_text))
+            if key_text in entries:
+                first = keys[key_text][0]
+                self._duplicates.append(
+                    Problem(
+                        f"The key '{key_text}' occurs twice; first in line {first}.",
+                        self._file,
+                        key.line,
+                        key.column,
+                        pointer((*path, key_text)),
+                        code="duplicate-key",
+                    )
+                )
+                continue
+            entries[key_text] = value
+            keys[key_text] = (key.line, key.column)
+        return Node("mapping", path, line, column, entries=entries, keys=keys)
+
+    def _scalar(self, event: Any) -> Any:
+        text: str = event.value
+        if text in _WORDS:
+            return _WORDS[text]
+        if _INTEGER.fullmatch(text):
+            return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        # What JSON cannot say (infinities, `.nan`) stays a text.
+        return float(text) if _FLOAT.fullmatch(text) and isfinite(float(text)) else text
+
+    def _fail(self, detail: str, suggestion: str | None = None, event: Any = None) -> NoReturn:
+        line, column = (event.start_mark.line + 1, event.start_mark.column + 1) if event is not None else (1, 1)
+        problem = Problem(detail, self._file, line, column, suggestion=suggestion, code="yaml")
+        raise DefinitionError(f"{self._file} is not a valid document", problems=[problem, *self._duplicates])
+
+    def _fail_syntax(self, error: YAMLError) -> NoReturn:
+        mark: Any = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        detail = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read")
+        suggestion = "Indent with spaces." if "'\\t'" in detail else None
+        problem = Problem(f"This is not YAML 1.2: {detail}.", self._file, line, column, None, suggestion, "yaml")
+        raise DefinitionError(f"{self._file} is not a valid document", problems=[problem])
