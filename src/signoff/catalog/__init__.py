@@ -1,4 +1,4 @@
-"""What is versioned: projects read into releases, environments that point at them, prompts, tool and model contracts."""
+"""What is versioned: projects read into releases, environments that point at them, what they hold."""
 
 from signoff.catalog.model import IndexSettings, Project, PromptRegistry, Release
 from signoff.catalog.models import ModelsConfig, ModelSpec

@@ -13,10 +13,24 @@ from signoff.catalog.tools import ToolContract
 from signoff.catalog.versions import parse_constraint, parse_version, split_reference
 from signoff.core.errors import NotFoundError, did_you_mean
 from signoff.core.ids import digest as sha256
-from signoff.workflows.model import Workflow
+from signoff.workflows.model import Contract, Workflow
 
 DEFAULT_CHUNK_SIZE = 1_200
 """How long a piece of knowledge may be that is retrieved as one, in characters."""
+
+RETRIEVAL_CONTRACT = Contract(
+    input_schema={
+        "type": "object",
+        "properties": {"query": {"type": "string"}, "top": {"type": "integer", "minimum": 1}},
+        "required": ["query"],
+    },
+    output_schema={
+        "type": "object",
+        "properties": {"hits": {"type": "array", "items": {"type": "object"}}},
+        "required": ["hits"],
+    },
+)
+"""What every index takes and gives, as far as the language must know: hits, best first."""
 
 
 class PromptRegistry:

@@ -9,8 +9,16 @@ from typing import Any
 from signoff.core.errors import InvalidError, did_you_mean
 
 TASKS = ("classify", "extract", "generate", "embed")
-PROVIDERS = ("minilm", "fields", "qwen", "openai_compatible", "anthropic", "google", "scripted")
-"""Provider kinds that a model may name. `scripted` is the test kit's: it answers from a script given in the process."""
+PROVIDER_TASKS: Mapping[str, tuple[str, ...]] = {
+    "minilm": ("classify", "embed"),
+    "fields": ("extract",),
+    "qwen": ("classify", "extract", "generate"),
+    "openai_compatible": TASKS,
+    "anthropic": ("classify", "extract", "generate"),
+    "google": TASKS,
+    "scripted": TASKS,
+}
+"""Provider kinds that a model may name, and what each can do. `scripted` is the test kit's, answering from a script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +27,7 @@ class ModelSpec:
 
     Attributes:
         name: e.g. `local/minilm`.
-        provider: one of `PROVIDERS`.
+        provider: one of `PROVIDER_TASKS`.
         settings: the provider's constants; strings may hold `${env.NAME}`, so that no release stores a secret.
     """
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from signoff.core.errors import InvalidError, Problem
 from signoff.core.labels import DataClass
+from signoff.core.schemas import validate
 from signoff.workflows.model import Contract
 
 Task = Literal["classify", "extract", "generate"]
@@ -99,9 +101,22 @@ class Prompt:
         """The messages for a model. Values are put in as delimited data, never as instructions.
 
         Raises:
-            InvalidError: a variable is missing or unknown.
+            InvalidError: a variable is missing, unknown or breaks the input schema.
             LimitError: the rendered messages together are longer than `templates.MAX_RENDERED_SIZE_BYTES`.
         """
         from signoff.catalog.templates import render_sections  # noqa: PLC0415  (Jinja2 only where prompts are rendered)
 
-        return tuple(PromptMessage(role, content) for role, content in render_sections(self.sections, variables))
+        declared = cast("Mapping[str, Any]", self.input_schema.get("properties") or {})
+        problems = validate(self.input_schema, dict(variables))
+        problems += [Problem(f"'{name}' is no variable of it.") for name in variables if name not in declared]
+        if problems:
+            detail = f"Prompt {self.name}@{self.version} cannot be rendered: {problems[0].detail}"
+            raise InvalidError(detail, problems=problems)
+        # A variable that may be left out is null to the template, so that `{% if note %}` needs no `is defined`.
+        values: dict[str, Any] = {**dict.fromkeys(declared), **variables}
+        authored = {
+            "labels": self.labels,
+            "examples": [{"input": example.input, "output": example.output} for example in self.examples],
+        }
+        messages = render_sections(self.sections, values, authored)
+        return tuple(PromptMessage(cast("Role", role), content) for role, content in messages)

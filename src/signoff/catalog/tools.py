@@ -48,8 +48,8 @@ class Auth:
 
     Attributes:
         header: the header's name.
-        value: a template with `${env.NAME}`, resolved by the worker at the time of the call; a release never holds
-            the secret.
+        value: a template with `${secret.NAME}` (the variable `SIGNOFF_SECRET_NAME`) or `${env.NAME}`, resolved by the
+            worker at the time of the call; a release never holds the secret.
     """
 
     header: str
@@ -78,11 +78,19 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class ToolFailure:
-    """What an HTTP status or a Python exception's name means: the StepError's kind and flags."""
+    """What an HTTP status or a Python exception's name means: the StepError's kind and flags, or an ordinary answer.
+
+    Attributes:
+        kind: the StepError's kind; empty where `output` is given.
+        retryable: whether the same call may succeed later.
+        outcome_unknown: whether the effect may have happened.
+        output: what the tool gives instead of failing: not finding a record may be an answer like any other.
+    """
 
     kind: str
     retryable: bool = False
     outcome_unknown: bool = False
+    output: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

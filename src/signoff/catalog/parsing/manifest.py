@@ -1,0 +1,83 @@
+"""`signoff.yaml` (the project's name, settings and roles) and `knowledge/*.yaml` (an index's settings)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from signoff.catalog.model import DEFAULT_CHUNK_SIZE, IndexSettings
+from signoff.catalog.parsing.fields import Fields
+from signoff.catalog.references import find_references
+
+SMALLEST_CHUNK_SIZE = 100
+"""Smaller pieces of knowledge hold no thought, in characters."""
+LARGEST_CHUNK_SIZE = 8_000
+"""Larger ones no longer fit an embedding model or a prompt, in characters."""
+
+_PROJECT = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
+_SETTING = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
+_ROLE = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `signoff.yaml` says."""
+
+    name: str = ""
+    settings: dict[str, str] = field(default_factory=dict[str, str])
+    roles: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def parse_manifest(fields: Fields) -> Manifest:
+    """The project's name, settings and roles; what is wrong with them is reported."""
+    fields.only("project", "about", "owner", "settings", "roles")
+    name = fields.text("project")
+    if name and not _PROJECT.match(name):
+        suggestion = "Use lower-case letters, digits and '-', such as refunds."
+        fields.problem("project", f"'{name}' is not a project's name.", suggestion=suggestion)
+    fields.text("about", "")
+    fields.text("owner", "")
+    return Manifest(name, _settings(fields.mapping("settings")), _roles(fields))
+
+
+def _settings(fields: Fields) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in fields.data.items():
+        if not _SETTING.match(name):
+            suggestion = "Use lower-case letters, digits and '_', such as shop_url."
+            fields.problem(name, f"'{name}' is not a setting's name.", suggestion=suggestion)
+        if isinstance(value, bool):
+            found[name] = "true" if value else "false"
+        elif isinstance(value, (str, int, float)):
+            found[name] = str(value)
+            if find_references(found[name]):
+                suggestion = f"Set SIGNOFF_SETTING_{name.upper()} where it should differ."
+                fields.problem(name, "A setting is a plain value.", suggestion=suggestion)
+        else:
+            fields.problem(name, f"'{name}' must be a text or a number.", code="wrong-type")
+    return found
+
+
+def _roles(fields: Fields) -> dict[str, str]:
+    if isinstance(fields.data.get("roles"), list):
+        found = dict.fromkeys(fields.texts("roles"), "")
+    else:
+        roles = fields.mapping("roles")
+        found = {name: roles.text(name, "") for name in roles.data}
+    for name in found:
+        if not _ROLE.match(name):
+            suggestion = "Use lower-case letters, digits and '-', without 'role/', such as support-lead."
+            fields.problem("roles", f"'{name}' is not a role's name.", suggestion=suggestion)
+    return found
+
+
+def parse_index(fields: Fields) -> IndexSettings:
+    """How an index cuts its sources; what is wrong with it is reported."""
+    fields.only("about", "chunk_size", "trusted")
+    return IndexSettings(
+        about=fields.text("about", ""),
+        chunk_size=fields.integer(
+            "chunk_size", DEFAULT_CHUNK_SIZE, lowest=SMALLEST_CHUNK_SIZE, highest=LARGEST_CHUNK_SIZE
+        ),
+        trusted=fields.boolean("trusted", default=False),
+    )

@@ -1,0 +1,275 @@
+"""`load_project`: a directory, or the files of a release, into a checked and compiled project, with every problem."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from signoff.catalog.checks import check_references
+from signoff.catalog.model import RETRIEVAL_CONTRACT, IndexSettings, Project, PromptRegistry
+from signoff.catalog.models import ModelsConfig
+from signoff.catalog.parsing.fields import Fields, Report, locator
+from signoff.catalog.parsing.manifest import Manifest, parse_index, parse_manifest
+from signoff.catalog.parsing.models import parse_models
+from signoff.catalog.parsing.prompts import parse_prompt, split_front_matter
+from signoff.catalog.parsing.rules import parse_rule
+from signoff.catalog.parsing.tools import parse_tool
+from signoff.catalog.prompts import Prompt
+from signoff.catalog.rules import Rule
+from signoff.catalog.sources import MANIFEST, MODELS, is_part, read_files
+from signoff.catalog.tools import ToolContract
+from signoff.core.errors import DefinitionError, NotFoundError, Problem
+from signoff.core.ids import digest
+from signoff.core.schemas import check_schema
+from signoff.governance.policy import PolicySet
+from signoff.workflows import compile_workflow
+from signoff.workflows.documents import load_document
+from signoff.workflows.model import Contract, Contracts, Workflow
+
+Named = TypeVar("Named", Prompt, ToolContract, Rule)
+
+
+def load_project(path: Path) -> Project:
+    """The project in a directory, checked and compiled.
+
+    Raises:
+        DefinitionError: with every problem of every file.
+    """
+    return load_project_files(read_files(path))
+
+
+def load_project_files(files: Mapping[str, bytes]) -> Project:
+    """The project of those files (by path with `/`), checked and compiled.
+
+    Raises:
+        DefinitionError: with every problem of every file.
+    """
+    loader = _Loader(files)
+    project = loader.load()
+    if loader.problems:
+        count = len(loader.problems)
+        raise DefinitionError(
+            f"The project has {count} problem{'s' if count > 1 else ''}.", problems=sorted(loader.problems, key=_place)
+        )
+    return project
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file or "", problem.line or 0, problem.column or 0
+
+
+@dataclass
+class _Loader:
+    """Reads one set of files; problems pile up, so that all are told at once."""
+
+    files: Mapping[str, bytes]
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+    def load(self) -> Project:
+        for name in self.files:
+            if not is_part(name):
+                self.problems.append(Problem("This file is no part of a project.", file=name, code="unknown-file"))
+        manifest = self._manifest()
+        schemas = self._schemas()
+        prompts = self._unique(list(self._prompts()), "prompt")
+        tools = {tool.name: tool for tool in self._unique(list(self._tools(manifest)), "tool")}
+        rules = {rule.name: rule for rule in self._unique(list(self._rules()), "rule")}
+        knowledge, index_settings = self._knowledge()
+        registry = PromptRegistry(prompts)
+        contracts = Contracts(
+            prompts=PromptContracts(registry),
+            tools={name: tool.contract for name, tool in tools.items()},
+            indexes=dict.fromkeys(knowledge, RETRIEVAL_CONTRACT),
+            rules={name: rule.contract for name, rule in rules.items()},
+            schemas=schemas,
+        )
+        project = Project(
+            name=manifest.name,
+            settings=manifest.settings,
+            roles=manifest.roles,
+            workflows=self._workflows(contracts),
+            prompts=registry,
+            tools=tools,
+            models=self._models(),
+            policies=self._policies(),
+            schemas=schemas,
+            knowledge=knowledge,
+            index_settings=index_settings,
+            rules=rules,
+            files=dict(self.files),
+        )
+        self.problems += check_references(project)
+        return project
+
+    def _in(self, folder: str, ending: str) -> Iterator[str]:
+        return (name for name in sorted(self.files) if name.startswith(f"{folder}/") and name.endswith(ending))
+
+    def _text(self, name: str) -> str | None:
+        try:
+            text = self.files[name].decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = self.files[name][: error.start].count(b"\n") + 1
+            suggestion = "Save it in UTF-8."
+            self.problems.append(Problem("This is not UTF-8.", name, line, suggestion=suggestion, code="encoding"))
+            return None
+        return text.replace("\r\n", "\n")
+
+    def _fields(self, name: str, text: str | None = None) -> Fields | None:
+        """The members of a YAML file, or none where it is not even a mapping."""
+        text = self._text(name) if text is None else text
+        if text is None:
+            return None
+        try:
+            node = load_document(text, name)
+        except DefinitionError as error:
+            self.problems += error.problems
+            return None
+        report = Report(name, locator(node), self.problems)
+        if node.kind != "mapping":
+            report.add((), "This must be a mapping of keys to values.", code="wrong-type")
+            return None
+        return Fields(report, cast("dict[str, Any]", node.plain()))
+
+    def _manifest(self) -> Manifest:
+        if MANIFEST not in self.files:
+            suggestion = "Add it with the line 'project: <name>'."
+            self.problems.append(Problem(f"{MANIFEST} is missing.", MANIFEST, suggestion=suggestion, code="no-project"))
+            return Manifest()
+        fields = self._fields(MANIFEST)
+        return parse_manifest(fields) if fields else Manifest()
+
+    def _models(self) -> ModelsConfig:
+        fields = self._fields(MODELS) if MODELS in self.files else None
+        return parse_models(fields) if fields else ModelsConfig()
+
+    def _prompts(self) -> Iterator[Prompt]:
+        for name in self._in("prompts", ".md"):
+            text = self._text(name)
+            parts = split_front_matter(text) if text is not None else None
+            if parts is None:
+                if text is not None:
+                    suggestion = "Start it with '---', the prompt's name and contract, and '---'."
+                    detail = "The prompt has no front matter."
+                    self.problems.append(Problem(detail, name, 1, 1, suggestion=suggestion, code="front-matter"))
+                continue
+            fields = self._fields(name, parts[0])
+            if fields:
+                yield parse_prompt(fields, parts[1], parts[2], digest=digest(self.files[name]))
+
+    def _tools(self, manifest: Manifest) -> Iterator[ToolContract]:
+        for name in self._in("tools", ".yaml"):
+            fields = self._fields(name)
+            if fields:
+                yield parse_tool(fields, digest=digest(self.files[name]), settings=manifest.settings)
+
+    def _rules(self) -> Iterator[Rule]:
+        for name in self._in("rules", ".yaml"):
+            fields = self._fields(name)
+            if fields:
+                yield parse_rule(fields, digest=digest(self.files[name]))
+
+    def _unique(self, found: Sequence[Named], kind: str) -> list[Named]:
+        first: dict[str, Named] = {}
+        for item in found:
+            name = f"{item.name}@{item.version}" if isinstance(item, Prompt) else item.name
+            if name in first:
+                detail = f"The {kind} '{name}' is in {first[name].file} already."
+                self.problems.append(Problem(detail, item.file, suggestion="Give one another name.", code="duplicate"))
+            elif name:
+                first[name] = item
+        return list(first.values())
+
+    def _schemas(self) -> dict[str, Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        for name in self._in("schemas", ".json"):
+            text = self._text(name)
+            if text is None:
+                continue
+            try:
+                schema: Any = json.loads(text)
+            except json.JSONDecodeError as error:
+                problem = Problem(f"This is not JSON: {error.msg}.", name, error.lineno, error.colno, code="json")
+                self.problems.append(problem)
+                continue
+            except RecursionError:
+                self.problems.append(Problem("The JSON is nested too deeply.", name, code="json"))
+                continue
+            wrong = [Problem(p.detail, name, pointer=p.pointer, code=p.code) for p in check_schema(schema)]
+            self.problems += wrong
+            if not wrong and isinstance(schema, dict):
+                found[name] = cast("dict[str, Any]", schema)
+        return found
+
+    def _knowledge(self) -> tuple[dict[str, tuple[tuple[str, str], ...]], dict[str, IndexSettings]]:
+        sources: dict[str, list[tuple[str, str]]] = {}
+        settings: dict[str, IndexSettings] = {}
+        for name in sorted(self.files):
+            parts = name.split("/")
+            if parts[0] != "knowledge":
+                continue
+            if len(parts) == 2 and name.endswith(".yaml"):  # noqa: PLR2004  (knowledge/<index>.yaml)
+                fields = self._fields(name)
+                settings[parts[1].removesuffix(".yaml")] = parse_index(fields) if fields else IndexSettings()
+            elif len(parts) == 2 or name.endswith(".yaml"):  # noqa: PLR2004
+                suggestion = "Sources are knowledge/<index>/*.md or .txt, settings knowledge/<index>.yaml."
+                self.problems.append(Problem("This is in no index.", name, suggestion=suggestion, code="unknown-file"))
+            elif (text := self._text(name)) is not None:
+                if "\0" in text:
+                    self.problems.append(Problem("The text holds a NUL character.", name, code="encoding"))
+                sources.setdefault(parts[1], []).append((name, text))
+        for index in settings:
+            if index not in sources:
+                suggestion = f"Add sources in knowledge/{index}/."
+                file = f"knowledge/{index}.yaml"
+                self.problems.append(Problem("The index has no sources.", file, suggestion=suggestion, code="empty"))
+        return (
+            {index: tuple(texts) for index, texts in sources.items()},
+            {index: settings.get(index, IndexSettings()) for index in sources},
+        )
+
+    def _policies(self) -> dict[str, str]:
+        texts = {name: text for name in self._in("policies", ".cedar") if (text := self._text(name)) is not None}
+        try:
+            PolicySet.parse(texts)
+        except DefinitionError as error:
+            self.problems += error.problems
+        return texts
+
+    def _workflows(self, contracts: Contracts) -> dict[str, Workflow]:
+        found: dict[str, Workflow] = {}
+        for name in self._in("workflows", ".yaml"):
+            text = self._text(name)
+            if text is None:
+                continue
+            try:
+                workflow = compile_workflow(text, name, contracts)
+            except DefinitionError as error:
+                self.problems += error.problems
+                continue
+            if workflow.name in found:
+                detail = f"The workflow '{workflow.name}' is in {found[workflow.name].file} already."
+                self.problems.append(Problem(detail, name, suggestion="Give one another name.", code="duplicate"))
+            found.setdefault(workflow.name, workflow)
+        return found
+
+
+class PromptContracts(Mapping[str, Contract]):
+    """Contracts of prompts by any reference that finds one (`classify`, `classify@^3`); lists each name once."""
+
+    def __init__(self, registry: PromptRegistry) -> None:
+        self._registry = registry
+
+    def __getitem__(self, reference: str) -> Contract:
+        try:
+            return self._registry.find(reference).contract
+        except NotFoundError as error:
+            raise KeyError(reference) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._registry.names)
+
+    def __len__(self) -> int:
+        return len(self._registry.names)

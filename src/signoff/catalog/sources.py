@@ -1,0 +1,144 @@
+"""A project's directory into the bytes of its files: bounded, and never from outside the directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from signoff.core.errors import DefinitionError, Problem
+
+MAX_FILES = 2_000
+"""How many files a project may have."""
+MAX_FILE_SIZE_BYTES = 1_048_576
+"""How large one file may be, in bytes."""
+MAX_PROJECT_SIZE_BYTES = 33_554_432
+"""How large all files together may be, in bytes."""
+MAX_DEPTH = 8
+"""How deep folders may be nested."""
+
+MANIFEST = "signoff.yaml"
+MODELS = "models.yaml"
+FOLDERS: Mapping[str, tuple[str, ...]] = {
+    "workflows": (".yaml",),
+    "prompts": (".md",),
+    "schemas": (".json",),
+    "policies": (".cedar",),
+    "tools": (".yaml", ".py"),
+    "knowledge": (".md", ".txt", ".yaml"),
+    "rules": (".yaml",),
+}
+"""What belongs to a project, and so to its releases. Everything else beside it (data, services, notes) does not."""
+
+_MISSPELT = {
+    "signoff.yml": MANIFEST,
+    "models.yml": MODELS,
+    "model.yaml": MODELS,
+    **{name.removesuffix("s"): name for name in FOLDERS if name.endswith("s")},
+    "policy": "policies",
+}
+_NO_PART = ("__pycache__",)
+
+
+def read_files(root: Path) -> dict[str, bytes]:
+    """The bytes of each file that belongs to a project, by path with `/`.
+
+    Raises:
+        DefinitionError: there is no project, a limit is reached, a link leads out of it, or a name is misspelt.
+    """
+    if not (root / MANIFEST).is_file():
+        detail = f"There is no {MANIFEST} in {root}."
+        suggestion = "Name a project's directory, or make one with 'signoff init'."
+        problem = Problem(detail, file=MANIFEST, suggestion=suggestion, code="no-project")
+        raise DefinitionError(detail, problems=[problem, *_misspelt(root)])
+    problems = _misspelt(root)
+    files: dict[str, bytes] = {}
+    size = 0
+    for path in _candidates(root, problems):
+        name = path.relative_to(root).as_posix()
+        content = _read(root, path, name, problems)
+        if content is None:
+            continue
+        files[name] = content
+        size += len(content)
+        if len(files) > MAX_FILES or size > MAX_PROJECT_SIZE_BYTES:
+            detail = f"A project has at most {MAX_FILES} files of {MAX_PROJECT_SIZE_BYTES} bytes together."
+            problems.append(Problem(detail, file=name, suggestion="Keep data outside its folders.", code="limit"))
+            break
+    if problems:
+        raise DefinitionError(f"The project in {root} cannot be read.", problems=problems)
+    return files
+
+
+def is_part(name: str) -> bool:
+    """Whether a path is one that a project's files may have."""
+    folder, slash, rest = name.partition("/")
+    if not slash:
+        return name in (MANIFEST, MODELS)
+    return folder in FOLDERS and rest.endswith(FOLDERS[folder])
+
+
+def _misspelt(root: Path) -> list[Problem]:
+    found: list[Problem] = []
+    for wrong, right in _MISSPELT.items():
+        if (root / wrong).exists() and not (root / right).exists():
+            detail = f"'{wrong}' is no part of a project."
+            found.append(Problem(detail, file=wrong, suggestion=f"Rename it to '{right}'.", code="unknown-file"))
+    return found
+
+
+def _candidates(root: Path, problems: list[Problem]) -> Iterator[Path]:
+    for name in (MANIFEST, MODELS):
+        if (root / name).exists():
+            yield root / name
+    for folder in FOLDERS:
+        if (root / folder).is_dir():
+            yield from _walk(root, root / folder, 1, problems)
+
+
+def _walk(root: Path, folder: Path, depth: int, problems: list[Problem]) -> Iterator[Path]:
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path = Path(entry.path)
+        name = path.relative_to(root).as_posix()
+        if entry.name.startswith(".") or entry.name in _NO_PART or entry.name.endswith(".pyc"):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if depth == MAX_DEPTH:
+                problems.append(Problem(f"Folders are nested more than {MAX_DEPTH} deep.", file=name, code="limit"))
+                continue
+            yield from _walk(root, path, depth + 1, problems)
+        elif is_part(name):
+            yield path
+        elif entry.name.lower() != "readme.md":
+            problems.append(_unknown(name))
+
+
+def _unknown(name: str) -> Problem:
+    folder = name.partition("/")[0]
+    endings = " or ".join(FOLDERS[folder])
+    suggestion = f"Files in {folder}/ end in {endings}; keep others outside the project's folders."
+    return Problem("This file is no part of a project.", file=name, suggestion=suggestion, code="unknown-file")
+
+
+def _read(root: Path, path: Path, name: str, problems: list[Problem]) -> bytes | None:
+    try:
+        if not path.resolve(strict=True).is_relative_to(root.resolve()):
+            suggestion = "Put the file itself into the project."
+            problems.append(
+                Problem("The link leads out of the project.", file=name, suggestion=suggestion, code="link")
+            )
+            return None
+        if not path.is_file():
+            problems.append(Problem("This is not a file.", file=name, code="unknown-file"))
+            return None
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_SIZE_BYTES + 1)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
+        reason = error.strerror if isinstance(error, OSError) else "a link leads to itself"
+        problems.append(Problem(f"The file cannot be read: {reason}.", file=name, code="unreadable"))
+        return None
+    if len(content) > MAX_FILE_SIZE_BYTES:
+        detail = f"The file is larger than {MAX_FILE_SIZE_BYTES} bytes."
+        problems.append(Problem(detail, file=name, suggestion="Split it.", code="limit"))
+        return None
+    return content

@@ -1,0 +1,143 @@
+"""All SQL of the catalog. Functions take a connection and never open transactions: the boundary commits once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from signoff.foundation.database import Connection
+
+# A release is registered by many starters at once (every `signoff dev`, every deploy): the first one writes it.
+_INSERT_RELEASE = """
+INSERT INTO release (org_id, digest, project, created_by) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+"""
+
+# The release's row is the last to be relied on and the files come in the same transaction, so it is never half there.
+_INSERT_CONTENTS = """
+INSERT INTO release_content (org_id, digest, content)
+SELECT $1, digest, content FROM unnest($2::text[], $3::bytea[]) AS file (digest, content)
+ON CONFLICT DO NOTHING
+"""
+
+# Paths and digests travel as two arrays: one round trip however many files there are.
+_INSERT_FILES = """
+INSERT INTO release_file (org_id, release, path, content_digest)
+SELECT $1, $2, path, digest FROM unnest($3::text[], $4::text[]) AS file (path, digest)
+ON CONFLICT DO NOTHING
+"""
+
+# Workers read across organisations, so the organisation is named here as well as in row-level security.
+_SELECT_FILES = """
+SELECT file.path, file.content_digest, content.content
+FROM release_file AS file
+JOIN release_content AS content ON content.org_id = file.org_id AND content.digest = file.content_digest
+WHERE file.org_id = $1 AND file.release = $2
+"""
+
+# Newest first, a page at a time.
+_SELECT_RELEASES = """
+SELECT digest, project, created_at, created_by FROM release
+WHERE org_id = $1 AND ($2::text IS NULL OR project = $2)
+ORDER BY created_at DESC, digest LIMIT $3
+"""
+
+# Asked before an environment is pointed at it; the foreign key alone would not know of which project it is.
+_SELECT_PROJECT = "SELECT project FROM release WHERE org_id = $1 AND digest = $2"
+
+# The upsert takes the row's lock, so two promotions at once get two versions, one after the other.
+_POINT_ENVIRONMENT = """
+INSERT INTO environment AS old (org_id, project, name, release, version) VALUES ($1, $2, $3, $4, 1)
+ON CONFLICT (org_id, project, name) DO UPDATE SET release = excluded.release, version = old.version + 1
+WHERE old.release <> excluded.release
+RETURNING version
+"""
+
+# The history is written by the same function as the move, never on its own.
+_INSERT_CHANGE = """
+INSERT INTO environment_change (org_id, project, name, version, release, changed_by) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+
+# What a start of a run asks, so it is a primary-key read.
+_SELECT_ENVIRONMENT = "SELECT release, version FROM environment WHERE org_id = $1 AND project = $2 AND name = $3"
+
+# Newest first, for people.
+_SELECT_CHANGES = """
+SELECT version, release, changed_at, changed_by FROM environment_change
+WHERE org_id = $1 AND project = $2 AND name = $3
+ORDER BY version DESC LIMIT $4
+"""
+
+
+async def insert_release(
+    connection: Connection, org_id: UUID, digest: str, project: str, created_by: Mapping[str, Any]
+) -> bool:
+    """Write a release's row; false where it is there already."""
+    status = await connection.execute(_INSERT_RELEASE, org_id, digest, project, json.dumps(created_by))
+    return status == "INSERT 0 1"
+
+
+async def insert_files(
+    connection: Connection, org_id: UUID, release: str, files: Sequence[tuple[str, str, bytes]]
+) -> None:
+    """Write path, digest and content of each of a release's files."""
+    # In one order for everybody, so that two writers of shared contents wait for each other and never deadlock.
+    contents = dict(sorted((digest, content) for _, digest, content in files))
+    await connection.execute(_INSERT_CONTENTS, org_id, list(contents), list(contents.values()))
+    paths = [path for path, _, _ in files]
+    await connection.execute(_INSERT_FILES, org_id, release, paths, [digest for _, digest, _ in files])
+
+
+async def select_files(connection: Connection, org_id: UUID, release: str) -> list[tuple[str, str, bytes]]:
+    """Path, digest and content of each of a release's files; none where there is no such release."""
+    rows = await connection.fetch(_SELECT_FILES, org_id, release)
+    return [(row["path"], row["content_digest"], row["content"]) for row in rows]
+
+
+async def select_releases(
+    connection: Connection, org_id: UUID, project: str | None, limit: int
+) -> list[tuple[str, str, datetime, dict[str, Any]]]:
+    """Digest, project, time and actor of the newest releases."""
+    rows = await connection.fetch(_SELECT_RELEASES, org_id, project, limit)
+    return [(row["digest"], row["project"], row["created_at"], json.loads(row["created_by"])) for row in rows]
+
+
+async def select_project(connection: Connection, org_id: UUID, digest: str) -> str | None:
+    """The project that a release is of, or none where there is no such release."""
+    return await connection.fetchval(_SELECT_PROJECT, org_id, digest)
+
+
+async def upsert_environment(connection: Connection, org_id: UUID, project: str, name: str, release: str) -> int | None:
+    """Point an environment at a release; its new version, or none where it points there already."""
+    return await connection.fetchval(_POINT_ENVIRONMENT, org_id, project, name, release)
+
+
+async def insert_change(
+    connection: Connection,
+    org_id: UUID,
+    project: str,
+    name: str,
+    version: int,
+    *,
+    digest: str,
+    changed_by: Mapping[str, Any],
+) -> None:
+    """Write one move of an environment into its history."""
+    await connection.execute(_INSERT_CHANGE, org_id, project, name, version, digest, json.dumps(changed_by))
+
+
+async def select_environment(connection: Connection, org_id: UUID, project: str, name: str) -> tuple[str, int] | None:
+    """Release and version of an environment, or none."""
+    row = await connection.fetchrow(_SELECT_ENVIRONMENT, org_id, project, name)
+    return None if row is None else (row["release"], row["version"])
+
+
+async def select_changes(
+    connection: Connection, org_id: UUID, project: str, name: str, limit: int
+) -> list[tuple[int, str, datetime, dict[str, Any]]]:
+    """Version, release, time and actor of the newest moves of an environment."""
+    rows = await connection.fetch(_SELECT_CHANGES, org_id, project, name, limit)
+    return [(row["version"], row["release"], row["changed_at"], json.loads(row["changed_by"])) for row in rows]
