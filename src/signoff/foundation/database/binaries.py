@@ -45,6 +45,7 @@ class Binaries:
                     timeout=timeout_s,
                     cwd=cwd,
                     env=self.account.environment,
+                    start_new_session=True,  # a Ctrl-C meant for us must not end it half-way
                     **self.account.process_arguments,
                 )
             except subprocess.TimeoutExpired:

@@ -101,6 +101,20 @@ class EmbeddedServer:
         atexit.register(self.stop)
         return self._url
 
+    def revive(self) -> bool:
+        """Start the server again if it died while in use (out of memory, disk full); true if it had. Blocking.
+
+        The URL stays the same.
+
+        Raises:
+            UnavailableError: it did not start.
+        """
+        with self._exclusive():
+            if self._url is None or runs_in(self._state / "postgres") is not None:
+                return False
+            self._ensure_running()
+            return True
+
     def stop(self, *, delete: bool = False) -> None:
         """Leave the server; the last user stops it, and with `delete` also removes its data. Blocking.
 
@@ -111,15 +125,20 @@ class EmbeddedServer:
         if self._url is None:
             return
         self._url = None
+        if not self._state.is_dir():
+            # Somebody removed it under us; a server whose pid file is gone shuts itself down.
+            self._leave()
+            return
         with self._exclusive():
-            last = self._leave()
-            if not last:
+            if not self._leave():
                 return
             account = server_account()
             data = account.place_for(self._state / "postgres")
             _stop_server(data, locate_binaries(account))
             if delete:
                 shutil.rmtree(data, ignore_errors=True)
+                if (self._state / "postgres").is_symlink():
+                    (self._state / "postgres").unlink()
 
     def _ensure_running(self) -> str:
         account = server_account()
