@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from signoff.catalog.checks import check_references
 from signoff.catalog.model import RETRIEVAL_CONTRACT, IndexSettings, Project, PromptRegistry
 from signoff.catalog.models import ModelsConfig
-from signoff.catalog.parsing.fields import Fields, Report, locator
+from signoff.catalog.parsing.fields import Fields, Report
 from signoff.catalog.parsing.manifest import Manifest, parse_index, parse_manifest
 from signoff.catalog.parsing.models import parse_models
 from signoff.catalog.parsing.prompts import parse_prompt, split_front_matter
@@ -127,7 +127,7 @@ class _Loader:
         except DefinitionError as error:
             self.problems += error.problems
             return None
-        report = Report(name, locator(node), self.problems)
+        report = Report(name, node, self.problems)
         if node.kind != "mapping":
             report.add((), "This must be a mapping of keys to values.", code="wrong-type")
             return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from signoff.workflows.model import Contract
+from signoff.workflows.model import Contract, Expression
 
 Severity = Literal["block", "review", "warn"]
 
@@ -40,14 +40,14 @@ class Condition:
 
     Attributes:
         id: stable name, for journals and reports.
-        expression: CEL over the rule's input fields; true means met.
+        expression: compiled CEL over the fields of the rule's input; true means met.
         severity: what a broken one means: block fails the step, review asks for a person, warn is told.
         message: for people, what is wrong when it is broken.
         line: its line in the file, from 1.
     """
 
     id: str
-    expression: str
+    expression: Expression
     severity: Severity
     message: str
     line: int = 0

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from signoff.core.durations import parse_duration_s
 from signoff.core.errors import Problem, closest, did_you_mean
 from signoff.core.schemas import check_schema
 from signoff.workflows.documents import Node, Path
-
-Locate = Callable[[Path], tuple[int, int]]
 
 MAX_TIMEOUT_S = 3_600.0
 """The longest that a contract may let one call take, in seconds: longer work is started and waited for by event."""
@@ -19,14 +17,19 @@ MAX_TIMEOUT_S = 3_600.0
 class Report:
     """Where one file's problems go, each with its place."""
 
-    def __init__(self, file: str, locate: Locate, problems: list[Problem]) -> None:
+    def __init__(self, file: str, root: Node, problems: list[Problem]) -> None:
         self.file = file
-        self._locate = locate
+        self._root = root
         self._problems = problems
 
     def add(self, path: Path, detail: str, *, suggestion: str | None = None, code: str = "invalid") -> None:
         """Report a problem at a path into the file."""
-        line, column = self._locate(path)
+        _, (line, column) = self._find(path)
+        self.add_at(line, column, detail, suggestion=suggestion, code=code)
+
+    def add_inside(self, path: Path, offset: int, detail: str, *, suggestion: str | None = None, code: str) -> None:
+        """Report a problem at a character of a text."""
+        line, column = self._find(path)[0].place(offset)
         self.add_at(line, column, detail, suggestion=suggestion, code=code)
 
     def add_at(self, line: int, column: int, detail: str, *, suggestion: str | None = None, code: str) -> None:
@@ -37,14 +40,11 @@ class Report:
 
     def line(self, path: Path) -> int:
         """The line of what is at a path, from 1."""
-        return self._locate(path)[0]
+        return self._find(path)[1][0]
 
-
-def locator(root: Node) -> Locate:
-    """Where things stand in a document: a key's own place for a member, the nearest thing there is for what is not."""
-
-    def locate(path: Path) -> tuple[int, int]:
-        node, place = root, (root.line, root.column)
+    def _find(self, path: Path) -> tuple[Node, tuple[int, int]]:
+        """What is at a path and its place: a key's own for a member, the nearest there is for what is not there."""
+        node, place = self._root, (self._root.line, self._root.column)
         for part in path:
             if node.kind == "mapping" and part in node.entries:
                 place = node.keys[str(part)]
@@ -54,9 +54,7 @@ def locator(root: Node) -> Locate:
                 place = (node.line, node.column)
             else:
                 break
-        return place
-
-    return locate
+        return node, place
 
 
 class Fields:
