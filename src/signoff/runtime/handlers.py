@@ -44,11 +44,12 @@ class Effect:
     Attributes:
         recovery: what to do after a crash between the call and its journaled answer: send again with the same key,
             look the outcome up by key, or ask a person.
-        approvals: names of the reviews that this effect consumes.
+        settle_s: how long after the intent a call may still take effect, in seconds: the request's timeout and the
+            lag that the other side declares. A look-up before that could miss a call under way.
     """
 
     recovery: Recovery
-    approvals: tuple[str, ...] = ()
+    settle_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,10 @@ class StepHandler(Protocol):
 
     async def look_up(self, call: StepCall) -> Done | None:
         """Of an effect with recovery `lookup`: the outcome of the call with this key, or none if it never happened."""
+        ...
+
+    async def withdraw(self, call: StepCall, waiting: Waiting) -> None:
+        """Called when a waiting step will not be waited for any more, as its run ends. May be called again."""
         ...
 
 

@@ -1,0 +1,23 @@
+"""What the control plane asks of the engine: start, send, cancel, list, read. It needs no worker to be up."""
+
+from signoff.runtime.client.model import EmittedEvent, JournalEvent, RunStarted, RunSummary, StartRequest
+from signoff.runtime.client.reads import count_runs, list_events, list_runs, read_journal, read_run, read_state
+from signoff.runtime.client.writes import cancel_run, emit_event, send_message, start_run
+
+__all__ = [
+    "EmittedEvent",
+    "JournalEvent",
+    "RunStarted",
+    "RunSummary",
+    "StartRequest",
+    "cancel_run",
+    "count_runs",
+    "emit_event",
+    "list_events",
+    "list_runs",
+    "read_journal",
+    "read_run",
+    "read_state",
+    "send_message",
+    "start_run",
+]

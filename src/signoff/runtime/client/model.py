@@ -1,0 +1,109 @@
+"""What goes in and out of the engine on the control plane's side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from signoff.core.actors import Actor
+from signoff.runtime.events import EventKind
+from signoff.workflows.model import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """A run to start. The caller has authorised it and validated the input.
+
+    Attributes:
+        workflow: the compiled workflow, of the release below.
+        release: the digest that the run pins for life.
+        input: plain JSON data.
+        actor: who starts it.
+        idempotency_key: the same key returns the same run.
+        priority: 1 (first) to 9.
+        decision: the policy decision that allowed it, for the journal.
+    """
+
+    workflow: Workflow
+    release: str
+    input: Mapping[str, Any]
+    actor: Actor
+    idempotency_key: str | None = None
+    priority: int = 5
+    decision: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run that was started now, or, where `created` is false, earlier with the same idempotency key."""
+
+    run_id: UUID
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run as lists show it.
+
+    Attributes:
+        status: queued, running, waiting, stuck, done, failed or cancelled.
+        outcome: the workflow's own name for how it ended.
+        waiting_for: per waiting step: step, kind, about, until.
+        usage: model calls, tokens and cost so far, as of its last rest.
+    """
+
+    run_id: UUID
+    workflow: str
+    version: str
+    release: str
+    status: str
+    outcome: str | None
+    waiting_for: tuple[Mapping[str, Any], ...]
+    error: Mapping[str, Any] | None
+    usage: Mapping[str, Any]
+    started_by: str
+    started_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The summary for JSON."""
+        return {
+            "run_id": str(self.run_id),
+            "workflow": self.workflow,
+            "version": self.version,
+            "release": self.release,
+            "status": self.status,
+            "outcome": self.outcome,
+            "waiting_for": [dict(entry) for entry in self.waiting_for],
+            "error": self.error,
+            "usage": dict(self.usage),
+            "started_by": self.started_by,
+            "started_at": self.started_at,
+            "updated_at": self.updated_at,
+            "ended_at": self.ended_at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEvent:
+    """One event of a run as people read it."""
+
+    seq: int
+    kind: EventKind
+    recorded_at: datetime
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class EmittedEvent:
+    """An event that a workflow emitted, in the terms of CloudEvents 1.0."""
+
+    event_id: UUID
+    run_id: UUID
+    type: str
+    emitted_at: datetime
+    data: Mapping[str, Any]

@@ -1,0 +1,108 @@
+"""Read runs, journals and emitted events. What a run's state is comes from its journal; lists come from projections."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import orjson
+
+from signoff.core.errors import NotFoundError
+from signoff.foundation.database import Connection, Record
+from signoff.runtime.client import store
+from signoff.runtime.client.model import EmittedEvent, JournalEvent, RunSummary
+from signoff.runtime.events import Event, decode
+from signoff.runtime.state import RunState
+
+JOURNAL_PAGE_EVENTS = 1000
+
+
+async def list_runs(
+    connection: Connection,
+    org_id: UUID,
+    *,
+    status: str | None = None,
+    workflow: str | None = None,
+    before: UUID | None = None,
+    limit: int = 50,
+) -> list[RunSummary]:
+    """Runs, newest first, after the cursor `before` (the last run id of the page before)."""
+    rows = await connection.fetch(store.LIST, org_id, status, workflow, before, limit)
+    return [_summary(row) for row in rows]
+
+
+async def read_run(connection: Connection, org_id: UUID, run_id: UUID) -> RunSummary:
+    """One run.
+
+    Raises:
+        NotFoundError: no such run in that organisation.
+    """
+    row = await connection.fetchrow(store.READ, org_id, run_id)
+    if row is None:
+        raise NotFoundError(f"there is no run {run_id}")
+    return _summary(row)
+
+
+async def count_runs(connection: Connection, org_id: UUID) -> dict[tuple[str, str | None], int]:
+    """How many runs there are per (status, outcome)."""
+    rows = await connection.fetch(store.COUNTS, org_id)
+    return {(row["status"], row["outcome"]): row["runs"] for row in rows}
+
+
+async def read_journal(
+    connection: Connection, org_id: UUID, run_id: UUID, *, after: int = 0, limit: int = JOURNAL_PAGE_EVENTS
+) -> list[JournalEvent]:
+    """Events of a run in order, after the place `after`.
+
+    Raises:
+        NotFoundError: no such run in that organisation.
+    """
+    rows = await connection.fetch(store.JOURNAL, org_id, run_id, after, limit)
+    if not rows and after == 0:
+        raise NotFoundError(f"there is no run {run_id}")
+    return [JournalEvent(row["seq"], row["kind"], row["recorded_at"], decode(row["data"])) for row in rows]
+
+
+async def read_state(connection: Connection, org_id: UUID, run_id: UUID) -> RunState:
+    """The state of a run as its journal describes it now.
+
+    Raises:
+        NotFoundError: no such run in that organisation.
+    """
+    state = RunState()
+    page = await read_journal(connection, org_id, run_id)
+    while page:
+        for entry in page:
+            state.apply(Event(entry.seq, entry.kind, entry.recorded_at, entry.data))
+        if len(page) < JOURNAL_PAGE_EVENTS:
+            break
+        page = await read_journal(connection, org_id, run_id, after=page[-1].seq)
+    return state
+
+
+async def list_events(
+    connection: Connection, org_id: UUID, *, after: UUID | None = None, run_id: UUID | None = None, limit: int = 50
+) -> list[EmittedEvent]:
+    """Events that workflows emitted, oldest first, after the cursor `after`."""
+    rows = await connection.fetch(store.EVENTS, org_id, after, run_id, limit)
+    return [
+        EmittedEvent(row["event_id"], row["run_id"], row["type"], row["emitted_at"], decode(row["data"]))
+        for row in rows
+    ]
+
+
+def _summary(row: Record) -> RunSummary:
+    return RunSummary(
+        run_id=row["run_id"],
+        workflow=row["workflow"],
+        version=row["workflow_version"],
+        release=row["release"],
+        status=row["status"],
+        outcome=row["outcome"],
+        waiting_for=tuple(orjson.loads(row["waiting_for"])),
+        error=orjson.loads(row["error"]) if row["error"] is not None else None,
+        usage=orjson.loads(row["usage"]),
+        started_by=row["started_by"],
+        started_at=row["started_at"],
+        updated_at=row["updated_at"],
+        ended_at=row["ended_at"],
+    )

@@ -1,0 +1,77 @@
+"""The control plane's SQL on the engine's tables. All of it runs as the app role, inside one organisation."""
+
+# Facts, queue, projection and first event in one statement: a run exists wholly or not at all. The conflict clause
+# makes the second start with one key insert nothing anywhere.
+START = """
+WITH started AS (
+    INSERT INTO run (run_id, org_id, workflow, workflow_version, release, idempotency_key, request_digest,
+        started_by, started_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    ON CONFLICT (org_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING run_id
+), queued AS (
+    INSERT INTO run_queue (run_id, org_id, priority, due_at) SELECT run_id, $2, $10, $9 FROM started
+), viewed AS (
+    INSERT INTO run_view (run_id, org_id, workflow, status, started_at, updated_at)
+    SELECT run_id, $2, $3, 'queued', $9, $9 FROM started
+), journaled AS (
+    INSERT INTO journal (org_id, run_id, seq, kind, recorded_at, data)
+    SELECT $2, run_id, 1, 'run.started', $9, $11 FROM started
+)
+SELECT run_id FROM started
+"""
+
+# Seen by the second start with one key; the row may have been committed after the insert above began.
+BY_KEY = "SELECT run_id, request_digest FROM run WHERE org_id = $1 AND idempotency_key = $2"
+
+# ENGINE.md rule 5: the sender moves the generation, so that an owner about to park or finish sees that it must look
+# again. No row: the run has ended (or never was).
+BUMP = "UPDATE run_queue SET gen = gen + 1, due_at = least(due_at, $3) WHERE org_id = $1 AND run_id = $2 RETURNING gen"
+
+SEND = """
+INSERT INTO inbox (message_id, org_id, run_id, path, kind, sent_by, sent_at, data)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (message_id) DO NOTHING
+"""
+
+INBOX_SIZE = "SELECT count(*) FROM inbox WHERE run_id = $1"
+
+EXISTS = "SELECT status FROM run_view WHERE org_id = $1 AND run_id = $2"
+
+_SUMMARY = """
+SELECT v.run_id, v.workflow, r.workflow_version, r.release,
+    CASE WHEN v.status IN ('queued', 'waiting') AND q.owner IS NOT NULL THEN 'running' ELSE v.status END AS status,
+    v.outcome, v.waiting_for, v.error, v.usage, r.started_by, v.started_at, v.updated_at, v.ended_at
+FROM run_view v JOIN run r USING (run_id) LEFT JOIN run_queue q USING (run_id)
+"""
+
+READ = _SUMMARY + "WHERE v.org_id = $1 AND v.run_id = $2"
+
+# Newest first by key, so that a page is a range of the index whatever the page's number.
+LIST = (
+    _SUMMARY
+    + """
+WHERE v.org_id = $1
+    AND ($2::text IS NULL OR v.status = $2)
+    AND ($3::text IS NULL OR v.workflow = $3)
+    AND ($4::uuid IS NULL OR v.run_id < $4)
+ORDER BY v.run_id DESC LIMIT $5
+"""
+)
+
+COUNTS = "SELECT status, outcome, count(*) AS runs FROM run_view WHERE org_id = $1 GROUP BY status, outcome"
+
+JOURNAL = """
+SELECT seq, kind, recorded_at, data FROM journal
+WHERE org_id = $1 AND run_id = $2 AND seq > $3 ORDER BY seq LIMIT $4
+"""
+
+EMIT = """
+INSERT INTO emitted_event (event_id, org_id, run_id, path, type, emitted_at, data, labels)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (run_id, path) DO NOTHING
+"""
+
+EVENTS = """
+SELECT event_id, run_id, type, emitted_at, data FROM emitted_event
+WHERE org_id = $1 AND ($2::uuid IS NULL OR event_id > $2) AND ($3::uuid IS NULL OR run_id = $3)
+ORDER BY event_id LIMIT $4
+"""

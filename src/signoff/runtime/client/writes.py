@@ -1,0 +1,168 @@
+"""Start a run, send it something, cancel it. Every function takes part in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from signoff.core.actors import Actor
+from signoff.core.errors import ConflictError, InvalidError, LimitError, NotFoundError, Problem
+from signoff.core.ids import digest, uuid7
+from signoff.core.labels import Labels
+from signoff.foundation.database import Connection
+from signoff.runtime.client import store
+from signoff.runtime.client.model import RunStarted, StartRequest
+from signoff.runtime.events import encode
+from signoff.runtime.settings import StartLimits
+
+RUN_PATH = ""  # messages to the run itself rather than to one of its steps
+
+DEFAULT_LIMITS = StartLimits()
+
+
+async def start_run(
+    connection: Connection, request: StartRequest, *, now: datetime, limits: StartLimits = DEFAULT_LIMITS
+) -> RunStarted:
+    """Start a run, or find the one that the same idempotency key started.
+
+    Raises:
+        ConflictError: the key was used for another workflow or input.
+        LimitError: the input is larger than `limits.input_bytes`.
+        InvalidError: the key is too long.
+    """
+    actor, workflow = request.actor, request.workflow
+    encoded_input = _bounded(request.input, limits.input_bytes, "the input")
+    if request.idempotency_key is not None and not 0 < len(request.idempotency_key) <= limits.idempotency_key_chars:
+        raise InvalidError(
+            f"an idempotency key has 1 to {limits.idempotency_key_chars} characters",
+            problems=[Problem("wrong length", pointer="/idempotency_key")],
+        )
+    request_digest = digest(workflow.name.encode() + b"\0" + encoded_input)
+    run_id = uuid7(time_ms=int(now.timestamp() * 1000))
+    started = {
+        "workflow": workflow.name,
+        "version": workflow.version,
+        "workflow_digest": workflow.digest,
+        "release": request.release,
+        "started_by": actor.as_dict(),
+        "input": request.input,
+        "decision": request.decision,
+    }
+    found = await connection.fetchval(
+        store.START,
+        run_id,
+        actor.org_id,
+        workflow.name,
+        workflow.version,
+        request.release,
+        request.idempotency_key,
+        request_digest,
+        str(actor),
+        now,
+        request.priority,
+        encode(started),
+    )
+    if found is not None:
+        return RunStarted(run_id, created=True)
+    earlier = await connection.fetchrow(store.BY_KEY, actor.org_id, request.idempotency_key)
+    assert earlier is not None
+    if earlier["request_digest"] != request_digest:
+        raise ConflictError(
+            f"idempotency key '{request.idempotency_key}' started run {earlier['run_id']} with another workflow or"
+            " input; use a new key for a new request",
+            run_id=str(earlier["run_id"]),
+        )
+    return RunStarted(earlier["run_id"], created=False)
+
+
+async def send_message(
+    connection: Connection,
+    *,
+    org_id: UUID,
+    run_id: UUID,
+    path: str,
+    kind: str,
+    data: Mapping[str, Any],
+    sent_by: str,
+    now: datetime,
+    message_id: UUID | None = None,
+    limits: StartLimits = DEFAULT_LIMITS,
+) -> UUID:
+    """Put a message into a run's inbox; a second one with the same id changes nothing. Returns its id.
+
+    It may come before the step waits (it is kept), or after the step has ended (it is recorded as late).
+
+    Raises:
+        NotFoundError: no such run in that organisation.
+        ConflictError: the run has ended.
+        LimitError: the data is too large, or the inbox is full.
+    """
+    encoded = _bounded(data, limits.message_bytes, "the message")
+    if await connection.fetchval(store.BUMP, org_id, run_id, now) is None:
+        status = await connection.fetchval(store.EXISTS, org_id, run_id)
+        if status is None:
+            raise NotFoundError(f"there is no run {run_id}")
+        raise ConflictError(f"run {run_id} has ended ({status})", status_of_run=status)
+    if await connection.fetchval(store.INBOX_SIZE, run_id) >= limits.inbox_messages:
+        raise LimitError(f"{limits.inbox_messages} messages already wait for run {run_id}")
+    identity = message_id or uuid7(time_ms=int(now.timestamp() * 1000))
+    await connection.execute(store.SEND, identity, org_id, run_id, path, kind, sent_by, now, encoded)
+    return identity
+
+
+async def cancel_run(connection: Connection, *, actor: Actor, run_id: UUID, reason: str, now: datetime) -> None:
+    """Ask a run to cancel: nothing new starts, effects under way settle, compensations run in reverse.
+
+    Raises:
+        NotFoundError: no such run in the actor's organisation.
+        ConflictError: the run has ended.
+    """
+    await send_message(
+        connection,
+        org_id=actor.org_id,
+        run_id=run_id,
+        path=RUN_PATH,
+        kind="run.cancel",
+        data={"reason": reason},
+        sent_by=str(actor),
+        now=now,
+    )
+
+
+async def emit_event(
+    connection: Connection,
+    *,
+    org_id: UUID,
+    run_id: UUID,
+    path: str,
+    event_type: str,
+    data: Mapping[str, Any],
+    labels: Labels,
+    now: datetime,
+) -> None:
+    """Store the event that a step emits; a second one of the same step changes nothing."""
+    await connection.execute(
+        store.EMIT,
+        uuid7(time_ms=int(now.timestamp() * 1000)),
+        org_id,
+        run_id,
+        path,
+        event_type,
+        now,
+        encode(data),
+        orjson.dumps(labels.as_dict()).decode(),
+    )
+
+
+def _bounded(data: Mapping[str, Any], size_bytes: int, what: str) -> bytes:
+    try:
+        encoded = encode(data)
+    except TypeError as error:
+        raise InvalidError(f"{what} is not plain JSON data: {error}") from error
+    if len(encoded) > size_bytes:
+        raise LimitError(f"{what} has {len(encoded)} bytes; at most {size_bytes} are taken", size_bytes=len(encoded))
+    return encoded

@@ -1,0 +1,224 @@
+"""A run in memory as its parts see it: its state, how to write, how to start work. What moves it is `execution.py`."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from signoff.core.labels import Labels
+from signoff.runtime.engine import Engine
+from signoff.runtime.events import Event, EventKind, decode, encode
+from signoff.runtime.handlers import Approval, Done, Message, RunFacts, StepCall
+from signoff.runtime.journal import Entry, Row, SessionLostError, SoloWrite
+from signoff.runtime.state import RunState, StepRecord
+from signoff.workflows.model import Step, Workflow
+from signoff.workflows.semantics import RunScope
+from signoff.workflows.templates import MappingTemplate
+
+
+class RunContext(abc.ABC):
+    """A run that this worker owns.
+
+    Attributes:
+        state: the fold of its journal, including events that are still on their way to the disk.
+        gen: the queue generation that was read with the latest messages; parking on an older one fails.
+        resting: a park or finish is under way; nothing else may start meanwhile.
+        abandoned: the session is lost; whatever is still under way may report, but not write.
+        tasks: steps under way, by path.
+        timer: wakes the run where its next moment is too near to leave memory.
+        unbegun: steps that have neither started nor ended.
+        withdrawing: waiting steps that are being told that nobody waits any more.
+    """
+
+    def __init__(
+        self, engine: Engine, facts: RunFacts, workflow: Workflow, release: Any, *, state: RunState, gen: int
+    ) -> None:
+        self.engine = engine
+        self.facts = facts
+        self.workflow = workflow
+        self.release = release
+        self.state = state
+        self.gen = gen
+        self.resting = False
+        self.abandoned = False
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.timer: asyncio.Task[None] | None = None
+        self.rest_task: asyncio.Task[None] | None = None
+        self.withdrawing: set[str] = set()
+        self.scope = RunScope(state.started["input"], state.ended, workflow.input_labels)
+        self.steps = {step.name: step for step in workflow.steps}
+        self.unbegun = [step for step in workflow.steps if not _begun(state, step)]
+        self._buffer: list[Row] = []
+        self._drained: list[UUID] = []
+
+    @property
+    def run_id(self) -> UUID:
+        """Which run it is."""
+        return self.facts.run_id
+
+    @property
+    def deadline(self) -> datetime:
+        """When its time is over."""
+        return self.facts.started_at + timedelta(seconds=self.workflow.limits.time_s or self.engine.settings.run_time_s)
+
+    def step(self, path: str) -> Step:
+        """The step of that path; of `refund/undo` the compensation."""
+        name, _, suffix = path.partition("/")
+        step = self.steps[name]
+        if not suffix:
+            return step
+        assert step.undo is not None
+        return step.undo
+
+    # --- writing -----------------------------------------------------------------------------------------------
+
+    def emit(self, kind: EventKind, data: Mapping[str, Any]) -> Row:
+        """Put an event into the state and into what is written next. What is read back equals what was applied."""
+        now = self.engine.clock.now()
+        encoded = encode(data)
+        row = Row(self.state.last_seq + 1, kind, now, encoded)
+        self.state.apply(Event(row.seq, kind, now, decode(encoded)))
+        self._buffer.append(row)
+        return row
+
+    def take_buffer(self) -> Entry:
+        """Everything emitted and not submitted yet, as one entry."""
+        entry = Entry(self.facts.org_id, self.run_id, self._buffer, self._drained)
+        self._buffer, self._drained = [], []
+        return entry
+
+    def push(self) -> None:
+        """Hand what was emitted to the journal, without waiting: what nobody has seen may be redone."""
+        if self._buffer or self._drained:
+            self.engine.journal.submit(self.take_buffer())
+
+    async def durable(self) -> None:
+        """Return once everything emitted so far is on the disk.
+
+        Raises:
+            SessionLostError: it is not, and this worker does not own the run any more.
+        """
+        entry = self.take_buffer()
+        entry.written = asyncio.get_running_loop().create_future()
+        self.engine.journal.submit(entry)
+        await entry.written
+
+    async def alone(self, write: SoloWrite) -> None:
+        """Write everything emitted so far together with a precondition, in a transaction of its own."""
+        entry = self.take_buffer()
+        entry.solo = write
+        entry.written = asyncio.get_running_loop().create_future()
+        self.engine.journal.submit(entry)
+        await entry.written
+
+    def unwind(self, *, cause: Literal["failed", "cancelled"], error: Mapping[str, Any]) -> None:
+        """From here on nothing new starts (rule 8)."""
+        if self.state.unwinding is None and self.state.end is None:
+            self.emit("run.unwinding", {"cause": cause, "error": error})
+
+    # --- moving ------------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def advance(self) -> None:
+        """Start whatever may start now, and rest when nothing can."""
+
+    @abc.abstractmethod
+    def receive(self, messages: Sequence[tuple[str, Message]], gen: int) -> None:
+        """Take messages from the inbox into the journal. A second copy of one changes nothing."""
+
+    def argument_labels(self, step: Step) -> dict[str, Labels]:
+        """Labels per field of the verb's data, where the document writes it as a mapping."""
+        data = step.arguments.get("with")
+        if not isinstance(data, MappingTemplate):
+            return {}
+        return {name: entry.labels(self.scope) for name, entry in data.entries.items()}
+
+    def spawn(self, path: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run a step's work as a task; when it ends, the run goes on."""
+        task = asyncio.create_task(work)
+        self.tasks[path] = task
+        task.add_done_callback(lambda finished: self._finished(path, finished))
+
+    def _finished(self, path: str, task: asyncio.Task[None]) -> None:
+        self.tasks.pop(path, None)
+        if self.abandoned:
+            return
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, SessionLostError):
+            return  # the worker itself sees to it
+        if error is not None:
+            self.engine.failed(self.run_id, error)
+            return
+        try:
+            self.advance()
+        except Exception as failure:  # noqa: BLE001  (whatever it is, it concerns this run alone)
+            self.engine.failed(self.run_id, failure)
+
+    def abandon(self) -> None:
+        """The session is lost. Effects under way may finish and report; everything else stops."""
+        self.abandoned = True
+        if self.timer is not None:
+            self.timer.cancel()
+        for path, task in self.tasks.items():
+            if not self.state.steps[path].in_doubt:
+                task.cancel()
+
+    def end_done(self, record: StepRecord, done: Done, **facts: Any) -> None:
+        """A step is done; its labels are the join of what it read and of what its handler says."""
+        labels = record.labels.join(done.labels)
+        data: dict[str, Any] = {
+            "step": record.path,
+            "status": "done",
+            "output": done.output,
+            "labels": labels.as_dict(),
+            **facts,
+        }
+        if done.result != "done":
+            data["result"] = done.result
+        if not done.readable:
+            data["readable"] = False
+        if self.step(record.path).verb == "review":
+            data["review"] = True
+        if done.approval is not None:
+            approval = done.approval
+            data["approval"] = {name: getattr(approval, name) for name in approval.__slots__}
+        self.emit("step.ended", data)
+
+    def call(self, step: Step, record: StepRecord, *, attempt: int | None = None) -> StepCall:
+        """What a handler is told of one try."""
+        path = record.path
+
+        def note(name: str, data: Mapping[str, Any]) -> None:
+            if not self.abandoned:
+                self.emit("step.noted", {"step": path, "name": name, "data": data})
+
+        return StepCall(
+            run=self.facts,
+            step=step,
+            path=path,
+            arguments=record.arguments,
+            labels=record.labels,
+            release=self.release,
+            record=note,
+            clock=self.engine.clock,
+            argument_labels=record.argument_labels,
+            attempt=attempt or max(record.attempt, 1),
+            needed=record.needed,
+            approvals=self._approvals(step),
+            idempotency_key=record.key,
+            timeout_s=step.timeout_s or self.engine.settings.step_timeout_s,
+            spent=self.state.usage,
+        )
+
+    def _approvals(self, step: Step) -> tuple[Approval, ...]:
+        found = (self.state.steps[name].approval for name in step.requires if name in self.state.steps)
+        return tuple(approval for approval in found if approval is not None)
+
+
+def _begun(state: RunState, step: Step) -> bool:
+    record = state.steps.get(step.name)
+    return record is not None and (record.attempt > 0 or record.state is not None)

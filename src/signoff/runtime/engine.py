@@ -1,0 +1,44 @@
+"""What all runs of one worker session share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from signoff.core.clock import Clock
+from signoff.foundation.database import Database
+from signoff.runtime.handlers import Message, PureHandler, StepHandler
+from signoff.runtime.journal import Journal
+from signoff.runtime.settings import RuntimeSettings
+
+
+@dataclass(slots=True)
+class Engine:
+    """The worker's services, as one run sees them.
+
+    Attributes:
+        handlers: by verb, those that act.
+        pure: by verb, those that only compute.
+        slots: bounds how many steps of all runs execute at once.
+        lease_holds: whether our session is certain to be alive now; asked before every send (ENGINE.md rule 3).
+        gone: takes a run out of memory; it is parked, finished or somebody else's.
+        read_inbox: the messages that wait for a run, and the generation they were read at.
+        report: sends what a fenced worker saw of an effect to the run's inbox.
+        failed: takes a run out of memory after an error of ours; it is loaded again later.
+    """
+
+    database: Database
+    journal: Journal
+    handlers: Mapping[str, StepHandler]
+    pure: Mapping[str, PureHandler]
+    clock: Clock
+    settings: RuntimeSettings
+    slots: asyncio.Semaphore
+    lease_holds: Callable[[], bool]
+    gone: Callable[[UUID, bool], None]
+    read_inbox: Callable[[UUID], Awaitable[tuple[list[tuple[str, Message]], int]]]
+    report: Callable[[UUID, UUID, str, Mapping[str, Any]], None]
+    failed: Callable[[UUID, BaseException], None]

@@ -1,0 +1,68 @@
+"""The journal's events: kinds, encoding. An event is a fact; once appended it is never changed.
+
+| kind               | says                                                                                  |
+|--------------------|---------------------------------------------------------------------------------------|
+| `run.started`      | who started which workflow of which release with which input                           |
+| `step.started`     | a step without an outside effect begins a try; holds its evaluated arguments           |
+| `effect.intended`  | a step with an effect is about to act: arguments and idempotency key; durable first    |
+| `step.noted`       | a fact a step recorded: a policy decision, a model call                                |
+| `step.retrying`    | a try failed; when the next comes                                                      |
+| `step.waiting`     | a step waits for a message or a moment                                                 |
+| `step.ended`       | a step's end: status, output, labels                                                   |
+| `message.received` | something arrived through the inbox                                                    |
+| `run.unwinding`    | nothing new starts; effects settle, then compensations run in reverse                  |
+| `run.stuck`        | the journal and the definition disagree; a person must look                            |
+| `run.ended`        | the run's end: status and outcome                                                      |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+
+EventKind = Literal[
+    "run.started",
+    "step.started",
+    "effect.intended",
+    "step.noted",
+    "step.retrying",
+    "step.waiting",
+    "step.ended",
+    "message.received",
+    "run.unwinding",
+    "run.stuck",
+    "run.ended",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of a run's journal."""
+
+    seq: int
+    kind: EventKind
+    recorded_at: datetime
+    data: Mapping[str, Any]
+
+
+def encode(data: Mapping[str, Any]) -> bytes:
+    """JSON bytes of an event's data.
+
+    Raises:
+        TypeError: it holds something that JSON has no form for.
+    """
+    return orjson.dumps(data, option=orjson.OPT_UTC_Z)
+
+
+def decode(data: bytes) -> Any:
+    """The data of an event as it was encoded; timestamps come back as text."""
+    return orjson.loads(data)
+
+
+def moment(text: str | None) -> datetime | None:
+    """A timestamp that `encode` wrote."""
+    return None if text is None else datetime.fromisoformat(text)

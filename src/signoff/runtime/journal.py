@@ -1,0 +1,279 @@
+"""The journal's writer: one per worker. Events of all its runs go out in group commits (ENGINE.md rules 1, 4 and 5).
+
+Two lanes. The fast lane takes whatever is unconditional: while one statement is under way, the next one fills. The solo
+lane gives one transaction to what has a precondition: consuming an approval, choosing an effect's key. A run's entries
+keep their order over both lanes, as a run in the solo lane is held back from the fast one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from signoff.core.errors import ConflictError, SignoffError, UnavailableError
+from signoff.foundation.database import Connection, Database
+from signoff.runtime import store
+from signoff.runtime.events import EventKind
+
+SoloWrite = Callable[[Connection], Awaitable[None]]
+
+
+class SessionLostError(UnavailableError):
+    """This worker was declared dead, or lost its connection: it owns nothing any more. Its runs go on elsewhere."""
+
+    code = "session-lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event, encoded."""
+
+    seq: int
+    kind: EventKind
+    recorded_at: datetime
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What lists show of a run: written at park and finish only."""
+
+    status: str
+    outcome: str | None
+    waiting_for: str
+    error: str | None
+    usage: str
+    updated_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(slots=True)
+class Entry:
+    """What one run wants written, in order, all or nothing.
+
+    Attributes:
+        rows: events to append.
+        drained: ids of the messages that these events took out of the inbox.
+        view: the projection to write.
+        finish_gen: take the run out of the queue if its generation is still this.
+        park: give the run up until then, if its generation is still this.
+        solo: a function that writes this entry in a transaction of its own instead.
+        written: resolved to whether the finish or park took hold (true where neither was asked).
+    """
+
+    org_id: UUID
+    run_id: UUID
+    rows: list[Row] = field(default_factory=list[Row])
+    drained: list[UUID] = field(default_factory=list[UUID])
+    view: View | None = None
+    finish_gen: int | None = None
+    park: tuple[int, datetime] | None = None
+    solo: SoloWrite | None = None
+    written: asyncio.Future[bool] | None = None
+
+
+class Journal:
+    """Writes entries in order. `submit` never blocks; whoever must know awaits the entry's `written`."""
+
+    def __init__(
+        self,
+        database: Database,
+        session_id: UUID,
+        *,
+        flush_events: int,
+        rejected: Callable[[UUID, SignoffError], None],
+    ) -> None:
+        self._database = database
+        self._session_id = session_id
+        self._flush_events = flush_events
+        self._rejected = rejected
+        self._pending: dict[UUID, deque[Entry]] = {}
+        self._held: set[UUID] = set()
+        self._solo_tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._lost: SignoffError | None = None
+        self._busy = False
+        self._quiet = asyncio.Event()
+        self.flushes = 0
+        self.events = 0
+
+    @property
+    def lost(self) -> bool:
+        """Whether the session is gone; nothing can be written any more."""
+        return self._lost is not None
+
+    def submit(self, entry: Entry) -> None:
+        """Put an entry behind all earlier ones of its run."""
+        if self._lost is not None:
+            self._fail(entry, self._lost)
+            return
+        self._pending.setdefault(entry.run_id, deque()).append(entry)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled, or until the session is lost, which raises SessionLostError."""
+        async with self._database.worker_connection() as connection:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while (batch := self._take()) or self._lost is not None:
+                    if self._lost is not None:
+                        raise self._lost
+                    self._busy = True
+                    try:
+                        await self._flush(connection, batch)
+                    finally:
+                        self._busy = False
+                self._quiet.set()
+
+    async def drained(self) -> None:
+        """Return when nothing is waiting to be written."""
+        while (self._pending or self._busy or self._held) and self._lost is None:
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    def close(self, reason: SignoffError) -> None:
+        """Fail everything that is still waiting; later entries fail at once."""
+        self._lost = self._lost or reason
+        pending, self._pending = self._pending, {}
+        for entries in pending.values():
+            for entry in entries:
+                self._fail(entry, self._lost)
+        for task in self._solo_tasks:
+            task.cancel()
+        self._wake.set()
+        self._quiet.set()
+
+    def _take(self) -> list[Entry]:
+        """The next batch: whole entries, each run's in order, up to the size of a flush."""
+        batch: list[Entry] = []
+        size = 0
+        for run_id in list(self._pending):
+            if run_id in self._held:
+                continue
+            entries = self._pending[run_id]
+            while entries and entries[0].solo is None and size < self._flush_events:
+                entry = entries.popleft()
+                batch.append(entry)
+                size += len(entry.rows)
+            if entries and entries[0].solo is not None and not any(entry.run_id == run_id for entry in batch):
+                self._start_solo(entries.popleft())
+            if not entries:
+                del self._pending[run_id]
+        return batch
+
+    async def _flush(self, connection: Connection, batch: list[Entry]) -> None:
+        try:
+            await self._write(connection, batch)
+        except ConflictError:
+            # One bad row fails the statement for all; run by run, only its own run suffers.
+            by_run: dict[UUID, list[Entry]] = {}
+            for entry in batch:
+                by_run.setdefault(entry.run_id, []).append(entry)
+            for run_id, entries in by_run.items():
+                try:
+                    await self._write(connection, entries)
+                except ConflictError as error:
+                    self._reject(run_id, entries, error)
+        except UnavailableError as error:
+            # Whether it was written cannot be known here: give the session up and let the journal itself tell.
+            self._lose(batch, error)
+
+    async def _write(self, connection: Connection, batch: list[Entry]) -> None:
+        result = await store.append(connection, self._session_id, _columns(batch))
+        if not result.alive:
+            self._lose(batch, SessionLostError("this worker was declared dead and its runs were given to others"))
+            return
+        self.flushes += 1
+        self.events += result.events
+        expected = sum(len(entry.rows) for entry in batch)
+        if result.events != expected:
+            # A run that we do not own any more: only possible after the session was lost and regained.
+            self._lose(batch, SessionLostError(f"{expected - result.events} events were fenced off"))
+            return
+        for entry in batch:
+            _resolve(entry, result)
+
+    def _start_solo(self, entry: Entry) -> None:
+        self._held.add(entry.run_id)
+        task = asyncio.create_task(self._run_solo(entry))
+        self._solo_tasks.add(task)
+        task.add_done_callback(self._solo_tasks.discard)
+
+    async def _run_solo(self, entry: Entry) -> None:
+        assert entry.solo is not None
+        try:
+            async with self._database.worker_transaction() as connection:
+                with store.mapped_errors():
+                    if await connection.fetchval(store.FENCE, self._session_id, entry.run_id) is None:
+                        raise SessionLostError("this worker was declared dead and its runs were given to others")
+                    await entry.solo(connection)
+            if entry.written is not None and not entry.written.done():
+                entry.written.set_result(True)
+        except ConflictError as error:
+            self._reject(entry.run_id, [entry], error)
+        except UnavailableError as error:
+            self._lose([entry], error)
+        finally:
+            self._held.discard(entry.run_id)
+            self._wake.set()
+
+    def _lose(self, batch: list[Entry], error: SignoffError) -> None:
+        for entry in batch:
+            self._fail(entry, error)
+        self.close(error if isinstance(error, SessionLostError) else SessionLostError(error.detail))
+
+    def _reject(self, run_id: UUID, entries: list[Entry], error: ConflictError) -> None:
+        for entry in entries:
+            self._fail(entry, error)
+        for entry in self._pending.pop(run_id, ()):
+            self._fail(entry, error)
+        self._rejected(run_id, error)
+
+    @staticmethod
+    def _fail(entry: Entry, error: SignoffError) -> None:
+        if entry.written is not None and not entry.written.done():
+            entry.written.set_exception(error)
+            entry.written.exception()  # marked as seen: a run that was dropped has nobody left to await it
+
+
+def _columns(batch: list[Entry]) -> store.Columns:
+    columns = store.Columns()
+    for entry in batch:
+        org_id, run_id = entry.org_id, entry.run_id
+        columns.events.extend((org_id, run_id, row.seq, row.kind, row.recorded_at, row.data) for row in entry.rows)
+        columns.drained.extend((run_id, message_id) for message_id in entry.drained)
+        if entry.view is not None:
+            view = entry.view
+            columns.views.append(
+                (
+                    run_id,
+                    view.status,
+                    view.outcome,
+                    view.waiting_for,
+                    view.error,
+                    view.usage,
+                    view.updated_at,
+                    view.ended_at,
+                )
+            )
+        if entry.finish_gen is not None:
+            columns.finished.append((run_id, entry.finish_gen))
+        if entry.park is not None:
+            columns.parked.append((run_id, *entry.park))
+    return columns
+
+
+def _resolve(entry: Entry, result: store.Appended) -> None:
+    if entry.written is None or entry.written.done():
+        return
+    if entry.finish_gen is not None:
+        entry.written.set_result(entry.run_id in result.finished)
+    elif entry.park is not None:
+        entry.written.set_result(entry.run_id in result.parked)
+    else:
+        entry.written.set_result(True)

@@ -1,0 +1,119 @@
+"""How a run leaves memory: it ends, or it has nothing to do but wait (ENGINE.md rules 5 and 6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
+from typing import Any
+
+from signoff.core.errors import StepError
+from signoff.runtime.attempts import describe
+from signoff.runtime.context import RunContext
+from signoff.runtime.journal import Entry, SessionLostError
+from signoff.runtime.views import view_of
+from signoff.workflows.semantics import decide_outcome
+
+
+def rest(execution: RunContext) -> None:
+    """Nothing is under way: end the run, park it, or set a timer where its next moment is near."""
+    state = execution.state
+    if state.end is None and state.unwinding is None and _all_ended(execution):
+        _conclude(execution)
+        if state.unwinding is not None:
+            execution.advance()
+            return
+    if state.end is not None:
+        _leave(execution, _finish(execution))
+        return
+    due_at = next_moment(execution)
+    near_s = (due_at - execution.engine.clock.now()).total_seconds()
+    if near_s <= execution.engine.settings.park_after_s:
+        execution.push()
+        if execution.timer is None or execution.timer.done():
+            execution.timer = asyncio.create_task(_wake(execution, max(near_s, 0.0)))
+        return
+    _leave(execution, _park(execution, due_at))
+
+
+def _all_ended(execution: RunContext) -> bool:
+    return len(execution.state.ended) == len(execution.workflow.steps)
+
+
+def _conclude(execution: RunContext) -> None:
+    try:
+        outcome = decide_outcome(execution.workflow, execution.scope)
+    except StepError as error:
+        execution.unwind(cause="failed", error=describe(error))
+        return
+    execution.emit("run.ended", {"status": "done", "outcome": outcome})
+
+
+def next_moment(execution: RunContext) -> datetime:
+    """When the run must be looked at again although no message came."""
+    moments = [execution.deadline] if execution.state.unwinding is None else []
+    for record in execution.state.steps.values():
+        if record.state is None:
+            if record.retry_at is not None:
+                moments.append(record.retry_at)
+            if record.waiting is not None and record.waiting.until is not None:
+                moments.append(record.waiting.until)
+    return min(moments, default=execution.engine.clock.now() + timedelta(days=365))
+
+
+async def _wake(execution: RunContext, seconds: float) -> None:
+    await execution.engine.clock.sleep(seconds)
+    execution.timer = None
+    try:
+        execution.advance()
+    except Exception as failure:  # noqa: BLE001  (whatever it is, it concerns this run alone)
+        execution.engine.failed(execution.run_id, failure)
+
+
+def _leave(execution: RunContext, work: Coroutine[Any, Any, None]) -> None:
+    execution.resting = True
+    if execution.timer is not None:
+        execution.timer.cancel()
+        execution.timer = None
+    execution.rest_task = asyncio.create_task(_guarded(execution, work))
+
+
+async def _guarded(execution: RunContext, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except SessionLostError:
+        return
+    except Exception as failure:  # noqa: BLE001  (whatever it is, it concerns this run alone)
+        execution.engine.failed(execution.run_id, failure)
+
+
+async def _finish(execution: RunContext) -> None:
+    while True:
+        entry = execution.take_buffer()
+        entry.view = view_of(execution.state, execution.engine.clock.now())
+        entry.finish_gen = execution.gen
+        if await _written(execution, entry):
+            execution.engine.gone(execution.run_id, True)
+            return
+        # Something arrived after we last looked: it is recorded, as late, and the run is taken out again.
+        messages, gen = await execution.engine.read_inbox(execution.run_id)
+        execution.receive(messages, gen)
+
+
+async def _park(execution: RunContext, due_at: datetime) -> None:
+    entry = execution.take_buffer()
+    entry.view = view_of(execution.state, execution.engine.clock.now())
+    entry.park = (execution.gen, due_at)
+    if await _written(execution, entry):
+        execution.engine.gone(execution.run_id, False)
+        return
+    messages, gen = await execution.engine.read_inbox(execution.run_id)
+    execution.resting = False
+    execution.receive(messages, gen)
+    execution.advance()
+
+
+async def _written(execution: RunContext, entry: Entry) -> bool:
+    entry.written = asyncio.get_running_loop().create_future()
+    execution.engine.journal.submit(entry)
+    return await entry.written

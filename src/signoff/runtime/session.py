@@ -1,0 +1,307 @@
+"""One session of a worker: from its fence row in the database to the loss or end of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from signoff.core.clock import Clock
+from signoff.core.errors import SignoffError, UnavailableError
+from signoff.foundation.database import Database
+from signoff.runtime import client, store
+from signoff.runtime.attempts import OBSERVED
+from signoff.runtime.engine import Engine
+from signoff.runtime.execution import RunExecution
+from signoff.runtime.handlers import Message, PureHandler, ReleaseLoader, StepHandler
+from signoff.runtime.journal import Journal, SessionLostError
+from signoff.runtime.loading import Loader
+from signoff.runtime.settings import RuntimeSettings
+
+WAKE_CHANNEL = "signoff_wake"
+ENDED_CHANNEL = "signoff_ended"
+
+NOTIFY_IDS = 150  # ids in one notification: PostgreSQL takes payloads of up to 8,000 bytes
+FAILED_RUN_PAUSE_S = 30.0  # before a run is tried again that an error of ours put out of memory
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """Claims, keeps and gives back runs while the fence row exists."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        session_id: UUID,
+        handlers: Mapping[str, StepHandler],
+        pure: Mapping[str, PureHandler],
+        releases: ReleaseLoader,
+        clock: Clock,
+        settings: RuntimeSettings,
+        stopping: asyncio.Event,
+        ready: asyncio.Event,
+    ) -> None:
+        self._database = database
+        self._id = session_id
+        self._clock = clock
+        self._settings = settings
+        self._stopping = stopping
+        self._ready = ready
+        self._residents: dict[UUID, RunExecution] = {}
+        self._wake = asyncio.Event()
+        self._messaged: set[UUID] = set()
+        self._ended: list[UUID] = []
+        self._ended_event = asyncio.Event()
+        self._lease_until_s = 0.0
+        self._reports: set[asyncio.Task[None]] = set()
+        self._journal = Journal(database, session_id, flush_events=settings.flush_events, rejected=self._run_failed)
+        self._engine = Engine(
+            database=database,
+            journal=self._journal,
+            handlers=handlers,
+            pure=pure,
+            clock=clock,
+            settings=settings,
+            slots=asyncio.Semaphore(settings.tasks),
+            lease_holds=lambda: clock.monotonic_s() < self._lease_until_s,
+            gone=self._gone,
+            read_inbox=self._read_inbox,
+            report=self._report,
+            failed=self._run_failed,
+        )
+        self._loader = Loader(self._engine, releases)
+
+    @property
+    def statistics(self) -> Mapping[str, int]:
+        """Resident runs, group commits and events written."""
+        return {
+            "resident_runs": len(self._residents),
+            "flushes": self._journal.flushes,
+            "events": self._journal.events,
+        }
+
+    def wake(self) -> None:
+        """Look for work now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until stopped.
+
+        Raises:
+            UnavailableError: the session or the database is lost; everything in memory has been dropped.
+        """
+        opened_s = self._clock.monotonic_s()
+        async with self._database.worker_connection() as connection:
+            host = f"{platform.node()}"
+            await connection.execute(store.OPEN_SESSION, self._id, host, os.getpid(), self._settings.lease_s)
+        self._lease_until_s = opened_s + self._settings.lease_s
+        try:
+            async with self._database.listen(WAKE_CHANNEL, self._notified), asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(work)
+                    for work in (self._journal.run(), self._heartbeat(), self._reap(), self._announce())
+                ]
+                self._ready.set()
+                await self._claim_until_stopped()
+                await self._drain()
+                for task in tasks:
+                    task.cancel()
+        except BaseExceptionGroup as group:
+            lost, others = group.split(UnavailableError)
+            if others is not None or lost is None:
+                raise
+            raise UnavailableError(str(_first(lost))) from group
+        finally:
+            self._ready.clear()
+            self._drop(SessionLostError("the session has ended"))
+            await self._close()
+
+    # --- claiming ----------------------------------------------------------------------------------------------
+
+    async def _claim_until_stopped(self) -> None:
+        async with self._database.worker_connection() as connection:
+            while not self._stopping.is_set():
+                self._wake.clear()
+                room = self._settings.resident_runs - len(self._residents)
+                claimed = []
+                if room > 0:
+                    limit = min(room, self._settings.claim_batch)
+                    claimed = await connection.fetch(store.CLAIM, self._id, self._clock.now(), limit)
+                    for execution in await self._loader.load(connection, claimed, self._id):
+                        self._residents[execution.run_id] = execution
+                        self._guarded_advance(execution)
+                await self._deliver(connection)
+                if not claimed:
+                    await self._wait_for_work(connection)
+                if self._journal.lost:
+                    raise SessionLostError("the journal's writer has lost the session")
+
+    async def _wait_for_work(self, connection: Any) -> None:
+        """Until a wake-up, the next parked run's moment, or the poll that finds what no wake-up told of."""
+        due_at = await connection.fetchval(store.NEXT_DUE)
+        pause_s = self._settings.poll_s
+        if due_at is not None and len(self._residents) < self._settings.resident_runs:
+            pause_s = min(pause_s, max((due_at - self._clock.now()).total_seconds(), 0.005))
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._wake.wait()
+        except TimeoutError:
+            rows = await connection.fetch(store.RESIDENT_WITH_MESSAGES, self._id)
+            self._messaged.update(row["run_id"] for row in rows)
+
+    async def _deliver(self, connection: Any) -> None:
+        """Bring messages to runs that are in memory. One that is leaving looks by itself, as its generation moved."""
+        wanted, self._messaged = self._messaged & self._residents.keys(), set()
+        wanted = {run_id for run_id in wanted if not self._residents[run_id].resting}
+        if not wanted:
+            return
+        inboxes = await self._loader.inboxes(connection, wanted, self._id)
+        for run_id, (messages, gen) in inboxes.items():
+            execution = self._residents.get(run_id)
+            if execution is not None and not execution.resting:
+                execution.receive(messages, gen)
+                self._guarded_advance(execution)
+
+    def _guarded_advance(self, execution: RunExecution) -> None:
+        try:
+            execution.advance()
+        except Exception as error:  # noqa: BLE001  (whatever it is, it concerns this run alone)
+            self._run_failed(execution.run_id, error)
+
+    def _notified(self, payload: str) -> None:
+        if payload:
+            self._messaged.add(UUID(payload))
+        self._wake.set()
+
+    # --- keeping -----------------------------------------------------------------------------------------------
+
+    async def _heartbeat(self) -> None:
+        async with self._database.worker_connection() as connection:
+            while True:
+                # Real time, not the injected clock: the lease is kept by the server's clock.
+                await asyncio.sleep(self._settings.heartbeat_s)
+                sent_s = self._clock.monotonic_s()
+                if await connection.fetchval(store.HEARTBEAT, self._id, self._settings.lease_s) is None:
+                    raise SessionLostError("this worker was declared dead and its runs were given to others")
+                self._lease_until_s = sent_s + self._settings.lease_s
+
+    async def _reap(self) -> None:
+        """Declare workers dead that have sent no heartbeat for a lease, and free their runs."""
+        async with self._database.worker_connection() as connection:
+            while True:
+                dead = await connection.fetch(store.REAP_SESSIONS)
+                freed = await connection.fetch(store.RELEASE_ORPHANS, self._clock.now())
+                if freed:
+                    _log.warning("took over %d runs of %d dead workers", len(freed), len(dead))
+                    self._wake.set()
+                await asyncio.sleep(self._settings.lease_s / 4)
+
+    async def _announce(self) -> None:
+        """Tell who waits that runs have ended: after the commit, coalesced, from one connection (rule 8)."""
+        while True:
+            await self._ended_event.wait()
+            self._ended_event.clear()
+            while self._ended:
+                batch, self._ended = self._ended[:NOTIFY_IDS], self._ended[NOTIFY_IDS:]
+                await self._database.notify(ENDED_CHANNEL, ",".join(str(run_id) for run_id in batch))
+
+    async def _read_inbox(self, run_id: UUID) -> tuple[list[tuple[str, Message]], int]:
+        async with self._database.worker_connection() as connection:
+            inboxes = await self._loader.inboxes(connection, {run_id}, self._id)
+        if run_id not in inboxes:
+            raise SessionLostError("the run is not ours any more")
+        return inboxes[run_id]
+
+    # --- giving back -------------------------------------------------------------------------------------------
+
+    def _gone(self, run_id: UUID, ended: bool) -> None:
+        self._residents.pop(run_id, None)
+        if ended:
+            self._ended.append(run_id)
+            self._ended_event.set()
+        if self._stopping.is_set() or len(self._residents) < self._settings.resident_runs:
+            self._wake.set()
+
+    def _run_failed(self, run_id: UUID, error: BaseException) -> None:
+        """An error of ours: the run leaves memory as its journal has it and is tried again after a pause."""
+        _log.error("run %s is put aside after an error", run_id, exc_info=error)
+        execution = self._residents.pop(run_id, None)
+        if execution is not None:
+            execution.abandon()
+        task = asyncio.create_task(self._put_aside(run_id))
+        self._reports.add(task)
+        task.add_done_callback(self._reports.discard)
+
+    async def _put_aside(self, run_id: UUID) -> None:
+        due_at = self._clock.now() + timedelta(seconds=FAILED_RUN_PAUSE_S)
+        async with self._database.worker_connection() as connection:
+            await connection.execute(store.RELEASE_RUNS, self._id, [run_id], due_at)
+
+    def _report(self, org_id: UUID, run_id: UUID, path: str, data: Mapping[str, Any]) -> None:
+        task = asyncio.create_task(self._send_report(org_id, run_id, path, data))
+        self._reports.add(task)
+        task.add_done_callback(self._reports.discard)
+
+    async def _send_report(self, org_id: UUID, run_id: UUID, path: str, data: Mapping[str, Any]) -> None:
+        try:
+            async with self._database.transaction(org_id) as connection:
+                await client.send_message(
+                    connection,
+                    org_id=org_id,
+                    run_id=run_id,
+                    path=path,
+                    kind=OBSERVED,
+                    data=data,
+                    sent_by=f"system/worker-{self._id}",
+                    now=self._clock.now(),
+                )
+        except SignoffError as error:
+            _log.error("an effect of run %s at %s was seen but could not be reported: %s", run_id, path, error.detail)
+
+    async def _drain(self) -> None:
+        """Let steps under way finish; runs that only wait are parked or given back as they are."""
+        deadline_s = self._clock.monotonic_s() + self._settings.drain_s
+        while any(execution.tasks or execution.resting for execution in self._residents.values()):
+            if self._clock.monotonic_s() > deadline_s:
+                _log.warning("%d runs were still busy when the time to drain was over", len(self._residents))
+                break
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(0.05):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+        for execution in self._residents.values():
+            execution.push()
+        await self._journal.drained()
+
+    def _drop(self, reason: SessionLostError) -> None:
+        self._journal.close(reason)
+        residents, self._residents = self._residents, {}
+        for execution in residents.values():
+            execution.abandon()
+
+    async def _close(self) -> None:
+        """Give the fence up, so that others need not wait for the lease. Where PostgreSQL is away, the lease tells."""
+        try:
+            async with self._database.worker_connection() as connection:
+                await connection.execute(store.CLOSE_SESSION, self._id)
+                await connection.execute(store.RELEASE_ORPHANS, self._clock.now())
+            if self._stopping.is_set():
+                await self._database.notify(WAKE_CHANNEL, "")
+        except UnavailableError as error:
+            _log.warning("the session's row could not be removed: %s", error.detail)
+
+
+def _first(group: BaseExceptionGroup[UnavailableError]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,46 @@
+"""The engine's limits, each with its default and what it bounds."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RuntimeSettings(BaseModel):
+    """Bounds of one worker process and of the runs it holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lease_s: float = Field(
+        default=10.0, gt=0, description="A worker that sends no heartbeat for so long is declared dead."
+    )
+    heartbeat_s: float = Field(default=2.0, gt=0, description="Time between heartbeats; a third of the lease or less.")
+    poll_s: float = Field(default=1.0, gt=0, description="How often to look for work when no wake-up came.")
+    resident_runs: int = Field(default=512, ge=1, description="Runs that one worker holds in memory at once.")
+    claim_batch: int = Field(default=128, ge=1, description="Runs claimed in one query.")
+    tasks: int = Field(default=256, ge=1, description="Steps of all runs that one worker executes at once.")
+    park_after_s: float = Field(default=1.0, ge=0, description="A run whose next moment is further away leaves memory.")
+    step_timeout_s: float = Field(
+        default=60.0, gt=0, description="How long one try of a step may take where it says nothing."
+    )
+    run_time_s: float = Field(default=30 * 86400.0, gt=0, description="How long a run may take where it says nothing.")
+    history_events: int = Field(
+        default=20_000, ge=100, description="Events in one run's journal; past that the run fails."
+    )
+    event_bytes: int = Field(default=1_048_576, ge=1024, description="Size of one event's data.")
+    flush_events: int = Field(default=4096, ge=1, description="Events appended in one statement.")
+    drain_s: float = Field(default=20.0, gt=0, description="How long a stopping worker waits for steps under way.")
+    unknown_wait_s: float = Field(
+        default=30.0, ge=0, description="Longest wait for a call to settle before it is looked up."
+    )
+
+
+class StartLimits(BaseModel):
+    """Bounds of what may be sent to the engine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input_bytes: int = Field(default=262_144, ge=1024, description="Size of a run's input, encoded.")
+    message_bytes: int = Field(default=262_144, ge=1024, description="Size of a message's data, encoded.")
+    inbox_messages: int = Field(default=1000, ge=1, description="Messages that may wait for one run.")
+    idempotency_key_chars: int = Field(default=200, ge=1, description="Length of an idempotency key.")
+    page_rows: int = Field(default=200, ge=1, description="Rows on one page of a list.")

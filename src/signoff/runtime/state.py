@@ -1,0 +1,229 @@
+"""A run's state: the fold of its journal. `apply` is the only thing that changes it, live as in replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from signoff.core.labels import BOTTOM, Labels
+from signoff.core.money import NO_USAGE, Usage
+from signoff.runtime.events import Event, moment
+from signoff.runtime.handlers import Approval, Message, Waiting
+from signoff.workflows.semantics import StepState
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """What the journal says of one step, or of one compensation (`refund/undo`).
+
+    Attributes:
+        attempt: the latest try, from 1; 0 before the first.
+        arguments: as evaluated for the first try; never evaluated again.
+        labels: of everything the step read.
+        argument_labels: per key of `with`.
+        needed: of a review.
+        key: the idempotency key as sent, of an effect.
+        recovery: what the tool's contract says to do when the outcome is unknown, of an effect.
+        settle_s: how long after `tried_at` the call may still take effect, in seconds.
+        in_doubt: an intent is journaled, and no answer yet.
+        tried_at: when the latest try began.
+        retry_at: when the next try begins, after a failed one.
+        waiting: what the step waits for.
+        undelivered: messages that arrived for it and were not handled yet.
+        error: of the latest failed try.
+        state: its end, as later steps see it; none before.
+        ended_seq: where in the journal it ended; compensations run in the reverse of this order.
+        approval: of a review that was approved or not needed.
+        via: `fallback` where `on_error` gave the output.
+    """
+
+    path: str
+    attempt: int = 0
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    labels: Labels = BOTTOM
+    argument_labels: Mapping[str, Labels] = field(default_factory=dict[str, Labels])
+    needed: bool = True
+    key: str | None = None
+    recovery: str | None = None
+    settle_s: float = 0.0
+    in_doubt: bool = False
+    tried_at: datetime | None = None
+    retry_at: datetime | None = None
+    waiting: Waiting | None = None
+    undelivered: list[Message] = field(default_factory=list[Message])
+    error: Mapping[str, Any] | None = None
+    state: StepState | None = None
+    ended_seq: int = 0
+    approval: Approval | None = None
+    via: str | None = None
+
+
+@dataclass(slots=True)
+class RunState:
+    """What the journal says of a run.
+
+    Attributes:
+        started: the data of `run.started`.
+        started_at: when it started.
+        steps: by path.
+        ended: step states by name, as expressions read them.
+        usage: of all model calls so far.
+        unwinding: the data of `run.unwinding`: nothing new starts any more.
+        stuck: the data of the latest `run.stuck`; cleared by any later event.
+        end: the data of `run.ended`.
+        messages: ids of all messages received, so that a second copy changes nothing.
+        last_seq: the latest event's place; 0 before the first.
+    """
+
+    started: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    started_at: datetime | None = None
+    steps: dict[str, StepRecord] = field(default_factory=dict[str, StepRecord])
+    ended: dict[str, StepState] = field(default_factory=dict[str, StepState])
+    usage: Usage = NO_USAGE
+    unwinding: Mapping[str, Any] | None = None
+    stuck: Mapping[str, Any] | None = None
+    end: Mapping[str, Any] | None = None
+    ended_at: datetime | None = None
+    messages: set[UUID] = field(default_factory=set[UUID])
+    last_seq: int = 0
+
+    def apply(self, event: Event) -> None:
+        """Take one event in. Events come in the order of `seq`, each once."""
+        self.last_seq = event.seq
+        self.stuck = None
+        _APPLY[event.kind](self, event)
+
+    def record(self, path: str) -> StepRecord:
+        """The record of that path, made on first use."""
+        found = self.steps.get(path)
+        if found is None:
+            found = self.steps[path] = StepRecord(path)
+        return found
+
+
+def fold(events: Iterable[Event]) -> RunState:
+    """The state that a journal describes."""
+    state = RunState()
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def _run_started(state: RunState, event: Event) -> None:
+    state.started = event.data
+    state.started_at = event.recorded_at
+
+
+def _step_tried(state: RunState, event: Event) -> None:
+    data = event.data
+    record = state.record(data["step"])
+    record.attempt = data["attempt"]
+    record.tried_at = event.recorded_at
+    record.retry_at = None
+    record.waiting = None
+    if "arguments" in data:
+        record.arguments = data["arguments"]
+        record.labels = Labels.from_dict(data["labels"])
+        record.argument_labels = {
+            name: Labels.from_dict(label) for name, label in data.get("argument_labels", {}).items()
+        }
+        record.needed = data.get("needed", True)
+    if event.kind == "effect.intended":
+        record.in_doubt = True
+        record.key = data["key"]
+        record.recovery = data["recovery"]
+        record.settle_s = data["settle_s"]
+
+
+def _step_noted(state: RunState, event: Event) -> None:
+    usage = event.data["data"].get("usage")
+    if usage is not None:
+        state.usage = state.usage + Usage.from_dict(usage)
+
+
+def _step_retrying(state: RunState, event: Event) -> None:
+    record = state.record(event.data["step"])
+    record.error = event.data["error"]
+    record.retry_at = moment(event.data["retry_at"])
+    record.in_doubt = event.data.get("in_doubt", False)
+    record.waiting = None
+    _delivered(record, event.data.get("message_id"))
+
+
+def _step_waiting(state: RunState, event: Event) -> None:
+    data = event.data
+    record = state.record(data["step"])
+    record.waiting = Waiting(data["kind"], moment(data["until"]), data["state"], data["about"])
+    record.retry_at = None
+    _delivered(record, data.get("message_id"))
+
+
+def _step_ended(state: RunState, event: Event) -> None:
+    data = event.data
+    record = state.record(data["step"])
+    labels = data.get("labels")
+    record.state = StepState(
+        status=data["status"],
+        result=data.get("result", data["status"]),
+        output=data.get("output", {}),
+        labels=Labels.from_dict(labels) if labels else BOTTOM,
+        readable=data.get("readable", data["status"] == "done"),
+        is_review="approval" in data or data.get("review", False),
+    )
+    record.in_doubt = False
+    record.waiting = None
+    record.retry_at = None
+    record.ended_seq = event.seq
+    record.error = data.get("error", record.error)
+    record.via = data.get("via")
+    approval = data.get("approval")
+    record.approval = Approval(**approval) if approval else None
+    _delivered(record, data.get("message_id"))
+    if "/" not in record.path:
+        state.ended[record.path] = record.state
+
+
+def _delivered(record: StepRecord, message_id: str | None) -> None:
+    if message_id is not None:
+        record.undelivered = [message for message in record.undelivered if str(message.message_id) != message_id]
+
+
+def _message_received(state: RunState, event: Event) -> None:
+    data = event.data
+    message = Message(UUID(data["message_id"]), data["kind"], data["sent_by"], data["data"])
+    if message.message_id in state.messages:
+        return
+    state.messages.add(message.message_id)
+    if data["disposition"] == "accepted":
+        state.record(data["path"]).undelivered.append(message)
+
+
+def _run_unwinding(state: RunState, event: Event) -> None:
+    state.unwinding = event.data
+
+
+def _run_stuck(state: RunState, event: Event) -> None:
+    state.stuck = event.data
+
+
+def _run_ended(state: RunState, event: Event) -> None:
+    state.end = event.data
+    state.ended_at = event.recorded_at
+
+
+_APPLY = {
+    "run.started": _run_started,
+    "step.started": _step_tried,
+    "effect.intended": _step_tried,
+    "step.noted": _step_noted,
+    "step.retrying": _step_retrying,
+    "step.waiting": _step_waiting,
+    "step.ended": _step_ended,
+    "message.received": _message_received,
+    "run.unwinding": _run_unwinding,
+    "run.stuck": _run_stuck,
+    "run.ended": _run_ended,
+}

@@ -1,0 +1,220 @@
+"""The engine's SQL: sessions, queue, journal, inbox. Reads for people are in `queries/store.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from signoff.core.errors import ConflictError
+from signoff.foundation.database import Connection, DeadlockDetected, UniqueViolation
+from signoff.foundation.database.failures import translated
+
+# A session's row is the fence. Expiry uses the server's clock, so that workers' clocks may differ.
+OPEN_SESSION = """
+INSERT INTO worker_session (id, host, process_id, expires_at)
+VALUES ($1, $2, $3, now() + make_interval(secs => $4))
+"""
+
+# Not a key column, so it does not wait for appends under way; no row means that we were declared dead.
+HEARTBEAT = """
+UPDATE worker_session SET expires_at = now() + make_interval(secs => $2) WHERE id = $1 RETURNING id
+"""
+
+# Waits for appends under way (they hold FOR KEY SHARE); afterwards the old owner can write nothing more.
+CLOSE_SESSION = "DELETE FROM worker_session WHERE id = $1"
+
+# SKIP LOCKED: a session whose append hangs is left for the next round instead of stalling the reaper.
+REAP_SESSIONS = """
+DELETE FROM worker_session
+WHERE id IN (SELECT id FROM worker_session WHERE expires_at < now() FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+# Runs of sessions that are gone become free at once; the loose NOT EXISTS also heals after any crash in between.
+RELEASE_ORPHANS = """
+UPDATE run_queue q SET owner = NULL, due_at = least(due_at, $1)
+WHERE owner IS NOT NULL AND NOT EXISTS (SELECT FROM worker_session s WHERE s.id = q.owner)
+RETURNING run_id
+"""
+
+RELEASE_RUNS = "UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner = $1 AND run_id = ANY($2::uuid[])"
+
+# ENGINE.md rule 7: a recursive loose scan over (org_id, priority), then a few rows of each, then round robin over
+# organisations. `ORDER BY priority, due_at` over all gave every claim to the organisation with the longest backlog.
+CLAIM = """
+WITH RECURSIVE fence AS MATERIALIZED (
+    SELECT id FROM worker_session WHERE id = $1 FOR KEY SHARE
+), lane AS (
+    (SELECT org_id, priority FROM run_queue WHERE owner IS NULL ORDER BY org_id, priority LIMIT 1)
+    UNION ALL
+    SELECT next.org_id, next.priority FROM lane CROSS JOIN LATERAL (
+        SELECT q.org_id, q.priority FROM run_queue q
+        WHERE q.owner IS NULL AND (q.org_id, q.priority) > (lane.org_id, lane.priority)
+        ORDER BY q.org_id, q.priority LIMIT 1
+    ) next
+), candidate AS (
+    SELECT due.run_id, lane.org_id, lane.priority, due.due_at FROM lane CROSS JOIN LATERAL (
+        SELECT q.run_id, q.due_at FROM run_queue q
+        WHERE q.owner IS NULL AND q.org_id = lane.org_id AND q.priority = lane.priority AND q.due_at <= $2
+        ORDER BY q.due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    ) due
+), chosen AS (
+    SELECT run_id FROM (
+        SELECT run_id, priority, row_number() OVER (PARTITION BY org_id ORDER BY priority, due_at) AS place
+        FROM candidate
+    ) ranked ORDER BY place, priority LIMIT $3
+)
+UPDATE run_queue q SET owner = fence.id FROM chosen, fence WHERE q.run_id = chosen.run_id
+RETURNING q.run_id, q.org_id, q.gen
+"""
+
+# One query for the whole batch; the primary key gives the order.
+LOAD_JOURNALS = """
+SELECT run_id, seq, kind, recorded_at, data FROM journal WHERE run_id = ANY($1::uuid[]) ORDER BY run_id, seq
+"""
+
+# `gen` is read with the messages: parking on an older one fails, so nothing that arrives in between is stranded.
+LOAD_INBOX = """
+SELECT q.run_id, q.gen, i.message_id, i.path, i.kind, i.sent_by, i.data
+FROM run_queue q LEFT JOIN inbox i ON i.run_id = q.run_id
+WHERE q.owner = $1 AND q.run_id = ANY($2::uuid[]) ORDER BY q.run_id, i.message_id
+"""
+
+# The safety net under NOTIFY: messages for runs that this worker holds.
+RESIDENT_WITH_MESSAGES = """
+SELECT DISTINCT q.run_id FROM run_queue q JOIN inbox i ON i.run_id = q.run_id WHERE q.owner = $1
+"""
+
+# When this worker should next look for parked runs on its own.
+NEXT_DUE = "SELECT min(due_at) FROM run_queue WHERE owner IS NULL"
+
+# ENGINE.md rules 1, 5 and 6: fence, append, projection, finish and park in one statement, which is its own
+# transaction. All parts see one snapshot; a run_queue row is finished or parked by one of them, never both.
+# A message leaves the inbox only with the event that took it.
+APPEND = """
+WITH fence AS MATERIALIZED (
+    SELECT id FROM worker_session WHERE id = $1 FOR KEY SHARE
+), appended AS (
+    INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data)
+    SELECT u.org_id, u.run_id, u.seq, fence.id, u.kind, u.recorded_at, u.data
+    FROM fence, unnest($2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::timestamptz[], $7::bytea[])
+        AS u(org_id, run_id, seq, kind, recorded_at, data)
+    JOIN run_queue q ON q.run_id = u.run_id AND q.owner = $1
+    RETURNING run_id
+), viewed AS (
+    UPDATE run_view v
+    SET status = u.status, outcome = u.outcome, waiting_for = u.waiting_for, error = u.error, usage = u.usage,
+        updated_at = u.updated_at, ended_at = u.ended_at
+    FROM fence, unnest($8::uuid[], $9::text[], $10::text[], $11::jsonb[], $12::jsonb[], $13::jsonb[],
+        $14::timestamptz[], $15::timestamptz[])
+        AS u(run_id, status, outcome, waiting_for, error, usage, updated_at, ended_at)
+    JOIN run_queue q ON q.run_id = u.run_id AND q.owner = $1
+    WHERE v.run_id = u.run_id
+), drained AS (
+    DELETE FROM inbox i USING fence, unnest($16::uuid[], $17::uuid[]) AS u(run_id, message_id), run_queue q
+    WHERE i.message_id = u.message_id AND q.run_id = u.run_id AND q.owner = $1
+), finished AS (
+    DELETE FROM run_queue q USING fence, unnest($18::uuid[], $19::bigint[]) AS u(run_id, gen)
+    WHERE q.run_id = u.run_id AND q.owner = $1 AND q.gen = u.gen
+    RETURNING q.run_id
+), parked AS (
+    UPDATE run_queue q SET owner = NULL, due_at = u.due_at
+    FROM fence, unnest($20::uuid[], $21::bigint[], $22::timestamptz[]) AS u(run_id, gen, due_at)
+    WHERE q.run_id = u.run_id AND q.owner = $1 AND q.gen = u.gen
+    RETURNING q.run_id
+)
+SELECT (SELECT count(*) FROM fence) AS fenced,
+    (SELECT count(*) FROM appended) AS appended,
+    (SELECT coalesce(array_agg(run_id), '{}') FROM finished) AS finished,
+    (SELECT coalesce(array_agg(run_id), '{}') FROM parked) AS parked
+"""
+
+# The solo lane's fence: the same lock as the append's.
+FENCE = """
+SELECT q.run_id FROM worker_session s JOIN run_queue q ON q.owner = s.id AND q.run_id = $2
+WHERE s.id = $1 FOR KEY SHARE OF s
+"""
+
+# The primary key consumes the approval once. Our own earlier try (same run, same path) may use it again.
+USE_APPROVAL = """
+INSERT INTO approval_use (review_id, org_id, run_id, path, seq, digest) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (review_id) DO UPDATE SET seq = approval_use.seq
+    WHERE approval_use.run_id = excluded.run_id AND approval_use.path = excluded.path
+RETURNING review_id
+"""
+
+KEY_GENERATION = "SELECT generation FROM effect_key WHERE org_id = $1 AND key = $2"
+
+NEXT_GENERATION = """
+INSERT INTO effect_key (org_id, key, generation) VALUES ($1, $2, 1)
+ON CONFLICT (org_id, key) DO UPDATE SET generation = effect_key.generation + 1
+"""
+
+APPEND_ONE = """
+INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data) VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+
+
+@dataclass(slots=True)
+class Columns:
+    """The rows of one append, as the arrays that the statement takes."""
+
+    events: list[tuple[UUID, UUID, int, str, datetime, bytes]] = field(
+        default_factory=list[tuple[UUID, UUID, int, str, datetime, bytes]]
+    )
+    views: list[tuple[UUID, str, str | None, str, str | None, str, datetime, datetime | None]] = field(
+        default_factory=list[tuple[UUID, str, str | None, str, str | None, str, datetime, datetime | None]]
+    )
+    drained: list[tuple[UUID, UUID]] = field(default_factory=list[tuple[UUID, UUID]])
+    finished: list[tuple[UUID, int]] = field(default_factory=list[tuple[UUID, int]])
+    parked: list[tuple[UUID, int, datetime]] = field(default_factory=list[tuple[UUID, int, datetime]])
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append did. `alive` is false where the session was declared dead; then nothing was written."""
+
+    alive: bool
+    events: int
+    finished: frozenset[UUID]
+    parked: frozenset[UUID]
+
+
+@contextmanager
+def mapped_errors() -> Generator[None]:
+    """The driver's errors as ours: a conflict is about the rows, anything about the connection is unavailability."""
+    with translated():
+        try:
+            yield
+        except (UniqueViolation, DeadlockDetected) as error:
+            raise ConflictError(f"the journal refused a row: {error}") from error
+
+
+def _transposed(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+async def append(connection: Connection, session_id: UUID, columns: Columns) -> Appended:
+    """Write one group commit.
+
+    Raises:
+        ConflictError: a row is there already or a deadlock was broken; nothing of the batch was written.
+        UnavailableError: the connection was lost; whether the batch was written is not known.
+    """
+    events = sorted(columns.events, key=lambda row: (row[1], row[2]))  # unsorted batches deadlocked
+    with mapped_errors():
+        row = await connection.fetchrow(
+            APPEND,
+            session_id,
+            *_transposed(events, 6),
+            *_transposed(columns.views, 8),
+            *_transposed(columns.drained, 2),
+            *_transposed(columns.finished, 2),
+            *_transposed(columns.parked, 3),
+        )
+    assert row is not None
+    return Appended(row["fenced"] == 1, row["appended"], frozenset(row["finished"]), frozenset(row["parked"]))
