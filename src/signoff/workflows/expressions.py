@@ -16,7 +16,7 @@ from signoff.core.errors import closest
 from signoff.core.labels import Labels, join_all
 from signoff.workflows.checking import Checked, Finding, check_tree
 from signoff.workflows.errors import Blocked, ExpressionError
-from signoff.workflows.model import Read, Scope
+from signoff.workflows.model import Expression, Read, Scope
 from signoff.workflows.reads import STATUS_FIELDS, ReadSite, find_reads
 from signoff.workflows.shapes import Shape
 from signoff.workflows.strict import make_strict
@@ -87,6 +87,11 @@ class CelExpression:
     def reads(self) -> tuple[Read, ...]:
         """Everything it names."""
         return self._reads
+
+    @property
+    def parts(self) -> Mapping[str, Expression]:
+        """None: it is one value."""
+        return {}
 
     def evaluate(self, scope: Scope) -> Any:
         """The plain value; see `Expression.evaluate` for what it raises."""

@@ -58,6 +58,11 @@ class Expression(Protocol):
         """Everything it names, whether or not evaluation would touch it (rule 2)."""
         ...
 
+    @property
+    def parts(self) -> Mapping[str, Expression]:
+        """Of a mapping of templates: each entry by its key, for labels per field; empty for everything else."""
+        ...
+
     def evaluate(self, scope: Scope) -> Any:
         """The plain value: None, bool, int, float, str, list or dict.
 

@@ -30,6 +30,11 @@ class Constant:
     shape: Shape = ANY
     reads: tuple[Read, ...] = ()
 
+    @property
+    def parts(self) -> Mapping[str, Expression]:
+        """None: constants have the lowest labels."""
+        return {}
+
     def evaluate(self, scope: Scope) -> Any:  # noqa: ARG002  (it is an Expression)
         """The constant."""
         return self.value
@@ -42,17 +47,18 @@ class Constant:
 class _Joined:
     """What the compound templates share: reads and labels are those of their parts."""
 
-    __slots__ = ("_parts", "reads", "shape", "source")
+    __slots__ = ("_reading", "parts", "reads", "shape", "source")
 
     def __init__(self, source: str, parts: Sequence[Expression], shape: Shape) -> None:
         self.source = source
         self.shape = shape
-        self._parts = tuple(part for part in parts if part.reads)
+        self.parts: Mapping[str, Expression] = {}
+        self._reading = tuple(part for part in parts if part.reads)
         self.reads: tuple[Read, ...] = tuple(dict.fromkeys(read for part in parts for read in part.reads))
 
     def labels(self, scope: Scope) -> Labels:
         """The join of the labels of everything it reads."""
-        return join_all(part.labels(scope) for part in self._parts)
+        return join_all(part.labels(scope) for part in self._reading)
 
 
 class TextTemplate(_Joined):
@@ -82,21 +88,17 @@ class TextTemplate(_Joined):
 
 
 class MappingTemplate(_Joined):
-    """An object of templates.
+    """An object of templates."""
 
-    Attributes:
-        entries: the templates by key, for labels per key.
-    """
-
-    __slots__ = ("entries",)
+    __slots__ = ()
 
     def __init__(self, source: str, entries: Mapping[str, Expression], shape: Shape) -> None:
         super().__init__(source, list(entries.values()), shape)
-        self.entries = dict(entries)
+        self.parts = dict(entries)
 
     def evaluate(self, scope: Scope) -> Any:
         """The object."""
-        return {key: entry.evaluate(scope) for key, entry in self.entries.items()}
+        return {key: entry.evaluate(scope) for key, entry in self.parts.items()}
 
 
 class ListTemplate(_Joined):
