@@ -31,7 +31,7 @@ CHECK_OUTPUT_SCHEMA: Mapping[str, Any] = {
     "required": ["passed", "review", "broken"],
     "additionalProperties": False,
 }
-"""What a `check` step gives: whether nothing was broken, whether a broken one asks for a person, and which were."""
+"""What a `check` step gives: whether nothing was broken but warnings, whether a person is asked for, and what was."""
 
 
 @dataclass(frozen=True, slots=True)
