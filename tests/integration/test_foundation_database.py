@@ -215,7 +215,7 @@ async def test_an_embedded_database_opens_by_itself_and_survives_a_killed_server
     from signoff.foundation.database.postmaster import runs_in  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="signoff-") as name:
-        Path(name).chmod(0o755)
+        await asyncio.to_thread(Path(name).chmod, 0o755)
         settings = Settings(state_directory=Path(name), database=DatabaseSettings(recovery_wait_s=60))
         async with open_database(settings) as database:
             await database.ping()

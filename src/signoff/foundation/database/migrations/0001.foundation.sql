@@ -4,17 +4,20 @@
 CREATE EXTENSION IF NOT EXISTS vector;
 
 -- Roles belong to the whole server: another database on it, or another process at this moment, may have made them.
--- Both are made without a login: programs sign in with the configured URL and take a role on.
+-- A database administrator may also make them beforehand, and grant them, where the owner may not create roles.
+-- Both are without a login: programs sign in with the configured URL and take a role on.
 DO $roles$
 DECLARE
     role_name text;
 BEGIN
     FOREACH role_name IN ARRAY ARRAY['signoff_app', 'signoff_worker'] LOOP
-        BEGIN
-            EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOINHERIT', role_name);
-        EXCEPTION WHEN duplicate_object OR unique_violation THEN
-            NULL;
-        END;
+        IF to_regrole(role_name) IS NULL THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOINHERIT', role_name);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL;
+            END;
+        END IF;
         IF NOT pg_has_role(current_user, role_name, 'SET') THEN
             EXECUTE format('GRANT %I TO CURRENT_USER', role_name);
         END IF;
