@@ -7,8 +7,13 @@ from signoff.workflows.documents import Node
 from signoff.workflows.report import Report
 from signoff.workflows.shapes import Shape
 
+MAX_CHECKED_NESTING = 8
+"""Objects inside each other that are compared: schemas may be recursive."""
 
-def check_fields(report: Report, node: Node, given: Shape, expected: Shape, taker: str) -> None:
+
+def check_fields(
+    report: Report, node: Node, given: Shape, expected: Shape, taker: str, *, depth: int = MAX_CHECKED_NESTING
+) -> None:
     """Report fields that are unknown, missing, or can never have the right type; nested objects too.
 
     Args:
@@ -17,11 +22,12 @@ def check_fields(report: Report, node: Node, given: Shape, expected: Shape, take
         given: what the document gives.
         expected: what the contract takes.
         taker: the contract's name, for people.
+        depth: how many objects deeper to look.
     """
     if not expected.may_be(given.kinds):
         report.add(node, f"{taker} takes {expected} here, and this is {given}.", code="type")
         return
-    if given.kinds != {"object"} or not expected.may_be(("object",)):
+    if not given.is_only("object") or not expected.may_be(("object",)):
         _check_constants(report, node, given, expected, taker)
         return
     for name in given.names:
@@ -33,8 +39,8 @@ def check_fields(report: Report, node: Node, given: Shape, expected: Shape, take
                 report.add_key(node, name, detail, suggestion=hint, code="unknown-argument")
             else:
                 report.add(node, detail, suggestion=hint, code="unknown-argument")
-        elif value is not None and value != found:
-            check_fields(report, node.entries.get(name, node), value, found, taker)
+        elif value is not None and depth:
+            check_fields(report, node.entries.get(name, node), value, found, taker, depth=depth - 1)
     if given.open:
         return
     for name in sorted(expected.required - set(given.names)):
@@ -42,7 +48,7 @@ def check_fields(report: Report, node: Node, given: Shape, expected: Shape, take
 
 
 def _check_constants(report: Report, node: Node, given: Shape, expected: Shape, taker: str) -> None:
-    if given.constants is None or expected.constants is None or given.kinds != {"string"}:
+    if given.constants is None or expected.constants is None or not given.is_only("string"):
         return
     wrong = sorted(given.constants - expected.constants)
     if wrong and not given.constants & expected.constants:

@@ -51,7 +51,7 @@ _RESULTS: Mapping[str, Shape] = {
 }
 # Primitive types of cel.expr.Type: bool, int64, uint64, double, string.
 _PRIMITIVES = {1: BOOLEAN, 2: INTEGER, 3: INTEGER, 4: NUMBER, 5: STRING}
-_NOT_JSON = {6: "bytes"}
+_BYTES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _not_json(tree: Tree) -> tuple[str, str] | None:
     kind = made.WhichOneof("kind")
     if kind == "abstract_type" and "optional" in made.abstract_type.name:
         return "This gives an optional value, which may be absent.", "End it with .orValue(…)."
-    if kind in ("well_known", "type") or kind == "primitive" and made.primitive in _NOT_JSON:
+    if kind in ("well_known", "type") or (kind == "primitive" and made.primitive == _BYTES):
         return "This gives a value that is not JSON data.", "Wrap it in string(…)."
     return None
 
@@ -107,7 +107,9 @@ class _Inference:
         self._variables = variables
         self._checked = checked
 
-    def of(self, expr: Any, bound: Mapping[str, Shape], loops: int) -> Shape:
+    def of(  # noqa: PLR0911  (one return per kind of node)
+        self, expr: Any, bound: Mapping[str, Shape], loops: int
+    ) -> Shape:
         kind = expr.WhichOneof("kind")
         if kind == "const_expr":
             return _constant(expr.const_expr)
@@ -144,7 +146,9 @@ class _Inference:
             return ANY
         return found
 
-    def _call(self, expr: Any, bound: Mapping[str, Shape], loops: int) -> Shape:
+    def _call(  # noqa: PLR0911  (one return per family of operators)
+        self, expr: Any, bound: Mapping[str, Shape], loops: int
+    ) -> Shape:
         call = expr.call_expr
         name = call.function
         shapes = [self.of(argument, bound, loops) for argument in call.args]
@@ -166,7 +170,7 @@ class _Inference:
             self._need_booleans(call.args[:1], shapes[:1])
             return shapes[1].union(shapes[2])
         elif name == "_[_]":
-            return shapes[0].item() if shapes[0].kinds == {"array"} else ANY
+            return shapes[0].item() if shapes[0].is_only("array") else ANY
         elif name == "orValue":
             return target.union(shapes[0])
         else:
@@ -180,7 +184,7 @@ class _Inference:
         return _RESULTS.get(name, ANY)
 
     def _equality(self, expr: Any, left: Shape, right: Shape) -> None:
-        if left.kinds == {"null"} or right.kinds == {"null"}:
+        if left.is_only("null") or right.is_only("null"):
             return
         if not left.may_be(right.kinds):
             self._find(expr, f"{left} is never equal to {right}.")
@@ -194,7 +198,7 @@ class _Inference:
         if not container.may_be(("array", "object")):
             self._find(expr, f"'in' needs a list, and this is {container}.")
             return
-        if container.kinds != {"array"} or container.items is None:
+        if not container.is_only("array") or container.items is None:
             return
         listed = container.item()
         if not item.may_be(listed.kinds):
@@ -229,7 +233,7 @@ class _Inference:
             sign = expr.call_expr.function.strip("_")
             hint = 'Put both into a text: "${a} ${b}", or wrap one in string(…).' if sign == "+" else None
             self._find(expr, f"'{sign}' cannot join {left} and {right}.", hint)
-        return STRING if left.kinds == {"string"} == right.kinds else ANY
+        return STRING if left.is_only("string") and right.is_only("string") else ANY
 
     def _struct(self, struct: Any, bound: Mapping[str, Shape], loops: int) -> Shape:
         fields: dict[str, Shape] = {}
@@ -254,8 +258,8 @@ class _Inference:
         if loop.iter_var != "#unused" and not over.may_be(("array", "object")):
             self._find(expr, f"A loop needs a list, and this is {over}.")
         start = self.of(loop.accu_init, bound, loops)
-        item = over.item() if over.kinds == {"array"} else ANY
-        gathers = start.kinds == {"array"}
+        item = over.item() if over.is_only("array") else ANY
+        gathers = start.is_only("array")
         inner = {**bound, loop.iter_var: item, loop.accu_var: ANY if gathers else start}
         for part in (loop.loop_condition, loop.loop_step):
             self.of(part, inner, nesting)

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from signoff.core.ids import digest as sha256
-from signoff.core.schemas import check_schema
+from signoff.core.schemas import check_schema, pointer
 from signoff.workflows.documents import Node, load_document
 from signoff.workflows.graph import find_cycle
 from signoff.workflows.header import compile_goals, compile_limits, compile_risk, compile_version
 from signoff.workflows.model import Contracts, Outcome, Step, Workflow
 from signoff.workflows.report import Report
-from signoff.workflows.sources import input_labels_of
+from signoff.workflows.sources import annotation_problems, input_labels_of
 from signoff.workflows.steps import StepCompiler
 
 MAX_STEPS = 200
@@ -35,11 +35,11 @@ WORKFLOW_KEYS = (
     "steps",
     "outcome",
 )
-RESERVED_NAMES = frozenset(
-    """as bool break bytes const continue double duration dyn else false for function has if import in input int let list
-    loop map math namespace null null_type optional package result return size string strings timestamp true type uint
-    var void while""".split()
+_CEL_WORDS = "as break const continue else false for function if import in let loop namespace null package return true"
+_CEL_NAMES = (
+    "bool bytes double duration dyn has int list map math null_type optional size string strings timestamp type"
 )
+RESERVED_NAMES = frozenset(f"{_CEL_WORDS} {_CEL_NAMES} uint var void while input result".split())
 """Names that CEL or the language itself uses."""
 
 _STEP_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -85,19 +85,14 @@ class _WorkflowCompiler:
         outcomes = self._outcomes(compiler)
         self._check_order(steps)
         entries = document.entries
-        header = {
-            "version": compile_version(report, entries.get("version")),
-            "risk": compile_risk(report, entries.get("risk")),
-            "goals": compile_goals(report, entries.get("goals")),
-            "limits": compile_limits(report, entries.get("limits")),
-        }
-        texts = {key: self._text(key) for key in ("about", "owner")}
-        name = self._name()
-        report.raise_if_any(self._failed)
-        return Workflow(
-            name=name,
-            **texts,
-            **header,
+        workflow = Workflow(
+            name=self._name(),
+            version=compile_version(report, entries.get("version")),
+            about=self._text("about"),
+            owner=self._text("owner"),
+            risk=compile_risk(report, entries.get("risk")),
+            goals=compile_goals(report, entries.get("goals")),
+            limits=compile_limits(report, entries.get("limits")),
             input_schema=input_schema,
             steps=steps,
             outcomes=outcomes,
@@ -105,6 +100,8 @@ class _WorkflowCompiler:
             file=self._file,
             input_labels=input_labels_of(input_schema),
         )
+        report.raise_if_any(self._failed)
+        return workflow
 
     @property
     def _failed(self) -> str:
@@ -143,7 +140,12 @@ class _WorkflowCompiler:
             self._report.add(node, f"The input's schema is wrong: {problem}", code="schema")
         if not problems and schema.get("type") != "object":
             self._report.add(node, "The input is an object: its schema says `type: object`.", code="schema")
-        return {} if problems else schema
+        if problems:
+            return {}
+        wrong = annotation_problems(schema)
+        for path, text in wrong:
+            self._report.add(node, f"The input's annotation at {pointer(path)} is wrong: {text}.", code="schema")
+        return {} if wrong else schema
 
     def _step_nodes(self) -> dict[str, Node]:
         steps = self._document.entries.get("steps")

@@ -260,7 +260,11 @@ class ExpressionCompiler:
         if root.WhichOneof("kind") == "ident_expr":
             return CelExpression(source, sites, list(variables.values()), None, checked.shape)
         make_strict(root, checked.mixed)
-        return CelExpression(source, sites, list(variables.values()), program(root), checked.shape)
+        try:
+            evaluable = program(root)
+        except CelSyntaxError as error:
+            return Faulty(tuple(self._finding(source, fault) for fault in error.faults))
+        return CelExpression(source, sites, list(variables.values()), evaluable, checked.shape)
 
     def reads_of(self, source: str) -> tuple[str, ...]:
         """The roots that a source names; empty where it is no CEL."""

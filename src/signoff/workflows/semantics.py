@@ -1,7 +1,7 @@
 """What happens when something does not happen: the ten normative rules as pure functions.
 
-The engine asks; nothing here knows of journals or time. `docs/reference/what-happens-when.md` states the rules in words,
-`tests/unit/test_workflows_semantics.py` runs all combinations.
+The engine asks; nothing here knows of journals or time. `docs/reference/what-happens-when.md` states the rules in
+words, `tests/unit/test_workflows_semantics.py` runs all combinations.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from signoff.core.errors import StepError
-from signoff.core.labels import BOTTOM, Labels, Trust, join_all
+from signoff.core.labels import BOTTOM, Labels, join_all
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Expression, Step, StepStatus, Workflow
+from signoff.workflows.sources import labels_at
 
 APPROVING = frozenset({"approved", "not_needed"})
 
@@ -52,7 +53,7 @@ class RunScope:
         result: a step's own output, while its `undo` is evaluated.
     """
 
-    __slots__ = ("_input", "_input_default", "_input_labels", "_states", "_values", "result")
+    __slots__ = ("_found", "_input", "_input_labels", "_states", "_values", "result")
 
     def __init__(
         self,
@@ -63,12 +64,12 @@ class RunScope:
         self._input = input_value
         self._states = states
         self._input_labels = input_labels
-        self._input_default = join_all([*input_labels.values(), Labels(trust=Trust.UNTRUSTED)])
+        self._found: dict[tuple[str, ...], Labels] = {}
         self._values: dict[str, Mapping[str, Any]] = {}
         self.result: StepState | None = None
 
     def value(self, root: str) -> Any:
-        """The plain value of `input`, `result` or an ended step; of a step with `done` and `result` among its fields."""
+        """The plain value of `input`, `result` or an ended step; a step's has `done` and `result` among its fields."""
         if root == "input":
             return self._input
         if root == "result" and self.result is not None:
@@ -76,7 +77,7 @@ class RunScope:
         found = self._values.get(root)
         if found is None:
             state = self._states[root]
-            data = state.output if state.readable else {}
+            data: Mapping[str, Any] = state.output if state.readable else {}
             found = self._values[root] = {**data, "done": state.status == "done", "result": state.result}
         return found
 
@@ -88,13 +89,12 @@ class RunScope:
         return state is not None and state.readable
 
     def labels(self, root: str, path: tuple[str, ...]) -> Labels:
-        """The labels of a field; of the input by the longest path that its schema labels."""
+        """The labels of a field; of the input by its schema: of the field, and of all that is in it."""
         if root == "input":
-            for length in range(len(path), -1, -1):
-                found = self._input_labels.get(path[:length])
-                if found is not None:
-                    return found
-            return self._input_default
+            found = self._found.get(path)
+            if found is None:
+                found = self._found[path] = labels_at(self._input_labels, path)
+            return found
         state = self.result if root == "result" else self._states.get(root)
         return BOTTOM if state is None else state.labels
 
@@ -115,11 +115,16 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The step ends without running: not_needed, blocked or failed, and why."""
+    """The step ends without running: not_needed, blocked or failed, and why.
+
+    Attributes:
+        labels: the join over what decided it: its status tells something of that to whoever asks.
+    """
 
     status: StepStatus
     reason: str
     error: StepError | None = None
+    labels: Labels = BOTTOM
 
 
 def must_wait(step: Step, states: Mapping[str, StepState]) -> bool:
@@ -129,33 +134,35 @@ def must_wait(step: Step, states: Mapping[str, StepState]) -> bool:
 
 def decide_step(step: Step, scope: RunScope, states: Mapping[str, StepState]) -> Ready | Ended:
     """What becomes of a step once all that it names has ended. Order: when, requires, arguments, needed, asserts."""
+    labels = BOTTOM
     try:
-        labels = BOTTOM
         if step.when is not None:
             labels = step.when.labels(scope)
             if not _truth(step.when, scope, "when"):
-                return Ended("not_needed", f"its condition is false: {step.when.source}")
+                return Ended("not_needed", f"its condition is false: {step.when.source}", labels=labels)
         for name in step.requires:
-            if not states[name].permits():
-                return Ended("blocked", f"it requires '{name}', which ended {states[name].result}")
-        arguments: dict[str, Any] = {}
-        for key, expression in step.arguments.items():
-            arguments[key] = expression.evaluate(scope)
-            labels = labels.join(expression.labels(scope))
-        needed = True
-        if step.needed is not None:
-            needed = _truth(step.needed, scope, "needed")
-            labels = labels.join(step.needed.labels(scope))
+            state = states[name]
+            labels = labels.join(state.labels)
+            if not state.permits():
+                return Ended("blocked", f"it requires '{name}', which ended {state.result}", labels=labels)
+        labels = join_all([labels, *(expression.labels(scope) for expression in _used(step))])
+        arguments = {key: expression.evaluate(scope) for key, expression in step.arguments.items()}
+        needed = step.needed is None or _truth(step.needed, scope, "needed")
         for check in step.asserts:
-            labels = labels.join(check.labels(scope))
             if not _truth(check, scope, "assert"):
                 error = StepError(f"the assertion does not hold: {check.source}", kind="assertion")
-                return Ended("failed", error.detail, error)
+                return Ended("failed", error.detail, error, labels)
     except Blocked as blocked:
-        return Ended("blocked", f"it reads '{blocked.by}', which has no data")
+        return Ended("blocked", f"it reads '{blocked.by}', which has no data", labels=labels)
     except ExpressionError as error:
-        return Ended("failed", error.detail, StepError(error.detail, kind="expression", problems=error.problems))
+        failure = StepError(error.detail, kind="expression", problems=error.problems)
+        return Ended("failed", error.detail, failure, labels)
     return Ready(arguments, labels, needed)
+
+
+def _used(step: Step) -> list[Expression]:
+    """What is evaluated once a step's own condition holds and what it requires is there."""
+    return [*step.arguments.values(), *([] if step.needed is None else [step.needed]), *step.asserts]
 
 
 def decide_outcome(workflow: Workflow, scope: RunScope) -> str:

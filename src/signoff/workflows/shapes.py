@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, Literal, cast
 
 Kind = Literal["null", "boolean", "integer", "number", "string", "array", "object"]
 
 ALL_KINDS: frozenset[Kind] = frozenset(("null", "boolean", "integer", "number", "string", "array", "object"))
 NUMERIC: frozenset[Kind] = frozenset(("integer", "number"))
-
-MAX_REFERENCES = 32
-"""`$ref`s followed one after the other before a schema counts as anything."""
 
 Schema = Mapping[str, Any]
 
@@ -57,6 +55,10 @@ class Shape:
         """The shape of an array's items."""
         return ANY if self.items is None else self.items.shape() if isinstance(self.items, SchemaPart) else self.items
 
+    def is_only(self, kind: Kind) -> bool:
+        """Whether the value is certain to have this type."""
+        return len(self.kinds) == 1 and kind in self.kinds
+
     def may_be(self, kinds: Iterable[Kind]) -> bool:
         """Whether the value may have one of these types, integers counting as numbers."""
         wanted = set(kinds)
@@ -66,7 +68,7 @@ class Shape:
 
     def union(self, other: Shape) -> Shape:
         """The shape of a value that has one or the other."""
-        if self.kinds == ALL_KINDS or other.kinds == ALL_KINDS:
+        if ALL_KINDS in (self.kinds, other.kinds):
             return ANY
         if "object" in self.kinds and "object" in other.kinds:
             fields = {**self.fields, **other.fields}
@@ -101,21 +103,43 @@ LIST = Shape(frozenset(("array",)), open=False)
 OBJECT = Shape(frozenset(("object",)))
 
 
+class Definitions:
+    """Resolves the references of one schema, each once: schemas may be recursive."""
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._known: dict[str, Shape] = {}
+
+    def shape(self, reference: str) -> Shape:
+        """The shape that a local `$ref` names; anything where it leads nowhere or back to itself."""
+        if reference not in self._known:
+            self._known[reference] = ANY
+            self._known[reference] = _shape(self._find(reference), self)
+        return self._known[reference]
+
+    def _find(self, reference: str) -> Any:
+        part: Any = self._root if reference.startswith("#") else None
+        for key in reference.lstrip("#").split("/")[1:]:
+            name = key.replace("~1", "/").replace("~0", "~")
+            part = cast("Schema", part).get(name) if isinstance(part, Mapping) else None
+        return part
+
+
 @dataclass(frozen=True, slots=True)
 class SchemaPart:
     """A part of a JSON Schema whose shape is made when it is asked for.
 
     Attributes:
         schema: the part.
-        root: the whole, into which `$ref` points.
+        definitions: where its references lead.
     """
 
     schema: Any
-    root: Schema
+    definitions: Definitions
 
     def shape(self) -> Shape:
         """The shape of what meets this part."""
-        return _shape(self.schema, self.root, MAX_REFERENCES)
+        return _shape(self.schema, self.definitions)
 
 
 def shape_of_schema(schema: Any) -> Shape:
@@ -124,7 +148,7 @@ def shape_of_schema(schema: Any) -> Shape:
     An object whose schema lists `properties` has no others, unless `additionalProperties` says so in as many words:
     JSON Schema's default would hide every misspelt field.
     """
-    return SchemaPart(schema, cast("Schema", schema) if isinstance(schema, Mapping) else {}).shape()
+    return SchemaPart(schema, Definitions(schema)).shape()
 
 
 def object_shape(fields: Mapping[str, Shape]) -> Shape:
@@ -154,36 +178,31 @@ def list_shape(items: Iterable[Shape]) -> Shape:
     return replace(LIST, items=joined)
 
 
-def _shape(schema: Any, root: Schema, references: int) -> Shape:
+def _shape(schema: Any, definitions: Definitions) -> Shape:
     if not isinstance(schema, Mapping):
         return ANY
     part = cast("Schema", schema)
-    if not references:
-        return ANY
     if "$ref" in part:
-        return _shape(_referenced(str(part["$ref"]), root), root, references - 1)
-    shape = _own_shape(part, root)
+        return definitions.shape(str(part["$ref"]))
+    shape = _own_shape(part, definitions)
     for option in ("anyOf", "oneOf"):
-        choices = [_shape(choice, root, references - 1) for choice in _list(part.get(option))]
+        choices = [_shape(choice, definitions) for choice in _list(part.get(option))]
         if choices:
-            joined = choices[0]
-            for choice in choices[1:]:
-                joined = joined.union(choice)
-            shape = _both(shape, joined)
+            shape = _both(shape, reduce(Shape.union, choices))
     for choice in _list(part.get("allOf")):
-        shape = _both(shape, _shape(choice, root, references - 1))
+        shape = _both(shape, _shape(choice, definitions))
     return shape
 
 
-def _own_shape(part: Schema, root: Schema) -> Shape:
+def _own_shape(part: Schema, definitions: Definitions) -> Shape:
     kinds = _kinds(part)
     properties = part.get("properties")
     fields: dict[str, Shape | SchemaPart] = {}
     if isinstance(properties, Mapping):
-        fields = {key: SchemaPart(value, root) for key, value in cast("Schema", properties).items()}
+        fields = {key: SchemaPart(value, definitions) for key, value in cast("Schema", properties).items()}
     additional = part.get("additionalProperties", part.get("unevaluatedProperties"))
-    is_open = additional not in (None, False) or not fields and additional is not False or "patternProperties" in part
-    items = SchemaPart(part["items"], root) if "items" in part else None
+    is_open = additional not in (None, False) or (not fields and additional is not False) or "patternProperties" in part
+    items = SchemaPart(part["items"], definitions) if "items" in part else None
     constants = _constants(part)
     return Shape(kinds, fields, is_open, items, constants, frozenset(map(str, _list(part.get("required")))))
 
@@ -191,12 +210,12 @@ def _own_shape(part: Schema, root: Schema) -> Shape:
 def _kinds(part: Schema) -> frozenset[Kind]:
     given = part.get("type")
     names = {given} if isinstance(given, str) else {str(name) for name in _list(given)}
-    kinds = frozenset(kind for kind in ALL_KINDS if kind in names)
+    kinds = frozenset[Kind](kind for kind in ALL_KINDS if kind in names)
     if kinds:
         return kinds
     values = [part["const"]] if "const" in part else _list(part.get("enum"))
     if values:
-        return frozenset(kind for value in values for kind in shape_of_value(value).kinds)
+        return frozenset[Kind]().union(*(shape_of_value(value).kinds for value in values))
     return frozenset(("object",)) if "properties" in part else ALL_KINDS
 
 
@@ -208,7 +227,7 @@ def _constants(part: Schema) -> frozenset[str] | None:
 
 def _both(left: Shape, right: Shape) -> Shape:
     """What meets two schemas at once. Fields add up, as each part of an `allOf` lists some of them."""
-    if left == ANY or right == ANY:
+    if ANY in (left, right):
         return right if left == ANY else left
     kinds = left.kinds & right.kinds
     if left.may_be(("number",)) and right.may_be(("number",)):
@@ -223,18 +242,6 @@ def _both(left: Shape, right: Shape) -> Shape:
         left.constants or right.constants,
         left.required | right.required,
     )
-
-
-def _referenced(reference: str, root: Schema) -> Any:
-    if not reference.startswith("#"):
-        return None
-    part: Any = root
-    for key in reference.lstrip("#").split("/")[1:]:
-        name = key.replace("~1", "/").replace("~0", "~")
-        if not isinstance(part, Mapping):
-            return None
-        part = cast("Schema", part).get(name)
-    return part
 
 
 def _list(value: Any) -> list[Any]:

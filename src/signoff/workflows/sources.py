@@ -18,9 +18,19 @@ DEFAULT_INPUT_LABELS = Labels(DataClass.INTERNAL, Trust.UNTRUSTED, sources=froze
 """Labels of an input whose schema says nothing."""
 
 MAX_LABEL_NESTING = 16
-"""How deep properties are looked at; what is deeper has the labels of what it is in."""
+"""How deep properties are looked at; what is deeper has the join of all labels of the schema."""
+
+MAX_LABELLED_FIELDS = 2_000
+"""Properties that are labelled one by one; those after them have the join of all labels of the schema."""
 
 Path = tuple[str, ...]
+
+_CLASSES = {member.name.lower(): member for member in DataClass}
+_TRUSTS = {member.name.lower(): member for member in Trust}
+
+
+MAX_ANNOTATED_NESTING = 64
+"""How deep annotations are looked for in a schema."""
 
 
 def input_labels_of(schema: Mapping[str, Any]) -> dict[Path, Labels]:
@@ -29,12 +39,12 @@ def input_labels_of(schema: Mapping[str, Any]) -> dict[Path, Labels]:
     An object's own entry is what it adds to its fields: reading it whole reads the fields as well, see `labels_at`.
     """
     found: dict[Path, Labels] = {}
-    _collect(schema, schema, (), DEFAULT_INPUT_LABELS, found)
+    _Collector(schema, found).collect(schema, (), DEFAULT_INPUT_LABELS, frozenset())
     return found
 
 
 def labels_at(labelled: Mapping[Path, Labels], path: Path) -> Labels:
-    """The labels of what stands at a path: of the nearest labelled field above, joined with those of all fields in it."""
+    """The labels of what stands at a path: of the nearest labelled field above, and of all fields that are in it."""
     own = next(
         (labels for length in range(len(path), -1, -1) if (labels := labelled.get(path[:length])) is not None),
         DEFAULT_INPUT_LABELS,
@@ -43,31 +53,66 @@ def labels_at(labelled: Mapping[Path, Labels], path: Path) -> Labels:
     return join_all([own, *inside])
 
 
-def _collect(
-    schema: Mapping[str, Any], root: Mapping[str, Any], path: Path, inherited: Labels, found: dict[Path, Labels]
-) -> None:
-    own = _annotated(schema.get(ANNOTATION), inherited)
-    found[path] = replace(own, sources=frozenset((".".join(("input", *path)),)))
-    if len(path) == MAX_LABEL_NESTING:
-        return
-    reference = schema.get("$ref")
-    parts = [schema]
-    if isinstance(reference, str) and reference.startswith("#/$defs/"):
+class _Collector:
+    """Walks a schema. Where it stops, a field gets the join of every label in the schema: too high, never too low."""
+
+    def __init__(self, root: Mapping[str, Any], found: dict[Path, Labels]) -> None:
+        self._found = found
+        self._everything = join_all([DEFAULT_INPUT_LABELS, *_annotations(root)])
         definitions = root.get("$defs")
-        target: Any = (
-            cast("dict[str, Any]", definitions).get(reference[8:]) if isinstance(definitions, Mapping) else None
-        )
-        parts += [cast("Mapping[str, Any]", target)] if isinstance(target, Mapping) else []
-    for part in parts:
-        properties = part.get("properties")
+        self._definitions = cast("Mapping[str, Any]", definitions) if isinstance(definitions, Mapping) else {}
+
+    def collect(self, schema: Mapping[str, Any], path: Path, inherited: Labels, within: frozenset[str]) -> None:
+        """Label what stands at a path and all that is in it; `within` are the references followed to get there."""
+        own = _annotated(schema.get(ANNOTATION), inherited)
+        reference = str(schema.get("$ref", ""))
+        cut = reference in within or len(path) == MAX_LABEL_NESTING or len(self._found) >= MAX_LABELLED_FIELDS
+        where = frozenset((".".join(("input", *path)),))
+        self._found[path] = replace(self._everything if cut else own, sources=where)
+        if cut:
+            return
+        target: Any = self._definitions.get(reference.removeprefix("#/$defs/"))
+        if isinstance(target, Mapping):
+            definition = cast("Mapping[str, Any]", target)
+            own = _annotated(definition.get(ANNOTATION), own) if ANNOTATION not in schema else own
+            self._found[path] = replace(own, sources=where)
+            self._inside(definition, path, own, within | {reference})
+        self._inside(schema, path, own, within)
+
+    def _inside(self, schema: Mapping[str, Any], path: Path, own: Labels, within: frozenset[str]) -> None:
+        properties = schema.get("properties")
         if isinstance(properties, Mapping):
             for name, item in cast("Mapping[str, Any]", properties).items():
                 if isinstance(item, Mapping):
-                    _collect(cast("Mapping[str, Any]", item), root, (*path, name), own, found)
-        items = part.get("items")
+                    self.collect(cast("Mapping[str, Any]", item), (*path, name), own, within)
+        items = schema.get("items")
         if isinstance(items, Mapping):
             # Items count as fields of their list: a path never leads to a single one.
-            _collect(cast("Mapping[str, Any]", items), root, (*path, "*"), own, found)
+            self.collect(cast("Mapping[str, Any]", items), (*path, "*"), own, within)
+        for key in ("allOf", "anyOf", "oneOf"):
+            choices = schema.get(key)
+            for choice in cast("list[Any]", choices) if isinstance(choices, list) else ():
+                if isinstance(choice, Mapping):
+                    self._alternative(cast("Mapping[str, Any]", choice), path, own, within)
+
+    def _alternative(self, schema: Mapping[str, Any], path: Path, own: Labels, within: frozenset[str]) -> None:
+        """A part of a combined schema labels the same fields again: both labels hold, so they are joined."""
+        before = dict(self._found)
+        self.collect(schema, path, own, within)
+        for other, labels in before.items():
+            self._found[other] = self._found[other].join(labels)
+
+
+def _annotations(schema: Any, depth: int = 0) -> list[Labels]:
+    if depth > MAX_ANNOTATED_NESTING:
+        return [Labels(DataClass.REGULATED, Trust.UNTRUSTED)]
+    if isinstance(schema, list):
+        return [found for item in cast("list[Any]", schema) for found in _annotations(item, depth + 1)]
+    if not isinstance(schema, Mapping):
+        return []
+    part = cast("Mapping[str, Any]", schema)
+    own = [_annotated(part[ANNOTATION], DEFAULT_INPUT_LABELS)] if ANNOTATION in part else []
+    return own + [found for item in part.values() for found in _annotations(item, depth + 1)]
 
 
 def _annotated(annotation: Any, inherited: Labels) -> Labels:
@@ -77,8 +122,8 @@ def _annotated(annotation: Any, inherited: Labels) -> Labels:
     trust, data_class, residency = given.get("trust"), given.get("class"), given.get("residency")
     names = cast("list[Any]", residency) if isinstance(residency, list) else []
     return Labels(
-        data_class=DataClass[data_class.upper()] if isinstance(data_class, str) else inherited.data_class,
-        trust=Trust[trust.upper()] if isinstance(trust, str) else inherited.trust,
+        data_class=_CLASSES.get(str(data_class), inherited.data_class),
+        trust=_TRUSTS.get(str(trust), inherited.trust),
         residency=frozenset(map(str, names)) or inherited.residency,
         sources=inherited.sources,
     )
@@ -87,6 +132,8 @@ def _annotated(annotation: Any, inherited: Labels) -> Labels:
 def annotation_problems(schema: Any, path: Path = ()) -> list[tuple[Path, str]]:
     """What is wrong with the `x-signoff` annotations of a schema: `(path into the schema, text)`."""
     problems: list[tuple[Path, str]] = []
+    if len(path) > MAX_ANNOTATED_NESTING:
+        return problems
     if isinstance(schema, list):
         for at, item in enumerate(cast("list[Any]", schema)):
             problems += annotation_problems(item, (*path, str(at)))

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 _TYPE = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {
@@ -91,7 +92,8 @@ class Checker:
     """CEL's checker for expressions over given variables, all of dynamic type: fields are checked by us."""
 
     def __init__(self, roots: Iterable[str]) -> None:
-        from cel_expr_python import cel  # noqa: PLC0415  (30 ms of C++ that only compiling needs)
+        # Imported here, as only compiling needs these 30 ms of C++. The package keeps its stubs where no tool looks.
+        from cel_expr_python import cel  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]  (loaded when first used; has no types)
 
         self._env = cel.NewEnv(variables=dict.fromkeys(roots, cel.Type.DYN), extensions=_extensions())
 
@@ -112,11 +114,18 @@ class Checker:
 
 
 def program(root: Any) -> Any:
-    """An evaluable expression of a tree, as rewritten by us."""
+    """An evaluable expression of a tree, as rewritten by us.
+
+    Raises:
+        CelSyntaxError: it nests deeper than protocol buffers can.
+    """
     parsed: Any = message("ParsedExpr")()
     parsed.expr.CopyFrom(root)
     packed = any_pb2.Any(type_url="type.googleapis.com/cel.expr.ParsedExpr", value=parsed.SerializeToString())
-    return _evaluation_env().deserialize(packed.SerializeToString())
+    try:
+        return _evaluation_env().deserialize(packed.SerializeToString())
+    except RuntimeError:
+        _too_deep()
 
 
 @lru_cache(maxsize=1)
@@ -151,23 +160,35 @@ def message(name: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _evaluation_env() -> Any:
-    from cel_expr_python import cel  # noqa: PLC0415  (see Checker)
+    from cel_expr_python import cel  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]  (see Checker)
 
     return cel.NewEnv(extensions=_extensions())
 
 
 def _extensions() -> list[Any]:
-    from cel_expr_python.ext import ext_math, ext_optional, ext_strings  # noqa: PLC0415  (see Checker)
+    from cel_expr_python.ext import (  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]  (see Checker)
+        ext_math,
+        ext_optional,
+        ext_strings,
+    )
 
     return [ext_optional.ExtOptional(), ext_math.ExtMath(), ext_strings.ExtStrings()]
 
 
 def _tree(source: str, serialized: bytes) -> Tree:
     packed = any_pb2.Any.FromString(serialized)
-    tree: Any = message(packed.type_url.rpartition(".")[2]).FromString(packed.value)
+    try:
+        tree: Any = message(packed.type_url.rpartition(".")[2]).FromString(packed.value)
+    except DecodeError:
+        _too_deep()
     positions = {item.key: item.value for item in tree.source_info.positions}
     types = {item.key: item.value for item in getattr(tree, "type_map", ())}
     return Tree(source, tree.expr, positions, types)
+
+
+def _too_deep() -> NoReturn:
+    # Protocol buffers stop at a hundred messages inside each other, which also bounds all our recursion over trees.
+    raise CelSyntaxError([Fault("it nests too deep; move parts into `set` steps", 0)])
 
 
 def _faults(source: str, text: str) -> list[Fault]:
@@ -177,4 +198,4 @@ def _faults(source: str, text: str) -> list[Fault]:
         line, column = int(match["line"]), int(match["column"])
         before = sum(len(previous) + 1 for previous in lines[: line - 1])
         faults.append(Fault(match["text"].removesuffix(" [INVALID_ARGUMENT]"), min(before + column - 1, len(source))))
-    return faults or [Fault(text.split("\n")[0].removeprefix("INVALID_ARGUMENT: "), 0)]
+    return faults or [Fault(text.split("\n", 1)[0].removeprefix("INVALID_ARGUMENT: "), 0)]

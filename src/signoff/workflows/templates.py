@@ -39,7 +39,7 @@ class Constant:
         """The constant."""
         return self.value
 
-    def labels(self, scope: Scope) -> Labels:  # noqa: ARG002
+    def labels(self, scope: Scope) -> Labels:  # noqa: ARG002  (the protocol has it)
         """Nothing was read."""
         return BOTTOM
 
