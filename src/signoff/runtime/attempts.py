@@ -85,6 +85,7 @@ async def run(execution: RunContext, step: Step, record: StepRecord) -> None:
             effect = handler.effect(call)
             done = await _recovered(execution, handler, call, record) if record.in_doubt else None
             if done is None:
+                await handler.permit(call)
                 if effect is not None:
                     call = await _intend(execution, step, record, call, effect)
                 done = await _execute(handler, call)

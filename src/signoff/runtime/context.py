@@ -17,7 +17,6 @@ from signoff.runtime.journal import Entry, Row, SessionLostError, SoloWrite
 from signoff.runtime.state import RunState, StepRecord
 from signoff.workflows.model import Step, Workflow
 from signoff.workflows.semantics import RunScope
-from signoff.workflows.templates import MappingTemplate
 
 
 class RunContext(abc.ABC):
@@ -133,9 +132,7 @@ class RunContext(abc.ABC):
     def argument_labels(self, step: Step) -> dict[str, Labels]:
         """Labels per field of the verb's data, where the document writes it as a mapping."""
         data = step.arguments.get("with")
-        if not isinstance(data, MappingTemplate):
-            return {}
-        return {name: entry.labels(self.scope) for name, entry in data.entries.items()}
+        return {} if data is None else {name: part.labels(self.scope) for name, part in data.parts.items()}
 
     def spawn(self, path: str, work: Coroutine[Any, Any, None]) -> None:
         """Run a step's work as a task; when it ends, the run goes on."""

@@ -171,6 +171,14 @@ class StepHandler(Protocol):
         """What must be journaled before `execute`, or none where nothing outside changes."""
         ...
 
+    async def permit(self, call: StepCall) -> None:
+        """Asked before every try, on its final arguments, and before an intent is journaled or an approval consumed.
+
+        Raises:
+            StepError: kind `forbidden`; nothing is sent.
+        """
+        ...
+
     async def execute(self, call: StepCall) -> Done | Waiting:
         """One try. It is cut off after `call.timeout_s` seconds."""
         ...

@@ -1,0 +1,117 @@
+"""Which policies decide: the run's pinned ones and today's together, so that revoked rights outlive no parked run."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from uuid import UUID
+
+from signoff.catalog.model import Project, Release
+from signoff.catalog.releases import ReleaseCatalog, environment_release
+from signoff.core.clock import Clock
+from signoff.core.errors import NotFoundError
+from signoff.foundation.database import Database
+from signoff.governance.policy import Decision, PolicyRequest, PolicySet
+
+DEFAULT_FRESH_S = 2.0
+"""For how long an environment's release is taken as today's without asking again, in seconds."""
+
+MAX_POLICY_SETS = 64
+"""How many releases' prepared policies are kept."""
+
+
+class Authority:
+    """The policy sets that must all permit; asked in one call."""
+
+    def __init__(self, sets: tuple[PolicySet, ...]) -> None:
+        self._sets = sets
+
+    def decide(self, request: PolicyRequest) -> Decision:
+        """The joint answer: permitted where every set permits, with the obligations of all; else the first refusal."""
+        decisions = [policies.decide(request) for policies in self._sets]
+        for decision in decisions:
+            if not decision.permit:
+                return decision
+        first = decisions[0]
+        return Decision(
+            permit=True,
+            policies=tuple(dict.fromkeys(name for decision in decisions for name in decision.policies)),
+            obligations=tuple(sorted({duty for decision in decisions for duty in decision.obligations})),
+            policy_digest=first.policy_digest,
+            about=first.about,
+        )
+
+
+class PolicyBook:
+    """Finds the authority for a run. One per process.
+
+    Args:
+        database: where environments are.
+        releases: where releases are.
+        clock: the injected clock.
+        environment: whose current release counts as today's.
+        fresh_s: for how long it is taken as known, in seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        releases: ReleaseCatalog,
+        *,
+        clock: Clock,
+        environment: str,
+        fresh_s: float = DEFAULT_FRESH_S,
+    ) -> None:
+        self._database = database
+        self._releases = releases
+        self._clock = clock
+        self.environment = environment
+        self._fresh_s = fresh_s
+        self._sets: OrderedDict[str, PolicySet] = OrderedDict()
+        self._current: dict[tuple[UUID, str], tuple[float, str]] = {}
+
+    async def authority(self, org_id: UUID, release: Release) -> Authority:
+        """The policies of a release and of what its environment points at now.
+
+        Raises:
+            NotFoundError: the environment points at no release: nothing is permitted where nothing is deployed.
+        """
+        today = await self._today(org_id, release.project.name)
+        pinned = self._prepared(release.digest, release.project)
+        if today == release.digest:
+            return Authority((pinned,))
+        current = await self._releases.load(org_id, today)
+        return Authority((pinned, self._prepared(today, current.project)))
+
+    async def _today(self, org_id: UUID, project: str) -> str:
+        key, now_s = (org_id, project), self._clock.monotonic_s()
+        known = self._current.get(key)
+        if known is not None and now_s - known[0] < self._fresh_s:
+            return known[1]
+        async with self._database.transaction(org_id) as connection:
+            digest = await environment_release(connection, org_id, project, self.environment)
+        self._current[key] = (now_s, digest)
+        return digest
+
+    def _prepared(self, digest: str, project: Project) -> PolicySet:
+        found = self._sets.get(digest)
+        if found is None:
+            found = self._sets[digest] = PolicySet.parse(project.policies)
+            while len(self._sets) > MAX_POLICY_SETS:
+                self._sets.popitem(last=False)
+        return found
+
+
+async def current_release(
+    database: Database, releases: ReleaseCatalog, org_id: UUID, project: str, environment: str
+) -> Release:
+    """What an environment of a project points at.
+
+    Raises:
+        NotFoundError: nothing is deployed there.
+    """
+    async with database.transaction(org_id) as connection:
+        digest = await environment_release(connection, org_id, project, environment)
+    release = await releases.load(org_id, digest)
+    if release.project.name != project:
+        raise NotFoundError(f"Environment '{environment}' points at a release of '{release.project.name}'.")
+    return release

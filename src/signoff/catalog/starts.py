@@ -1,0 +1,77 @@
+"""Start a run of a deployed workflow: find the release, check the input, ask policy, start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from signoff.catalog.authority import PolicyBook
+from signoff.catalog.releases import ReleaseCatalog, environment_release
+from signoff.core.actors import Actor
+from signoff.core.errors import InvalidError, NotFoundError, did_you_mean
+from signoff.core.labels import join_all
+from signoff.core.schemas import validate
+from signoff.foundation.database import Connection
+from signoff.governance.policy import start_request
+from signoff.runtime.client import RunStarted, StartRequest, start_run
+
+DEFAULT_PRIORITY = 5
+
+
+async def start_workflow(
+    connection: Connection,
+    releases: ReleaseCatalog,
+    policies: PolicyBook,
+    actor: Actor,
+    *,
+    project: str,
+    workflow: str,
+    value: Mapping[str, Any],
+    now: datetime,
+    idempotency_key: str | None = None,
+    priority: int = DEFAULT_PRIORITY,
+) -> RunStarted:
+    """Start a run of the release that the process's environment points at.
+
+    Raises:
+        NotFoundError: nothing is deployed, or it has no such workflow; suggests a near name.
+        InvalidError: the input breaks the workflow's schema; one problem per field, with JSON Pointers.
+        ForbiddenError: policy does not permit `run.start`.
+        ConflictError: the idempotency key was used for another request.
+    """
+    org_id = actor.org_id
+    digest = await environment_release(connection, org_id, project, policies.environment)
+    release = await releases.load(org_id, digest)
+    compiled = release.project.workflows.get(workflow)
+    if compiled is None:
+        known = tuple(release.project.workflows)
+        hint = did_you_mean(workflow, known) or f"There is: {', '.join(known) or 'none'}."
+        raise NotFoundError(f"There is no workflow '{workflow}' in environment '{policies.environment}'. {hint}")
+    authority = await policies.authority(org_id, release)
+    request = start_request(
+        actor,
+        workflow=compiled.name,
+        version=compiled.version,
+        risk=compiled.risk,
+        labels=join_all(compiled.input_labels.values()),
+        environment=policies.environment,
+    )
+    decision = authority.decide(request)
+    decision.require()
+    problems = validate(compiled.input_schema, value)
+    if problems:
+        raise InvalidError(f"The input does not match the schema of '{workflow}'.", problems=problems)
+    return await start_run(
+        connection,
+        StartRequest(
+            workflow=compiled,
+            release=digest,
+            input=value,
+            actor=actor,
+            idempotency_key=idempotency_key,
+            priority=priority,
+            decision=decision.as_dict(),
+        ),
+        now=now,
+    )

@@ -1,0 +1,99 @@
+"""The verb `ai`: one bounded model task through the gateway. What a model says is never trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from signoff.capabilities.gateway import Attempt, Budget, ModelTask
+from signoff.catalog import Prompt
+from signoff.core.errors import InvalidError, LimitError, StepError
+from signoff.core.labels import Labels, Trust
+from signoff.core.money import Cost
+from signoff.governance.policy import Decision, model_request
+from signoff.runtime.handlers import Done, StepCall
+from signoff.steps.acting import ActingStep
+from signoff.steps.services import Services, decided, project_of
+
+
+class AiStep(ActingStep):
+    """Runs a prompt of the registry on the models that policy and routes allow."""
+
+    verb = "ai"
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        # Steps of one run that are under way together share its budget, so that they cannot overspend side by side.
+        self._budgets: WeakValueDictionary[UUID, Budget] = WeakValueDictionary()
+
+    async def execute(self, call: StepCall) -> Done:
+        """The model's answer, which meets the prompt's output contract.
+
+        Raises:
+            StepError: `model_contract`, `model_unavailable`, `model_refused`, `budget`, `forbidden` or `arguments`.
+        """
+        project = project_of(call)
+        prompt = project.prompts.find(call.step.target)
+        variables: Mapping[str, Any] = call.arguments.get("with", {})
+        if call.labels.data_class > prompt.data_class:
+            raise StepError(
+                f"The step read {call.labels.data_class.name.lower()} data, and prompt {prompt.name}@{prompt.version}"
+                f" takes up to {prompt.data_class.name.lower()}. Raise its data_class or read less.",
+                kind="forbidden",
+            )
+        authority = await self._services.authority(call)
+
+        def decide(model: str, attributes: Mapping[str, Any], /) -> Decision:
+            request = model_request(
+                call.run,
+                model=model,
+                provider=attributes["provider"],
+                task=attributes["task"],
+                prompt=prompt.name,
+                prompt_version=prompt.version,
+                labels=call.labels,
+                local=attributes["local"],
+                environment=self._services.environment,
+            )
+            return decided(call, authority, request)
+
+        def observe(attempt: Attempt) -> None:
+            fact = {"prompt": f"{prompt.name}@{prompt.version}", "prompt_digest": prompt.digest}
+            call.record("model.call", {**attempt.as_dict(), **fact})
+
+        result = await self._services.gateway.complete(
+            _task(prompt, variables, call), project.models, decide=decide, budget=self._budget(call), observe=observe
+        )
+        return Done(result.output, Labels(trust=Trust.UNTRUSTED, sources=frozenset({f"model:{result.model}"})))
+
+    def _budget(self, call: StepCall) -> Budget | None:
+        limit = call.run.cost_limit
+        if limit is None:
+            return None
+        budget = self._budgets.get(call.run.run_id)
+        if budget is None:
+            budget = self._budgets[call.run.run_id] = Budget(limit, Cost(call.spent.cost.micro_usd))
+        return budget
+
+
+def _task(prompt: Prompt, variables: Mapping[str, Any], call: StepCall) -> ModelTask:
+    try:
+        messages = prompt.render(variables)
+    except (InvalidError, LimitError) as error:
+        raise StepError(error.detail, kind="arguments", problems=error.problems) from error
+    return ModelTask(
+        task=prompt.task,
+        prompt=prompt.name,
+        prompt_version=prompt.version,
+        messages=messages,
+        output_schema=prompt.output_schema,
+        variables=variables,
+        labels=prompt.labels,
+        examples=prompt.examples,
+        hints=prompt.hints,
+        max_output_tokens=prompt.max_output_tokens,
+        timeout_s=min(prompt.timeout_s, call.timeout_s),
+        data_labels=call.labels,
+    )

@@ -1,0 +1,124 @@
+"""Put a worker together: every verb's handler, the capabilities behind them, policy beside them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from signoff.capabilities.gateway import Gateway
+from signoff.capabilities.retrieval import IndexFacts, build_index
+from signoff.capabilities.retrieval import IndexSettings as RetrievalSettings
+from signoff.capabilities.tools import ToolRunner
+from signoff.catalog import Release
+from signoff.catalog.authority import PolicyBook
+from signoff.catalog.releases import ReleaseCatalog
+from signoff.core.clock import Clock
+from signoff.foundation.database import Database
+from signoff.runtime import RuntimeSettings, Worker
+from signoff.steps.ai import AiStep
+from signoff.steps.check import CheckStep
+from signoff.steps.embedding import IndexEmbedder
+from signoff.steps.emit import EmitStep
+from signoff.steps.retrieve import RetrieveStep
+from signoff.steps.review import ReviewStep
+from signoff.steps.services import Services
+from signoff.steps.set import SetStep
+from signoff.steps.tool import ToolStep
+
+CHUNK_MIN_SHARE = 4  # a chunk is closed at the next good place once it has a quarter of the most
+
+
+@asynccontextmanager
+async def open_worker(
+    database: Database,
+    *,
+    clock: Clock,
+    environment: str = "dev",
+    settings: RuntimeSettings | None = None,
+    models_profile: str | None = None,
+    gateway: Gateway | None = None,
+) -> AsyncGenerator[Worker]:
+    """A worker with every verb, its capabilities open while the block lasts.
+
+    Args:
+        database: an open, migrated database.
+        clock: the injected clock.
+        environment: whose current policies decide beside those that a run pinned.
+        settings: the worker's limits.
+        models_profile: the profile of the projects' `models.yaml` to use.
+        gateway: another gateway, for tests; closed by whoever made it.
+    """
+    releases = ReleaseCatalog(database)
+    own = gateway is None
+    used = gateway or Gateway(clock=clock, profile=models_profile)
+    tools = ToolRunner(clock=clock)
+    services = Services(
+        database=database,
+        releases=releases,
+        policies=PolicyBook(database, releases, clock=clock, environment=environment),
+        gateway=used,
+        tools=tools,
+        clock=clock,
+    )
+    try:
+        yield Worker(
+            database,
+            handlers=[
+                AiStep(services),
+                ToolStep(services),
+                RetrieveStep(services),
+                ReviewStep(services),
+                EmitStep(services),
+            ],
+            pure=[SetStep(), CheckStep()],
+            releases=releases,
+            clock=clock,
+            settings=settings,
+        )
+    finally:
+        await tools.close()
+        if own:
+            await used.aclose()
+
+
+async def prepare_release(
+    database: Database,
+    org_id: UUID,
+    release: Release,
+    *,
+    clock: Clock,
+    models_profile: str | None = None,
+    gateway: Gateway | None = None,
+) -> list[IndexFacts]:
+    """Build the release's indexes, each only where the same documents were not indexed before.
+
+    Raises:
+        DefinitionError: a document cannot be indexed.
+        StepError: no local model embeds.
+    """
+    project = release.project
+    used = gateway or Gateway(clock=clock, profile=models_profile)
+    built: list[IndexFacts] = []
+    try:
+        embedding = project.models.route("embed", None, profile=models_profile)
+        for name, documents in project.knowledge.items():
+            size = project.index_settings[name].chunk_size
+            built.append(
+                await build_index(
+                    lambda: database.transaction(org_id),
+                    org_id,
+                    release=release.digest,
+                    name=name,
+                    documents=list(documents),
+                    embedder=IndexEmbedder(used, project.models, embedding[0].name) if embedding else None,
+                    now=clock.now(),
+                    settings=RetrievalSettings(
+                        chunk_characters_min=max(1, size // CHUNK_MIN_SHARE), chunk_characters_max=size
+                    ),
+                )
+            )
+    finally:
+        if gateway is None:
+            await used.aclose()
+    return built

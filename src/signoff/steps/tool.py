@@ -1,0 +1,96 @@
+"""The verb `tool`: call a tool by its contract. One with an effect acts once, whatever breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from signoff.capabilities.tools import ToolResult
+from signoff.catalog import ToolContract
+from signoff.core.labels import Labels, Trust, join_all
+from signoff.governance.policy import tool_request
+from signoff.runtime.handlers import Done, Effect, StepCall
+from signoff.steps.acting import ActingStep
+from signoff.steps.services import Services, project_of, required
+
+
+class ToolStep(ActingStep):
+    """Asks policy on the final arguments, then calls."""
+
+    verb = "tool"
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def effect(self, call: StepCall) -> Effect | None:
+        """What the contract says of it: a write is journaled before it is sent."""
+        contract = _contract(call)
+        if not contract.effect:
+            return None
+        assert contract.idempotency is not None
+        return Effect(contract.idempotency.recovery, settle_s=contract.timeout_s)
+
+    async def permit(self, call: StepCall) -> None:
+        """Policy's answer to `tool.call`.
+
+        Raises:
+            StepError: kind `forbidden`.
+        """
+        contract = _contract(call)
+        authority = await self._services.authority(call)
+        request = tool_request(
+            call.run,
+            tool=contract.name,
+            effect="write" if contract.effect else "none",
+            arguments=_arguments(call),
+            labels=call.labels,
+            argument_labels=call.argument_labels,
+            approvals=call.approvals,
+            environment=self._services.environment,
+        )
+        required(call, authority, request)
+
+    async def execute(self, call: StepCall) -> Done:
+        """The tool's answer, which meets its contract."""
+        contract = _contract(call)
+        project = project_of(call)
+        result = await self._services.tools.call(
+            contract,
+            _arguments(call),
+            idempotency_key=call.idempotency_key,
+            timeout_s=call.timeout_s,
+            settings=project.resolved_settings(self._services.variables),
+            files=project.files,
+        )
+        return _done(contract, result)
+
+    async def look_up(self, call: StepCall) -> Done | None:
+        """What the contract's look-up tool knows of this key."""
+        contract = _contract(call)
+        project = project_of(call)
+        assert call.idempotency_key is not None
+        found = await self._services.tools.look_up(
+            contract,
+            project.tools,
+            _arguments(call),
+            idempotency_key=call.idempotency_key,
+            timeout_s=call.timeout_s,
+            settings=project.resolved_settings(self._services.variables),
+            files=project.files,
+        )
+        return None if found is None else _done(contract, found)
+
+
+def _contract(call: StepCall) -> ToolContract:
+    return project_of(call).tools[call.step.target]
+
+
+def _arguments(call: StepCall) -> Mapping[str, Any]:
+    return call.arguments.get("with", {})
+
+
+def _done(contract: ToolContract, result: ToolResult) -> Done:
+    declared = contract.output_labels
+    # What the contract does not vouch for came from outside.
+    labels = join_all(declared.values()) if declared else Labels(trust=Trust.UNTRUSTED)
+    return Done(result.output, labels.join(Labels(sources=frozenset({f"tool:{contract.name}"}))))
