@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from signoff.core.errors import InvalidError, UnavailableError
 from signoff.core.ids import uuid7
 from signoff.foundation.database import (
     DEFAULT_ORG_ID,
+    Connection,
     Database,
     DatabaseError,
     EmbeddedServer,
@@ -90,9 +92,9 @@ async def test_a_transaction_commits_at_the_end_and_rolls_back_on_an_exception(
 async def test_a_savepoint_inside_a_transaction(database: Database, protected_table: str) -> None:
     insert = f"INSERT INTO {protected_table} VALUES ($1, $2)"
 
-    async def add(connection: object, name: str) -> None:
-        async with connection.transaction():  # type: ignore[attr-defined]  # narrowed by the caller
-            await connection.execute(insert, DEFAULT_ORG_ID, name)  # type: ignore[attr-defined]
+    async def add(connection: Connection, name: str) -> None:
+        async with connection.transaction():
+            await connection.execute(insert, DEFAULT_ORG_ID, name)
 
     async with database.transaction(DEFAULT_ORG_ID) as connection:
         await add(connection, "once")
@@ -142,8 +144,8 @@ async def test_a_restart_of_the_server_is_not_noticed(patient: Database, own_ser
 async def test_a_server_that_goes_away_in_a_transaction_is_unavailable(
     patient: Database, own_server: EmbeddedServer
 ) -> None:
-    async def lose(context: object) -> None:
-        async with context as connection:  # type: ignore[attr-defined]  # one of three context managers
+    async def lose(context: AbstractAsyncContextManager[Connection]) -> None:
+        async with context as connection:
             await connection.fetchval("SELECT 1")
             await asyncio.to_thread(own_server.stop)
             await connection.fetchval("SELECT 1")

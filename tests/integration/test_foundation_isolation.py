@@ -6,6 +6,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from signoff.core.ids import uuid7
 from signoff.foundation.database import DEFAULT_ORG_ID, Database, DatabaseError, affected_rows
@@ -134,7 +135,7 @@ def test_the_roles_have_no_powers(database_url: str, role: str) -> None:
             (role,),
         ).fetchone()
         assert powers == (False,)
-        connection.execute(psycopg.sql.SQL("SET ROLE {}").format(psycopg.sql.Identifier(role)))
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
         with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
             connection.execute("CREATE TABLE public.mine (id int)")
         with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
