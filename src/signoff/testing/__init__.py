@@ -1,0 +1,6 @@
+"""The kit that users and we test with."""
+
+from signoff.testing.scripted import ScriptedProvider
+from signoff.testing.stub_vendor import StubVendor
+
+__all__ = ["ScriptedProvider", "StubVendor"]

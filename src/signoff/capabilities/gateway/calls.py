@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from signoff.capabilities.gateway.answers import judge, repair_messages
-from signoff.capabilities.gateway.budget import Budget, estimated_input_tokens
+from signoff.capabilities.gateway.budget import BYTES_PER_TOKEN, Budget, estimated_input_tokens
 from signoff.capabilities.gateway.model import (
     MAX_REPAIRS,
     Attempt,
@@ -100,7 +101,7 @@ class Call:
         outcome, usage = "cancelled", Usage(model_calls=1)
         try:
             reply = await self._send(messages)
-            usage = self._usage(reply)
+            usage = self._usage(messages, reply)
             outcome = self._outcome(reply)
         except CallFailed as failed:
             outcome = failed.failure.kind
@@ -151,9 +152,13 @@ class Call:
             )
         return most
 
-    def _usage(self, reply: ProviderReply) -> Usage:
-        cost = self._price(reply.input_tokens, reply.output_tokens) or Cost()
-        return Usage(1, reply.input_tokens, reply.output_tokens, cost)
+    def _usage(self, messages: Sequence[PromptMessage], reply: ProviderReply) -> Usage:
+        tokens_in, tokens_out = reply.input_tokens, reply.output_tokens
+        if not self.provider.local and not tokens_in and not tokens_out:
+            # Some compatible servers report nothing; a budget must not be blind to them.
+            tokens_in = estimated_input_tokens(messages)
+            tokens_out = math.ceil(len(reply.text.encode()) / BYTES_PER_TOKEN)
+        return Usage(1, tokens_in, tokens_out, self._price(tokens_in, tokens_out) or Cost())
 
     def _price(self, input_tokens: int, output_tokens: int) -> Cost | None:
         try:

@@ -63,6 +63,7 @@ class Gateway:
         self._environment = os.environ if environment is None else environment
         self._profile = profile
         self._providers: OrderedDict[str, Provider] = OrderedDict()
+        self._making = asyncio.Lock()
 
     async def complete(
         self,
@@ -194,14 +195,15 @@ class Gateway:
         resolved = resolve(spec, self._environment)
         # A digest, so that keys of the vendors are not kept in a second place.
         key = digest(orjson.dumps([spec.name, spec.provider, dict(resolved.settings)], option=orjson.OPT_SORT_KEYS))
-        if key in self._providers:
+        async with self._making:
+            provider = self._providers.get(key)
+            if provider is None:
+                # In a thread, because a vendor's SDK takes a second to import and no other run should wait for it.
+                provider = self._providers[key] = await asyncio.to_thread(_make, factory, resolved)
             self._providers.move_to_end(key)
-            return self._providers[key]
-        provider = factory(resolved)
-        self._providers[key] = provider
-        if len(self._providers) > MAX_PROVIDERS:
-            _, oldest = self._providers.popitem(last=False)
-            await oldest.aclose()
+            if len(self._providers) > MAX_PROVIDERS:
+                _, oldest = self._providers.popitem(last=False)
+                await oldest.aclose()
         return provider
 
     async def _embed_with(
@@ -220,3 +222,10 @@ class Gateway:
             raise CallFailed(Failure(spec.name, error.kind, error.detail, error.retry_after_s)) from None
         usage = Usage(1, tokens, 0, cost or Cost())
         return Embeddings(tuple(tuple(vector) for vector in vectors), spec.name, usage)
+
+
+def _make(factory: ProviderFactory, spec: ModelSpec) -> Provider:
+    provider = factory(spec)
+    # The price lists take most of a second to read: here, where nobody else waits.
+    price(spec, local=provider.local, input_tokens=0, output_tokens=0)
+    return provider

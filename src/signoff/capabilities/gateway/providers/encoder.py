@@ -28,7 +28,7 @@ class Encoder:
 
         # It has no types; and 0.2 s to import, so only where a model is used.
         onnxruntime: Any = import_module("onnxruntime")
-        from tokenizers import Tokenizer  # noqa: PLC0415
+        from tokenizers import Tokenizer  # noqa: PLC0415  (loaded when first used)
 
         tokenizer: Any = cast("Any", Tokenizer).from_file(str(directory / "tokenizer.json"))
         tokenizer.enable_truncation(MAX_TOKENS)
