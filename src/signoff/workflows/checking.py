@@ -136,7 +136,7 @@ class _Inference:
 
     def _field(self, expr: Any, operand: Shape, name: str) -> Shape:
         if not operand.may_be(("object",)):
-            self._find(expr, f"{operand} has no fields, so no '{name}'.")
+            self._find(expr, f"{operand} has no fields, so no '{name}'.", code="field")
             return ANY
         found = operand.get(name)
         if found is None:
@@ -266,6 +266,8 @@ class _Inference:
         return LIST if gathers else self.of(loop.result, inner, nesting)
 
     def _find(self, expr: Any, detail: str, suggestion: str | None = None, code: str = "type") -> None:
+        while code != "field" and (selected := field_of(expr)) is not None:
+            expr = selected[0]
         offset = self._tree.positions.get(expr.id, 0)
         if code == "field" and self._tree.source[offset : offset + 1] == ".":
             offset += 2 if self._tree.source[offset + 1 : offset + 2] == "?" else 1

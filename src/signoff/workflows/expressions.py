@@ -25,6 +25,9 @@ from signoff.workflows.syntax import CelSyntaxError, Checker, Fault, message, pr
 MAX_EXPRESSION_BYTES = 4096
 """Length of one expression as UTF-8."""
 
+MAX_VALUE_NESTING = 100
+"""Objects and lists inside each other in a value that CEL is given; it has no bound of its own."""
+
 MAX_SHOWN_SOURCE = 120
 """Characters of an expression that an error quotes."""
 
@@ -104,6 +107,10 @@ class CelExpression:
         for variable in self._variables:
             value = self._find(variable, scope)
             if value is not _MISSING:
+                if isinstance(value, (dict, list)) and not _fits(value):
+                    raise self._error(
+                        f"a value is nested more than {MAX_VALUE_NESTING} deep, or a field name holds NUL"
+                    )
                 data[variable.name] = value
         try:
             result = self._program.eval(data=data)
@@ -183,6 +190,18 @@ class CelExpression:
     def _error(self, why: str) -> ExpressionError:
         shown = self._source if len(self._source) <= MAX_SHOWN_SOURCE else f"{self._source[:MAX_SHOWN_SOURCE]}…"
         return ExpressionError(f"`{shown}` failed: {why}")
+
+
+def _fits(value: Any, depth: int = MAX_VALUE_NESTING) -> bool:
+    """Whether CEL sees a container as it is: the library ends field names at a NUL, so that two become one."""
+    if isinstance(value, dict):
+        entries = cast("dict[Any, Any]", value)
+        if any(isinstance(key, str) and "\0" in key for key in entries):
+            return False
+        inner = list(entries.values())
+    else:
+        inner = cast("list[Any]", value)
+    return depth > 0 and all(_fits(item, depth - 1) for item in inner if isinstance(item, (dict, list)))
 
 
 _EXPLANATIONS: tuple[tuple[re.Pattern[str], str], ...] = (

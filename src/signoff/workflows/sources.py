@@ -60,7 +60,9 @@ class _Collector:
         self._found = found
         self._everything = join_all([DEFAULT_INPUT_LABELS, *_annotations(root)])
         definitions = root.get("$defs")
-        self._definitions = cast("Mapping[str, Any]", definitions) if isinstance(definitions, Mapping) else {}
+        self._definitions: Mapping[str, Any] = {}
+        if isinstance(definitions, Mapping):
+            self._definitions = cast("Mapping[str, Any]", definitions)
 
     def collect(self, schema: Mapping[str, Any], path: Path, inherited: Labels, within: frozenset[str]) -> None:
         """Label what stands at a path and all that is in it; `within` are the references followed to get there."""
