@@ -254,6 +254,26 @@ async def test_nothing_was_sent_where_nobody_listens(call: Any, runner: ToolRunn
     assert (caught.value.kind, caught.value.retryable, caught.value.outcome_unknown) == ("unreachable", True, False)
 
 
+async def test_a_failure_may_be_an_ordinary_answer(kind: Kind, call: Any) -> None:
+    answer = ToolFailure("", output={"total_cents": 0})
+    contract = replace(kind.contract("gone"), errors={"410": answer, "Gone": answer})
+    assert (await call(contract)).output == {"total_cents": 0}
+    assert (await call(replace(contract, effect=True))).output == {"total_cents": 0}
+    wrong = ToolFailure("", output={})
+    with pytest.raises(StepError) as caught:
+        await call(replace(contract, errors={"410": wrong, "Gone": wrong}))
+    assert caught.value.kind == "contract"
+
+
+async def test_an_ordinary_answer_cannot_hide_an_unknown_outcome(call: Any, server: LoopbackServer) -> None:
+    answer = ToolFailure("", output={"total_cents": 0})
+    contract = replace(Http(server).contract("fails"), errors={"5xx": answer})
+    assert (await call(contract)).output == {"total_cents": 0}
+    with pytest.raises(StepError) as caught:
+        await call(replace(contract, effect=True))
+    assert (caught.value.kind, caught.value.outcome_unknown) == ("http_500", True)
+
+
 @pytest.mark.parametrize("behaviour", ["exits", "stops"])
 async def test_a_python_tool_cannot_end_the_worker(call: Any, behaviour: str) -> None:
     with pytest.raises(StepError) as caught:

@@ -211,3 +211,16 @@ def test_a_key_may_act_on_itself() -> None:
     key = Actor(ORG, "key", "ci", frozenset({"dev"}))
     assert policies.decide(PolicyRequest(key, "key.manage", ResourceRef("Key", "ci"))).permit
     assert not policies.decide(PolicyRequest(key, "key.manage", ResourceRef("Key", "other"))).permit
+
+
+def test_every_form_of_action_scope_is_heard() -> None:
+    permit = '@id("all") permit(principal, action, resource);'
+    for scope in ('action == Action::"tool.call"', 'action in Action::"tool.call"', "action"):
+        forbid = f'@id("no") forbid(principal, {scope}, resource);'
+        assert ask(PolicySet.parse({"a.cedar": permit + forbid}), {}).policies == ("no",)
+    several = '@id("no") forbid(principal, action in [Action::"run.start", Action::"tool.call"], resource);'
+    assert ask(PolicySet.parse({"a.cedar": permit + several}), {}).policies == ("no",)
+    other = '@id("no") forbid(principal, action == Action::"run.start", resource);'
+    assert ask(PolicySet.parse({"a.cedar": permit + other}), {}).policies == ("all",)
+    condition = '@id("no") forbid(principal, action, resource) when { action == Action::"tool.call" };'
+    assert ask(PolicySet.parse({"a.cedar": permit + condition}), {}).policies == ("no",)

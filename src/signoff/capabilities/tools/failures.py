@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from signoff.catalog.tools import ToolContract
 from signoff.core.errors import Problem, StepError
@@ -15,6 +16,19 @@ MAX_RETRY_AFTER_S = 86_400.0
 _KINDS = {401: "unauthorized", 403: "refused", 404: "not_found", 408: "timeout", 409: "conflict", 429: "rate_limited"}
 _RETRYABLE = frozenset((408, 425, 429))
 _NOT_PERFORMED = frozenset((501, 505))  # the server says that it has no such method or version: nothing was tried
+
+
+def declared_answer(contract: ToolContract, status: int, retry_after: str | None, now: datetime) -> dict[str, Any]:
+    """What the contract gives in place of an HTTP status that is no success: not finding may be an ordinary answer.
+
+    Raises:
+        StepError: the contract declares no answer for it, or the status leaves open whether a write was made.
+    """
+    declared = contract.failure(str(status))
+    error = failed_status(contract, status, retry_after, now)
+    if declared is None or declared.output is None or error.outcome_unknown:
+        raise error
+    return dict(declared.output)
 
 
 def failed_status(contract: ToolContract, status: int, retry_after: str | None, now: datetime) -> StepError:
@@ -32,7 +46,7 @@ def failed_status(contract: ToolContract, status: int, retry_after: str | None, 
     if declared is not None:
         return StepError(
             detail,
-            kind=declared.kind,
+            kind=declared.kind or f"http_{status}",
             retryable=declared.retryable,
             outcome_unknown=contract.effect and (unknown or declared.outcome_unknown),
             retry_after_s=wait_s,

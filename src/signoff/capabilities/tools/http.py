@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
-from signoff.capabilities.tools.failures import bad_arguments, broken_answer, failed_status, misconfigured, timed_out
+from signoff.capabilities.tools.failures import bad_arguments, broken_answer, declared_answer, misconfigured, timed_out
 from signoff.capabilities.tools.model import SecretSource, ToolSettings
 from signoff.capabilities.tools.templates import (
     SettingError,
@@ -98,6 +98,9 @@ class HttpTools:
             raise timed_out(contract, timeout_s, sent=sent.value) from None
         except httpx.HTTPError as error:
             raise self._no_answer(contract, error, timeout_s, sent=sent.value) from None
+        if not response.is_success:
+            wait = response.headers.get("Retry-After")
+            return declared_answer(contract, response.status_code, wait, self._clock.now()), response.status_code
         for secret in prepared.secrets:
             if len(secret) >= _SHORTEST_SECRET and secret.encode() in body:
                 raise broken_answer(contract, "it repeats the credential.")
@@ -161,8 +164,8 @@ class HttpTools:
         )
 
     async def _read(self, contract: ToolContract, response: httpx.Response) -> bytes:
-        if not response.is_success:
-            raise failed_status(contract, response.status_code, response.headers.get("Retry-After"), self._clock.now())
+        if not response.is_success:  # its text is not wanted: it may hold anything
+            return b""
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise broken_answer(contract, "it is compressed, which was not asked for.")
         body = bytearray()

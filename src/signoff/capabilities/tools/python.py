@@ -107,12 +107,12 @@ class PythonTools:
                     result = await self._in_thread(function, given, started)
         except TimeoutError as error:
             if _raised_inside(error):
-                raise _failure(contract, error) from None
+                return _declared_answer(contract, error)
             raise timed_out(contract, timeout_s, sent=started.is_set()) from None
         except StepError:
             raise
         except Exception as error:  # noqa: BLE001  (a tool's code may raise anything; all of it becomes a StepError)
-            raise _failure(contract, error) from None
+            return _declared_answer(contract, error)
         if not isinstance(result, dict):
             raise broken_answer(contract, "the function returned no dict.")
         return cast("dict[str, Any]", result)
@@ -194,17 +194,24 @@ def _raised_inside(error: TimeoutError) -> bool:
     return not isinstance(error.__cause__, asyncio.CancelledError)
 
 
-def _failure(contract: ToolContract, error: Exception) -> StepError:
+def _declared_answer(contract: ToolContract, error: Exception) -> dict[str, Any]:
+    """What the contract gives in place of an exception of that name or of one it derives from.
+
+    Raises:
+        StepError: the contract declares no answer for it.
+    """
     declared = next((found for kind in type(error).__mro__ if (found := contract.failure(kind.__name__))), None)
+    if declared is not None and declared.output is not None:
+        return dict(declared.output)
     detail = f"Tool '{contract.name}' failed: {_describe(error)}"
     if declared is None:
-        return StepError(detail, kind="tool_error", outcome_unknown=contract.effect)
-    return StepError(
+        raise StepError(detail, kind="tool_error", outcome_unknown=contract.effect) from None
+    raise StepError(
         detail,
         kind=declared.kind,
         retryable=declared.retryable,
         outcome_unknown=contract.effect and declared.outcome_unknown,
-    )
+    ) from None
 
 
 def _describe(error: Exception) -> str:

@@ -6,10 +6,13 @@ from signoff.governance.policy.requests import (
     emit_request,
     model_request,
     retrieve_request,
+    review_read_request,
     review_request,
+    run_request,
     start_request,
     tool_request,
 )
+from signoff.governance.policy.values import cedar_record
 
 __all__ = [
     "Decision",
@@ -17,10 +20,13 @@ __all__ = [
     "PolicyRequest",
     "PolicySet",
     "ResourceRef",
+    "cedar_record",
     "emit_request",
     "model_request",
     "retrieve_request",
+    "review_read_request",
     "review_request",
+    "run_request",
     "start_request",
     "tool_request",
 ]

@@ -130,6 +130,54 @@ def review_request(
     return PolicyRequest(actor, "review.decide", resource, context)
 
 
+def run_request(
+    actor: Actor,
+    action: str,
+    *,
+    run_id: str,
+    workflow: str,
+    version: str,
+    risk: str,
+    started_by: str,
+    environment: str = "dev",
+) -> PolicyRequest:
+    """May this actor do that (`run.read`, `run.cancel`, `run.signal`) to that run?
+
+    `started_by` is who started the run, as `kind/id`; `own_run` says that it was the actor.
+    """
+    context = {
+        **_workflow_context(workflow, version, risk, environment),
+        "started_by": started_by,
+        "actor": str(actor),
+        "own_run": started_by == str(actor),
+    }
+    return PolicyRequest(actor, action, ResourceRef("Run", run_id, {"workflow": workflow}), context)
+
+
+def review_read_request(
+    actor: Actor,
+    *,
+    workflow: str,
+    version: str,
+    risk: str,
+    step: str,
+    assigned_roles: Iterable[str],
+    started_by: str,
+    environment: str = "dev",
+) -> PolicyRequest:
+    """May this actor read what that review shows? The resource is that of `review_request`."""
+    context = {
+        **_workflow_context(workflow, version, risk, environment),
+        "step": step,
+        "assigned_roles": sorted(set(assigned_roles)),
+        "started_by": started_by,
+        "actor": str(actor),
+        "own_run": started_by == str(actor),
+    }
+    resource = ResourceRef("Review", f"{workflow}/{step}", {"workflow": workflow, "step": step})
+    return PolicyRequest(actor, "review.read", resource, context)
+
+
 def _run_context(run: RunFacts, environment: str) -> dict[str, Any]:
     return {
         **_workflow_context(run.workflow, run.version, run.risk, environment),
