@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from support.review_cases import APPROVE, LEAD, NOW, another_organisation, decided, opened, request_for, started_run
 
-from signoff.capabilities.reviews import escalate, expire, open_review, read_review, withdraw
+from signoff.capabilities.reviews import Review, escalate, expire, open_review, read_review, withdraw
 from signoff.core.errors import ConflictError, InvalidError, LimitError, NotFoundError
 from signoff.core.ids import uuid7
 from signoff.core.labels import Trust
 from signoff.foundation.database import DEFAULT_ORG_ID, Database, DatabaseError, constraint_of
 
+ESCALATION = NOW + timedelta(hours=4)
 EXPIRY = NOW + timedelta(days=2)
 
 
@@ -73,10 +75,11 @@ async def test_what_nobody_could_decide_is_not_opened(
 async def test_an_escalation_is_recorded_once(database: Database) -> None:
     review = await opened(database)
     async with database.worker_transaction() as connection:
-        assert await escalate(connection, DEFAULT_ORG_ID, review.review_id, now=review.opened_at)
+        assert not await escalate(connection, DEFAULT_ORG_ID, review.review_id, now=ESCALATION - timedelta(seconds=1))
+        assert await escalate(connection, DEFAULT_ORG_ID, review.review_id, now=ESCALATION)
         assert not await escalate(connection, DEFAULT_ORG_ID, review.review_id, now=EXPIRY)
         after = await read_review(connection, DEFAULT_ORG_ID, review.review_id)
-    assert (after.status, after.escalated_at, after.version) == ("open", review.opened_at, 2)
+    assert (after.status, after.escalated_at, after.version) == ("open", ESCALATION, 2)
 
 
 async def test_nothing_escalates_that_is_decided_or_was_never_to(database: Database) -> None:
@@ -112,6 +115,31 @@ async def test_withdrawing_twice_is_as_once(database: Database) -> None:
         first = await withdraw(connection, DEFAULT_ORG_ID, review.review_id, now=NOW)
         assert await withdraw(connection, DEFAULT_ORG_ID, review.review_id, now=EXPIRY) == first
     assert (first.status, first.closed_at) == ("withdrawn", NOW)
+
+
+async def test_whoever_comes_first_of_decision_expiry_and_withdrawal_wins(database: Database) -> None:
+    async def expired(review_id: UUID) -> Review:
+        async with database.worker_transaction() as connection:
+            return await expire(connection, DEFAULT_ORG_ID, review_id, now=EXPIRY)
+
+    async def withdrawn(review_id: UUID) -> Review:
+        async with database.worker_transaction() as connection:
+            return await withdraw(connection, DEFAULT_ORG_ID, review_id, now=EXPIRY)
+
+    for _ in range(5):
+        review_id = (await opened(database)).review_id
+        answers = await asyncio.gather(
+            expired(review_id),
+            decided(database, LEAD, review_id, APPROVE),
+            withdrawn(review_id),
+            return_exceptions=True,
+        )
+        async with database.worker_transaction() as connection:
+            end = await read_review(connection, DEFAULT_ORG_ID, review_id)
+        assert end.version == 2
+        refused = [answer for answer in answers if isinstance(answer, ConflictError)]
+        assert len(refused) == (end.status != "approved")
+        assert all(answer == end for answer in answers if isinstance(answer, Review))
 
 
 async def test_what_is_unknown_is_not_found(database: Database) -> None:

@@ -67,7 +67,7 @@ async def list_reviews(
         now=now,
     )
     page = found[:limit]
-    return ReviewPage(tuple(page), _cursor(page[-1]) if len(found) > limit else None)
+    return ReviewPage(tuple(page), cursor_of(page[-1]) if len(found) > limit else None)
 
 
 async def count_reviews(
@@ -82,7 +82,8 @@ async def count_reviews(
     return await store.count(connection, org_id, sorted(roles), now, now + expiring_within)
 
 
-def _cursor(review: ReviewSummary) -> str:
+def cursor_of(review: ReviewSummary) -> str:
+    """The cursor right behind a review."""
     expire_at = None if review.expire_at is None else review.expire_at.isoformat()
     position = [expire_at, review.opened_at.isoformat(), review.review_id.hex]
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()

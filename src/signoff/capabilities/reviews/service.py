@@ -132,7 +132,7 @@ def decision_data(review: Review) -> dict[str, object]:
 
 
 async def escalate(connection: Connection, org_id: UUID, review_id: UUID, *, now: datetime) -> bool:
-    """Record that the review waited too long. True once: whoever gets it announces it.
+    """Record that the review has waited until `escalate_at`. True once: whoever gets it announces it.
 
     The further roles may decide from `escalate_at` on, whether or not this was called.
     """

@@ -47,7 +47,7 @@ WHERE org_id = $1 AND review_id = $2 AND status = 'open'
 # Recorded once; who may decide follows from escalate_at, so a late worker locks nobody out.
 _ESCALATE = """
 UPDATE review SET escalated_at = $3, version = version + 1
-WHERE org_id = $1 AND review_id = $2 AND status = 'open' AND escalate_at IS NOT NULL AND escalated_at IS NULL
+WHERE org_id = $1 AND review_id = $2 AND status = 'open' AND escalate_at <= $3 AND escalated_at IS NULL
 """
 
 # Key-set pagination in the order of the index review_inbox; an open review past its expiry counts as expired.
