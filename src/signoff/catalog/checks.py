@@ -84,11 +84,11 @@ def _lookup(project: Project, tool: ToolContract, name: str, argument: str) -> I
 def _routes(project: Project) -> Iterator[Problem]:
     models = project.models
     for prompt in project.prompts:
-        if not models.route(prompt.task, prompt.name):
+        if not models.routed(prompt.task, prompt.name):
             detail = f"No route of models.yaml is for the task '{prompt.task}' of prompt '{prompt.name}'."
             suggestion = f"Add to its routes: - {{task: {prompt.task}, use: [<model>]}}."
             yield Problem(detail, "models.yaml", suggestion=suggestion, code="no-route")
-    if project.knowledge and not models.route("embed"):
+    if project.knowledge and not models.routed("embed"):
         detail = (
             f"No route of models.yaml is for the task 'embed', which index '{next(iter(project.knowledge))}' needs."
         )

@@ -81,6 +81,10 @@ class ModelsConfig:
                 return tuple(self.models[name] for name in route.use)
         return ()
 
+    def routed(self, task: str, prompt: str | None = None) -> bool:
+        """Whether some route is for that task and prompt, whatever models it names."""
+        return any(route.matches(task, prompt) for route in self.routes)
+
     def _profile_routes(self, profile: str | None) -> tuple[Route, ...]:
         if profile is None:
             return ()

@@ -213,7 +213,7 @@ class _Loader:
             if len(parts) == 2 and name.endswith(".yaml"):  # noqa: PLR2004  (knowledge/<index>.yaml)
                 fields = self._fields(name)
                 settings[parts[1].removesuffix(".yaml")] = parse_index(fields) if fields else IndexSettings()
-            elif len(parts) == 2 or name.endswith(".yaml"):  # noqa: PLR2004
+            elif len(parts) == 2 or name.endswith(".yaml"):  # noqa: PLR2004  (a directory and a file in it)
                 suggestion = "Sources are knowledge/<index>/*.md or .txt, settings knowledge/<index>.yaml."
                 self.problems.append(Problem("This is in no index.", name, suggestion=suggestion, code="unknown-file"))
             elif (text := self._text(name)) is not None:

@@ -107,6 +107,11 @@ async def environment_release(connection: Connection, org_id: UUID, project: str
     return found[0]
 
 
+async def environment_releases(connection: Connection, org_id: UUID, environment: str) -> dict[str, str]:
+    """What an environment points at in each project that has one of that name: release digests by project."""
+    return dict(await store.select_environments(connection, org_id, environment))
+
+
 async def environment_history(
     connection: Connection, org_id: UUID, project: str, environment: str, *, limit: int = DEFAULT_LISTED
 ) -> list[EnvironmentChange]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from signoff.core.errors import ConflictError, InvalidError
 
-_NAME = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
+_NAME = re.compile(r"^[a-z][a-z0-9-]{0,62}\Z")
 _PLACEHOLDER = "PROJECT_NAME"
 # Build tools drop files that start with a dot, so this one is packaged without it.
 _RENAMED = {"gitignore": ".gitignore"}

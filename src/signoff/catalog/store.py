@@ -64,6 +64,9 @@ INSERT INTO environment_change (org_id, project, name, version, release, changed
 # What a start of a run asks, so it is a primary-key read.
 _SELECT_ENVIRONMENT = "SELECT release, version FROM environment WHERE org_id = $1 AND project = $2 AND name = $3"
 
+# An API server serves one environment of every project.
+_SELECT_ENVIRONMENTS = "SELECT project, release FROM environment WHERE org_id = $1 AND name = $2 ORDER BY project"
+
 # Newest first, for people.
 _SELECT_CHANGES = """
 SELECT version, release, changed_at, changed_by FROM environment_change
@@ -133,6 +136,11 @@ async def select_environment(connection: Connection, org_id: UUID, project: str,
     """Release and version of an environment, or none."""
     row = await connection.fetchrow(_SELECT_ENVIRONMENT, org_id, project, name)
     return None if row is None else (row["release"], row["version"])
+
+
+async def select_environments(connection: Connection, org_id: UUID, name: str) -> list[tuple[str, str]]:
+    """Project and release of each project that has an environment of that name."""
+    return [(row["project"], row["release"]) for row in await connection.fetch(_SELECT_ENVIRONMENTS, org_id, name)]
 
 
 async def select_changes(

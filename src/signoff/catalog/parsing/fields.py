@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from signoff.core.durations import parse_duration_s
 from signoff.core.errors import Problem, closest, did_you_mean
-from signoff.core.schemas import check_schema
+from signoff.core.schemas import check_schema, validate
 from signoff.workflows.documents import Node, Path
 
 MAX_TIMEOUT_S = 3_600.0
@@ -211,6 +211,14 @@ class Fields:
             self.problem(name, f"'{name}' must be a list.", code="wrong-type")
             return []
         return cast("list[Any]", value)
+
+
+def problems_with(schema: Mapping[str, Any], value: Any) -> list[str]:
+    """How a value breaks a schema; nothing where the schema is unsound, which is told where it stands."""
+    try:
+        return [problem.detail for problem in validate(schema, value)]
+    except ValueError:
+        return []
 
 
 def _into(value: Any, pointer: str | None) -> Path:

@@ -14,9 +14,9 @@ SMALLEST_CHUNK_SIZE = 100
 LARGEST_CHUNK_SIZE = 8_000
 """Larger ones no longer fit an embedding model or a prompt, in characters."""
 
-_PROJECT = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
-_SETTING = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
-_ROLE = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
+_PROJECT = re.compile(r"^[a-z][a-z0-9-]{0,62}\Z")
+_SETTING = re.compile(r"^[a-z][a-z0-9_]{0,62}\Z")
+_ROLE = re.compile(r"^[a-z][a-z0-9-]{0,62}\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,9 @@ def _routes(fields: Fields, models: Mapping[str, ModelSpec]) -> tuple[Route, ...
             suggestion = "Add 'task: classify' or 'prompt: <name>'."
             route.problem(None, "A route says what it is for.", suggestion=suggestion, code="missing-key")
         use = route.texts("use") if route.required("use") else ()
+        if route.data.get("use") == []:
+            suggestion = "List models in their order of fallback."
+            route.problem("use", "'use' is empty.", suggestion=suggestion, code="missing-key")
         for place, name in enumerate(use):
             _check_use(route, place, name, task, models)
         routes.append(Route(tuple(name for name in use if name in models), task or None, prompt or None))

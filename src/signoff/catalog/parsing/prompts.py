@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from signoff.catalog.parsing.annotations import CLASSES
-from signoff.catalog.parsing.fields import Fields, Path
+from signoff.catalog.parsing.fields import Fields, Path, problems_with
 from signoff.catalog.prompts import (
     DEFAULT_MAX_OUTPUT_TOKENS,
     DEFAULT_TIMEOUT_S,
@@ -22,7 +22,6 @@ from signoff.catalog.templates import AUTHORED_VARIABLES, PromptTemplateError, v
 from signoff.catalog.versions import parse_version
 from signoff.core.errors import closest, did_you_mean
 from signoff.core.labels import DataClass
-from signoff.core.schemas import validate
 
 TASKS: tuple[Task, ...] = ("classify", "extract", "generate")
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
@@ -36,8 +35,8 @@ MAX_PATTERN_LENGTH = 500
 MAX_EXAMPLES = 100
 """How many examples a prompt may have."""
 
-_NAME = re.compile(r"^[a-z][a-z0-9_-]*(/[a-z0-9_-]+)*$")
-_HEADING = re.compile(r"^#[ \t]+(?P<word>\S+)[ \t]*$")
+_NAME = re.compile(r"^[a-z][a-z0-9_-]*(/[a-z0-9_-]+)*\Z")
+_HEADING = re.compile(r"^#[ \t]+(?P<word>\S+)[ \t]*\Z")
 _FEWEST_LABELS = 2
 
 
@@ -153,19 +152,12 @@ def _examples(
         # An example says which label is right, not how sure somebody was of it.
         output = {"confidence": 1.0, **example.output} if task == "classify" else example.output
         for side, schema, value in (("input", input_schema, example.input), ("output", output_schema, output)):
-            for problem in _problems(schema, dict(value)):
+            for problem in problems_with(schema, dict(value)):
                 item.problem(side, f"The example's {side} breaks the prompt's schema: {problem}", code="example")
         found.append(example)
     if len(found) > MAX_EXAMPLES:
         fields.problem("examples", f"There are more than {MAX_EXAMPLES} examples.", code="limit")
     return tuple(found)
-
-
-def _problems(schema: Mapping[str, Any], value: Mapping[str, Any]) -> list[str]:
-    try:
-        return [problem.detail for problem in validate(schema, value)]
-    except ValueError:
-        return []  # an unsound schema is reported where it stands
 
 
 def _hints(fields: Fields, task: Task) -> dict[str, ExtractionHint]:
@@ -181,7 +173,7 @@ def _hints(fields: Fields, task: Task) -> dict[str, ExtractionHint]:
         unit, currency = hint.text("unit", ""), hint.text("currency", "")
         if unit and unit != "cents":
             hint.problem("unit", f"'{unit}' is not a unit.", suggestion="Write 'cents', or leave it out.")
-        if currency and not re.match(r"^[A-Z]{3}$", currency):
+        if currency and not re.match(r"^[A-Z]{3}\Z", currency):
             hint.problem("currency", f"'{currency}' is no currency.", suggestion="Write its ISO 4217 code: USD.")
         kind = cast("HintKind", hint.one_of("kind", HINT_KINDS))
         found[name] = ExtractionHint(kind, _pattern(hint), unit or None, currency or None)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from signoff.catalog.parsing.annotations import output_labels, sinks
-from signoff.catalog.parsing.fields import Fields
+from signoff.catalog.parsing.fields import Fields, problems_with
 from signoff.catalog.references import find_references
 from signoff.catalog.tools import (
     DEFAULT_TIMEOUT_S,
@@ -23,12 +23,12 @@ from signoff.core.errors import did_you_mean
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 RECOVERIES = ("resend", "lookup", "ask")
-NAME = re.compile(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")
+NAME = re.compile(r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\Z")
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([^{}]*)\}")
-_PYTHON = re.compile(r"^(?P<file>tools/[A-Za-z0-9_/]+\.py):(?P<function>[A-Za-z_][A-Za-z0-9_]*)$")
-_FAILURE = re.compile(r"^([1-5]\d\d|[45]xx|[A-Za-z_][A-Za-z0-9_]*)$")
-_HEADER = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")  # a token of RFC 9110, section 5.6.2
-_KIND = re.compile(r"^[a-z][a-z0-9_]*$")
+_PYTHON = re.compile(r"^(?P<file>tools/[A-Za-z0-9_/]+\.py):(?P<function>[A-Za-z_][A-Za-z0-9_]*)\Z")
+_FAILURE = re.compile(r"^([1-5][0-9][0-9]|[45]xx|[A-Za-z_][A-Za-z0-9_]*)\Z")
+_HEADER = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")  # a token of RFC 9110, section 5.6.2
+_KIND = re.compile(r"^[a-z][a-z0-9_]*\Z")
 
 
 def parse_tool(fields: Fields, *, digest: str, settings: Mapping[str, str]) -> ToolContract:
@@ -46,17 +46,17 @@ def parse_tool(fields: Fields, *, digest: str, settings: Mapping[str, str]) -> T
     if name and not NAME.match(name):
         fields.problem("tool", f"'{name}' is not a tool's name.", suggestion="Write it like shop.get_order.")
     effect = fields.one_of("effect", ("none", "write")) == "write"
-    schema = fields.schema("input")
+    schema, output_schema = fields.schema("input"), fields.schema("output")
     contract = ToolContract(
         name=name,
         about=fields.text("about"),
         call=_call(fields, settings),
         input_schema=schema,
-        output_schema=fields.schema("output"),
+        output_schema=output_schema,
         effect=effect,
         timeout_s=fields.seconds("timeout", DEFAULT_TIMEOUT_S),
         idempotency=_idempotency(fields, effect=effect),
-        errors=_errors(fields),
+        errors=_errors(fields, output_schema),
         auth=_auth(fields),
         sinks=sinks(fields, "input"),
         output_labels=output_labels(fields, "output"),
@@ -139,7 +139,7 @@ def _idempotency(fields: Fields, *, effect: bool) -> Idempotency | None:
     )
 
 
-def _errors(fields: Fields) -> dict[str, ToolFailure]:
+def _errors(fields: Fields, output_schema: Mapping[str, Any]) -> dict[str, ToolFailure]:
     found: dict[str, ToolFailure] = {}
     for key, failure in fields.mapping("errors").members():
         failure.only("kind", "retryable", "outcome_unknown", "output")
@@ -150,6 +150,9 @@ def _errors(fields: Fields) -> dict[str, ToolFailure]:
         if not _FAILURE.match(str(key)):
             suggestion = "Write a status (404), a class of them (5xx) or a Python exception's name."
             failure.problem(None, f"'{key}' is no status or exception.", suggestion=suggestion)
+        if output is not None:
+            for problem in problems_with(output_schema, output):
+                failure.problem("output", f"This breaks the tool's output schema: {problem}", code="schema-mismatch")
         found[str(key)] = ToolFailure(
             kind,
             failure.boolean("retryable", default=False),
