@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from uuid import UUID, uuid4
 
 import psycopg
@@ -86,10 +87,13 @@ async def test_releases_share_what_did_not_change(database: Database, project: P
 
 
 async def test_unfinished_registration_leaves_nothing(database: Database, project: Project) -> None:
-    with pytest.raises(RuntimeError, match="stop"):
+    async def register_and_stop() -> None:
         async with database.transaction(DEFAULT_ORG_ID) as connection:
             await register(connection, DEFAULT_ORG_ID, project, ANA)
             raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        await register_and_stop()
     with pytest.raises(NotFoundError):
         await ReleaseCatalog(database).load(DEFAULT_ORG_ID, project.digest)
 
@@ -232,4 +236,4 @@ async def test_promotions_at_once_are_numbered_one_after_the_other(
         current = await environment_release(connection, DEFAULT_ORG_ID, "hello", "prod")
     assert [change.version for change in history] == list(range(len(history), 0, -1))
     assert history[0].release == current
-    assert all(one.release != following.release for one, following in zip(history, history[1:], strict=False))
+    assert all(one.release != following.release for one, following in itertools.pairwise(history))

@@ -191,3 +191,9 @@ def test_settings_are_overridden_by_the_environment(project: Path) -> None:
         "retries": "3",
         "on": "true",
     }
+
+
+def test_the_example_has_no_problem() -> None:
+    loaded = load_project(Path(__file__).parents[2] / "examples" / "refunds")
+    assert loaded.name == "refunds"
+    assert "support/refund" in loaded.workflows

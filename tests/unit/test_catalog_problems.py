@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.catalog_files import added, changed, only_problem, problems_of, template_files
+from support.catalog_files import changed, problems_of, template_files
 
 from signoff.catalog import load_project_files
 
