@@ -134,7 +134,11 @@ class EmbeddedServer:
                 return
             account = server_account()
             data = account.place_for(self._state / "postgres")
+            sockets = socket_directory_of(data) if runs_in(data) is not None else data
             _stop_server(data, locate_binaries(account))
+            if sockets != data:
+                with contextlib.suppress(OSError):  # an empty directory in /tmp that stays does no harm
+                    sockets.rmdir()
             if delete:
                 shutil.rmtree(data, ignore_errors=True)
                 if (self._state / "postgres").is_symlink():
