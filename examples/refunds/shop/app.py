@@ -120,15 +120,15 @@ def _add_reads(app: FastAPI, ledger: Ledger) -> None:
     def get_order(customer: str, order_id: str) -> dict[str, Any]:
         return ledger.order(customer, order_id)
 
-    def find_refunds(key: Annotated[str | None, Query(description="An idempotency key.")] = None) -> dict[str, Any]:
-        return {"refunds": ledger.find_refunds(key)}
+    def find_refund(key: Annotated[str, Query(description="An idempotency key.", max_length=200)]) -> dict[str, Any]:
+        return ledger.find_refund(key)
 
     def totals() -> dict[str, int]:
         return ledger.totals()
 
     app.get("/health")(health)
     app.get("/customers/{customer}/orders/{order_id}", response_model=Order, responses={404: {}})(get_order)
-    app.get("/refunds", response_model=dict[Literal["refunds"], list[Refund]])(find_refunds)
+    app.get("/refunds", response_model=Refund, responses={404: {}})(find_refund)
     app.get("/totals", response_model=Totals)(totals)
 
 

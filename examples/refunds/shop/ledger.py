@@ -161,13 +161,19 @@ class Ledger:
             ).fetchone()
             return _refund(row), True
 
-    def find_refunds(self, key: str | None) -> list[dict[str, Any]]:
-        """All refunds, or those with that idempotency key, oldest first."""
+    def find_refund(self, key: str) -> dict[str, Any]:
+        """The refund that was paid with that idempotency key.
+
+        Raises:
+            RefusedError: 404 no refund was paid with it.
+        """
         with self._transaction() as connection:
-            rows = connection.execute(
-                "SELECT * FROM refund WHERE :key IS NULL OR idempotency_key = :key ORDER BY rowid", {"key": key}
-            ).fetchall()
-            return [_refund(row) for row in rows]
+            row = connection.execute(
+                "SELECT * FROM refund WHERE idempotency_key = ? ORDER BY rowid LIMIT 1", (key,)
+            ).fetchone()
+            if row is None:
+                raise RefusedError(404, "No such refund", f"No refund was paid with the key {key}.")
+            return _refund(row)
 
     def close_ticket(self, ticket_id: str, resolution: str) -> dict[str, Any]:
         """Closes a ticket; the first resolution stands, so that asking again changes nothing."""
