@@ -309,4 +309,5 @@ class ExpressionCompiler:
                 "Wrap the integer in double(…)." if {"int", "double"} <= set(re.findall(r"\w+", overload[2])) else None
             )
             return Finding(f"'{operator}' cannot be applied to {overload[2]}.", fault.offset, hint)
-        return Finding(f"This is not CEL: {fault.text}.", fault.offset, code="syntax")
+        text = re.sub(r"^Syntax error: | expecting \{.*", "", fault.text)
+        return Finding(f"This is not CEL: {text}.", fault.offset, code="syntax")

@@ -12,10 +12,28 @@ def raw_offsets(raw: str, value: str) -> list[int] | None:
         raw: the scalar as written, from its first quote, block sign or character.
         value: what it means.
     """
-    if raw[:1] in ("|", ">"):
+    if raw[:1] == "|":
+        return _literal(raw, value)
+    if raw[:1] == ">":
         return _aligned(raw, value, _skip_blank(raw, raw.find("\n") + 1), "")
     quote = raw[:1] if raw[:1] in ("'", '"') else ""
     return _aligned(raw, value, len(quote), quote)
+
+
+def _literal(raw: str, value: str) -> list[int] | None:
+    """A literal block keeps its lines; only the indentation of its first line with text is taken off each."""
+    header, *lines = raw.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    indent = len(first) - len(first.lstrip(" "))
+    start = len(header) + 1
+    offsets: list[int] = []
+    for number, text in enumerate(value.split("\n")):
+        if number >= len(lines):
+            return [*offsets, len(raw)] if not text else None
+        inner = min(indent, len(lines[number]))
+        offsets += [min(start + inner + at, len(raw)) for at in range(len(text) + 1)]
+        start += len(lines[number]) + 1
+    return offsets
 
 
 def _aligned(raw: str, value: str, start: int, quote: str) -> list[int] | None:
