@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from signoff.core.errors import DefinitionError, Problem
 from signoff.governance.policy import PolicySet
@@ -62,3 +64,82 @@ def test_comments_and_strings_with_semicolons_do_not_split() -> None:
 
 def test_empty_files_are_fine() -> None:
     assert PolicySet.parse({"p.cedar": "", "q.cedar": "// only words\n"}).policy_ids == ()
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "(" * 100_000 + "true" + ")" * 100_000,
+        "true" + " && true" * 100_000,
+        "true" + " && true" * 900,
+        "true" + " && true" * 400,
+        "[" * 50_000 + "1",
+        "if true then " * 5_000 + "true" + " else true" * 5_000,
+        "context" + ".a" * 100_000,
+        "context" + ".a" * 900,
+        "{a:" * 50_000,
+        "!" * 100_000 + "true",
+    ],
+    ids=lambda condition: condition[:20],
+)
+def test_no_text_overflows_the_parsers_stack(condition: str) -> None:
+    (problem,) = problems(f'@id("deep") permit(principal, action, resource) when {{ {condition} }};')
+    assert problem.line == 1
+
+
+words = (
+    st.sampled_from(
+        [
+            *'@(){}[];,.=!<>?"\\/-+*|&',
+            *[
+                "principal",
+                "action",
+                "resource",
+                "when",
+                "unless",
+                "context",
+                "has",
+                "like",
+                "is",
+                "in",
+                "if",
+                "then",
+                "else",
+            ],
+        ]
+    )
+    | st.sampled_from(
+        [
+            "==",
+            "&&",
+            "//",
+            '@id("x")',
+            "permit",
+            "forbid",
+            "(principal, action, resource)",
+            'Action::"tool.call"',
+            "true",
+        ]
+    )
+    | st.sampled_from(['Role::"lead"', '"text"', "1", "9223372036854775808", "?principal", "\n", "\ud800"])
+)
+
+
+# The first draw can take seconds on a busy machine.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(parts=st.lists(words, max_size=40), between=st.sampled_from(["", " "]))
+def test_any_text_is_a_policy_set_or_a_definition_error(parts: list[str], between: str) -> None:
+    text = FINE + between.join(parts)
+    try:
+        PolicySet.parse({"p.cedar": text})
+    except DefinitionError as error:
+        lines = text.split("\n")
+        for problem in error.problems:
+            assert problem.line is not None
+            assert problem.column is not None
+            assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1
+
+
+def test_the_number_of_policies_and_their_size_are_bounded() -> None:
+    assert problems(";" * 5_000)[-1].detail == "There are more than 1000 policies."
+    assert "characters" in problems("/" * 1_000_001)[0].detail

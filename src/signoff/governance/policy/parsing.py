@@ -13,7 +13,7 @@ from cedarpy import pst
 from signoff.core.durations import parse_duration_s
 from signoff.core.errors import DefinitionError, Problem, did_you_mean
 from signoff.governance.policy.model import ACTIONS, ENTITY_TYPES, OBLIGATIONS
-from signoff.governance.policy.source import PolicyText, split, syntax_problem
+from signoff.governance.policy.source import PolicyText, limit_problem, split, syntax_problem
 
 MAX_POLICIES = 1_000
 """Policies in one project; each decision looks at all of them."""
@@ -51,6 +51,7 @@ def parse_policies(texts: Mapping[str, str]) -> tuple[ParsedPolicy, ...]:
     """
     problems: list[Problem] = []
     found: dict[str, ParsedPolicy] = {}
+    count = 0
     for file in sorted(texts):
         if len(texts[file]) > MAX_FILE_CHARACTERS:
             problems.append(
@@ -58,6 +59,9 @@ def parse_policies(texts: Mapping[str, str]) -> tuple[ParsedPolicy, ...]:
             )
             continue
         for source in split(file, texts[file]):
+            count += 1
+            if count > MAX_POLICIES:
+                break
             parsed = _parse(source, problems)
             if parsed is None:
                 continue
@@ -68,23 +72,19 @@ def parse_policies(texts: Mapping[str, str]) -> tuple[ParsedPolicy, ...]:
                     source.problem(detail, code="policy-id", suggestion="Give each policy an id of its own.")
                 )
             found.setdefault(parsed.id, parsed)
-    if len(found) > MAX_POLICIES:
-        problems.append(Problem(f"There are {len(found)} policies; at most {MAX_POLICIES} are allowed.", code="limit"))
+    if count > MAX_POLICIES:
+        problems.append(Problem(f"There are more than {MAX_POLICIES} policies.", code="limit"))
     if problems:
         raise DefinitionError("The policies have problems.", problems=problems)
     return tuple(found.values())
 
 
 def _parse(source: PolicyText, problems: list[Problem]) -> ParsedPolicy | None:
-    try:
-        document = cast("dict[str, Any]", json.loads(cedarpy.policies_to_json_str(source.text)))
-        tree = cedarpy.policies_to_pst(source.text)
-    except UnicodeEncodeError:
-        problems.append(source.problem("The policy holds text that is no Unicode.", code="policy-syntax"))
+    read = _read(source)
+    if isinstance(read, Problem):
+        problems.append(read)
         return None
-    except ValueError as error:
-        problems.append(syntax_problem(source, error))
-        return None
+    document, tree = read
     if document["templates"]:
         detail = "Templates (?principal, ?resource) are not used here."
         problems.append(source.problem(detail, code="policy-template", suggestion="Write the entity out."))
@@ -102,6 +102,22 @@ def _parse(source: PolicyText, problems: list[Problem]) -> ParsedPolicy | None:
     obligations = {name: value for name, value in annotations.items() if name not in _PLAIN_ANNOTATIONS}
     problems.extend(_bad_obligations(source, body["effect"], obligations))
     return ParsedPolicy(policy_id, body["effect"], obligations, body, source)
+
+
+def _read(source: PolicyText) -> tuple[dict[str, Any], pst.PolicySet] | Problem:
+    """Cedar's two forms of a policy: the one that it evaluates and the one with types."""
+    limit = limit_problem(source)
+    if limit is not None:
+        return limit
+    try:
+        tree = cedarpy.policies_to_pst(source.text)
+        return cast("dict[str, Any]", json.loads(cedarpy.policies_to_json_str(source.text))), tree
+    except UnicodeEncodeError:
+        return source.problem("The policy holds text that is no Unicode.", code="policy-syntax")
+    except RecursionError:
+        return source.problem("The policy is nested too deeply.", code="limit")
+    except ValueError as error:
+        return syntax_problem(source, error)
 
 
 def _unknown_names(source: PolicyText, tree: pst.PolicySet) -> list[Problem]:

@@ -15,6 +15,12 @@ import cedarpy
 
 from signoff.core.errors import Problem
 
+MAX_TOKENS = 2_000
+"""Words and signs in one policy. Cedar's parser recurses on a fixed stack: without a limit, text could end us."""
+MAX_NESTING = 64
+"""Brackets inside brackets, and uses of `if`, in one policy."""
+
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _TOKEN = re.compile(r'(?P<comment>//[^\n]*)|"(?:\\.|[^"\\])*"|[A-Za-z_]\w*|\d+|::|==|!=|<=|>=|&&|\|\||\S', re.DOTALL)
 _UNFINISHED = "unexpected end of input"
 _NAMED = re.compile(r"`([^`]+)`|: @?(\w+)$")
@@ -59,6 +65,22 @@ def split(file: str, text: str) -> Iterator[PolicyText]:
             start = None
     if start is not None:
         yield _cut(file, text, start, end)
+
+
+def limit_problem(policy: PolicyText) -> Problem | None:
+    """The limit that a policy exceeds, or none. Ask before Cedar parses it."""
+    depth = conditionals = 0
+    for count, (start, end) in enumerate(_tokens(policy.text), 1):
+        word = policy.text[start:end]
+        depth += (word in _OPENING) - (word in _CLOSING)
+        conditionals += word == "if"
+        if max(depth, conditionals) > MAX_NESTING:
+            detail = f"A policy nests brackets, and uses 'if', at most {MAX_NESTING} times."
+            return policy.problem(detail, offset=start, code="limit", suggestion="Split it into several policies.")
+        if count > MAX_TOKENS:
+            detail = f"A policy has at most {MAX_TOKENS} words and signs."
+            return policy.problem(detail, offset=start, code="limit", suggestion="Split it into several policies.")
+    return None
 
 
 def syntax_problem(policy: PolicyText, error: ValueError) -> Problem:
