@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from signoff.capabilities.gateway.providers.encoder import Encoder
     from signoff.capabilities.gateway.providers.fewshot import Classifier, Vector
 
-MAX_EXAMPLES = 1_000
+MAX_EXAMPLES = 500
 """Examples of one classification; more train slowly and help little."""
 MAX_CLASSIFIERS = 32
 """Trained classifiers that are kept, the least recently used dropped first."""
