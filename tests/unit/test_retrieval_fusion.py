@@ -44,7 +44,9 @@ def test_scores_are_bounded(one: list[int], other: list[int]) -> None:
     assert all(0 < score <= 2 / (RRF_K + 1) for score in fuse([one, other]).values())
 
 
-@pytest.mark.parametrize("vectors", [[[1.0]], [[1.0], [1.0, 2.0]], [[], []], [[math.nan], [1.0]], [[math.inf], [1.0]]])
+@pytest.mark.parametrize(
+    "vectors", [[[1.0]], [[1.0], [1.0, 2.0]], [[], []], [[math.nan], [1.0]], [[math.inf], [1.0]], [[-1e19], [1.0]]]
+)
 def test_vectors_that_cannot_be_compared_are_refused(vectors: list[list[float]]) -> None:
     with pytest.raises(InvalidError, match="embedder"):
         check_vectors(vectors, expected=2)

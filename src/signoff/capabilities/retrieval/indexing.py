@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -21,6 +20,9 @@ from .model import Chunk, Document, Embedder, IndexFacts, IndexSettings, Retriev
 
 FORMAT = 1
 """Part of every content address: raised when chunking or scoring changes, so that indexes are built anew."""
+
+LARGEST = 1e18
+"""The largest number in a vector: its square still fits the 32-bit floats that vectors are stored and compared in."""
 
 Vector = Sequence[float]
 Begin = Callable[[], AbstractAsyncContextManager[Connection]]
@@ -168,15 +170,15 @@ def check_vectors(vectors: Sequence[Vector], *, expected: int, like: Sequence[Ve
     """The vectors, if they can be stored and compared.
 
     Raises:
-        InvalidError: too few or many, of different lengths, or with a number that is not finite.
+        InvalidError: too few or many, of different lengths, or with a number not finite or larger than `LARGEST`.
     """
     if len(vectors) != expected:
         raise InvalidError(f"The embedder gave {len(vectors)} vectors for {expected} texts")
     lengths = {len(vector) for vector in (*vectors, *like[:1])}
     if len(lengths) > 1 or 0 in lengths:
         raise InvalidError(f"The embedder gave vectors of lengths {sorted(lengths)}; they must all be the same")
-    if not all(math.isfinite(number) for vector in vectors for number in vector):
-        raise InvalidError("The embedder gave a vector with a number that is not finite")
+    if not all(abs(number) <= LARGEST for vector in vectors for number in vector):
+        raise InvalidError("The embedder gave a vector with a number that is not finite, or too large to store")
     return vectors
 
 

@@ -54,31 +54,31 @@ INSERT INTO retrieval_chunk (org_id, index_id, chunk_no, path, ordinal, heading,
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 
-# The driver does not know the type `vector`; it goes in as text, `[0.1,0.2]`.
-_INSERT_VECTORS = """
-INSERT INTO retrieval_vector (org_id, index_id, chunk_no, embedding)
-SELECT $1, $2, chunk_no, embedding::vector FROM unnest($3::integer[], $4::text[]) AS t (chunk_no, embedding)
+# The driver does not know the type `vector`; an array of reals goes over in binary and is cast.
+_INSERT_VECTOR = """
+INSERT INTO retrieval_vector (org_id, index_id, chunk_no, embedding) VALUES ($1, $2, $3, $4::real[]::vector)
 """
 
 # BM25 as in Robertson and Zaragoza (2009), 3.1, with k1 = 1.2, b = 0.75 and the "1 +" in the logarithm that keeps very
 # common terms from counting against a chunk. The index never changes, so each share of the score is computed once.
+# Windows and no joins: a fresh table has no statistics to plan joins by.
 _INSERT_POSTINGS = """
-WITH token AS MATERIALIZED (
-    SELECT c.chunk_no, t.lexeme, cardinality(t.positions) AS frequency
+WITH token AS (
+    SELECT c.chunk_no, t.lexeme, t.frequency, t.length,
+        sum(t.frequency) OVER ()::float8 / $4::integer AS average_length,
+        count(*) OVER (PARTITION BY t.lexeme)::float8 AS chunks
     FROM retrieval_chunk c
-    CROSS JOIN LATERAL unnest(to_tsvector($3::text::regconfig, array_to_string(c.heading || c.text, E'\\n'))) t
+    CROSS JOIN LATERAL (
+        SELECT lexeme, cardinality(positions)::float8 AS frequency,
+            sum(cardinality(positions)) OVER ()::float8 AS length
+        FROM unnest(to_tsvector($3::text::regconfig, array_to_string(c.heading || c.text, E'\\n')))
+    ) t
     WHERE c.org_id = $1 AND c.index_id = $2
-), sized AS (
-    SELECT chunk_no, sum(frequency)::float8 AS length FROM token GROUP BY chunk_no
-), corpus AS (
-    SELECT sum(length) / $4::integer AS average_length FROM sized
-), occurrence AS (
-    SELECT lexeme, count(*)::float8 AS chunks FROM token GROUP BY lexeme
 ), scored AS (
-    SELECT token.lexeme, token.chunk_no,
-        ln(1 + ($4::integer - occurrence.chunks + 0.5) / (occurrence.chunks + 0.5))
+    SELECT lexeme, chunk_no,
+        ln(1 + ($4::integer - chunks + 0.5) / (chunks + 0.5))
         * frequency * (1.2 + 1) / (frequency + 1.2 * (1 - 0.75 + 0.75 * length / average_length)) AS impact
-    FROM token JOIN sized USING (chunk_no) JOIN occurrence USING (lexeme) CROSS JOIN corpus
+    FROM token
 )
 INSERT INTO retrieval_posting (org_id, index_id, lexeme, chunk_nos, impacts)
 SELECT $1, $2, lexeme,
@@ -101,10 +101,10 @@ SELECT posting.chunk_no FROM term CROSS JOIN LATERAL unnest(chunk_nos, impacts) 
 GROUP BY posting.chunk_no ORDER BY sum(posting.impact::float8) DESC, posting.chunk_no LIMIT $7
 """
 
-# Exact: every vector of the index is compared, by cosine distance.
+# Exact: every vector of the index is compared, by cosine distance. The subquery makes the vector once, not per row.
 _VECTOR_LEG = """
 SELECT chunk_no FROM retrieval_vector WHERE org_id = $1 AND index_id = $2
-ORDER BY embedding <=> $3::text::vector, chunk_no LIMIT $4
+ORDER BY embedding <=> (SELECT $3::real[]::vector), chunk_no LIMIT $4
 """
 
 _READ_CHUNKS = """
@@ -181,9 +181,9 @@ async def insert_vectors(
 ) -> None:
     """Store the vectors, numbered as their passages are."""
     for first in range(0, len(vectors), INSERT_BATCH):
-        batch = vectors[first : first + INSERT_BATCH]
-        numbers = list(range(first + 1, first + len(batch) + 1))
-        await connection.execute(_INSERT_VECTORS, org_id, index_id, numbers, [_vector(vector) for vector in batch])
+        batch = enumerate(vectors[first : first + INSERT_BATCH], start=first + 1)
+        rows = [(org_id, index_id, number, list(vector)) for number, vector in batch]
+        await connection.executemany(_INSERT_VECTOR, rows)
 
 
 async def insert_postings(connection: Connection, org_id: UUID, facts: IndexFacts) -> None:
@@ -205,7 +205,7 @@ async def vector_leg(
     connection: Connection, org_id: UUID, index: IndexFacts, vector: Sequence[float], *, depth: int
 ) -> list[int]:
     """The passages whose vectors are nearest."""
-    rows = await connection.fetch(_VECTOR_LEG, org_id, index.index_id, _vector(vector), depth)
+    rows = await connection.fetch(_VECTOR_LEG, org_id, index.index_id, list(vector), depth)
     return [row["chunk_no"] for row in rows]
 
 
@@ -230,7 +230,3 @@ async def forget_release(connection: Connection, org_id: UUID, release: str) -> 
 
 def _facts(row: Record | None) -> IndexFacts | None:
     return None if row is None else IndexFacts(**dict(row.items()))
-
-
-def _vector(vector: Sequence[float]) -> str:
-    return "[" + ",".join(repr(float(number)) for number in vector) + "]"

@@ -60,14 +60,15 @@ CREATE TABLE retrieval_posting (
 
 -- Apart from the text, so that the scan over vectors reads nothing else and no row is moved out of line. The column
 -- has no dimension, as each index has its model's; there is no approximate index: filtered by organisation and index,
--- it would miss results, and the exact scan is fast at the sizes allowed.
+-- it would miss results, and the exact scan is fast at the sizes allowed. No foreign key to the chunk: checked on a
+-- table without statistics, it read the whole index for each row.
 CREATE TABLE retrieval_vector (
     org_id    uuid    NOT NULL REFERENCES organisation,
     index_id  uuid    NOT NULL,
     chunk_no  integer NOT NULL,
     embedding vector  NOT NULL,
     PRIMARY KEY (org_id, index_id, chunk_no),
-    FOREIGN KEY (org_id, index_id, chunk_no) REFERENCES retrieval_chunk ON DELETE CASCADE
+    FOREIGN KEY (org_id, index_id) REFERENCES retrieval_index ON DELETE CASCADE
 );
 
 SELECT signoff_protect('retrieval_index');
