@@ -31,6 +31,10 @@ from signoff.core.errors import StepError
 MAX_KEY_CHARACTERS = 255
 """Longer idempotency keys go out as their SHA-256: many APIs cut or refuse them."""
 
+KEEP_ALIVE_S = 2.0
+"""How long an idle connection is kept, in seconds. Common servers close theirs after 5 s; a write that is sent into a
+closing connection would have an unknown outcome."""
+
 _QUERY_METHODS = frozenset(("GET", "HEAD", "DELETE"))
 _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 _SHORTEST_SECRET = 8
@@ -65,7 +69,7 @@ class HttpTools:
             follow_redirects=False,
             proxy=settings.proxy_url,
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-            limits=httpx.Limits(max_connections=settings.max_connections),
+            limits=httpx.Limits(max_connections=settings.max_connections, keepalive_expiry=KEEP_ALIVE_S),
             headers={"User-Agent": "signoff", "Accept": "application/json", "Accept-Encoding": "identity"},
         )
 

@@ -72,6 +72,7 @@ class PythonTools:
         self._settings = settings
         self._threads = asyncio.Semaphore(settings.max_threads)
         self._importers: OrderedDict[str, _ReleaseImporter] = OrderedDict()
+        self._loaded: set[str] = set()
 
     def close(self) -> None:
         """Forget every loaded release."""
@@ -95,11 +96,11 @@ class PythonTools:
         Raises:
             StepError: `misconfigured`, `timeout`, `contract`, the contract's kinds by exception name, or `tool_error`.
         """
-        function = self._function(contract, call, files)
         given = dict(arguments)
         started = threading.Event()
         try:
             async with asyncio.timeout(timeout_s):
+                function = await self._function(contract, call, files)
                 if inspect.iscoroutinefunction(function):
                     started.set()
                     result = await cast("Awaitable[Any]", function(given))
@@ -142,19 +143,21 @@ class PythonTools:
 
         started.set()
         # A daemon, so that a tool which hangs cannot keep the worker from exiting.
-        threading.Thread(target=run, name=f"tool-{function.__name__}", daemon=True).start()
+        threading.Thread(target=run, name="signoff-tool", daemon=True).start()
         return await answer
 
-    def _function(self, contract: ToolContract, call: PythonCall, files: Mapping[str, bytes]) -> ToolFunction:
+    async def _function(self, contract: ToolContract, call: PythonCall, files: Mapping[str, bytes]) -> ToolFunction:
         sources = {path: source for path, source in files.items() if path.endswith(".py")}
         if call.file not in sources:
             raise misconfigured(contract, f"the release has no file '{call.file}'.")
-        importer = self._importer(sources)
-        try:
-            module = importlib.import_module(f"{importer.package}.{_module_name(call.file)}")
-        except Exception as error:  # noqa: BLE001  (importing runs the project's code)
-            raise misconfigured(contract, f"importing '{call.file}' failed: {_describe(error)}") from None
-        function = getattr(module, call.function, None)
+        name = f"{self._importer(sources).package}.{_module_name(call.file)}"
+        if name not in self._loaded:
+            try:  # in a thread: importing runs the project's code, and may load large libraries
+                await self._in_thread(lambda _: importlib.import_module(name), {}, threading.Event())
+            except Exception as error:  # noqa: BLE001  (the project's code may raise anything)
+                raise misconfigured(contract, f"importing '{call.file}' failed: {_describe(error)}") from None
+            self._loaded.add(name)
+        function = getattr(sys.modules.get(name), call.function, None)
         if not callable(function):
             raise misconfigured(contract, f"'{call.file}' has no function '{call.function}'.")
         return function
@@ -178,6 +181,7 @@ class PythonTools:
         sys.meta_path.remove(self._importers.pop(package))
         for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
             del sys.modules[name]
+            self._loaded.discard(name)
 
 
 def _module_name(path: str) -> str:
