@@ -15,7 +15,7 @@ from support.workflow_cases import CONTRACTS, REFUND, REQUEST, record
 from signoff.core.errors import DefinitionError, Problem
 from signoff.core.labels import Labels, Trust
 from signoff.core.money import Cost
-from signoff.workflows import Contract, Workflow, compile_workflow
+from signoff.workflows import Contract, Workflow, compile_workflow, describe
 from signoff.workflows.model import Retry
 from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_outcome, decide_step
 
@@ -208,10 +208,9 @@ CASES: list[tuple[str, str, int, int, str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "line", "column", "code", "detail", "suggestion"), CASES)
-def test_a_problem_has_a_place_and_says_what_to_do(
-    old: str, new: str, line: int, column: int, code: str, detail: str, suggestion: str
-) -> None:
+@pytest.mark.parametrize("case", CASES, ids=[f"{case[4]}-{case[1]}" for case in CASES])
+def test_a_problem_has_a_place_and_says_what_to_do(case: tuple[str, str, int, int, str, str, str]) -> None:
+    old, new, line, column, code, detail, suggestion = case
     found = problems(REFUND.replace(old, new, 1))
     described = "\n".join(f"{problem.code} {problem}" for problem in found)
     assert any(
@@ -305,47 +304,46 @@ def test_the_digest_covers_the_document_and_its_contracts(refund: Workflow) -> N
     assert compile_workflow(REFUND, FILE, replace(CONTRACTS, tools=unused)).digest == refund.digest
 
 
-fragments = st.sampled_from(
-    [
-        ":",
-        "-",
-        "{",
-        "}",
-        "[",
-        "]",
-        "\n",
-        "  ",
-        "'",
-        '"',
-        "${",
-        "}",
-        "&a",
-        "*a",
-        "!!x",
-        "\t",
-        "#",
-        "|",
-        ">",
-        "%",
-        "?",
-        "\0",
-    ]
-    + [
-        "steps",
-        "when",
-        "null",
-        "true",
-        "1e9",
-        "\ud83d",
-        "é",
-        "triage",
-        ".done",
-        "||",
-        "input",
-        "decision.result",
-        "\\U99",
-    ]
-)
+SIGNS = [
+    ":",
+    "-",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\n",
+    "  ",
+    "'",
+    '"',
+    "${",
+    "}",
+    "&a",
+    "*a",
+    "!!x",
+    "\t",
+    "#",
+    "|",
+    ">",
+    "%",
+    "?",
+    "\0",
+]
+WORDS = [
+    "steps",
+    "when",
+    "null",
+    "true",
+    "1e9",
+    "\ud83d",
+    "é",
+    "triage",
+    ".done",
+    "||",
+    "input",
+    "decision.result",
+    "\\U99",
+]
+fragments = st.sampled_from([*SIGNS, *WORDS])
 
 
 @settings(max_examples=60, deadline=None)
@@ -378,3 +376,11 @@ def test_any_structure_compiles_or_has_problems(steps: Any, outcome: Any, given_
     document = {"workflow": "w", "version": "1.0.0", "input": given_input, "steps": steps, "outcome": outcome}
     with suppress(DefinitionError):
         compile_workflow(json.dumps(document), FILE, CONTRACTS)
+
+
+def test_a_description_says_what_waits_for_what(refund: Workflow) -> None:
+    lines = describe(refund).split("\n")
+    assert lines[0] == "support/refund 1.2.0 (medium risk)"
+    assert "  1. triage: ai classify@^3" in lines
+    assert "  5. refund: tool payments.refund; requires decision; waits for order; undone by payments.reverse" in lines
+    assert lines[-3] == "  → refunded: refund.done"

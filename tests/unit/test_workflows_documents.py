@@ -161,6 +161,7 @@ def test_what_another_writer_wrote_is_read_back(value: Any) -> None:
     import io  # noqa: PLC0415  (only here)
 
     stream = io.StringIO()
-    YAML(typ="safe", pure=True).dump({"value": value}, stream)
+    writer: Any = YAML(typ="safe", pure=True)
+    writer.dump({"value": value}, stream)
     with suppress(DefinitionError):  # an anchor for a list that occurs twice, or a key such as `true`
         assert load_document(stream.getvalue(), "x.yaml").plain() == {"value": value}

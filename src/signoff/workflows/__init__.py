@@ -6,6 +6,7 @@ Importing it loads no CEL: that happens when something is compiled.
 from __future__ import annotations
 
 from signoff.workflows.compiler import compile_workflow
+from signoff.workflows.describing import describe
 from signoff.workflows.documents import Node, load_document
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Contract, Contracts, Expression, Scope, Step, Workflow
@@ -21,5 +22,6 @@ __all__ = [
     "Step",
     "Workflow",
     "compile_workflow",
+    "describe",
     "load_document",
 ]
