@@ -1,10 +1,14 @@
 """Classification of embeddings from a handful of examples, or from descriptions alone. Plain numpy, deterministic.
 
-Examples train a multinomial logistic regression (L2, labels weighted equally) in its dual form, by Nesterov's accelerated
-gradient. How sure it is when it is right is learnt from examples that were left out of training: one temperature (Guo et
-al., "On Calibration of Modern Neural Networks", ICML 2017) against targets that leave room for an error not yet seen
-(Platt, 1999). At last a text that resembles no example is drawn towards chance: a linear model is as sure of nonsense
-far away as of what it has seen. `docs/decisions` says what this measured.
+Examples train a multinomial logistic regression (L2, labels weighted equally) in its dual form, by Nesterov's
+accelerated gradient. How sure it is when it is right is learnt from examples that were left out of training: one
+temperature (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017) against targets that leave room for an
+error not yet seen (Platt, 1999). At last a text that resembles no example is drawn towards chance: a linear model is as
+sure of nonsense far away as of what it has seen.
+
+Measured on banking77's training split, 40 examples of refund, refund status and other, four draws: accuracy 0.97 to
+0.98; of 1,600 answers with a confidence of 0.9 and more one or none was wrong, and they were 64% of all refunds where
+the examples look like the messages (else 35%).
 """
 
 from __future__ import annotations
