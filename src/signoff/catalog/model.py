@@ -15,8 +15,8 @@ from signoff.core.errors import NotFoundError, did_you_mean
 from signoff.core.ids import digest as sha256
 from signoff.workflows.model import Contract, Workflow
 
-DEFAULT_CHUNK_SIZE = 1_200
-"""How long a piece of knowledge may be that is retrieved as one, in characters."""
+DEFAULT_CHUNK_SIZE = 800
+"""How long a piece of knowledge may be that is retrieved as one, in characters; MiniLM reads at most about 1,000."""
 
 RETRIEVAL_CONTRACT = Contract(
     input_schema={
@@ -26,7 +26,24 @@ RETRIEVAL_CONTRACT = Contract(
     },
     output_schema={
         "type": "object",
-        "properties": {"hits": {"type": "array", "items": {"type": "object"}}},
+        "properties": {
+            "hits": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "chunk_id": {"type": "string"},
+                        "path": {"type": "string"},
+                        "heading": {"type": "array", "items": {"type": "string"}},
+                        "text": {"type": "string"},
+                        "start": {"type": "integer"},
+                        "end": {"type": "integer"},
+                        "score": {"type": "number"},
+                    },
+                    "required": ["chunk_id", "path", "heading", "text", "start", "end", "score"],
+                },
+            }
+        },
         "required": ["hits"],
     },
 )

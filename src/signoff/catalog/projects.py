@@ -29,6 +29,9 @@ from signoff.workflows import compile_workflow
 from signoff.workflows.documents import load_document
 from signoff.workflows.model import Contract, Contracts, Workflow
 
+MAX_PROBLEMS = 500
+"""How many problems one load tells; a broken file can have one on every line."""
+
 Named = TypeVar("Named", Prompt, ToolContract, Rule)
 
 
@@ -51,8 +54,10 @@ def load_project_files(files: Mapping[str, bytes]) -> Project:
     project = loader.load()
     if loader.problems:
         count = len(loader.problems)
+        more = f" These are the first {MAX_PROBLEMS}." if count > MAX_PROBLEMS else ""
         raise DefinitionError(
-            f"The project has {count} problem{'s' if count > 1 else ''}.", problems=sorted(loader.problems, key=_place)
+            f"The project has {count} problem{'s' if count > 1 else ''}.{more}",
+            problems=sorted(loader.problems, key=_place)[:MAX_PROBLEMS],
         )
     return project
 
