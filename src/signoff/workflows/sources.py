@@ -21,7 +21,7 @@ MAX_LABEL_NESTING = 16
 """How deep properties are looked at; what is deeper has the join of all labels of the schema."""
 
 MAX_LABELLED_FIELDS = 2_000
-"""Properties that are labelled one by one; those after them have the join of all labels of the schema."""
+"""Parts of a schema that are labelled one by one; those after them have the join of all its labels."""
 
 Path = tuple[str, ...]
 
@@ -58,6 +58,7 @@ class _Collector:
 
     def __init__(self, root: Mapping[str, Any], found: dict[Path, Labels]) -> None:
         self._found = found
+        self._visits = 0
         self._everything = join_all([DEFAULT_INPUT_LABELS, *_annotations(root)])
         definitions = root.get("$defs")
         self._definitions: Mapping[str, Any] = {}
@@ -66,20 +67,24 @@ class _Collector:
 
     def collect(self, schema: Mapping[str, Any], path: Path, inherited: Labels, within: frozenset[str]) -> None:
         """Label what stands at a path and all that is in it; `within` are the references followed to get there."""
-        own = _annotated(schema.get(ANNOTATION), inherited)
+        self._visits += 1
         reference = str(schema.get("$ref", ""))
-        cut = reference in within or len(path) == MAX_LABEL_NESTING or len(self._found) >= MAX_LABELLED_FIELDS
-        where = frozenset((".".join(("input", *path)),))
-        self._found[path] = replace(self._everything if cut else own, sources=where)
-        if cut:
+        if (reference and reference in within) or len(path) == MAX_LABEL_NESTING or self._visits > MAX_LABELLED_FIELDS:
+            self._put(path, self._everything)
             return
-        target: Any = self._definitions.get(reference.removeprefix("#/$defs/"))
-        if isinstance(target, Mapping):
-            definition = cast("Mapping[str, Any]", target)
-            own = _annotated(definition.get(ANNOTATION), own) if ANNOTATION not in schema else own
-            self._found[path] = replace(own, sources=where)
-            self._inside(definition, path, own, within | {reference})
+        own = _annotated(schema.get(ANNOTATION), inherited)
+        found: Any = self._definitions.get(reference.removeprefix("#/$defs/"))
+        target: Mapping[str, Any] = cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
+        if ANNOTATION not in schema:
+            own = _annotated(target.get(ANNOTATION), own)
+        self._put(path, own)
+        self._inside(target, path, own, within | {reference})
         self._inside(schema, path, own, within)
+
+    def _put(self, path: Path, labels: Labels) -> None:
+        """A field that a combined schema labels several times has the join: each part holds."""
+        named = replace(labels, sources=frozenset((".".join(("input", *path)),)))
+        self._found[path] = self._found[path].join(named) if path in self._found else named
 
     def _inside(self, schema: Mapping[str, Any], path: Path, own: Labels, within: frozenset[str]) -> None:
         properties = schema.get("properties")
@@ -95,14 +100,7 @@ class _Collector:
             choices = schema.get(key)
             for choice in cast("list[Any]", choices) if isinstance(choices, list) else ():
                 if isinstance(choice, Mapping):
-                    self._alternative(cast("Mapping[str, Any]", choice), path, own, within)
-
-    def _alternative(self, schema: Mapping[str, Any], path: Path, own: Labels, within: frozenset[str]) -> None:
-        """A part of a combined schema labels the same fields again: both labels hold, so they are joined."""
-        before = dict(self._found)
-        self.collect(schema, path, own, within)
-        for other, labels in before.items():
-            self._found[other] = self._found[other].join(labels)
+                    self.collect(cast("Mapping[str, Any]", choice), path, own, within)
 
 
 def _annotations(schema: Any, depth: int = 0) -> list[Labels]:
