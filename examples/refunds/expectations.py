@@ -64,10 +64,11 @@ class Expectation:
 def load_expectations(file: Path = FILE) -> dict[str, Expectation]:
     """The expectations by ticket."""
     data: Mapping[str, Any] = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))  # pyright: ignore[reportUnknownMemberType]  (untyped library)
-    return {
-        ticket: Expectation(**{**item, "right": tuple(item["right"]), "safe": tuple(item.get("safe", ()))})
-        for ticket, item in data["tickets"].items()
-    }
+    found: dict[str, Expectation] = {}
+    for ticket, item in data["tickets"].items():
+        values: dict[str, Any] = {**item, "right": tuple(item["right"]), "safe": tuple(item.get("safe", ()))}
+        found[ticket] = Expectation(**values)
+    return found
 
 
 def render_expectations(expectations: Iterable[tuple[str, Expectation]]) -> str:
