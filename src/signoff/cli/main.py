@@ -1,19 +1,66 @@
-"""The `signoff` command."""
+"""The `signoff` command. Each command imports what it needs when it is called, so that help comes at once."""
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
-from signoff.cli import models
+from signoff.cli import dev, keys, models, projects, reviews, runs, serving
+from signoff.cli.output import EXIT_CODES, exit_code_of, print_error
+from signoff.core.errors import SignoffError
 
 app = typer.Typer(
     name="signoff",
     help="An AI orchestration layer for business workflows: durable, governed, reviewed and provable.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"signoff {version('signoff')}")
+        raise typer.Exit
+
+
+@app.callback()
+def signoff(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """An AI orchestration layer for business workflows: durable, governed, reviewed and provable."""
+
+
+app.command("init", short_help="Make a small complete project.", epilog=projects.INIT_EXAMPLES)(projects.init)
+app.command("check", short_help="Find everything that is wrong with a project.", epilog=projects.CHECK_EXAMPLES)(
+    projects.check
+)
+app.command("dev", short_help="Run a project on this machine, all in one process.", epilog=dev.DEV_EXAMPLES)(dev.dev)
+app.command("run", short_help="Start a run of a workflow.", epilog=runs.RUN_EXAMPLES)(runs.run)
+app.add_typer(runs.app, name="runs")
+app.add_typer(reviews.app, name="reviews")
+app.command("release", short_help="Bring a project to an environment.", epilog=serving.RELEASE_EXAMPLES)(
+    serving.release
+)
+app.command("serve", short_help="Run the API alone.", epilog=serving.SERVE_EXAMPLES)(serving.serve)
+app.command("worker", short_help="Run a worker alone.", epilog=serving.WORKER_EXAMPLES)(serving.worker)
+app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 
 
 def main() -> None:
-    """The entry point of the `signoff` script."""
-    app()
+    """The entry point of the `signoff` script: errors of ours end as text and an exit code, never as a traceback."""
+    try:
+        app()
+    except SignoffError as error:
+        print_error(error)
+        sys.exit(exit_code_of(error))
+    except BrokenPipeError:
+        # `signoff runs list | head` is no failure; closing quietly keeps Python from complaining at exit.
+        sys.stderr.close()
+        sys.exit(0)

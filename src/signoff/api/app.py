@@ -1,0 +1,103 @@
+"""The application: routes, errors, the boundary around them, and the document that describes it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+
+from signoff.api import catalogue, health, messages, problems, reviews, runs
+from signoff.api.boundary import Boundary
+from signoff.api.reading import page_of
+from signoff.api.services import Services
+from signoff.core.clock import Clock
+from signoff.foundation.database import Database
+from signoff.foundation.settings import ApiSettings
+
+_ABOUT = """Start, watch and steer runs of governed workflows, and decide their reviews.
+
+Every operation under `/v1` needs an API key (`Authorization: Bearer so_…`) and is decided by the project's policies.
+Every error is a problem (RFC 9457, `application/problem+json`). Lists are pages: pass `next` as `cursor`."""
+
+
+class _StrictRequest(Request):
+    """JSON as RFC 8259 has it: no NaN, no lone surrogates, bounded depth."""
+
+    async def json(self) -> Any:
+        """The body's value."""
+        return orjson.loads(await self.body())
+
+
+class _StrictRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+def create_app(
+    database: Database,
+    settings: ApiSettings,
+    clock: Clock,
+    *,
+    environment: str = "dev",
+    project: str | None = None,
+) -> FastAPI:
+    """The API over an open database.
+
+    Args:
+        database: open for as long as the application is used.
+        settings: limits of requests.
+        clock: the injected clock.
+        environment: what runs are started in, and whose policies decide beside those that runs pinned.
+        project: what a start without a project means; where none, the only project that has the workflow.
+    """
+    app = FastAPI(
+        title="Signoff",
+        version=version("signoff"),
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = Services.over(database, clock, environment=environment, project=project)
+    app.router.route_class = _StrictRoute
+    for router in (runs.router, reviews.router, catalogue.router, health.router):
+        router.route_class = _StrictRoute
+        app.include_router(router)
+    app.add_api_route("/docs", _docs, include_in_schema=False, response_class=HTMLResponse)
+    app.openapi = lambda: _openapi(app)
+    problems.install(app)
+    app.add_middleware(Boundary, database=database, now=clock.now, max_body_bytes=settings.max_body_bytes)
+    return app
+
+
+async def _docs(request: Request) -> HTMLResponse:
+    # Self-contained: no script or style from elsewhere reads what a person does here.
+    headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
+    return HTMLResponse(page_of(request.app.openapi()), headers=headers)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, summary=None
+        )
+        components = document["components"]["schemas"]
+        for model in (messages.Problem, messages.ProblemItem):
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schema.pop("$defs", None)
+            components[model.__name__] = schema
+        for name in ("HTTPValidationError", "ValidationError"):
+            components.pop(name, None)
+        app.openapi_schema = document
+    return app.openapi_schema

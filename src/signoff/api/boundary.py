@@ -1,0 +1,102 @@
+"""The first thing that sees a request: names it, bounds it, and lets nobody in whom it does not know.
+
+It stands before routing, so that a route somebody adds is closed until its path is listed as open here.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from signoff.api.problems import TooLargeError, internal_response, problem_response
+from signoff.core.actors import Actor
+from signoff.core.errors import SignoffError, UnauthenticatedError, UnavailableError
+from signoff.foundation.database import DEFAULT_ORG_ID, Database
+from signoff.governance.identity import authenticate
+
+OPEN_PATHS = frozenset(("/health/live", "/health/ready", "/openapi.json", "/docs"))
+"""Everything else needs an API key, paths that do not exist included."""
+
+REQUEST_ID_HEADER = "X-Request-Id"
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+class Boundary:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, *, database: Database, now: Callable[[], datetime], max_body_bytes: int) -> None:
+        self._app = app
+        self._database = database
+        self._now = now
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get(REQUEST_ID_HEADER, "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        started = False
+
+        async def named_send(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                answered = MutableHeaders(scope=message)
+                answered[REQUEST_ID_HEADER] = request_id
+                answered["X-Content-Type-Options"] = "nosniff"
+                if "cache-control" not in answered:
+                    answered["Cache-Control"] = "no-store"
+            await send(message)
+
+        place = {"instance": scope["path"], "request_id": request_id}
+        try:
+            if scope["path"] not in OPEN_PATHS:
+                state["actor"] = await self._authenticate(headers)
+            await self._app(scope, self._bounded(headers, receive), named_send)
+        except Exception as error:
+            if started:
+                raise
+            expected = isinstance(error, SignoffError) and (error.status < 500 or isinstance(error, UnavailableError))  # noqa: PLR2004  (HTTP's server errors)
+            make = problem_response if expected else internal_response
+            await make(error, **place)(scope, receive, named_send)  # pyright: ignore[reportArgumentType]  (expected implies SignoffError)
+
+    async def _authenticate(self, headers: Headers) -> Actor:
+        scheme, _, text = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not text:
+            raise UnauthenticatedError(
+                "Show an API key: 'Authorization: Bearer so_…'. 'signoff keys create' makes one."
+            )
+        # The key itself says whose it is; the transaction needs some organisation to be set until then.
+        async with self._database.transaction(DEFAULT_ORG_ID) as connection:
+            return await authenticate(connection, text.strip(), now=self._now())
+
+    def _bounded(self, headers: Headers, receive: Receive) -> Receive:
+        """The body, cut off with an error where it grows past the limit, announced or not."""
+        announced = headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self._max_body_bytes:
+            raise self._too_large()
+        seen_bytes = 0
+
+        async def bounded_receive() -> Message:
+            nonlocal seen_bytes
+            message = await receive()
+            seen_bytes += len(message.get("body", b""))
+            if seen_bytes > self._max_body_bytes:
+                raise self._too_large()
+            return message
+
+        return bounded_receive
+
+    def _too_large(self) -> TooLargeError:
+        return TooLargeError(f"The body has more than {self._max_body_bytes} bytes, the most this server takes.")

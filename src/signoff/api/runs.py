@@ -1,0 +1,228 @@
+"""Runs: start, list, read, cancel, signal; and their journals."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response, Security
+
+from signoff.api.entity_tags import tag_of, tagged
+from signoff.api.messages import (
+    NAME,
+    Accepted,
+    CancelRun,
+    JournalEventOut,
+    JournalPage,
+    RunOut,
+    RunPage,
+    RunStartedOut,
+    RunStatus,
+    Signal,
+    StartRun,
+)
+from signoff.api.paging import DEFAULT_PAGE, Limit, visible_page
+from signoff.api.problems import documented
+from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
+from signoff.api.starting import project_of
+from signoff.api.step_views import steps_of
+from signoff.catalog.starts import start_workflow
+from signoff.core.actors import Actor
+from signoff.core.errors import InvalidError, Problem
+from signoff.runtime.client import JournalEvent, RunSummary, cancel_run, list_runs, read_journal, send_message
+
+JOURNAL_PAGE = 200
+MAX_JOURNAL_PAGE = 1000
+RESERVED_KINDS = ("run.", "review.", "step.", "effect.observed")
+"""What only the house itself sends: nobody decides a review, or speaks for a worker, through a signal.
+
+`effect.resolution`, a person's word on an effect whose outcome nobody knows, is a signal."""
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"], dependencies=[Security(api_key_scheme)])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,200}$",
+        description="The same key gives the same run, for ever; with another workflow or input it is a conflict.",
+    ),
+]
+
+
+@router.post(
+    "",
+    operation_id="startRun",
+    summary="Start a run",
+    status_code=201,
+    response_model=RunStartedOut,
+    responses={200: {"model": RunStartedOut, "description": "An earlier request with this key started it."}}
+    | documented(400, 403, 404, 409, 413),
+)
+async def start(
+    *,
+    body: StartRun,
+    request: Request,
+    response: Response,
+    services: ServicesOf,
+    actor: ActorOf,
+    idempotency_key: IdempotencyKey = None,
+) -> RunStartedOut:
+    """Start a run of what the environment points at. Its input is checked against the workflow's schema first."""
+    project = await project_of(services, actor, body)
+    async with services.commanding(actor) as connection:
+        started = await start_workflow(
+            connection,
+            services.releases,
+            services.policies,
+            actor,
+            project=project,
+            workflow=body.workflow,
+            value=body.input,
+            now=services.now(),
+            idempotency_key=idempotency_key,
+            priority=body.priority,
+        )
+    response.status_code = 201 if started.created else 200
+    response.headers["Location"] = str(request.url_for("readRun", run_id=started.run_id).path)
+    return RunStartedOut(run_id=started.run_id, created=started.created)
+
+
+@router.get("", operation_id="listRuns", summary="List runs", response_model=RunPage, responses=documented())
+async def list_(
+    *,
+    services: ServicesOf,
+    actor: ActorOf,
+    status: RunStatus | None = None,
+    workflow: Annotated[str | None, Query(pattern=NAME)] = None,
+    cursor: Annotated[UUID | None, Query(description="The `next` of the page before.")] = None,
+    limit: Limit = DEFAULT_PAGE,
+) -> RunPage:
+    """The organisation's runs that you may read, newest first."""
+
+    async def read(position: str | None, rows: int) -> tuple[list[RunSummary], str | None]:
+        before = None if position is None else UUID(position)
+        async with services.database.transaction(actor.org_id) as connection:
+            found = await list_runs(
+                connection, actor.org_id, status=status, workflow=workflow, before=before, limit=rows + 1
+            )
+        return found[:rows], str(found[rows - 1].run_id) if len(found) > rows else None
+
+    items, after = await visible_page(
+        read,
+        lambda run: services.access.may_read_run(actor, run),
+        lambda run: str(run.run_id),
+        cursor=None if cursor is None else str(cursor),
+        limit=limit,
+    )
+    return RunPage(items=[_out(run) for run in items], next=after)
+
+
+@router.get(
+    "/{run_id}",
+    name="readRun",
+    operation_id="readRun",
+    summary="Read a run",
+    response_model=RunOut,
+    responses={304: {"description": "It is as `If-None-Match` says."}} | documented(403, 404),
+)
+async def read(
+    run_id: UUID,
+    request: Request,
+    services: ServicesOf,
+    actor: ActorOf,
+    steps: Annotated[bool, Query(description="Also what became of each step, from the journal.")] = False,
+) -> Response:
+    """One run: where it stands, what it waits for, what it used. With an `ETag`."""
+    run = await services.permitted_run(actor, "run.read", run_id)
+    out = _out(run)
+    if steps:
+        out = out.model_copy(update={"steps": steps_of(await _whole_journal(services, actor, run_id))})
+    body = out.model_dump_json().encode()
+    return tagged(request, body, tag_of(body))
+
+
+@router.post(
+    "/{run_id}/cancel",
+    operation_id="cancelRun",
+    summary="Cancel a run",
+    status_code=202,
+    response_model=Accepted,
+    responses=documented(400, 403, 404, 409, 413),
+)
+async def cancel(run_id: UUID, body: CancelRun, services: ServicesOf, actor: ActorOf) -> Accepted:
+    """Nothing new starts, effects under way settle, and what was done is undone in reverse."""
+    await services.permitted_run(actor, "run.cancel", run_id)
+    async with services.commanding(actor, run_id) as connection:
+        await cancel_run(connection, actor=actor, run_id=run_id, reason=body.reason, now=services.now())
+    return Accepted(run_id=run_id)
+
+
+@router.get(
+    "/{run_id}/journal",
+    operation_id="readJournal",
+    summary="Read a run's journal",
+    response_model=JournalPage,
+    responses=documented(403, 404),
+)
+async def journal(
+    run_id: UUID,
+    services: ServicesOf,
+    actor: ActorOf,
+    cursor: Annotated[int, Query(ge=0, le=2**31 - 1, description="The `next` of the page before.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_JOURNAL_PAGE)] = JOURNAL_PAGE,
+) -> JournalPage:
+    """Everything that happened in the run, in order."""
+    await services.permitted_run(actor, "run.read", run_id)
+    async with services.database.transaction(actor.org_id) as connection:
+        found = await read_journal(connection, actor.org_id, run_id, after=cursor, limit=limit + 1)
+    page = found[:limit]
+    return JournalPage(items=[_event(event) for event in page], next=str(page[-1].seq) if len(found) > limit else None)
+
+
+@router.post(
+    "/{run_id}/signals",
+    operation_id="signalRun",
+    summary="Send a signal to a step",
+    status_code=202,
+    response_model=Accepted,
+    responses=documented(400, 403, 404, 409, 413, 429),
+)
+async def signal(run_id: UUID, body: Signal, services: ServicesOf, actor: ActorOf) -> Accepted:
+    """Something for a step that waits. It may come before the step waits; it is kept."""
+    if body.kind.startswith(RESERVED_KINDS):
+        detail = f"'kind' may not begin with {', '.join(RESERVED_KINDS)}: only Signoff itself sends those."
+        raise InvalidError(detail, problems=[Problem(detail, pointer="/kind", code="reserved")])
+    await services.permitted_run(actor, "run.signal", run_id, signal=(body.step, body.kind))
+    async with services.commanding(actor, run_id) as connection:
+        message_id = await send_message(
+            connection,
+            org_id=actor.org_id,
+            run_id=run_id,
+            path=body.step,
+            kind=body.kind,
+            data=body.data,
+            sent_by=str(actor),
+            now=services.now(),
+        )
+    return Accepted(run_id=run_id, message_id=message_id)
+
+
+async def _whole_journal(services: Services, actor: Actor, run_id: UUID) -> list[JournalEvent]:
+    events: list[JournalEvent] = []
+    async with services.database.transaction(actor.org_id) as connection:
+        while True:
+            after = events[-1].seq if events else 0
+            page = await read_journal(connection, actor.org_id, run_id, after=after, limit=MAX_JOURNAL_PAGE)
+            events += page
+            if len(page) < MAX_JOURNAL_PAGE:
+                return events
+
+
+def _out(run: RunSummary) -> RunOut:
+    return RunOut.model_validate(run.as_dict())
+
+
+def _event(event: JournalEvent) -> JournalEventOut:
+    data: dict[str, Any] = dict(event.data)
+    return JournalEventOut(seq=event.seq, recorded_at=event.recorded_at, kind=event.kind, data=data)

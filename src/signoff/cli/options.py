@@ -1,0 +1,32 @@
+"""Options that many commands have, so that they read and mean the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", help="The server; SIGNOFF_URL, or the project's own 'signoff dev' otherwise.")
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", help="An API key, or the name of a saved one; SIGNOFF_API_KEY or the developer's otherwise."),
+]
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option("--project", "-C", help="The project's directory; the one around the current directory otherwise."),
+]
+EnvironmentOption = Annotated[
+    str, typer.Option("--environment", "-e", envvar="SIGNOFF_ENVIRONMENT", help="The environment to serve.")
+]
+ProfileOption = Annotated[
+    str | None, typer.Option("--models", envvar="SIGNOFF_MODELS", help="The profile of models.yaml to use.")
+]
+
+
+def examples(*lines: str) -> str:
+    """The epilogue of a command's help: its examples, each on a line of its own."""
+    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,109 @@
+"""`signoff init` and `signoff check`: make a project, and find everything that is wrong with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from signoff.cli.options import JsonOption, examples
+from signoff.cli.output import EXIT_FAILURE, console, plain, print_json
+from signoff.core.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from signoff.catalog import Project
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(help="The directory to make; its name is the project's.")],
+    name: Annotated[str | None, typer.Option("--name", help="Another name for the project.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a small complete project: a workflow, a prompt, a tool, a schema, policies. It runs without any key."""
+    from signoff.catalog.scaffold import create_project
+
+    written = create_project(directory, name)
+    if as_json:
+        print_json({"directory": str(directory.resolve()), "files": [str(path) for path in written]})
+        return
+    print(f"Made {len(written)} files in {directory}. Next:")
+    for line in (f"cd {directory}", "signoff check", "signoff dev"):
+        print(f"  {line}")
+
+
+def check(
+    path: Annotated[Path | None, typer.Argument(help="The project's directory.", show_default=False)] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find everything that is wrong with a project, each problem at its place: file:line:column."""
+    from signoff.catalog import load_project
+    from signoff.cli.workspace import project_directory
+
+    directory = project_directory(path)
+    try:
+        project = load_project(directory)
+    except DefinitionError as error:
+        problems = [problem.as_dict() for problem in error.problems]
+        if as_json:
+            print_json({"ok": False, "directory": str(directory), "problems": problems})
+        else:
+            _print_problems(error)
+        raise typer.Exit(EXIT_FAILURE) from None
+    warnings = [problem.as_dict() for problem in _warnings(project)]
+    if as_json:
+        print_json({"ok": True, "directory": str(directory), **_facts(project), "warnings": warnings})
+    else:
+        _print_summary(project)
+
+
+INIT_EXAMPLES = examples("signoff init support", "signoff init ./apps/claims --name claims")
+CHECK_EXAMPLES = examples("signoff check", "signoff check examples/refunds --json")
+
+
+def _warnings(project: Project) -> tuple[Any, ...]:
+    from signoff.governance.policy import PolicySet
+
+    return PolicySet.parse(project.policies).warnings()
+
+
+def _facts(project: Project) -> dict[str, Any]:
+    return {
+        "project": project.name,
+        "release": project.digest,
+        "workflows": [
+            {
+                "workflow": workflow.name,
+                "version": workflow.version,
+                "file": workflow.file,
+                "risk": workflow.risk,
+                "steps": len(workflow.steps),
+                "outcomes": [outcome.name for outcome in workflow.outcomes],
+            }
+            for workflow in project.workflows.values()
+        ],
+    }
+
+
+def _print_problems(error: DefinitionError) -> None:
+    from rich.text import Text
+
+    target = console()
+    for problem in error.problems:
+        target.print(plain(problem), soft_wrap=True)
+    count = len(error.problems)
+    target.print(Text(f"{count} problem{'' if count == 1 else 's'}", style="bold red"))
+
+
+def _print_summary(project: Project) -> None:
+    from rich.table import Table
+
+    table = Table("workflow", "version", "risk", "steps", "outcomes", box=None, header_style="bold")
+    for workflow in _facts(project)["workflows"]:
+        row = (workflow["workflow"], workflow["version"], workflow["risk"], workflow["steps"])
+        table.add_row(*(plain(value) for value in row), plain(", ".join(workflow["outcomes"])))
+    target = console()
+    target.print(plain(f"Project {project.name} is sound: {len(project.files)} files, release {project.digest[:12]}."))
+    target.print(table)
+    for warning in _warnings(project):
+        target.print(plain(f"warning: {warning}"), soft_wrap=True)

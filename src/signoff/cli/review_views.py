@@ -1,0 +1,83 @@
+"""Reviews as a table, and one as a page to decide on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from signoff.cli.output import clean, console, moment, plain
+from signoff.cli.run_views import status_text
+
+
+def print_reviews(reviews: list[dict[str, Any]]) -> None:
+    """A line per review."""
+    if not reviews:
+        print("Nothing waits for a person.")
+        return
+    table = Table("review", "title", "workflow", "status", "may decide", "expires", box=None, header_style="bold")
+    table.columns[0].no_wrap = True
+    for review in reviews:
+        table.add_row(
+            plain(review["review_id"]),
+            plain(review["title"]),
+            plain(review["workflow"]),
+            status_text(review["status"]),
+            plain(", ".join(review["may_decide"])),
+            plain(moment(review["expire_at"])),
+        )
+    console().print(table)
+
+
+def print_review(review: dict[str, Any]) -> None:
+    """What a person needs in order to decide."""
+    target = console()
+    target.print(Text(clean(review["title"]), style="bold"))
+    grid = Table.grid(padding=(0, 2))
+    facts = [
+        ("review", plain(review["review_id"])),
+        ("run", plain(f"{review['run_id']}, step {review['step']} of {review['workflow']}")),
+        ("status", status_text(review["status"])),
+        ("may decide", plain(", ".join(f"role/{role}" for role in review["may_decide"]))),
+        ("opened", plain(moment(review["opened_at"]))),
+        ("escalates", plain(moment(review["escalate_at"]))),
+        ("expires", plain(moment(review["expire_at"]))),
+        ("decided", plain(_decided(review))),
+        ("digest", plain(review["digest"])),
+    ]
+    for name, value in facts:
+        if value.plain:
+            grid.add_row(Text(name, style="bold"), value)
+    target.print(grid)
+    target.print(Text("\nproposed", style="bold"))
+    for name, value in review["proposed"].items():
+        editable = "  (editable)" if name in review["editable"] else ""
+        target.print(plain(f"  {name} = {_json(value)}{editable}"), soft_wrap=True)
+    target.print(Text("\nevidence", style="bold"))
+    for source, value in review["shown"].items():
+        target.print(plain(f"  {source}: {_json(value)}"), soft_wrap=True)
+    if review["final_values"] is not None:
+        target.print(Text("\nas decided", style="bold"))
+        for name, value in review["final_values"].items():
+            target.print(plain(f"  {name} = {_json(value)}"), soft_wrap=True)
+
+
+def print_decision(review: dict[str, Any]) -> None:
+    """One line that says what was decided."""
+    final: dict[str, Any] = review["final_values"] or {}
+    values = ", ".join(f"{name}={_json(value)}" for name, value in final.items())
+    line = f"Review {review['review_id']} is {review['status']} by {review['decided_by']}"
+    console().print(plain(f"{line}: {values}" if values else f"{line}."), soft_wrap=True)
+
+
+def _decided(review: dict[str, Any]) -> str:
+    if review["decided_by"] is None:
+        return ""
+    reason = f": {review['reason']}" if review["reason"] else ""
+    return f"{review['status']} by {review['decided_by']} at {moment(review['closed_at'])}{reason}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

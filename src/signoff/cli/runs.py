@@ -1,0 +1,240 @@
+"""`signoff run` and `signoff runs`: start, list, show, cancel, signal; and a run's journal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples
+from signoff.cli.output import EXIT_FAILURE, EXIT_STILL_RUNNING, print_json, tell
+
+if TYPE_CHECKING:
+    from signoff.cli.client import ApiClient
+
+FIRST_POLL_S = 0.1
+LONGEST_POLL_S = 2.0
+ENDED = ("done", "failed", "cancelled")
+
+app = typer.Typer(help="Runs: list, show, journal, cancel, signal.", rich_markup_mode=None)
+
+RunId = Annotated[UUID, typer.Argument(help="The run's id.")]
+InputOption = Annotated[
+    str, typer.Option("--input", "-i", help="The input: a JSON file, '-' for standard input, or the JSON itself.")
+]
+
+
+def run(
+    workflow: Annotated[str, typer.Argument(help="The workflow's name.")],
+    *,
+    value: InputOption = "{}",
+    idempotency_key: Annotated[
+        str | None, typer.Option("--idempotency-key", help="The same key gives the same run, for ever.")
+    ] = None,
+    priority: Annotated[int, typer.Option("--priority", min=1, max=9, help="1 is first, 9 is last.")] = 5,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the run has ended, then show it.")] = False,
+    timeout_s: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="With --wait: seconds to wait at most.")
+    ] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a run of a workflow. Prints the run's id; with --wait, what became of it."""
+    body = {"workflow": workflow, "input": read_json(value, "--input"), "priority": priority}
+    headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+    with _connect(url, key, project) as client:
+        started = client.post("/v1/runs", body, headers)
+        if not started["created"]:
+            tell("This idempotency key started the run before.")
+        if not wait:
+            if as_json:
+                print_json(started)
+            else:
+                print(started["run_id"])
+            return
+        tell(f"Run {started['run_id']} …")
+        found = _until_ended(client, started["run_id"], timeout_s)
+    _show(found, as_json)
+    if found["status"] not in ENDED:
+        raise typer.Exit(EXIT_STILL_RUNNING)
+    if found["status"] != "done":
+        raise typer.Exit(EXIT_FAILURE)
+
+
+@app.callback(invoke_without_command=True)
+def runs(context: typer.Context) -> None:
+    """Runs: list, show, journal, cancel, signal. Without a command: list."""
+    if context.invoked_subcommand is None:
+        list_()
+
+
+@app.command("list", epilog=examples("signoff runs list --status waiting", "signoff runs list --json | jq -r .run_id"))
+def list_(
+    *,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", "-s", help="queued, running, waiting, stuck, done, failed or cancelled."),
+    ] = None,
+    workflow: Annotated[str | None, typer.Option("--workflow", help="Only of this workflow.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List runs, newest first. With --json: one object per line."""
+    with _connect(url, key, project) as client:
+        found = client.pages("/v1/runs", most=limit, status=status, workflow=workflow)
+        if as_json:
+            for item in found:
+                print(json.dumps(item))
+            return
+        from signoff.cli.run_views import print_runs
+
+        print_runs(list(found))
+
+
+@app.command(epilog=examples("signoff runs show 0198c5a0-…"))
+def show(
+    run_id: RunId,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a run: status, outcome, steps, what it waits for, who decided, what its models cost."""
+    with _connect(url, key, project) as client:
+        found = client.get(f"/v1/runs/{run_id}", steps="true")
+    _show(found, as_json)
+
+
+@app.command(epilog=examples("signoff runs journal 0198c5a0-…", "signoff runs journal 0198c5a0-… --json | jq .kind"))
+def journal(
+    run_id: RunId,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Everything that happened in a run, in order. With --json: one event per line, with all its data."""
+    with _connect(url, key, project) as client:
+        events = client.pages(f"/v1/runs/{run_id}/journal", most=sys.maxsize)
+        if as_json:
+            for event in events:
+                print(json.dumps(event))
+            return
+        from signoff.cli.run_views import print_journal
+
+        print_journal(events)
+
+
+@app.command(epilog=examples("signoff runs cancel 0198c5a0-… --reason 'the customer withdrew it'"))
+def cancel(
+    run_id: RunId,
+    *,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; it goes into the journal.")] = "",
+    url: UrlOption = None,
+    key: KeyOption = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel a run: nothing new starts, and what was done is undone in reverse."""
+    with _connect(url, key, project) as client:
+        answer = client.post(f"/v1/runs/{run_id}/cancel", {"reason": reason})
+    if as_json:
+        print_json(answer)
+    else:
+        print(f"Run {run_id} is asked to cancel.")
+
+
+@app.command(
+    epilog=examples(
+        "signoff runs signal 0198c5a0-… STEP --data '{\"ok\": true}'",
+        'signoff runs signal 0198c5a0-… refund --kind effect.resolution --data \'{"resolution": "happened", …}\'',
+    )
+)
+def signal(
+    run_id: RunId,
+    step: Annotated[str, typer.Argument(help="The step that it is for.")],
+    *,
+    kind: Annotated[str, typer.Option("--kind", help="What it is.")] = "signal",
+    data: Annotated[str, typer.Option("--data", "-d", help="A JSON file, '-', or the JSON itself.")] = "{}",
+    url: UrlOption = None,
+    key: KeyOption = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send something to a step that waits."""
+    body = {"step": step, "kind": kind, "data": read_json(data, "--data")}
+    with _connect(url, key, project) as client:
+        answer = client.post(f"/v1/runs/{run_id}/signals", body)
+    if as_json:
+        print_json(answer)
+    else:
+        print(f"Sent to step {step} of run {run_id}.")
+
+
+RUN_EXAMPLES = examples(
+    "signoff run support/refund --input ticket.json",
+    'signoff run hello -i \'{"name": "Ana", "text": "When do you open?"}\' --wait',
+    "cat ticket.json | signoff run support/refund -i - --idempotency-key ticket-4711",
+)
+
+
+def read_json(text: str, option: str) -> dict[str, Any]:
+    """The JSON object that an option means: a file's, standard input's, or its own.
+
+    Raises:
+        typer.BadParameter: it cannot be read, or is no JSON object.
+    """
+    place = "standard input" if text == "-" else option if text.lstrip().startswith(("{", "[")) else text
+    try:
+        content = sys.stdin.read() if text == "-" else text if place == option else Path(text).read_text("utf-8")
+        value: Any = json.loads(content)
+    except json.JSONDecodeError as error:
+        where = f"{place}:{error.lineno}:{error.colno}"
+        raise typer.BadParameter(f"{where}: this is not JSON: {error.msg}.", param_hint=option) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise typer.BadParameter(f"{place} cannot be read: {reason}.", param_hint=option) from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter(f"{place}: a JSON object is needed.", param_hint=option)
+    return value  # pyright: ignore[reportUnknownVariableType]  (JSON's own types)
+
+
+def _connect(url: str | None, key: str | None, project: Path | None) -> ApiClient:
+    from signoff.cli.client import connect
+
+    return connect(url, key, project)
+
+
+def _until_ended(client: ApiClient, run_id: str, timeout_s: float | None) -> dict[str, Any]:
+    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    pause_s, told = FIRST_POLL_S, False
+    while True:
+        found = client.get(f"/v1/runs/{run_id}")
+        if found["status"] not in ENDED and (deadline_s is None or time.monotonic() < deadline_s):
+            reviews = [entry for entry in found["waiting_for"] if entry["kind"] == "review"]
+            if reviews and not told:
+                told = True
+                tell(f"It waits for a person: {reviews[0]['about']}")
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, LONGEST_POLL_S)
+            continue
+        return client.get(f"/v1/runs/{run_id}", steps="true")
+
+
+def _show(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    from signoff.cli.run_views import print_run
+
+    print_run(found)

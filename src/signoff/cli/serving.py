@@ -1,0 +1,137 @@
+"""`signoff serve`, `signoff worker` and `signoff release`: the two planes apart, and what brings a project to them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from signoff.cli.options import EnvironmentOption, JsonOption, ProfileOption, ProjectOption, examples
+from signoff.cli.output import print_json, tell
+
+if TYPE_CHECKING:
+    from signoff.cli.processes import Stopping
+
+
+def serve(
+    project: ProjectOption = None,
+    environment: EnvironmentOption = "dev",
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", min=0, max=65535, help="The port to listen on; 0 takes a free one.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the API alone: it takes starts, signals and decisions whether or not a worker is up.
+
+    The database is that of SIGNOFF_DATABASE__URL, else the project's own embedded one. What may be started is what
+    'signoff release' brought to the environment.
+    """
+    from signoff.cli.processes import run_process, serve_until_stopped
+    from signoff.cli.workspace import settings_of
+
+    settings = settings_of(project)
+    host, port = host or settings.api.host, settings.api.port if port is None else port
+
+    async def work(stopping: Stopping) -> None:
+        from signoff.api import ApiServer, create_app
+        from signoff.core.clock import SystemClock
+        from signoff.foundation.database import open_database
+        from signoff.foundation.logging import configure_logging
+
+        configure_logging(settings.logging)
+        async with open_database(settings) as database:
+            app = create_app(database, settings.api, SystemClock(), environment=environment)
+            server = ApiServer(app, host, port)
+
+            def ready() -> None:
+                if as_json:
+                    print_json({"ready": True, "url": server.url, "environment": environment})
+                else:
+                    print(f"Ready: {server.url}  (environment {environment}; Ctrl-C stops)", flush=True)
+
+            await serve_until_stopped(stopping, server=server, worker=None, ready=ready)
+
+    raise typer.Exit(run_process(work))
+
+
+def worker(
+    project: ProjectOption = None,
+    environment: EnvironmentOption = "dev",
+    models: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a worker: it takes up runs, any number of workers side by side, and finishes them with no server up.
+
+    Kill it whenever you like: what it held is taken up by another worker, from the journal.
+    """
+    from signoff.cli.processes import run_process, serve_until_stopped
+    from signoff.cli.workspace import settings_of
+
+    settings = settings_of(project)
+
+    async def work(stopping: Stopping) -> None:
+        from signoff.core.clock import SystemClock
+        from signoff.foundation.database import open_database
+        from signoff.foundation.logging import configure_logging
+        from signoff.runtime import RuntimeSettings
+        from signoff.steps import open_worker
+
+        configure_logging(settings.logging)
+        limits = RuntimeSettings(drain_s=settings.worker.shutdown_timeout_s)
+        async with (
+            open_database(settings) as database,
+            open_worker(
+                database, clock=SystemClock(), settings=limits, environment=environment, models_profile=models
+            ) as opened,
+        ):
+
+            def ready() -> None:
+                if as_json:
+                    print_json({"ready": True, "pid": os.getpid(), "environment": environment})
+                else:
+                    print(f"Ready: worker {os.getpid()} (environment {environment}; Ctrl-C stops)", flush=True)
+
+            await serve_until_stopped(stopping, server=None, worker=opened, ready=ready)
+
+    raise typer.Exit(run_process(work))
+
+
+def release(
+    path: Annotated[Path | None, typer.Argument(help="The project's directory.", show_default=False)] = None,
+    environment: EnvironmentOption = "dev",
+    models: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep a project as a release, build its indexes and point an environment at it.
+
+    Works on the database directly. The same files give the same release; runs that were started keep theirs.
+    """
+    import asyncio
+
+    from signoff.catalog import load_project
+    from signoff.cli.deploying import deploy
+    from signoff.cli.workspace import settings_of
+    from signoff.core.clock import SystemClock
+    from signoff.foundation.database import open_database
+
+    settings = settings_of(path)
+    project = load_project(settings.project)
+
+    async def work() -> str:
+        async with open_database(settings) as database:
+            tell("Registering the release and building its indexes …")
+            return await deploy(database, project, environment=environment, clock=SystemClock(), models_profile=models)
+
+    digest = asyncio.run(work())
+    if as_json:
+        print_json({"project": project.name, "release": digest, "environment": environment})
+    else:
+        print(f"Environment {environment} of {project.name} points at release {digest}.")
+
+
+SERVE_EXAMPLES = examples("signoff serve --port 8080", "SIGNOFF_DATABASE__URL=postgresql://… signoff serve -e prod")
+WORKER_EXAMPLES = examples("signoff worker", "signoff worker -e prod --models vendor")
+RELEASE_EXAMPLES = examples("signoff release", "signoff release examples/refunds -e staging --json")
