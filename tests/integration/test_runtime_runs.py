@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+from support.engine import ACTOR, ScriptedTool, contracts, ended, journal, running, send, start, until
+
+from signoff.core.clock import SystemClock
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
+from signoff.runtime import cancel_run
 from signoff.runtime.handlers import Done, Effect, StepCall, Waiting
 from signoff.workflows import compile_workflow
-from support.engine import ScriptedTool, contracts, ended, journal, running, send, start, until
 
 HEAD = """
 workflow: test/{name}
@@ -169,9 +172,7 @@ async def test_a_message_before_its_wait_is_kept(database: Database):
 
 
 async def test_cancelling_withdraws_what_waits(database: Database):
-    from signoff.core.clock import SystemClock
-    from signoff.runtime import cancel_run
-    from support.engine import ACTOR
+
 
     asking = workflow("cancelled", "steps:\n  ask: {tool: ask, with: {}}\noutcome: {ok: ask.done}\n", ask=False)
     tool = ScriptedTool({"ask": lambda call: Waiting("answer")})

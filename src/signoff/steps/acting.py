@@ -9,14 +9,14 @@ from signoff.runtime.handlers import Done, Effect, Message, StepCall, Waiting
 class ActingStep:
     """The parts of `StepHandler` that a verb without effects and waits does not need."""
 
-    def effect(self, call: StepCall) -> Effect | None:  # noqa: ARG002
+    def effect(self, call: StepCall) -> Effect | None:  # noqa: ARG002  (the protocol has it)
         """Nothing outside changes."""
         return None
 
     async def permit(self, call: StepCall) -> None:
         """Decided within the call, where more is known."""
 
-    async def resume(self, call: StepCall, waiting: Waiting, message: Message | None) -> Done | Waiting:  # noqa: ARG002
+    async def resume(self, call: StepCall, waiting: Waiting, message: Message | None) -> Done | Waiting:  # noqa: ARG002  (the protocol has it)
         """It never waits, so there is nothing to go on with.
 
         Raises:

@@ -36,7 +36,7 @@ class ReviewStep(ActingStep):
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def effect(self, call: StepCall) -> Effect | None:  # noqa: ARG002
+    def effect(self, call: StepCall) -> Effect | None:  # noqa: ARG002  (the protocol has it)
         """A review's row is ours and idempotent by run and path."""
         return None
 
@@ -57,7 +57,7 @@ class ReviewStep(ActingStep):
             raise StepError(error.detail, kind="review", problems=error.problems) from error
         return _waiting(review)
 
-    async def resume(self, call: StepCall, waiting: Waiting, message: Message | None) -> Done | Waiting:  # noqa: ARG002
+    async def resume(self, call: StepCall, waiting: Waiting, message: Message | None) -> Done | Waiting:  # noqa: ARG002  (the protocol has it)
         """Read what became of the review; its row, not the message, is what counts."""
         org_id, review_id, now = call.run.org_id, UUID(waiting.state["review_id"]), call.clock.now()
         async with self._services.database.transaction(org_id) as connection:

@@ -1,0 +1,25 @@
+"""`python -m benchmarks NAME [--quick]`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+
+NAMES = ("runtime", "demo")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it runs, not for the record")
+    arguments = parser.parse_args()
+    module = importlib.import_module(f"benchmarks.{arguments.name}")
+    figures = module.run(quick=arguments.quick)
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

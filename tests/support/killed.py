@@ -1,0 +1,116 @@
+"""A worker in a process of its own, made to be killed; a sink that counts and does not deduplicate."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+from signoff.core.clock import SystemClock
+from signoff.foundation.database import Database
+from signoff.foundation.settings import DatabaseSettings
+from signoff.runtime import RuntimeSettings
+from signoff.steps import open_worker
+
+SETTINGS = RuntimeSettings(lease_s=0.5, heartbeat_s=0.1, poll_s=0.1, park_after_s=0.1, drain_s=5.0)
+
+# Each worker is forked off a process that has imported everything: a start costs milliseconds instead of seconds.
+forkserver = multiprocessing.get_context("forkserver")
+forkserver.set_forkserver_preload(["support.killed"])
+
+
+class KillingClock(SystemClock):
+    """Kills its process the n-th time it is asked for the time: the engine asks once for every event it journals."""
+
+    def __init__(self, survives: int | None) -> None:
+        self._left = survives
+
+    def now(self) -> datetime:
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().now()
+
+
+def work(url: str, survives: int | None) -> None:
+    """The body of a worker process: until SIGTERM, or dead before."""
+    asyncio.run(_work(url, survives))
+
+
+async def _work(url: str, survives: int | None) -> None:
+    async with (
+        await Database.open(DatabaseSettings(url=url)) as database,
+        open_worker(database, clock=KillingClock(survives), settings=SETTINGS) as worker,
+    ):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+        await worker.run()
+
+
+@contextmanager
+def worker_process(url: str, survives: int | None = None) -> Generator[Any]:
+    """A worker process while the block lasts; killed at the end if it still lives."""
+    process = forkserver.Process(target=work, args=(url, survives), daemon=True)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join(10)
+
+
+class Sink:
+    """An HTTP service that pays whenever it is asked to, and remembers every payment by key."""
+
+    def __init__(self) -> None:
+        self.payments: Counter[str] = Counter()
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                key = self.headers["Idempotency-Key"]
+                with sink.lock:
+                    sink.payments[key] += 1
+                self.answer(200, {"id": key, "paid": True})
+
+            def do_GET(self) -> None:
+                key = parse_qs(urlsplit(self.path).query).get("key", [""])[0]
+                known = sink.payments[key] > 0
+                self.answer(200 if known else 404, {"id": key, "paid": True} if known else {"title": "unknown"})
+
+            def answer(self, status: int, body: dict[str, Any]) -> None:
+                content = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base class names it)
+                """Tests read what was counted, not a log."""
+
+        self.lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
