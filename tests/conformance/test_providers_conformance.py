@@ -27,7 +27,7 @@ VENDORS = {
     "anthropic": {"model": "claude-sonnet-4-6", "path": ""},
     "google": {"model": "gemini-2.5-flash", "path": ""},
 }
-TEXT = "Please refund $54.20 for order #W1234567."
+TEXT = "Please refund $54.20 for order W1234567."
 CLASSIFY = ProviderRequest(
     task="classify",
     messages=(PromptMessage("system", "Sort the message."), PromptMessage("user", TEXT)),
@@ -53,11 +53,11 @@ EXTRACT = ProviderRequest(
     timeout_s=60.0,
     variables={"text": TEXT},
     hints={
-        "order": ExtractionHint("identifier", pattern=r"#W[0-9]{7}"),
+        "order": ExtractionHint("identifier", pattern=r"W[0-9]{7}"),
         "cents": ExtractionHint("amount", unit="cents", currency="USD"),
     },
 )
-FOUND = {"order": "#W1234567", "cents": 5420}
+FOUND = {"order": "W1234567", "cents": 5420}
 
 
 def vendor(kind: str, server: StubVendor, **settings: Any) -> Provider:

@@ -101,7 +101,7 @@ def _download(requirement: str, scratch: Path, watch: Callable[[int], None]) -> 
             raise
     wheels = list(target.glob("*.whl")) if target.is_dir() else []
     if process.returncode != 0 or len(wheels) != 1:
-        raise UnavailableError(_pip_problem(requirement, log.read_text(errors="replace")))
+        raise UnavailableError(pip_problem(requirement, log.read_text(errors="replace")))
     return wheels[0]
 
 
@@ -127,7 +127,8 @@ def _size_below(directory: Path) -> int:
     return total
 
 
-def _pip_problem(requirement: str, log: str) -> str:
+def pip_problem(requirement: str, log: str) -> str:
+    """What went wrong, and what to do, from what pip wrote."""
     if "No module named pip" in log:
         return (
             f"{requirement} is downloaded with pip, which this Python does not have: run "

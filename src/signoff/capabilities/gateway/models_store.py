@@ -113,7 +113,8 @@ class ModelStore:
         if problems:
             shutil.rmtree(partial)
             raise InvalidError(
-                f"What was fetched for {model.name} is not the pinned model; it was deleted.", problems=problems
+                f"What was fetched for {model.name} is not the pinned model, and was deleted: {problems[0]}",
+                problems=problems,
             )
 
     def _check_room(self, model: KnownModel, partial: Path) -> None:

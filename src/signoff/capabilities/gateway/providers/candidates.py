@@ -27,14 +27,15 @@ _CURRENCIES = {
     "chf": "CHF", "francs": "CHF", "cad": "CAD", "aud": "AUD",
 }  # fmt: skip
 _NUMBER = r"[0-9]+(?:[.,'\u00a0 ][0-9]{3})*(?:[.,][0-9]{1,3})?"
-_MARK = r"us\$|[$€£¥]|\b(?:usd|eur|gbp|jpy|chf|cad|aud)\b"
+_MARK = r"us\$|[$€£¥]|\b(?:usd|eur|gbp|jpy|chf|cad|aud)(?![a-z])"
 _WORD = r"dollars?|bucks?|euros?|pounds?|quid|yen|francs|usd|eur|gbp|jpy|chf|cad|aud"
-_BEFORE = re.compile(rf"(?<![-\u2212\w])(?P<mark>{_MARK})\s?(?P<number>{_NUMBER})(?![0-9])", re.IGNORECASE)
+_BEFORE = re.compile(rf"(?<![-\u2212\w])(?P<mark>{_MARK})\s?(?P<number>{_NUMBER})(?![0-9]|[.,][0-9])", re.IGNORECASE)
 _AFTER = re.compile(rf"(?<![-\u2212\w.,$€£¥])(?P<number>{_NUMBER})\s?(?P<mark>[$€£¥]|(?:{_WORD})\b)", re.IGNORECASE)
 _CENTS = re.compile(r"(?<![-\u2212\w.,])(?P<number>[0-9]{1,9})\s?(?:cents?\b|¢)", re.IGNORECASE)
 _BARE = re.compile(
     r"(?<![-\u2212\w.,$€£¥#/])(?P<number>[0-9]{1,3}(?:[.,][0-9]{3})*[.,][0-9]{2}|[0-9]+[.,][0-9]{2})(?![\w/]|[.,][0-9])"
 )
+_GROUP = 3
 _SEPARATORS = re.compile(r"[.,'\u00a0 ]")
 
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.)+[A-Za-z]{2,24}")
@@ -98,21 +99,25 @@ def _marked_amounts(text: str, hint: ExtractionHint) -> Iterator[tuple[int, Valu
 
 def _decimal(number: str, currency: str) -> Decimal | None:
     """The number of a written amount, in English or continental notation; none where it could be read in two ways."""
-    separators = _SEPARATORS.findall(number)
+    separators: list[str] = _SEPARATORS.findall(number)
+    digits = _SEPARATORS.split(number)
+    continental = currency in ("EUR", "CHF")
     if not separators:
         return Decimal(number)
-    last, digits_after = separators[-1], len(re.split(_SEPARATORS, number)[-1])
-    grouping = set(separators[:-1])
-    if digits_after == 3:  # noqa: PLR2004  (groups have three digits)
-        if last == "." and len(separators) == 1 and currency not in ("EUR", "CHF"):
-            return None
-        if len({*separators}) > 1:
-            return None
-        return Decimal(_SEPARATORS.sub("", number))
-    if last not in ".," or last in grouping or len(grouping) > 1:
+    if " " in separators and not continental:
+        # "order 12 300 dollars": two numbers as likely as one.
         return None
-    whole, _, fraction = number.rpartition(last)
-    return Decimal(f"{_SEPARATORS.sub('', whole)}.{fraction}")
+    whole_number = len(digits[-1]) == _GROUP
+    grouping = separators if whole_number else separators[:-1]
+    if len(set(grouping)) > 1 or (grouping and len(digits[0]) > _GROUP):
+        return None
+    if whole_number:
+        # 1.234 may be a thousand or one and a bit, where the point is the decimal sign.
+        unclear = separators == ["."] and not continental
+        return None if unclear else Decimal("".join(digits))
+    if separators[-1] not in ".," or separators[-1] in grouping:
+        return None
+    return Decimal(f"{''.join(digits[:-1])}.{digits[-1]}")
 
 
 def _in_unit(amount: Decimal | None, hint: ExtractionHint) -> Value:

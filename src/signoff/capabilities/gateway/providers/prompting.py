@@ -8,7 +8,7 @@ from typing import Any, cast
 import orjson
 
 from signoff.capabilities.gateway.provider import ProviderRequest
-from signoff.catalog.prompts import PromptMessage
+from signoff.catalog.prompts import Example, PromptMessage
 
 MAX_SHOWN_EXAMPLES = 12
 """Examples shown to a language model: more make each call longer and dearer, and help little."""
@@ -20,12 +20,13 @@ def instructed(request: ProviderRequest, *, show_schema: bool) -> tuple[PromptMe
     The prompt's author wrote labels and examples, so they stand in the system message; the data stays in the user's.
     """
     parts = [message.content for message in request.messages if message.role == "system"]
-    if request.labels:
+    # A template that lists the labels itself need not say them twice.
+    if any(f"{label}: {about}" not in "".join(parts) for label, about in request.labels.items()):
         listed = "\n".join(f"- {label}: {about}" for label, about in request.labels.items())
         parts.append(f"The labels are:\n{listed}\n`confidence` is how likely the label is right, honestly.")
-    examples = balanced(request, MAX_SHOWN_EXAMPLES)
-    if examples:
-        parts.append("Examples, input then answer:\n" + "\n".join(examples))
+    shown = [f"{_json(item.input)} -> {_json(item.output)}" for item in _in_turn(request)[:MAX_SHOWN_EXAMPLES]]
+    if shown:
+        parts.append("Examples, input then answer:\n" + "\n".join(shown))
     if request.output_schema is not None:
         if show_schema:
             parts.append(f"The JSON Schema of the answer is:\n{_json(shown_schema(request.output_schema))}")
@@ -34,15 +35,17 @@ def instructed(request: ProviderRequest, *, show_schema: bool) -> tuple[PromptMe
     return (system, *(message for message in request.messages if message.role != "system"))
 
 
-def balanced(request: ProviderRequest, most: int) -> list[str]:
-    """Examples as lines of JSON, taken from each label in turn, so that cutting their number keeps them balanced."""
-    by_label: dict[str, list[str]] = {}
+def balanced_examples(request: ProviderRequest, most: int) -> list[tuple[str, str]]:
+    """Examples as JSON of the input and label, from each label in turn, so that cutting their number is fair."""
+    return [(_json(example.input), str(example.output.get("label", ""))) for example in _in_turn(request)[:most]]
+
+
+def _in_turn(request: ProviderRequest) -> list[Example]:
+    by_label: dict[str, list[Example]] = {}
     for example in request.examples:
-        line = f"{_json(example.input)} -> {_json(example.output)}"
-        by_label.setdefault(str(example.output.get("label", "")), []).append(line)
-    rounds = max((len(lines) for lines in by_label.values()), default=0)
-    turns = [lines[index] for index in range(rounds) for lines in by_label.values() if index < len(lines)]
-    return turns[:most]
+        by_label.setdefault(str(example.output.get("label", "")), []).append(example)
+    rounds = max((len(examples) for examples in by_label.values()), default=0)
+    return [examples[index] for index in range(rounds) for examples in by_label.values() if index < len(examples)]
 
 
 def shown_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
