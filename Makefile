@@ -1,7 +1,7 @@
 # Everything a developer or a visitor does, by name. `make` alone prints this list.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-LLM ?= embedded
+LLM ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
