@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from typing import Any
 
-import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
-from fastapi.routing import APIRoute
 
 from signoff.api import catalogue, health, messages, problems, reviews, runs
 from signoff.api.boundary import Boundary
@@ -24,24 +21,6 @@ _ABOUT = """Start, watch and steer runs of governed workflows, and decide their 
 
 Every operation under `/v1` needs an API key (`Authorization: Bearer so_…`) and is decided by the project's policies.
 Every error is a problem (RFC 9457, `application/problem+json`). Lists are pages: pass `next` as `cursor`."""
-
-
-class _StrictRequest(Request):
-    """JSON as RFC 8259 has it: no NaN, no lone surrogates, bounded depth."""
-
-    async def json(self) -> Any:
-        """The body's value."""
-        return orjson.loads(await self.body())
-
-
-class _StrictRoute(APIRoute):
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def strict(request: Request) -> Response:
-            return await handle(_StrictRequest(request.scope, request.receive))
-
-        return strict
 
 
 def create_app(
@@ -70,9 +49,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services = Services.over(database, clock, environment=environment, project=project)
-    app.router.route_class = _StrictRoute
     for router in (runs.router, reviews.router, catalogue.router, health.router):
-        router.route_class = _StrictRoute
         app.include_router(router)
     app.add_api_route("/docs", _docs, include_in_schema=False, response_class=HTMLResponse)
     app.openapi = lambda: _openapi(app)

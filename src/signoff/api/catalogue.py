@@ -11,13 +11,14 @@ from signoff.api.messages import EventOut, EventPage, Me, WorkflowList, Workflow
 from signoff.api.paging import DEFAULT_PAGE, Limit, visible_page
 from signoff.api.problems import documented
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
+from signoff.api.strict_json import StrictRoute
 from signoff.catalog.releases import environment_releases
 from signoff.core.actors import Actor
 from signoff.core.labels import join_all
 from signoff.governance.policy import start_request
 from signoff.runtime.client import EmittedEvent, list_events, read_run
 
-router = APIRouter(prefix="/v1", dependencies=[Security(api_key_scheme)])
+router = APIRouter(prefix="/v1", dependencies=[Security(api_key_scheme)], route_class=StrictRoute)
 
 
 @router.get(

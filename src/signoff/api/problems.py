@@ -111,6 +111,8 @@ def _on_validation_error(request: Request, error: Exception) -> Response:
 
 def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, SignoffError):  # raised while the body was read, and wrapped by the framework
+        return _on_signoff_error(request, error.__cause__)
     if error.status_code == MalformedError.status:
         return problem_response(MalformedError("The body cannot be read as JSON (RFC 8259)."), **_of(request))
     code = _CODES.get(error.status_code, "http")

@@ -12,10 +12,13 @@ from signoff.api.messages import NAME, DecideReview, ReviewOut, ReviewPageOut, R
 from signoff.api.paging import DEFAULT_PAGE, Limit, visible_page
 from signoff.api.problems import PreconditionFailedError, PreconditionRequiredError, documented
 from signoff.api.services import ActorOf, ServicesOf, api_key_scheme
+from signoff.api.strict_json import StrictRoute
 from signoff.capabilities.reviews import Review, ReviewDecision, ReviewSummary, decide, list_reviews, read_review
 from signoff.capabilities.reviews.inbox import cursor_of
 
-router = APIRouter(prefix="/v1/reviews", tags=["reviews"], dependencies=[Security(api_key_scheme)])
+router = APIRouter(
+    prefix="/v1/reviews", tags=["reviews"], dependencies=[Security(api_key_scheme)], route_class=StrictRoute
+)
 
 
 @router.get(

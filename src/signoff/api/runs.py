@@ -26,6 +26,7 @@ from signoff.api.problems import documented
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
 from signoff.api.starting import project_of
 from signoff.api.step_views import steps_of
+from signoff.api.strict_json import StrictRoute
 from signoff.catalog.starts import start_workflow
 from signoff.core.actors import Actor
 from signoff.core.errors import InvalidError, Problem
@@ -38,7 +39,7 @@ RESERVED_KINDS = ("run.", "review.", "step.", "effect.observed")
 
 `effect.resolution`, a person's word on an effect whose outcome nobody knows, is a signal."""
 
-router = APIRouter(prefix="/v1/runs", tags=["runs"], dependencies=[Security(api_key_scheme)])
+router = APIRouter(prefix="/v1/runs", tags=["runs"], dependencies=[Security(api_key_scheme)], route_class=StrictRoute)
 
 IdempotencyKey = Annotated[
     str | None,

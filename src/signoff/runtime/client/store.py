@@ -46,12 +46,14 @@ FROM run_view v JOIN run r USING (run_id) LEFT JOIN run_queue q USING (run_id)
 
 READ = _SUMMARY + "WHERE v.org_id = $1 AND v.run_id = $2"
 
-# Newest first by key, so that a page is a range of the index whatever the page's number.
+# Newest first by key, so that a page is a range of the index whatever the page's number. A status means what the list
+# shows: `running` is in no row, it is a run that somebody owns.
 LIST = (
     _SUMMARY
     + """
 WHERE v.org_id = $1
-    AND ($2::text IS NULL OR v.status = $2)
+    AND ($2::text IS NULL OR (v.status = $2 AND ($2 NOT IN ('queued', 'waiting') OR q.owner IS NULL))
+        OR ($2 = 'running' AND v.status IN ('queued', 'waiting') AND q.owner IS NOT NULL))
     AND ($3::text IS NULL OR v.workflow = $3)
     AND ($4::uuid IS NULL OR v.run_id < $4)
 ORDER BY v.run_id DESC LIMIT $5
