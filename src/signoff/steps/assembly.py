@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import os
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -38,6 +39,7 @@ async def open_worker(
     settings: RuntimeSettings | None = None,
     models_profile: str | None = None,
     gateway: Gateway | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Worker]:
     """A worker with every verb, its capabilities open while the block lasts.
 
@@ -48,6 +50,8 @@ async def open_worker(
         settings: the worker's limits.
         models_profile: the profile of the projects' `models.yaml` to use.
         gateway: another gateway, for tests; closed by whoever made it.
+        variables: a deployment's own values of project settings (`SIGNOFF_SETTING_…`); the process's environment
+            where not given.
     """
     releases = ReleaseCatalog(database)
     own = gateway is None
@@ -60,6 +64,7 @@ async def open_worker(
         gateway=used,
         tools=tools,
         clock=clock,
+        variables=dict(os.environ) if variables is None else variables,
     )
     try:
         yield Worker(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from signoff.capabilities.gateway import Gateway
 from signoff.capabilities.tools import ToolRunner
@@ -32,7 +31,7 @@ class Services:
     gateway: Gateway
     tools: ToolRunner
     clock: Clock
-    variables: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    variables: Mapping[str, str]
 
     @property
     def environment(self) -> str:
