@@ -43,9 +43,8 @@ def run(*, quick: bool) -> dict[str, float]:
     tickets = make_tickets(SEED, QUICK_TICKETS if quick else TICKETS)
     figures = _figures(*_through("embedded", tickets), len(tickets))
     if not quick:
-        figures |= {
-            f"{name}_qwen": value for name, value in _figures(*_through("local", tickets), len(tickets)).items()
-        }
+        of_qwen = _figures(*_through("local", tickets), len(tickets))
+        figures |= {f"{name}_qwen": value for name, value in of_qwen.items()}
     table = Table("figure", "value", title=f"demo: {len(tickets)} tickets, seed {SEED}")
     for name, value in figures.items():
         table.add_row(name, f"{value:,}")

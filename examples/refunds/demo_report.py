@@ -122,9 +122,8 @@ class Used(NamedTuple):
 
 def used_by(run: Mapping[str, Any]) -> Used:
     """What its model calls came to: from the journal, so that it is there while the run still waits."""
-    calls: list[Mapping[str, int]] = [
-        event["data"]["data"]["usage"] for event in run["journal"] if event["data"].get("name") == "model.call"
-    ]
+    notes: list[Mapping[str, Any]] = [event["data"] for event in run["journal"] if event["kind"] == "step.noted"]
+    calls: list[Mapping[str, int]] = [note["data"]["usage"] for note in notes if note["name"] == "model.call"]
     return Used(
         sum(usage["model_calls"] for usage in calls),
         sum(usage["input_tokens"] + usage["output_tokens"] for usage in calls),

@@ -50,8 +50,11 @@ class Labels:
 
     def join(self, other: Labels) -> Labels:
         """The least label that is at least both: associative, commutative, idempotent, with `Labels()` as unit."""
-        if other is self or other == BOTTOM:
+        # Most joins are with the same label again: no new object then, which also makes the next join short.
+        if other is self or self.covers(other):
             return self
+        if other.covers(self):
+            return other
         return Labels(
             data_class=max(self.data_class, other.data_class),
             trust=max(self.trust, other.trust),
@@ -60,8 +63,13 @@ class Labels:
         )
 
     def covers(self, other: Labels) -> bool:
-        """Whether this label is at least as high as the other in every part."""
-        return self.join(other) == self
+        """Whether this label is at least as high as the other in every part: the order of the lattice."""
+        return (
+            self.data_class >= other.data_class
+            and self.trust >= other.trust
+            and self.sources >= other.sources
+            and self.residency >= other.residency
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The label for JSON, in a fixed order."""
