@@ -134,7 +134,8 @@ def used_by(run: Mapping[str, Any]) -> Used:
 def why(run: Mapping[str, Any], outcome: str) -> str:
     """Why the run stands where it does, from its steps."""
     explain = _WHY.get(outcome)
-    return explain(outputs_of(run)) if explain else str((run.get("error") or {}).get("detail", ""))
+    error: Mapping[str, Any] = run.get("error") or {}
+    return explain(outputs_of(run)) if explain else str(error.get("detail", ""))
 
 
 Outputs = Mapping[str, Mapping[str, Any]]
