@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-app = typer.Typer(help="Local models: list them, pull one.", no_args_is_help=True)
+from signoff.cli.options import JsonOption, examples
+from signoff.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from signoff.capabilities.gateway.models_store import InstalledModel
+
+app = typer.Typer(help="Local models: list them, pull one.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command("list")
-def list_models() -> None:
+@app.command("list", epilog=examples("signoff models list", "signoff models list --json"))
+def list_models(*, as_json: JsonOption = False) -> None:
     """List the local models, their size and licence, and whether they are on this machine."""
-    from rich.console import Console
     from rich.table import Table
 
     from signoff.capabilities.gateway.models_store import ModelStore
 
-    table = Table("model", "size", "licence", "here", "about")
-    for state in ModelStore().all():
+    states = list(ModelStore().all())
+    if as_json:
+        print_json([_facts(state) for state in states])
+        return
+    table = Table("model", "size", "licence", "here", "about", box=None, header_style="bold")
+    for state in states:
         model = state.model
         here = str(state.directory) if state.installed else "no"
         table.add_row(model.name, f"{model.size_bytes / 1e6:,.0f} MB", model.licence, here, model.about)
-    Console().print(table)
+    console().print(table)
 
 
-@app.command()
+@app.command(epilog=examples("signoff models pull local/minilm", "signoff models pull local/qwen --from qwen.gguf"))
 def pull(
     name: Annotated[str, typer.Argument(help="The model, such as local/minilm.")],
     source: Annotated[
@@ -56,6 +65,17 @@ def pull(
     except SignoffError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+def _facts(state: InstalledModel) -> dict[str, Any]:
+    model = state.model
+    return {
+        "model": model.name,
+        "size_bytes": model.size_bytes,
+        "licence": model.licence,
+        "directory": str(state.directory) if state.installed else None,
+        "about": model.about,
+    }
 
 
 class _Bar:

@@ -74,7 +74,7 @@ class ApiSettings(_Frozen):
     host: str = Field(
         default="127.0.0.1", description="The address to listen on; the default is reachable only from here."
     )
-    port: int = Field(default=8321, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    port: int = Field(default=8080, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Most bytes that a request's body may have.")
 
 
