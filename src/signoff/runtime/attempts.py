@@ -1,43 +1,33 @@
-"""One step's tries: act, retry, wait, and find out what became of an effect whose answer never came.
-
-The order for an effect (ENGINE.md rules 3 and 4): intent on the disk, lease still ours, then the call. After a crash or
-a broken answer the tool's contract decides: send again with the same key, look the outcome up, or ask a person.
-"""
+"""One step's tries: act, retry, wait, and end. What is special about effects is in `effects.py`."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
 from signoff.core.errors import StepError
-from signoff.foundation.database import Connection
-from signoff.runtime import store
+from signoff.runtime import effects
+from signoff.runtime.calling import called, effect_of
 from signoff.runtime.context import RunContext
-from signoff.runtime.handlers import Done, Effect, Message, StepCall, StepHandler, Waiting
-from signoff.runtime.journal import Row, SessionLostError
+from signoff.runtime.handlers import Done, Message, Waiting
 from signoff.runtime.state import StepRecord
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Step
 from signoff.workflows.semantics import Ready
 
-OUTCOME_UNKNOWN = "outcome_unknown"
-UNDO_FAILED = "undo_failed"
-OBSERVED = "effect.observed"
-ENGINE_WAITS = frozenset({OUTCOME_UNKNOWN, UNDO_FAILED})
-
-_log = logging.getLogger(__name__)
+LEAST_LOOK_UPS = 4  # however few retries a step declares, an outcome is looked up so often before a person is asked
+DETAIL_CHARS = 4000
+PROBLEMS = 50
 
 
 def next_work(execution: RunContext, step: Step, record: StepRecord, now: datetime) -> Coroutine[Any, Any, None] | None:
     """What to do now for a step that has begun and has nothing under way, or none where it has to wait."""
     if record.waiting is not None:
         return _next_of_waiting(execution, step, record, record.waiting, now=now)
-    if record.retry_at is not None and record.retry_at > now:
+    if record.retry_at is not None and record.retry_at > now and effects.observed(record) is None:
         return None
-    if execution.state.unwinding is not None and "/" not in record.path and not record.in_doubt:
+    if effects.unwound(execution, record) and not record.in_doubt:
         return None
     return run(execution, step, record)
 
@@ -46,7 +36,7 @@ def _next_of_waiting(
     execution: RunContext, step: Step, record: StepRecord, waiting: Waiting, *, now: datetime
 ) -> Coroutine[Any, Any, None] | None:
     message = record.undelivered[0] if record.undelivered else None
-    if waiting.kind in ENGINE_WAITS:
+    if waiting.kind in effects.ENGINE_WAITS:
         return None if message is None else _resolve_by_person(execution, step, record, message)
     if execution.state.unwinding is not None:
         return None
@@ -56,179 +46,146 @@ def _next_of_waiting(
 
 def begin(execution: RunContext, step: Step, path: str, decision: Ready) -> None:
     """Journal a step's evaluated arguments and start its first try."""
-    execution.emit(
-        "step.started",
-        {
-            "step": path,
-            "attempt": 1,
-            "arguments": decision.arguments,
-            "labels": decision.labels.as_dict(),
-            "argument_labels": {name: label.as_dict() for name, label in execution.argument_labels(step).items()},
-            "needed": decision.needed,
-        },
-    )
+    try:
+        execution.emit(
+            "step.started",
+            {
+                "step": path,
+                "attempt": 1,
+                "arguments": decision.arguments,
+                "labels": decision.labels.as_dict(),
+                "argument_labels": {name: label.as_dict() for name, label in execution.argument_labels(step).items()},
+                "needed": decision.needed,
+            },
+        )
+    except (StepError, TypeError) as error:
+        failure = error if isinstance(error, StepError) else _not_plain("arguments", error)
+        end_failed(execution, step, StepRecord(path, labels=decision.labels), failure)
+        return
     execution.spawn(path, run(execution, step, execution.state.record(path)))
 
 
 async def run(execution: RunContext, step: Step, record: StepRecord) -> None:
     """One try of a step, from its intent to its journaled result."""
-    handler = execution.engine.handlers[step.verb]
+    message = effects.observed(record)
+    if message is not None:
+        await _take_word(execution, record, effects.observed_done(message), message)
+        return
     attempt = record.attempt
     if record.retry_at is not None:
         attempt += 1
         if not record.in_doubt:
             execution.emit("step.started", {"step": record.path, "attempt": attempt})
-    call = execution.call(step, record, attempt=attempt)
-    effect: Effect | None = None
+    tried = _Try(execution, step, record, attempt)
     try:
-        async with execution.engine.slots:
-            effect = handler.effect(call)
-            done = await _recovered(execution, handler, call, record) if record.in_doubt else None
-            if done is None:
-                await handler.permit(call)
-                if effect is not None:
-                    call = await _intend(execution, step, record, call, effect)
-                done = await _execute(handler, call)
+        done = await tried.result()
+        if execution.abandoned:
+            effects.report(execution, record, attempt, done)
+        elif record.state is None:
+            await _end(execution, record, done)
     except (StepError, Blocked, ExpressionError) as error:
-        _failed(execution, step, record, _as_step_error(error), attempt=attempt, effect=effect)
+        if not execution.abandoned and record.state is None:
+            _failed(execution, step, record, as_step_error(error), tried=tried)
+
+
+class _Try:
+    """One try under way.
+
+    Attributes:
+        attempt: which one, from 1.
+        doubt: an earlier try may have taken effect.
+        sent: this try may have.
+    """
+
+    def __init__(self, execution: RunContext, step: Step, record: StepRecord, attempt: int) -> None:
+        self._execution = execution
+        self._step = step
+        self._record = record
+        self.attempt = attempt
+        self.doubt = record.in_doubt
+        self.sent = False
+
+    async def result(self) -> Done | Waiting:
+        """What the try comes to: found out where an earlier one may have acted, else by acting."""
+        execution, step, record = self._execution, self._step, self._record
+        handler = execution.engine.handlers[step.verb]
+        call = execution.call(step, record, attempt=self.attempt)
+        if self.doubt:
+            found = await effects.found(execution, step, handler, call, record)
+            if found is not None:
+                return found
+            if record.recovery == "lookup":
+                self.doubt = False  # it never happened
+                if effects.unwound(execution, record):
+                    raise StepError("the run unwinds, and the call had not taken effect", kind="not_sent")
+        async with execution.engine.slots:
+            await called(execution, call, lambda: handler.permit(call))
+            effect = effect_of(handler, call)
+            if effect is not None:
+                call = await effects.intend(execution, step, record, call, effect)
+            self.sent = True
+            final = call
+            return await called(execution, final, lambda: handler.execute(final), once=effect is not None)
+
+    def leaves_doubt(self, error: StepError) -> bool:
+        """Whether an effect may have happened although the try failed.
+
+        With the same key, a final refusal of this try speaks for the earlier ones too; a passing one does not, nor does
+        a failure before anything was sent.
+        """
+        if not self._record.in_doubt:
+            return False
+        return error.outcome_unknown or (self.doubt and (not self.sent or error.retryable))
+
+
+async def _end(execution: RunContext, record: StepRecord, done: Done | Waiting, message: Message | None = None) -> None:
+    """Journal a result.
+
+    Raises:
+        StepError: it is no plain data, or too large; an effect has happened all the same.
+    """
+    if isinstance(done, Waiting):
+        wait(execution, record, done, message=message)
         return
-    if execution.abandoned:
-        _report(execution, record, attempt, done)
-    elif isinstance(done, Waiting):
-        wait(execution, record, done)
-    else:
-        end_done(execution, step, record, done)
-
-
-async def _execute(handler: StepHandler, call: StepCall) -> Done | Waiting:
+    facts = {} if message is None else {"message_id": str(message.message_id), "by": message.sent_by}
     try:
-        async with asyncio.timeout(call.timeout_s):
-            return await handler.execute(call)
-    except TimeoutError as error:
-        raise StepError(
-            f"no result within {call.timeout_s:g} s", kind="timeout", retryable=True, outcome_unknown=True
-        ) from error
-    except (StepError, SessionLostError, Blocked, ExpressionError):
-        raise
-    except Exception as error:
-        # A handler's own bug fails its step, not the worker; the log has the trace, the journal only the type.
-        _log.exception("step %s of run %s raised", call.path, call.run.run_id)
-        raise StepError(
-            f"the step's handler raised {type(error).__name__}", kind="internal", outcome_unknown=True
-        ) from error
-
-
-async def _intend(execution: RunContext, step: Step, record: StepRecord, call: StepCall, effect: Effect) -> StepCall:
-    """Put the intent on the disk, consuming the approvals that permit it, and make sure that we may still send."""
-    key = record.key or await _key(execution, step, record)
-    approvals = [approval for approval in call.approvals if approval.result == "approved"]
-    row = execution.emit(
-        "effect.intended",
-        {
-            "step": record.path,
-            "attempt": call.attempt,
-            "key": key,
-            "recovery": effect.recovery,
-            "settle_s": effect.settle_s,
-            "approvals": [approval.review_id for approval in approvals],
-        },
-    )
-    if approvals:
-        if not await _consume(execution, record, call, row):
-            raise StepError("an approval that this step needs was used for another effect", kind="approval_used")
-    else:
-        await execution.durable()
-    if execution.abandoned or not execution.engine.lease_holds():
-        raise SessionLostError("the lease ran out before the call; nothing was sent")
-    return execution.call(step, record, attempt=call.attempt)
-
-
-async def _consume(execution: RunContext, record: StepRecord, call: StepCall, row: Row) -> bool:
-    granted = True
-    org_id, run_id = execution.facts.org_id, execution.run_id
-
-    async def write(connection: Connection) -> None:
-        nonlocal granted
-        for approval in call.approvals:
-            if approval.result == "approved":
-                used = await connection.fetchval(
-                    store.USE_APPROVAL, approval.review_id, org_id, run_id, record.path, row.seq, approval.digest
-                )
-                granted = granted and used is not None
-
-    await execution.alone(write)
-    return granted
-
-
-async def _key(execution: RunContext, step: Step, record: StepRecord) -> str:
-    """The idempotency key: `once` by business meaning, else this step of this run; with the effect's generation."""
+        execution.end_done(record, done, **facts)
+    except TypeError as error:
+        raise _not_plain("output", error) from error
     if record.path.endswith("/undo"):
-        name = record.path.partition("/")[0]
-        return f"undo/{execution.state.steps[name].key}"
-    if step.once is None:
-        return f"{execution.run_id}/{record.path}"
-    key = str(step.once.evaluate(execution.scope))
-    async with execution.engine.database.worker_connection() as connection:
-        generation = await connection.fetchval(store.KEY_GENERATION, execution.facts.org_id, key)
-    return key if generation is None else f"{key}#{generation}"
+        await effects.undone(execution, record)
 
 
-async def _recovered(
-    execution: RunContext, handler: StepHandler, call: StepCall, record: StepRecord
-) -> Done | Waiting | None:
-    """What became of a call whose answer is not in the journal; none means: send (again)."""
-    if record.recovery == "resend":
-        return None
-    if record.recovery == "ask":
-        return ask_person(record)
-    assert record.tried_at is not None
-    clock = execution.engine.clock
-    settled = record.tried_at + timedelta(seconds=min(record.settle_s, execution.engine.settings.unknown_wait_s))
-    if (remaining_s := (settled - clock.now()).total_seconds()) > 0:
-        await clock.sleep(remaining_s)  # a look-up now could miss a call that is still under way
-    async with asyncio.timeout(call.timeout_s):
-        return await handler.look_up(call)
+def _not_plain(what: str, error: TypeError) -> StepError:
+    return StepError(f"the {what} is not plain data: {error}", kind="contract", outcome_unknown=True)
 
 
-def ask_person(record: StepRecord) -> Waiting:
-    """The wait for a person's word on an effect whose outcome nobody knows."""
-    return Waiting(
-        OUTCOME_UNKNOWN,
-        about=f"Did '{record.path}' take effect (key {record.key})? Look it up in the other system, then signal"
-        " effect.resolution with {resolution: happened, output: …}, {resolution: retry} or {resolution: failed}.",
-    )
-
-
-def _failed(
-    execution: RunContext, step: Step, record: StepRecord, error: StepError, *, attempt: int, effect: Effect | None
-) -> None:
-    if execution.abandoned:
-        return
-    in_doubt = effect is not None and record.in_doubt and error.outcome_unknown
-    unwinding = execution.state.unwinding is not None and not record.path.endswith("/undo")
+def _failed(execution: RunContext, step: Step, record: StepRecord, error: StepError, *, tried: _Try) -> None:
+    in_doubt = tried.leaves_doubt(error)
     tries = step.retry.times + 1
-    if in_doubt and effect is not None:
-        if effect.recovery == "ask" or (attempt >= max(tries, _least_tries(effect))):
-            wait(execution, record, ask_person(record), error)
+    if in_doubt:
+        least = LEAST_LOOK_UPS if record.recovery == "lookup" else 1
+        if record.recovery == "ask" or tried.attempt >= max(tries, least):
+            wait(execution, record, effects.ask_person(record), error)
             return
-    elif not error.retryable or attempt >= tries or unwinding:
+    elif error.kind == "not_sent":
+        facts = {"error": describe(error), "review": False}
+        execution.emit("step.ended", {"step": record.path, "status": "cancelled", **facts})
+        return
+    elif not error.retryable or tried.attempt >= tries or effects.unwound(execution, record):
         end_failed(execution, step, record, error)
         return
-    delay_s = max(step.retry.delay_before_s(attempt), error.retry_after_s or 0.0)
+    delay_s = max(step.retry.delay_before_s(tried.attempt), error.retry_after_s or 0.0)
     execution.emit(
         "step.retrying",
         {
             "step": record.path,
-            "attempt": attempt,
+            "attempt": tried.attempt,
             "error": describe(error),
             "retry_at": execution.engine.clock.now() + timedelta(seconds=delay_s),
             "in_doubt": in_doubt,
         },
     )
-
-
-def _least_tries(effect: Effect) -> int:
-    return 4 if effect.recovery == "lookup" else 1
 
 
 async def _resume(execution: RunContext, step: Step, record: StepRecord, message: Message | None) -> None:
@@ -237,28 +194,38 @@ async def _resume(execution: RunContext, step: Step, record: StepRecord, message
     assert waiting is not None
     call = execution.call(step, record)
     try:
-        async with execution.engine.slots, asyncio.timeout(call.timeout_s):
-            result = await handler.resume(call, waiting, message)
+        async with execution.engine.slots:
+            result = await called(execution, call, lambda: handler.resume(call, waiting, message))
+        if not execution.abandoned and record.state is None:
+            await _end(execution, record, result, message)
     except (StepError, Blocked, ExpressionError) as error:
-        end_failed(execution, step, record, _as_step_error(error), message)
-        return
-    except TimeoutError:
-        end_failed(execution, step, record, StepError("resuming took too long", kind="timeout"), message)
-        return
-    if execution.abandoned:
-        return
-    if isinstance(result, Waiting):
-        wait(execution, record, result, message=message)
-    else:
-        end_done(execution, step, record, result, message)
+        failure = as_step_error(error)
+        if failure.retryable:
+            raise  # what it waited for is still there: the run is put aside and comes back to it
+        if record.state is None:
+            end_failed(execution, step, record, failure, message)
+
+
+async def _take_word(execution: RunContext, record: StepRecord, done: Done, message: Message) -> None:
+    try:
+        await _end(execution, record, done, message)
+    except StepError as error:
+        wait(execution, record, record.waiting or effects.ask_person(record), error, message=message)
 
 
 async def _resolve_by_person(execution: RunContext, step: Step, record: StepRecord, message: Message) -> None:
-    """A person says what became of an effect, or a fenced worker reports what it saw."""
-    resolution = message.data.get("resolution")
-    if message.kind == OBSERVED or resolution == "happened":
-        output: Mapping[str, Any] = message.data.get("output") or {}
-        end_done(execution, step, record, Done(output), message)
+    """A person says what became of an effect, or a fenced worker reports what it saw. Anything else is passed over."""
+    waiting = record.waiting
+    assert waiting is not None
+    resolution = message.data.get("resolution") if message.kind == effects.RESOLUTION else None
+    facts = {"message_id": str(message.message_id)}
+    done = None
+    if effects.is_observation(message) and waiting.kind == effects.OUTCOME_UNKNOWN:
+        done = effects.observed_done(message)
+    elif resolution == "happened":
+        done = effects.resolved_done(message)
+    if done is not None:
+        await _take_word(execution, record, done, message)
     elif resolution == "retry":
         execution.emit(
             "step.retrying",
@@ -268,15 +235,16 @@ async def _resolve_by_person(execution: RunContext, step: Step, record: StepReco
                 "error": {"kind": "resolved", "detail": f"{message.sent_by} says that it did not happen"},
                 "retry_at": execution.engine.clock.now(),
                 "in_doubt": False,
-                "message_id": str(message.message_id),
+                **facts,
             },
         )
-    elif record.path.endswith("/undo"):
-        facts = {"message_id": str(message.message_id), "by": message.sent_by}
-        execution.emit("step.ended", {"step": record.path, "status": "bypassed", **facts})
-    else:
+    elif resolution == "failed" and record.path.endswith("/undo"):
+        execution.emit("step.ended", {"step": record.path, "status": "bypassed", "by": message.sent_by, **facts})
+    elif resolution == "failed":
         error = StepError(f"{message.sent_by} says that it failed", kind="resolved")
         end_failed(execution, step, record, error, message)
+    else:
+        wait(execution, record, waiting, message=message)
 
 
 def wait(
@@ -287,28 +255,27 @@ def wait(
     *,
     message: Message | None = None,
 ) -> None:
-    """Journal that a step waits."""
+    """Journal that a step waits.
+
+    Raises:
+        StepError: what it is to be given back is no plain data, or too large.
+    """
     data: dict[str, Any] = {
         "step": record.path,
         "kind": waiting.kind,
         "until": waiting.until,
         "state": waiting.state,
         "about": waiting.about,
+        "in_doubt": waiting.kind == effects.OUTCOME_UNKNOWN,
     }
     if error is not None:
         data["error"] = describe(error)
     if message is not None:
         data["message_id"] = str(message.message_id)
-    execution.emit("step.waiting", data)
-
-
-def end_done(execution: RunContext, step: Step, record: StepRecord, done: Done, message: Message | None = None) -> None:
-    """Journal that a step is done; an output that is no plain data, or too large, is the step's failure."""
-    facts = {} if message is None else {"message_id": str(message.message_id), "by": message.sent_by}
     try:
-        execution.end_done(record, done, **facts)
-    except TypeError as error:
-        end_failed(execution, step, record, StepError(f"the output is not plain data: {error}", kind="contract"))
+        execution.emit("step.waiting", data)
+    except TypeError as unfit:
+        raise _not_plain("wait", unfit) from unfit
 
 
 def end_failed(
@@ -318,17 +285,18 @@ def end_failed(
     if execution.abandoned:
         return
     if record.path.endswith("/undo"):
-        about = f"'{record.path}' failed: {error.detail}. Undo it by hand, then signal effect.resolution."
-        wait(execution, record, Waiting(UNDO_FAILED, about=about), error)
+        about = (
+            f"'{record.path}' failed: {error.detail[:DETAIL_CHARS]}. Undo it by hand, then signal effect.resolution."
+        )
+        wait(execution, record, Waiting(effects.UNDO_FAILED, about=about), error)
         return
-    caught = _fallback(execution, step)
-    if caught is not None:
-        execution.end_done(record, caught, via="fallback", error=describe(error))
+    if _fell_back(execution, step, record, error):
         return
     data: dict[str, Any] = {
         "step": record.path,
         "status": "failed",
         "error": describe(error),
+        "labels": record.labels.as_dict(),
         "review": step.verb == "review",
     }
     if message is not None:
@@ -337,33 +305,27 @@ def end_failed(
     execution.unwind(cause="failed", error={"step": record.path, **describe(error)})
 
 
-def _fallback(execution: RunContext, step: Step) -> Done | None:
+def _fell_back(execution: RunContext, step: Step, record: StepRecord, error: StepError) -> bool:
+    """Whether `on_error` gave an output. Where it fails itself, the first failure is the one to tell of."""
     if step.on_error is None:
-        return None
+        return False
     try:
-        return Done(step.on_error.evaluate(execution.scope), step.on_error.labels(execution.scope))
-    except (Blocked, ExpressionError):
-        return None  # the first failure is the one to tell of
+        caught = Done(step.on_error.evaluate(execution.scope), step.on_error.labels(execution.scope))
+        execution.end_done(record, caught, via="fallback", error=describe(error))
+    except (Blocked, ExpressionError, StepError, TypeError):
+        return False
+    return True
 
 
-def _report(execution: RunContext, record: StepRecord, attempt: int, done: Done | Waiting) -> None:
-    """A fenced worker saw an effect's outcome: it tells the run's new owner, so that no second effect is silent."""
-    if record.in_doubt and isinstance(done, Done):
-        execution.engine.report(
-            execution.facts.org_id,
-            execution.run_id,
-            record.path,
-            {"attempt": attempt, "output": done.output, "resolution": "happened"},
-        )
-
-
-def _as_step_error(error: StepError | Blocked | ExpressionError) -> StepError:
+def as_step_error(error: StepError | Blocked | ExpressionError) -> StepError:
+    """Any of them as the step's failure."""
     return error if isinstance(error, StepError) else StepError(error.detail, kind="expression")
 
 
 def describe(error: StepError) -> dict[str, Any]:
-    """An error for the journal."""
-    data: dict[str, Any] = {"kind": error.kind, "detail": error.detail}
+    """An error for the journal: bounded, and text that JSON has a form for."""
+    detail = error.detail[:DETAIL_CHARS].encode("utf-8", "replace").decode()
+    data: dict[str, Any] = {"kind": error.kind, "detail": detail}
     if error.problems:
-        data["problems"] = [problem.as_dict() for problem in error.problems]
+        data["problems"] = [problem.as_dict() for problem in error.problems[:PROBLEMS]]
     return data

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+from signoff.core.errors import StepError
 from signoff.core.labels import Labels
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode
@@ -31,6 +32,8 @@ class RunContext(abc.ABC):
         timer: wakes the run where its next moment is too near to leave memory.
         unbegun: steps that have neither started nor ended.
         withdrawing: waiting steps that are being told that nobody waits any more.
+        loaded_s: when the run became ours, on the monotonic clock.
+        sent_s: when we last sent an effect, by path, on the monotonic clock.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class RunContext(abc.ABC):
         self.timer: asyncio.Task[None] | None = None
         self.rest_task: asyncio.Task[None] | None = None
         self.withdrawing: set[str] = set()
+        self.loaded_s = engine.clock.monotonic_s()
+        self.sent_s: dict[str, float] = {}
         self.scope = RunScope(state.started["input"], state.ended, workflow.input_labels)
         self.steps = {step.name: step for step in workflow.steps}
         self.unbegun = [step for step in workflow.steps if not _begun(state, step)]
@@ -76,9 +81,17 @@ class RunContext(abc.ABC):
     # --- writing -----------------------------------------------------------------------------------------------
 
     def emit(self, kind: EventKind, data: Mapping[str, Any]) -> Row:
-        """Put an event into the state and into what is written next. What is read back equals what was applied."""
+        """Put an event into the state and into what is written next. What is read back equals what was applied.
+
+        Raises:
+            TypeError: the data holds something that JSON has no form for.
+            StepError: a step's data is larger than one event may be.
+        """
         now = self.engine.clock.now()
         encoded = encode(data)
+        if len(encoded) > self.engine.settings.event_bytes and kind.startswith("step."):
+            detail = f"its data has {len(encoded)} bytes; an event takes {self.engine.settings.event_bytes}"
+            raise StepError(detail, kind="too_large", outcome_unknown=True)
         row = Row(self.state.last_seq + 1, kind, now, encoded)
         self.state.apply(Event(row.seq, kind, now, decode(encoded)))
         self._buffer.append(row)
@@ -92,7 +105,7 @@ class RunContext(abc.ABC):
 
     def push(self) -> None:
         """Hand what was emitted to the journal, without waiting: what nobody has seen may be redone."""
-        if self._buffer or self._drained:
+        if (self._buffer or self._drained) and not self.abandoned:
             self.engine.journal.submit(self.take_buffer())
 
     async def durable(self) -> None:
@@ -101,18 +114,25 @@ class RunContext(abc.ABC):
         Raises:
             SessionLostError: it is not, and this worker does not own the run any more.
         """
-        entry = self.take_buffer()
-        entry.written = asyncio.get_running_loop().create_future()
-        self.engine.journal.submit(entry)
-        await entry.written
+        await self.written(self.take_buffer())
 
     async def alone(self, write: SoloWrite) -> None:
         """Write everything emitted so far together with a precondition, in a transaction of its own."""
         entry = self.take_buffer()
         entry.solo = write
+        await self.written(entry)
+
+    async def written(self, entry: Entry) -> bool:
+        """Whether an entry took hold, once it is on the disk.
+
+        Raises:
+            SessionLostError: it is not, and this worker does not own the run any more.
+        """
+        if self.abandoned:
+            raise SessionLostError("the run is not ours any more")
         entry.written = asyncio.get_running_loop().create_future()
         self.engine.journal.submit(entry)
-        await entry.written
+        return await entry.written
 
     def unwind(self, *, cause: Literal["failed", "cancelled"], error: Mapping[str, Any]) -> None:
         """From here on nothing new starts (rule 8)."""
@@ -142,10 +162,8 @@ class RunContext(abc.ABC):
 
     def _finished(self, path: str, task: asyncio.Task[None]) -> None:
         self.tasks.pop(path, None)
-        if self.abandoned:
-            return
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, SessionLostError):
+        if self.abandoned or isinstance(error, SessionLostError):
             return  # the worker itself sees to it
         if error is not None:
             self.engine.failed(self.run_id, error)

@@ -28,6 +28,7 @@ class Engine:
         read_inbox: the messages that wait for a run, and the generation they were read at.
         report: sends what a fenced worker saw of an effect to the run's inbox.
         failed: takes a run out of memory after an error of ours; it is loaded again later.
+        draining: whether the worker is stopping, so that nothing new may begin.
     """
 
     database: Database
@@ -42,3 +43,4 @@ class Engine:
     read_inbox: Callable[[UUID], Awaitable[tuple[list[tuple[str, Message]], int]]]
     report: Callable[[UUID, UUID, str, Mapping[str, Any]], None]
     failed: Callable[[UUID, BaseException], None]
+    draining: Callable[[], bool]

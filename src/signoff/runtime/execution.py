@@ -8,15 +8,30 @@ inline; others become tasks (`attempts.py`). Failure and cancellation are in `un
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from signoff.core.errors import StepError
+from signoff.core.labels import BOTTOM
 from signoff.runtime import attempts, resting, unwinding
+from signoff.runtime.calling import raised
 from signoff.runtime.context import RunContext
-from signoff.runtime.handlers import Message
+from signoff.runtime.handlers import Message, PureHandler
+from signoff.runtime.state import StepRecord
 from signoff.workflows.model import Step
-from signoff.workflows.semantics import Ended, decide_step, must_wait
+from signoff.workflows.semantics import Ended, Ready, decide_step, must_wait
 
 CANCEL = "run.cancel"
+
+
+def received(path: str, message: Message, disposition: str) -> dict[str, Any]:
+    """A message as the journal tells it."""
+    return {
+        "message_id": str(message.message_id),
+        "path": path,
+        "kind": message.kind,
+        "sent_by": message.sent_by,
+        "data": message.data,
+        "disposition": disposition,
+    }
 
 
 class RunExecution(RunContext):
@@ -30,17 +45,7 @@ class RunExecution(RunContext):
             if message.message_id in self.state.messages:
                 continue
             disposition = self._disposition(path, message)
-            self.emit(
-                "message.received",
-                {
-                    "message_id": str(message.message_id),
-                    "path": path,
-                    "kind": message.kind,
-                    "sent_by": message.sent_by,
-                    "data": message.data,
-                    "disposition": disposition,
-                },
-            )
+            self.emit("message.received", received(path, message, disposition))
             if disposition == "cancel":
                 self.unwind(cause="cancelled", error={"detail": message.data.get("reason", "")})
 
@@ -51,15 +56,17 @@ class RunExecution(RunContext):
             if message.kind != CANCEL:
                 return "unknown"
             return "cancel" if self.state.unwinding is None else "late"
-        name = path.partition("/")[0]
-        if name not in self.steps:
-            return "unknown"
         record = self.state.steps.get(path)
+        if path not in self.steps and (record is None or record.attempt == 0):
+            return "unknown"  # a compensation is there once it has begun; keeping a message for it would look like that
         return "late" if record is not None and record.state is not None else "accepted"
 
     def advance(self) -> None:
         """Start whatever may start now, and rest when nothing can."""
         if self.resting or self.abandoned:
+            return
+        if self.engine.draining():
+            self.push()  # nothing new begins; what is under way ends, and another worker goes on from there
             return
         if self.state.end is None:
             if self.state.unwinding is None:
@@ -97,15 +104,19 @@ class RunExecution(RunContext):
             self.end_early(step, decision)
             return
         pure = self.engine.pure.get(step.verb)
-        if pure is not None:
-            record = self.state.record(step.name)
-            record.arguments, record.labels, record.needed = decision.arguments, decision.labels, decision.needed
-            try:
-                self.end_done(record, pure.compute(self.call(step, record)))
-            except StepError as error:
-                attempts.end_failed(self, step, record, error)
-            return
-        attempts.begin(self, step, step.name, decision)
+        if pure is None:
+            attempts.begin(self, step, step.name, decision)
+        else:
+            self._compute(pure, step, decision)
+
+    def _compute(self, pure: PureHandler, step: Step, decision: Ready) -> None:
+        # A record of its own: only events change the state.
+        record = StepRecord(step.name, arguments=decision.arguments, labels=decision.labels, needed=decision.needed)
+        call = self.call(step, record)
+        try:
+            self.end_done(record, pure.compute(call))
+        except Exception as error:  # noqa: BLE001  (whatever a step raises is its failure)
+            attempts.end_failed(self, step, record, raised(call, error))
 
     def _continue_begun(self) -> None:
         """Go on with steps that have begun and have nothing under way: after a load, a message, a moment's coming."""
@@ -120,9 +131,14 @@ class RunExecution(RunContext):
     def end_early(self, step: Step, ended: Ended) -> None:
         """A step ends without having run."""
         if ended.error is not None:
-            attempts.end_failed(self, step, self.state.record(step.name), ended.error)
+            attempts.end_failed(self, step, StepRecord(step.name, labels=ended.labels), ended.error)
             return
-        self.emit(
-            "step.ended",
-            {"step": step.name, "status": ended.status, "reason": ended.reason, "review": step.verb == "review"},
-        )
+        data: dict[str, Any] = {
+            "step": step.name,
+            "status": ended.status,
+            "reason": ended.reason,
+            "review": step.verb == "review",
+        }
+        if ended.labels != BOTTOM:
+            data["labels"] = ended.labels.as_dict()  # its status tells something of what decided it
+        self.emit("step.ended", data)

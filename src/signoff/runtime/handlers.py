@@ -192,7 +192,10 @@ class StepHandler(Protocol):
         ...
 
     async def withdraw(self, call: StepCall, waiting: Waiting) -> None:
-        """Called when a waiting step will not be waited for any more, as its run ends. May be called again."""
+        """Called when a waiting step will not be waited for any more, as its run ends. May be called again.
+
+        Of a review also where no event says yet that it waits: `waiting.state` is empty then.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from signoff.core.errors import ConflictError, SignoffError, UnavailableError
+from signoff.core.errors import SignoffError, UnavailableError
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import store
 from signoff.runtime.events import EventKind
@@ -85,7 +85,7 @@ class Journal:
         session_id: UUID,
         *,
         flush_events: int,
-        rejected: Callable[[UUID, SignoffError], None],
+        rejected: Callable[[UUID, BaseException], None],
     ) -> None:
         self._database = database
         self._session_id = session_id
@@ -94,9 +94,9 @@ class Journal:
         self._pending: dict[UUID, deque[Entry]] = {}
         self._held: set[UUID] = set()
         self._solo_tasks: set[asyncio.Task[None]] = set()
+        self._flying: list[Entry] = []
         self._wake = asyncio.Event()
         self._lost: SignoffError | None = None
-        self._busy = False
         self._quiet = asyncio.Event()
         self.flushes = 0
         self.events = 0
@@ -121,26 +121,29 @@ class Journal:
                 await self._wake.wait()
                 self._wake.clear()
                 while (batch := self._take()) or self._lost is not None:
+                    self._flying = batch
                     if self._lost is not None:
                         raise self._lost
-                    self._busy = True
-                    try:
-                        await self._flush(connection, batch)
-                    finally:
-                        self._busy = False
+                    await self._flush(connection, batch)
+                    self._flying = []
                 self._quiet.set()
 
     async def drained(self) -> None:
         """Return when nothing is waiting to be written."""
-        while (self._pending or self._busy or self._held) and self._lost is None:
+        while (self._pending or self._flying or self._held) and self._lost is None:
             self._quiet.clear()
             await self._quiet.wait()
+
+    def forget(self, run_id: UUID, reason: SignoffError) -> None:
+        """Fail what is still waiting to be written of one run; what is on its way to the disk goes there."""
+        for entry in self._pending.pop(run_id, ()):
+            self._fail(entry, reason)
 
     def close(self, reason: SignoffError) -> None:
         """Fail everything that is still waiting; later entries fail at once."""
         self._lost = self._lost or reason
         pending, self._pending = self._pending, {}
-        for entries in pending.values():
+        for entries in (self._flying, *pending.values()):
             for entry in entries:
                 self._fail(entry, self._lost)
         for task in self._solo_tasks:
@@ -160,7 +163,8 @@ class Journal:
                 entry = entries.popleft()
                 batch.append(entry)
                 size += len(entry.rows)
-            if entries and entries[0].solo is not None and not any(entry.run_id == run_id for entry in batch):
+            alone = bool(entries) and entries[0].solo is not None
+            if alone and not any(entry.run_id == run_id for entry in batch):
                 self._start_solo(entries.popleft())
             if not entries:
                 del self._pending[run_id]
@@ -169,7 +173,10 @@ class Journal:
     async def _flush(self, connection: Connection, batch: list[Entry]) -> None:
         try:
             await self._write(connection, batch)
-        except ConflictError:
+        except UnavailableError as error:
+            # Whether it was written cannot be known here: give the session up and let the journal itself tell.
+            self._lose(batch, error)
+        except Exception:  # noqa: BLE001  (whatever it is, it is told run by run below)
             # One bad row fails the statement for all; run by run, only its own run suffers.
             by_run: dict[UUID, list[Entry]] = {}
             for entry in batch:
@@ -177,11 +184,11 @@ class Journal:
             for run_id, entries in by_run.items():
                 try:
                     await self._write(connection, entries)
-                except ConflictError as error:
+                except UnavailableError as error:
+                    self._lose(batch, error)
+                    return
+                except Exception as error:  # noqa: BLE001  (a row that the database does not take concerns its run)
                     self._reject(run_id, entries, error)
-        except UnavailableError as error:
-            # Whether it was written cannot be known here: give the session up and let the journal itself tell.
-            self._lose(batch, error)
 
     async def _write(self, connection: Connection, batch: list[Entry]) -> None:
         result = await store.append(connection, self._session_id, _columns(batch))
@@ -205,37 +212,45 @@ class Journal:
         task.add_done_callback(self._solo_tasks.discard)
 
     async def _run_solo(self, entry: Entry) -> None:
-        assert entry.solo is not None
         try:
-            async with self._database.worker_transaction() as connection:
-                with store.mapped_errors():
-                    if await connection.fetchval(store.FENCE, self._session_id, entry.run_id) is None:
-                        raise SessionLostError("this worker was declared dead and its runs were given to others")
-                    await entry.solo(connection)
-            if entry.written is not None and not entry.written.done():
-                entry.written.set_result(True)
-        except ConflictError as error:
-            self._reject(entry.run_id, [entry], error)
+            result = await self._write_alone(entry)
+            self.flushes += 1
+            self.events += result.events
+            _resolve(entry, result)
         except UnavailableError as error:
             self._lose([entry], error)
+        except Exception as error:  # noqa: BLE001  (a row that the database does not take concerns its run)
+            self._reject(entry.run_id, [entry], error)
         finally:
+            self._fail(entry, SessionLostError("the worker stopped in between"))  # where it was cancelled
             self._held.discard(entry.run_id)
             self._wake.set()
+
+    async def _write_alone(self, entry: Entry) -> store.Appended:
+        """The precondition and the rows, both or neither."""
+        assert entry.solo is not None
+        async with self._database.worker_transaction() as connection:
+            with store.mapped_errors():
+                if await connection.fetchval(store.FENCE, self._session_id, entry.run_id) is None:
+                    raise SessionLostError("this worker was declared dead and its runs were given to others")
+                await entry.solo(connection)
+            result = await store.append(connection, self._session_id, _columns([entry]))
+            if not result.alive or result.events != len(entry.rows):
+                raise SessionLostError("the run is not ours any more")
+        return result
 
     def _lose(self, batch: list[Entry], error: SignoffError) -> None:
         for entry in batch:
             self._fail(entry, error)
         self.close(error if isinstance(error, SessionLostError) else SessionLostError(error.detail))
 
-    def _reject(self, run_id: UUID, entries: list[Entry], error: ConflictError) -> None:
+    def _reject(self, run_id: UUID, entries: list[Entry], error: Exception) -> None:
         for entry in entries:
-            self._fail(entry, error)
-        for entry in self._pending.pop(run_id, ()):
             self._fail(entry, error)
         self._rejected(run_id, error)
 
     @staticmethod
-    def _fail(entry: Entry, error: SignoffError) -> None:
+    def _fail(entry: Entry, error: Exception) -> None:
         if entry.written is not None and not entry.written.done():
             entry.written.set_exception(error)
             entry.written.exception()  # marked as seen: a run that was dropped has nobody left to await it

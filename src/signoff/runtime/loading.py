@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Collection, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from signoff.core.actors import Actor
-from signoff.core.errors import NonDeterminismError, SignoffError
+from signoff.core.errors import NonDeterminismError, SignoffError, UnavailableError
 from signoff.foundation.database import Connection, Record
 from signoff.runtime import store
 from signoff.runtime.engine import Engine
-from signoff.runtime.events import Event, decode, encode
-from signoff.runtime.execution import RunExecution
+from signoff.runtime.events import Event, EventKind, decode, encode
+from signoff.runtime.execution import CANCEL, RunExecution, received
 from signoff.runtime.handlers import Message, ReleaseLoader, RunFacts
 from signoff.runtime.journal import Entry, Row
 from signoff.runtime.state import RunState
-from signoff.runtime.views import view_of
+from signoff.runtime.views import stuck_view, view_of
 from signoff.workflows.model import Workflow
 
 STUCK_RETRY_S = 60.0  # a run whose definition cannot be had or does not fit is looked at again after this
@@ -40,23 +42,27 @@ class Loader:
         if not claimed:
             return []
         run_ids = [row["run_id"] for row in claimed]
-        journals: dict[UUID, RunState] = {run_id: RunState() for run_id in run_ids}
+        journals: dict[UUID, list[Record]] = {run_id: [] for run_id in run_ids}
         for row in await connection.fetch(store.LOAD_JOURNALS, run_ids):
-            event = Event(row["seq"], row["kind"], row["recorded_at"], decode(row["data"]))
-            journals[row["run_id"]].apply(event)
+            journals[row["run_id"]].append(row)
         inboxes = await self.inboxes(connection, run_ids, session_id)
         loaded: list[RunExecution] = []
         for row in claimed:
-            run_id, org_id = row["run_id"], row["org_id"]
+            run_id = row["run_id"]
             if run_id not in inboxes:
                 continue  # taken from us in between; the next append will find out
-            messages, gen = inboxes[run_id]
+            inbox, state = inboxes[run_id], RunState()
             try:
-                execution = await self._execution(run_id, org_id, journals[run_id], gen)
-            except SignoffError as error:
-                self._park_stuck(run_id, org_id, journals[run_id], gen, error)
+                _replay(state, journals[run_id])
+                execution = await self._execution(run_id, row["org_id"], state, inbox[1])
+                execution.receive(*inbox)
+            except UnavailableError:
+                raise
+            except Exception as error:  # noqa: BLE001  (whatever it is, it concerns this run alone)
+                stuck = _Stuck(run_id, row["org_id"], state, inbox, whole=len(journals[run_id]) == state.last_seq)
+                if not await self._set_aside(stuck, error):
+                    await connection.execute(store.RELEASE_RUNS, session_id, [run_id], self._engine.clock.now())
                 continue
-            execution.receive(messages, gen)
             loaded.append(execution)
         return loaded
 
@@ -86,19 +92,68 @@ class Loader:
             self._engine, _facts(run_id, org_id, state, workflow), workflow, release, state=state, gen=gen
         )
 
-    def _park_stuck(self, run_id: UUID, org_id: UUID, state: RunState, gen: int, error: SignoffError) -> None:
-        """The run cannot go on by itself: it is parked for a person, neither corrupted nor failed."""
-        _log.error("run %s is stuck: %s", run_id, error.detail)
-        now = self._engine.clock.now()
-        entry = Entry(org_id, run_id, park=(gen, now + timedelta(seconds=STUCK_RETRY_S)))
-        data = {"code": error.code, "detail": error.detail, **error.members}
-        if state.stuck is None or state.stuck.get("detail") != error.detail:
-            encoded = encode(data)
-            row = Row(state.last_seq + 1, "run.stuck", now, encoded)
-            state.apply(Event(row.seq, row.kind, now, decode(encoded)))
-            entry.rows.append(row)
-        entry.view = view_of(state, now)
+    async def _set_aside(self, stuck: _Stuck, error: Exception) -> bool:
+        """The run cannot go on by itself: it is parked for a person, neither corrupted nor failed; or cancelled by one.
+
+        False where a message came in between: it has to be looked at again.
+        """
+        known = isinstance(error, SignoffError)
+        _log.error("run %s is stuck: %s", stuck.run_id, error, exc_info=None if known else error)
+        data: dict[str, Any] = {"code": "internal", "detail": f"{type(error).__name__} while it was loaded"}
+        if isinstance(error, SignoffError):
+            data = {"code": error.code, "detail": error.detail, **error.members}
+        state, (messages, gen), now = stuck.state, stuck.inbox, self._engine.clock.now()
+        entry = Entry(stuck.org_id, stuck.run_id)
+        if state.end is None and stuck.whole and any(message.kind == CANCEL for _, message in messages):
+            for path, message in messages:
+                entry.drained.append(message.message_id)
+                stuck.add(entry, "message.received", received(path, message, "cancel"), now)
+            stuck.add(entry, "run.ended", {"status": "cancelled", "outcome": None, "error": _not_undone(state)}, now)
+        if state.end is not None:
+            entry.finish_gen, entry.view = gen, view_of(state, now)
+        else:
+            if stuck.whole and (state.stuck is None or state.stuck.get("detail") != data["detail"]):
+                stuck.add(entry, "run.stuck", data, now)
+            entry.park, entry.view = (gen, now + timedelta(seconds=STUCK_RETRY_S)), stuck_view(state, now, data)
+        entry.written = asyncio.get_running_loop().create_future()
         self._engine.journal.submit(entry)
+        taken = await entry.written
+        if taken:
+            self._engine.gone(stuck.run_id, state.end is not None)
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class _Stuck:
+    """A run that cannot be brought to life. `whole`: its journal could be folded to its end, so it can be added to."""
+
+    run_id: UUID
+    org_id: UUID
+    state: RunState
+    inbox: Inbox
+    whole: bool
+
+    def add(self, entry: Entry, kind: EventKind, data: Mapping[str, Any], now: datetime) -> None:
+        encoded = encode(data)
+        row = Row(self.state.last_seq + 1, kind, now, encoded)
+        self.state.apply(Event(row.seq, kind, now, decode(encoded)))
+        entry.rows.append(row)
+
+
+def _replay(state: RunState, journal: Sequence[Record]) -> None:
+    for row in journal:
+        if row["seq"] != state.last_seq + 1:
+            raise NonDeterminismError(f"the journal has no event {state.last_seq + 1}, but an event {row['seq']}")
+        state.apply(Event(row["seq"], row["kind"], row["recorded_at"], decode(row["data"])))
+    if state.started_at is None:
+        raise NonDeterminismError("the journal does not begin with the start of a run")
+
+
+def _not_undone(state: RunState) -> dict[str, Any]:
+    """What a person should know who cancels a run whose definition is not there."""
+    acted = [path for path, record in state.steps.items() if record.key is not None]
+    detail = "cancelled while its definition could not be used; nothing was undone"
+    return {"kind": "stuck", "detail": detail, "effects": acted}
 
 
 def _facts(run_id: UUID, org_id: UUID, state: RunState, workflow: Workflow) -> RunFacts:

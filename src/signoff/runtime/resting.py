@@ -10,7 +10,7 @@ from typing import Any
 from signoff.core.errors import StepError
 from signoff.runtime.attempts import describe
 from signoff.runtime.context import RunContext
-from signoff.runtime.journal import Entry, SessionLostError
+from signoff.runtime.journal import SessionLostError
 from signoff.runtime.views import view_of
 from signoff.workflows.semantics import decide_outcome
 
@@ -30,8 +30,9 @@ def rest(execution: RunContext) -> None:
     near_s = (due_at - execution.engine.clock.now()).total_seconds()
     if near_s <= execution.engine.settings.park_after_s:
         execution.push()
-        if execution.timer is None or execution.timer.done():
-            execution.timer = asyncio.create_task(_wake(execution, max(near_s, 0.0)))
+        if execution.timer is not None:
+            execution.timer.cancel()  # it may have been set for a later moment
+        execution.timer = asyncio.create_task(_wake(execution, max(near_s, 0.0)))
         return
     _leave(execution, _park(execution, due_at))
 
@@ -63,7 +64,7 @@ def next_moment(execution: RunContext) -> datetime:
 
 async def _wake(execution: RunContext, seconds: float) -> None:
     await execution.engine.clock.sleep(seconds)
-    execution.timer = None
+    execution.timer = None  # so that what follows does not cancel itself
     try:
         execution.advance()
     except Exception as failure:  # noqa: BLE001  (whatever it is, it concerns this run alone)
@@ -82,7 +83,7 @@ async def _guarded(execution: RunContext, work: Coroutine[Any, Any, None]) -> No
     try:
         await work
     except SessionLostError:
-        return
+        execution.engine.gone(execution.run_id, False)
     except Exception as failure:  # noqa: BLE001  (whatever it is, it concerns this run alone)
         execution.engine.failed(execution.run_id, failure)
 
@@ -92,7 +93,7 @@ async def _finish(execution: RunContext) -> None:
         entry = execution.take_buffer()
         entry.view = view_of(execution.state, execution.engine.clock.now())
         entry.finish_gen = execution.gen
-        if await _written(execution, entry):
+        if await execution.written(entry):
             execution.engine.gone(execution.run_id, True)
             return
         # Something arrived after we last looked: it is recorded, as late, and the run is taken out again.
@@ -104,16 +105,10 @@ async def _park(execution: RunContext, due_at: datetime) -> None:
     entry = execution.take_buffer()
     entry.view = view_of(execution.state, execution.engine.clock.now())
     entry.park = (execution.gen, due_at)
-    if await _written(execution, entry):
+    if await execution.written(entry):
         execution.engine.gone(execution.run_id, False)
         return
     messages, gen = await execution.engine.read_inbox(execution.run_id)
     execution.resting = False
     execution.receive(messages, gen)
     execution.advance()
-
-
-async def _written(execution: RunContext, entry: Entry) -> bool:
-    entry.written = asyncio.get_running_loop().create_future()
-    execution.engine.journal.submit(entry)
-    return await entry.written

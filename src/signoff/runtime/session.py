@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import platform
@@ -13,21 +14,26 @@ from uuid import UUID
 
 from signoff.core.clock import Clock
 from signoff.core.errors import SignoffError, UnavailableError
-from signoff.foundation.database import Database
+from signoff.core.ids import uuid7
+from signoff.foundation.database import Connection, Database
 from signoff.runtime import client, store
-from signoff.runtime.attempts import OBSERVED
+from signoff.runtime.effects import OBSERVED, SYSTEM
 from signoff.runtime.engine import Engine
 from signoff.runtime.execution import RunExecution
 from signoff.runtime.handlers import Message, PureHandler, ReleaseLoader, StepHandler
-from signoff.runtime.journal import Journal, SessionLostError
+from signoff.runtime.journal import Entry, Journal, SessionLostError
 from signoff.runtime.loading import Loader
 from signoff.runtime.settings import RuntimeSettings
+from signoff.runtime.views import stuck_view
 
 WAKE_CHANNEL = "signoff_wake"
 ENDED_CHANNEL = "signoff_ended"
 
 NOTIFY_IDS = 150  # ids in one notification: PostgreSQL takes payloads of up to 8,000 bytes
 FAILED_RUN_PAUSE_S = 30.0  # before a run is tried again that an error of ours put out of memory
+FIRST_IDLE_S = 0.005  # before runs are claimed again that are due but were not to be had: somebody has them locked
+REPORT_TRIES = 10  # to tell what a fenced worker saw, while the database is away
+REPORT_PAUSE_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +66,8 @@ class Session:
         self._ended: list[UUID] = []
         self._ended_event = asyncio.Event()
         self._lease_until_s = 0.0
+        self._polled_s = 0.0
+        self._idle_s = FIRST_IDLE_S
         self._reports: set[asyncio.Task[None]] = set()
         self._journal = Journal(database, session_id, flush_events=settings.flush_events, rejected=self._run_failed)
         self._engine = Engine(
@@ -75,6 +83,7 @@ class Session:
             read_inbox=self._read_inbox,
             report=self._report,
             failed=self._run_failed,
+            draining=stopping.is_set,
         )
         self._loader = Loader(self._engine, releases)
 
@@ -137,26 +146,36 @@ class Session:
                     for execution in await self._loader.load(connection, claimed, self._id):
                         self._residents[execution.run_id] = execution
                         self._guarded_advance(execution)
+                await self._poll_inbox(connection)
                 await self._deliver(connection)
-                if not claimed:
+                if claimed:
+                    self._idle_s = FIRST_IDLE_S
+                else:
                     await self._wait_for_work(connection)
                 if self._journal.lost:
                     raise SessionLostError("the journal's writer has lost the session")
 
-    async def _wait_for_work(self, connection: Any) -> None:
+    async def _wait_for_work(self, connection: Connection) -> None:
         """Until a wake-up, the next parked run's moment, or the poll that finds what no wake-up told of."""
         due_at = await connection.fetchval(store.NEXT_DUE)
         pause_s = self._settings.poll_s
         if due_at is not None and len(self._residents) < self._settings.resident_runs:
-            pause_s = min(pause_s, max((due_at - self._clock.now()).total_seconds(), 0.005))
-        try:
+            due_s = (due_at - self._clock.now()).total_seconds()
+            pause_s = min(pause_s, max(due_s, self._idle_s))
+            self._idle_s = FIRST_IDLE_S if due_s > 0 else self._idle_s * 2
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._wake.wait()
-        except TimeoutError:
+
+    async def _poll_inbox(self, connection: Connection) -> None:
+        """The safety net under notifications, however busy the worker is."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._polled_s >= self._settings.poll_s:
+            self._polled_s = now_s
             rows = await connection.fetch(store.RESIDENT_WITH_MESSAGES, self._id)
             self._messaged.update(row["run_id"] for row in rows)
 
-    async def _deliver(self, connection: Any) -> None:
+    async def _deliver(self, connection: Connection) -> None:
         """Bring messages to runs that are in memory. One that is leaving looks by itself, as its generation moved."""
         wanted, self._messaged = self._messaged & self._residents.keys(), set()
         wanted = {run_id for run_id in wanted if not self._residents[run_id].resting}
@@ -188,7 +207,12 @@ class Session:
                 # Real time, not the injected clock: the lease is kept by the server's clock.
                 await asyncio.sleep(self._settings.heartbeat_s)
                 sent_s = self._clock.monotonic_s()
-                if await connection.fetchval(store.HEARTBEAT, self._id, self._settings.lease_s) is None:
+                try:
+                    async with asyncio.timeout(self._settings.lease_s):
+                        alive = await connection.fetchval(store.HEARTBEAT, self._id, self._settings.lease_s)
+                except TimeoutError as error:
+                    raise SessionLostError("PostgreSQL did not answer for a lease") from error
+                if alive is None:
                     raise SessionLostError("this worker was declared dead and its runs were given to others")
                 self._lease_until_s = sent_s + self._settings.lease_s
 
@@ -233,16 +257,30 @@ class Session:
         """An error of ours: the run leaves memory as its journal has it and is tried again after a pause."""
         _log.error("run %s is put aside after an error", run_id, exc_info=error)
         execution = self._residents.pop(run_id, None)
+        self._journal.forget(run_id, SessionLostError("the run was put aside"))
         if execution is not None:
             execution.abandon()
-        task = asyncio.create_task(self._put_aside(run_id))
+        task = asyncio.create_task(self._put_aside(run_id, execution, error))
         self._reports.add(task)
         task.add_done_callback(self._reports.discard)
 
-    async def _put_aside(self, run_id: UUID) -> None:
-        due_at = self._clock.now() + timedelta(seconds=FAILED_RUN_PAUSE_S)
-        async with self._database.worker_connection() as connection:
-            await connection.execute(store.RELEASE_RUNS, self._id, [run_id], due_at)
+    async def _put_aside(self, run_id: UUID, execution: RunExecution | None, error: BaseException) -> None:
+        now, away = self._clock.now(), isinstance(error, UnavailableError)
+        due_at = now + timedelta(seconds=self._settings.poll_s if away else FAILED_RUN_PAUSE_S)
+        try:
+            if execution is not None:
+                # Behind what the journal still writes of this run: released before, it would be another's already.
+                last = Entry(execution.facts.org_id, run_id, written=asyncio.get_running_loop().create_future())
+                if not away:
+                    detail = f"an error inside Signoff ({type(error).__name__}); it is tried again"
+                    last.view = stuck_view(execution.state, now, {"code": "internal", "detail": detail})
+                self._journal.submit(last)
+                assert last.written is not None
+                await last.written
+            async with self._database.worker_connection() as connection:
+                await connection.execute(store.RELEASE_RUNS, self._id, [run_id], due_at)
+        except UnavailableError as lost:
+            _log.warning("run %s goes free with this session: %s", run_id, lost.detail)
 
     def _report(self, org_id: UUID, run_id: UUID, path: str, data: Mapping[str, Any]) -> None:
         task = asyncio.create_task(self._send_report(org_id, run_id, path, data))
@@ -250,20 +288,29 @@ class Session:
         task.add_done_callback(self._reports.discard)
 
     async def _send_report(self, org_id: UUID, run_id: UUID, path: str, data: Mapping[str, Any]) -> None:
-        try:
-            async with self._database.transaction(org_id) as connection:
-                await client.send_message(
-                    connection,
-                    org_id=org_id,
-                    run_id=run_id,
-                    path=path,
-                    kind=OBSERVED,
-                    data=data,
-                    sent_by=f"system/worker-{self._id}",
-                    now=self._clock.now(),
-                )
-        except SignoffError as error:
-            _log.error("an effect of run %s at %s was seen but could not be reported: %s", run_id, path, error.detail)
+        message_id = uuid7(time_ms=int(self._clock.now().timestamp() * 1000))
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                async with self._database.transaction(org_id) as connection:
+                    await client.send_message(
+                        connection,
+                        org_id=org_id,
+                        run_id=run_id,
+                        path=path,
+                        kind=OBSERVED,
+                        data=data,
+                        sent_by=f"{SYSTEM}worker-{self._id}",
+                        now=self._clock.now(),
+                        message_id=message_id,
+                    )
+                return await self._database.notify(WAKE_CHANNEL, str(run_id))
+            except SignoffError as error:
+                if tries == REPORT_TRIES or not isinstance(error, UnavailableError):
+                    _log.error("what became of %s of run %s could not be reported: %s", path, run_id, error.detail)
+                    return None
+            await self._clock.sleep(REPORT_PAUSE_S)
 
     async def _drain(self) -> None:
         """Let steps under way finish; runs that only wait are parked or given back as they are."""

@@ -29,9 +29,6 @@ class RuntimeSettings(BaseModel):
     event_bytes: int = Field(default=1_048_576, ge=1024, description="Size of one event's data.")
     flush_events: int = Field(default=4096, ge=1, description="Events appended in one statement.")
     drain_s: float = Field(default=20.0, gt=0, description="How long a stopping worker waits for steps under way.")
-    unknown_wait_s: float = Field(
-        default=30.0, ge=0, description="Longest wait for a call to settle before it is looked up."
-    )
 
 
 class StartLimits(BaseModel):
@@ -42,5 +39,6 @@ class StartLimits(BaseModel):
     input_bytes: int = Field(default=262_144, ge=1024, description="Size of a run's input, encoded.")
     message_bytes: int = Field(default=262_144, ge=1024, description="Size of a message's data, encoded.")
     inbox_messages: int = Field(default=1000, ge=1, description="Messages that may wait for one run.")
+    name_chars: int = Field(default=300, ge=1, description="Length of a message's path, kind and sender.")
     idempotency_key_chars: int = Field(default=200, ge=1, description="Length of an idempotency key.")
     page_rows: int = Field(default=200, ge=1, description="Rows on one page of a list.")

@@ -26,6 +26,7 @@ class StepRecord:
         argument_labels: per key of `with`.
         needed: of a review.
         key: the idempotency key as sent, of an effect.
+        once: the key by business meaning, without its generation; none where the document gives none.
         recovery: what the tool's contract says to do when the outcome is unknown, of an effect.
         settle_s: how long after `tried_at` the call may still take effect, in seconds.
         in_doubt: an intent is journaled, and no answer yet.
@@ -47,6 +48,7 @@ class StepRecord:
     argument_labels: Mapping[str, Labels] = field(default_factory=dict[str, Labels])
     needed: bool = True
     key: str | None = None
+    once: str | None = None
     recovery: str | None = None
     settle_s: float = 0.0
     in_doubt: bool = False
@@ -92,9 +94,9 @@ class RunState:
 
     def apply(self, event: Event) -> None:
         """Take one event in. Events come in the order of `seq`, each once."""
-        self.last_seq = event.seq
         self.stuck = None
         _APPLY[event.kind](self, event)
+        self.last_seq = event.seq
 
     def record(self, path: str) -> StepRecord:
         """The record of that path, made on first use."""
@@ -134,6 +136,7 @@ def _step_tried(state: RunState, event: Event) -> None:
     if event.kind == "effect.intended":
         record.in_doubt = True
         record.key = data["key"]
+        record.once = data.get("once")
         record.recovery = data["recovery"]
         record.settle_s = data["settle_s"]
 
@@ -146,6 +149,7 @@ def _step_noted(state: RunState, event: Event) -> None:
 
 def _step_retrying(state: RunState, event: Event) -> None:
     record = state.record(event.data["step"])
+    record.attempt = event.data["attempt"]
     record.error = event.data["error"]
     record.retry_at = moment(event.data["retry_at"])
     record.in_doubt = event.data.get("in_doubt", False)
@@ -158,6 +162,7 @@ def _step_waiting(state: RunState, event: Event) -> None:
     record = state.record(data["step"])
     record.waiting = Waiting(data["kind"], moment(data["until"]), data["state"], data["about"])
     record.retry_at = None
+    record.in_doubt = data.get("in_doubt", record.in_doubt)
     _delivered(record, data.get("message_id"))
 
 

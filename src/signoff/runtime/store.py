@@ -34,11 +34,19 @@ WHERE id IN (SELECT id FROM worker_session WHERE expires_at < now() FOR UPDATE S
 RETURNING id
 """
 
-# Runs of sessions that are gone become free at once; the loose NOT EXISTS also heals after any crash in between.
+# Runs of sessions that are gone become free at once; the loose NOT EXISTS also heals after any crash in between. The
+# dead owners are found first: a row that somebody took meanwhile is compared again by its owner, and left alone. SKIP
+# LOCKED: two reapers never wait for each other.
 RELEASE_ORPHANS = """
-UPDATE run_queue q SET owner = NULL, due_at = least(due_at, $1)
-WHERE owner IS NOT NULL AND NOT EXISTS (SELECT FROM worker_session s WHERE s.id = q.owner)
-RETURNING run_id
+WITH dead AS MATERIALIZED (
+    SELECT DISTINCT owner FROM run_queue q
+    WHERE owner IS NOT NULL AND NOT EXISTS (SELECT FROM worker_session s WHERE s.id = q.owner)
+), orphan AS MATERIALIZED (
+    SELECT q.run_id FROM run_queue q JOIN dead USING (owner) FOR UPDATE OF q SKIP LOCKED
+)
+UPDATE run_queue q SET owner = NULL, due_at = least(q.due_at, $1)
+FROM orphan WHERE q.run_id = orphan.run_id
+RETURNING q.run_id
 """
 
 RELEASE_RUNS = "UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner = $1 AND run_id = ANY($2::uuid[])"
@@ -89,8 +97,20 @@ RESIDENT_WITH_MESSAGES = """
 SELECT DISTINCT q.run_id FROM run_queue q JOIN inbox i ON i.run_id = q.run_id WHERE q.owner = $1
 """
 
-# When this worker should next look for parked runs on its own.
-NEXT_DUE = "SELECT min(due_at) FROM run_queue WHERE owner IS NULL"
+# When this worker should next look for parked runs on its own. The same loose scan as the claim's: the first row of
+# each lane, however many runs are parked.
+NEXT_DUE = """
+WITH RECURSIVE lane AS (
+    (SELECT org_id, priority, due_at FROM run_queue WHERE owner IS NULL ORDER BY org_id, priority, due_at LIMIT 1)
+    UNION ALL
+    SELECT next.org_id, next.priority, next.due_at FROM lane CROSS JOIN LATERAL (
+        SELECT q.org_id, q.priority, q.due_at FROM run_queue q
+        WHERE q.owner IS NULL AND (q.org_id, q.priority) > (lane.org_id, lane.priority)
+        ORDER BY q.org_id, q.priority, q.due_at LIMIT 1
+    ) next
+)
+SELECT min(due_at) FROM lane
+"""
 
 # ENGINE.md rules 1, 5 and 6: fence, append, projection, finish and park in one statement, which is its own
 # transaction. All parts see one snapshot; a run_queue row is finished or parked by one of them, never both.
@@ -149,13 +169,11 @@ RETURNING review_id
 
 KEY_GENERATION = "SELECT generation FROM effect_key WHERE org_id = $1 AND key = $2"
 
+# Moves on from the generation that was undone, not from whatever there is: two runs that shared one effect by its key
+# undo the same one.
 NEXT_GENERATION = """
-INSERT INTO effect_key (org_id, key, generation) VALUES ($1, $2, 1)
-ON CONFLICT (org_id, key) DO UPDATE SET generation = effect_key.generation + 1
-"""
-
-APPEND_ONE = """
-INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO effect_key (org_id, key, generation) VALUES ($1, $2, $3)
+ON CONFLICT (org_id, key) DO UPDATE SET generation = greatest(effect_key.generation, excluded.generation)
 """
 
 
@@ -192,6 +210,22 @@ def mapped_errors() -> Generator[None]:
             yield
         except (UniqueViolation, DeadlockDetected) as error:
             raise ConflictError(f"the journal refused a row: {error}") from error
+
+
+class _UsedError(Exception):
+    """Takes the approvals of one intent back."""
+
+
+async def use_approvals(connection: Connection, uses: Sequence[tuple[str, UUID, UUID, str, int, str]]) -> bool:
+    """Consume approvals, all of them or none; false where one was used for another effect."""
+    try:
+        async with connection.transaction():  # within the caller's: a savepoint
+            for use in uses:
+                if await connection.fetchval(USE_APPROVAL, *use) is None:
+                    raise _UsedError  # noqa: TRY301  (it has to leave the savepoint)
+    except _UsedError:
+        return False
+    return True
 
 
 def _transposed(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:

@@ -10,6 +10,8 @@ from typing import Any
 
 from signoff.core.errors import StepError
 from signoff.runtime import attempts
+from signoff.runtime.attempts import describe
+from signoff.runtime.calling import called
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Waiting
 from signoff.runtime.state import StepRecord
@@ -43,25 +45,32 @@ def _settle(execution: RunContext, step: Step, record: StepRecord) -> None:
         return  # an effect: its task, its look-up or a person says what became of it
     if path in execution.tasks:
         # Not yet on its way out, or without effect: the task is cut off; an intent that was not sent stays unsent.
+        # What becomes of the step is decided once the task has ended, as until then it may still open a review.
         if path not in execution.withdrawing:
+            execution.withdrawing.add(path)
             execution.tasks[path].cancel()
-            _cancelled(execution, path)
         return
-    if record.waiting is not None and record.waiting.kind in attempts.ENGINE_WAITS:
-        return
-    if record.waiting is not None:
+    if record.waiting is not None or step.verb == "review":
+        # A review whose try was cut off, or whose worker died, may be open although no event says that we wait.
         execution.withdrawing.add(path)
-        execution.spawn(path, _withdraw(execution, step, record, record.waiting))
+        execution.spawn(path, _withdraw(execution, step, record, record.waiting or Waiting("review")))
         return
     if record.error is not None:
-        data = {"step": path, "status": "failed", "error": record.error, "review": step.verb == "review"}
-        execution.emit("step.ended", data)
+        execution.emit("step.ended", {"step": path, "status": "failed", "error": record.error, "review": False})
         return
     _cancelled(execution, path)
 
 
 async def _withdraw(execution: RunContext, step: Step, record: StepRecord, waiting: Waiting) -> None:
-    await execution.engine.handlers[step.verb].withdraw(execution.call(step, record), waiting)
+    call = execution.call(step, record)
+    handler = execution.engine.handlers[step.verb]
+    try:
+        await called(execution, call, lambda: handler.withdraw(call, waiting))
+    except StepError as error:
+        if error.retryable:
+            raise  # the run is put aside and comes back to it
+        if not execution.abandoned:
+            execution.emit("step.noted", {"step": record.path, "name": "withdraw.failed", "data": describe(error)})
     if not execution.abandoned:
         _cancelled(execution, record.path)
 
@@ -84,9 +93,13 @@ def _next_to_undo(execution: RunContext) -> StepRecord | None:
         and record.state.status == "done"
         and record.via is None
         and execution.step(path).undo is not None
-        and f"{path}/undo" not in steps
+        and not _begun(steps.get(f"{path}/undo"))
     ]
     return max(todo, key=lambda record: record.ended_seq, default=None)
+
+
+def _begun(record: StepRecord | None) -> bool:
+    return record is not None and (record.attempt > 0 or record.state is not None)
 
 
 def _undo(execution: RunContext, record: StepRecord) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -18,12 +20,33 @@ def view_of(state: RunState, now: datetime) -> View:
     return View(
         status=end.get("status") or ("waiting" if state.stuck is None else "stuck"),
         outcome=end.get("outcome"),
-        waiting_for=orjson.dumps([] if end else waiting_for(state)).decode(),
-        error=None if error is None else orjson.dumps(error).decode(),
+        waiting_for=_jsonb([] if end else waiting_for(state)),
+        error=None if error is None else _jsonb(error),
         usage=orjson.dumps(state.usage.as_dict()).decode(),
         updated_at=now,
         ended_at=state.ended_at,
     )
+
+
+def stuck_view(state: RunState, now: datetime, error: Mapping[str, Any]) -> View:
+    """The projection of a run that cannot go on by itself, and why."""
+    return replace(view_of(state, now), status="stuck", outcome=None, error=_jsonb(error), ended_at=None)
+
+
+def _jsonb(value: Any) -> str:
+    """JSON as PostgreSQL takes it: it has no form for the character NUL, which any text from outside may hold."""
+    text = orjson.dumps(value).decode()
+    return orjson.dumps(_without_nul(value)).decode() if "\\u0000" in text else text
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, Mapping):
+        return {_without_nul(key): _without_nul(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list):
+        return [_without_nul(item) for item in cast("list[Any]", value)]
+    return value
 
 
 def waiting_for(state: RunState) -> list[dict[str, Any]]:

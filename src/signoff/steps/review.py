@@ -18,7 +18,8 @@ from signoff.capabilities.reviews import (
     read_review,
     withdraw,
 )
-from signoff.core.errors import ConflictError, InvalidError, LimitError, StepError
+from signoff.capabilities.reviews.service import review_id_of
+from signoff.core.errors import ConflictError, InvalidError, LimitError, NotFoundError, StepError
 from signoff.core.ids import digest
 from signoff.core.labels import Labels
 from signoff.runtime.handlers import Approval, Done, Effect, Message, StepCall, Waiting
@@ -68,11 +69,14 @@ class ReviewStep(ActingStep):
                 review = await read_review(connection, org_id, review_id)
         return _waiting(review) if review.status == "open" else _ended(call, review)
 
-    async def withdraw(self, call: StepCall, waiting: Waiting) -> None:
+    async def withdraw(self, call: StepCall, waiting: Waiting) -> None:  # noqa: ARG002  (the protocol has it)
         """Nobody needs to decide any more."""
-        org_id = call.run.org_id
-        async with self._services.database.transaction(org_id) as connection:
-            await withdraw(connection, org_id, UUID(waiting.state["review_id"]), now=call.clock.now())
+        org_id, review_id = call.run.org_id, review_id_of(call.run.run_id, call.path)
+        try:
+            async with self._services.database.transaction(org_id) as connection:
+                await withdraw(connection, org_id, review_id, now=call.clock.now())
+        except NotFoundError:
+            return  # its try was cut off before it was opened
 
 
 def _request(call: StepCall, proposed: Mapping[str, Any]) -> ReviewRequest:

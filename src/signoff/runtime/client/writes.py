@@ -41,7 +41,9 @@ async def start_run(
             f"an idempotency key has 1 to {limits.idempotency_key_chars} characters",
             problems=[Problem("wrong length", pointer="/idempotency_key")],
         )
-    request_digest = digest(workflow.name.encode() + b"\0" + encoded_input)
+    # Of the same JSON whatever the order of its members: a client that builds its request anew may change that.
+    canonical = orjson.dumps(orjson.loads(encoded_input), option=orjson.OPT_SORT_KEYS)
+    request_digest = digest(workflow.name.encode() + b"\0" + canonical)
     run_id = uuid7(time_ms=int(now.timestamp() * 1000))
     started = {
         "workflow": workflow.name,
@@ -100,7 +102,12 @@ async def send_message(
         NotFoundError: no such run in that organisation.
         ConflictError: the run has ended.
         LimitError: the data is too large, or the inbox is full.
+        InvalidError: path, kind or sender are too long, or hold a character that PostgreSQL's text cannot.
     """
+    for name, text in (("path", path), ("kind", kind), ("sent_by", sent_by)):
+        if len(text) > limits.name_chars or "\0" in text:
+            detail = f"at most {limits.name_chars} characters, none of them NUL"
+            raise InvalidError(f"{name}: {detail}", problems=[Problem(detail, pointer=f"/{name}")])
     encoded = _bounded(data, limits.message_bytes, "the message")
     if await connection.fetchval(store.BUMP, org_id, run_id, now) is None:
         status = await connection.fetchval(store.EXISTS, org_id, run_id)

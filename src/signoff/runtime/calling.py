@@ -1,0 +1,96 @@
+"""Call a handler so that, whatever it does, the engine gets a result or a StepError.
+
+A database that is away is neither: the call is made again. It is away for longer than a lease only if this worker's
+session is lost too, and then the run goes on elsewhere, as its journal has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from signoff.core.errors import SignoffError, StepError, UnavailableError
+from signoff.runtime.context import RunContext
+from signoff.runtime.handlers import Effect, StepCall, StepHandler
+from signoff.runtime.journal import SessionLostError
+from signoff.workflows.errors import Blocked, ExpressionError
+
+CUT_OFF_SLACK_S = 1.0  # what a handler has beyond `timeout_s`, so that its own, better error comes first
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 1.0
+PATIENCE_LEASES = 3.0  # by then a session would be lost: what is still unavailable is not our database
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+async def called(execution: RunContext, call: StepCall, work: Callable[[], Awaitable[_T]], *, once: bool = False) -> _T:
+    """What `work` gives within the step's time.
+
+    Args:
+        execution: the run.
+        call: what the handler is told.
+        work: the call of the handler.
+        once: it may have acted when it breaks, so it is not simply called again.
+
+    Raises:
+        StepError: it failed, or took too long.
+        SessionLostError: the run is not ours any more.
+    """
+    clock = execution.engine.clock
+    give_up_s = clock.monotonic_s() + PATIENCE_LEASES * execution.engine.settings.lease_s
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            return await _cut_off(call, work)
+        except SessionLostError:
+            raise
+        except UnavailableError as error:
+            if execution.abandoned and not once:
+                raise SessionLostError("the session was lost while the database was away") from error
+            if once or clock.monotonic_s() >= give_up_s:
+                raise StepError(error.detail, kind="unavailable", retryable=True, outcome_unknown=True) from error
+            _log.warning("step %s of run %s waits: %s", call.path, call.run.run_id, error.detail)
+        await clock.sleep(pause_s)
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+async def _cut_off(call: StepCall, work: Callable[[], Awaitable[_T]]) -> _T:
+    cut = asyncio.timeout(call.timeout_s + CUT_OFF_SLACK_S)
+    try:
+        async with cut:
+            return await work()
+    except (StepError, UnavailableError, Blocked, ExpressionError):
+        raise
+    except Exception as error:
+        if isinstance(error, TimeoutError) and cut.expired():
+            raise StepError(
+                f"no result within {call.timeout_s:g} s", kind="timeout", retryable=True, outcome_unknown=True
+            ) from error
+        raise raised(call, error) from error
+
+
+def raised(call: StepCall, error: Exception) -> StepError:
+    """A handler's exception as its step's failure. Our own say why; of others the journal tells only the type."""
+    if isinstance(error, StepError):
+        return error
+    if isinstance(error, SignoffError):
+        kind = error.code.replace("-", "_")
+        return StepError(error.detail, kind=kind, outcome_unknown=True, problems=error.problems)
+    # A handler's own bug fails its step, not the worker; the log has the trace.
+    _log.error("step %s of run %s raised", call.path, call.run.run_id, exc_info=error)
+    return StepError(f"the step's handler raised {type(error).__name__}", kind="internal", outcome_unknown=True)
+
+
+def effect_of(handler: StepHandler, call: StepCall) -> Effect | None:
+    """What must be journaled before the call.
+
+    Raises:
+        StepError: the handler cannot say.
+    """
+    try:
+        return handler.effect(call)
+    except Exception as error:
+        raise raised(call, error) from error

@@ -1,0 +1,182 @@
+"""Effects: the intent before the call, and what became of a call whose answer never came (ENGINE.md rules 3 and 4).
+
+The order: intent on the disk, approvals consumed with it, lease still ours, then the call. After a crash or a broken
+answer the tool's contract decides: send again with the same key, look the outcome up, or ask a person.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from signoff.core.errors import StepError
+from signoff.core.labels import Labels, Trust
+from signoff.foundation.database import Connection
+from signoff.runtime import store
+from signoff.runtime.calling import called
+from signoff.runtime.context import RunContext
+from signoff.runtime.handlers import Done, Effect, Message, StepCall, StepHandler, Waiting
+from signoff.runtime.journal import Row, SessionLostError
+from signoff.runtime.state import StepRecord
+from signoff.workflows.model import Step
+
+OUTCOME_UNKNOWN = "outcome_unknown"
+UNDO_FAILED = "undo_failed"
+OBSERVED = "effect.observed"
+RESOLUTION = "effect.resolution"
+SYSTEM = "system/"
+ENGINE_WAITS = frozenset({OUTCOME_UNKNOWN, UNDO_FAILED})
+
+
+async def intend(execution: RunContext, step: Step, record: StepRecord, call: StepCall, effect: Effect) -> StepCall:
+    """Put the intent on the disk, consuming the approvals that permit it, and make sure that we may still send.
+
+    Raises:
+        StepError: an approval was used for another effect.
+        SessionLostError: the run is not ours any more; nothing was sent.
+    """
+    once, key = record.once, record.key
+    if key is None:
+        once, key = await _key(execution, step, record)
+    approvals = [approval for approval in call.approvals if approval.result == "approved"]
+    if execution.abandoned:
+        raise SessionLostError("the run is not ours any more; nothing was sent")
+    row = execution.emit(
+        "effect.intended",
+        {
+            "step": record.path,
+            "attempt": call.attempt,
+            "key": key,
+            "once": once,
+            "recovery": effect.recovery,
+            "settle_s": effect.settle_s,
+            "approvals": [approval.review_id for approval in approvals],
+        },
+    )
+    if approvals:
+        if not await _consume(execution, record, call, row):
+            raise StepError("an approval that this step needs was used for another effect", kind="approval_used")
+    else:
+        await execution.durable()
+    if execution.abandoned or not execution.engine.lease_holds():
+        raise SessionLostError("the lease ran out before the call; nothing was sent")
+    execution.sent_s[record.path] = execution.engine.clock.monotonic_s()
+    return execution.call(step, record, attempt=call.attempt)
+
+
+async def _consume(execution: RunContext, record: StepRecord, call: StepCall, row: Row) -> bool:
+    """All of the call's approvals or none, in the transaction that writes the intent."""
+    granted = True
+    org_id, run_id = execution.facts.org_id, execution.run_id
+
+    async def write(connection: Connection) -> None:
+        nonlocal granted
+        uses = [
+            (approval.review_id, org_id, run_id, record.path, row.seq, approval.digest)
+            for approval in call.approvals
+            if approval.result == "approved"
+        ]
+        granted = await store.use_approvals(connection, uses)
+
+    await execution.alone(write)
+    return granted
+
+
+async def _key(execution: RunContext, step: Step, record: StepRecord) -> tuple[str | None, str]:
+    """The idempotency key: `once` by business meaning with the effect's generation, else this step of this run."""
+    if record.path.endswith("/undo"):
+        name = record.path.partition("/")[0]
+        return None, f"undo/{execution.state.steps[name].key}"
+    if step.once is None:
+        return None, f"{execution.run_id}/{record.path}"
+    once = str(step.once.evaluate(execution.scope))
+    async with execution.engine.database.worker_connection() as connection:
+        generation = await connection.fetchval(store.KEY_GENERATION, execution.facts.org_id, once)
+    return once, once if generation is None else f"{once}#{generation}"
+
+
+async def undone(execution: RunContext, record: StepRecord) -> None:
+    """Write the end of a compensation; its effect's business key acts again from here on, so it moves on with it."""
+    effect = execution.state.steps[record.path.partition("/")[0]]
+    if effect.once is None or effect.key is None:
+        return
+    org_id, once = execution.facts.org_id, effect.once
+    used = int(effect.key.removeprefix(once).removeprefix("#") or 0)
+
+    async def write(connection: Connection) -> None:
+        await connection.execute(store.NEXT_GENERATION, org_id, once, used + 1)
+
+    await execution.alone(write)
+
+
+async def found(
+    execution: RunContext, step: Step, handler: StepHandler, call: StepCall, record: StepRecord
+) -> Done | Waiting | None:
+    """What became of a call whose answer is not in the journal; none means: send (again)."""
+    if record.recovery == "ask":
+        return ask_person(record)
+    if record.recovery == "resend":
+        # Sending again while the run unwinds could act only now. It can be undone, or a person has to look.
+        return ask_person(record) if unwound(execution, record) and step.undo is None else None
+    clock = execution.engine.clock
+    # Counted from our own send, or else from when the run became ours: its former owner, fenced by then, sent nothing
+    # later. No wall clock takes part, as clocks differ and jump; a look-up too early could miss a call under way.
+    settled_s = execution.sent_s.get(record.path, execution.loaded_s) + record.settle_s
+    if (remaining_s := settled_s - clock.monotonic_s()) > 0:
+        await clock.sleep(remaining_s)
+    async with execution.engine.slots:
+        return await called(execution, call, lambda: handler.look_up(call))
+
+
+def unwound(execution: RunContext, record: StepRecord) -> bool:
+    """Whether the step belongs to what is being taken back: nothing of it is sent any more."""
+    return execution.state.unwinding is not None and "/" not in record.path
+
+
+def ask_person(record: StepRecord) -> Waiting:
+    """The wait for a person's word on an effect whose outcome nobody knows."""
+    return Waiting(
+        OUTCOME_UNKNOWN,
+        about=f"Did '{record.path}' take effect (key {record.key})? Look it up in the other system, then signal"
+        f" {RESOLUTION} with {{resolution: happened, output: …}}, {{resolution: retry}} or {{resolution: failed}}.",
+    )
+
+
+def observed(record: StepRecord) -> Message | None:
+    """A fenced worker's word on what became of the call, where that is not known yet."""
+    if not record.in_doubt:
+        return None
+    said = (message for message in record.undelivered if is_observation(message))
+    return next(said, None)
+
+
+def is_observation(message: Message) -> bool:
+    """Whether a worker of ours sent it; anybody else's is not taken for one."""
+    return (
+        message.kind == OBSERVED and message.sent_by.startswith(SYSTEM) and message.data.keys() >= {"output", "labels"}
+    )
+
+
+def observed_done(message: Message) -> Done:
+    """The result that a fenced worker saw."""
+    return Done(cast("dict[str, Any]", message.data["output"]), Labels.from_dict(message.data["labels"]))
+
+
+def resolved_done(message: Message) -> Done | None:
+    """The result as a person states it, which nobody has vouched for; none where it is no object."""
+    output: Any = message.data.get("output", {})
+    if not isinstance(output, dict):
+        return None
+    return Done(
+        cast("dict[str, Any]", output), Labels(trust=Trust.UNTRUSTED, sources=frozenset({f"signal:{message.sent_by}"}))
+    )
+
+
+def report(execution: RunContext, record: StepRecord, attempt: int, done: Done | Waiting) -> None:
+    """A fenced worker saw an effect's outcome: it tells the run's new owner, so that no second effect is silent."""
+    if record.in_doubt and isinstance(done, Done):
+        execution.engine.report(
+            execution.facts.org_id,
+            execution.run_id,
+            record.path,
+            {"attempt": attempt, "output": done.output, "labels": done.labels.as_dict(), "resolution": "happened"},
+        )
