@@ -24,7 +24,7 @@ def instructed(request: ProviderRequest, *, show_schema: bool) -> tuple[PromptMe
     if any(f"{label}: {about}" not in "".join(parts) for label, about in request.labels.items()):
         listed = "\n".join(f"- {label}: {about}" for label, about in request.labels.items())
         parts.append(f"The labels are:\n{listed}\n`confidence` is how likely the label is right, honestly.")
-    shown = [f"{_json(item.input)} -> {_json(item.output)}" for item in _in_turn(request)[:MAX_SHOWN_EXAMPLES]]
+    shown = [f"{_json(item.input)} -> {_json(item.output)}" for item in in_turn(request)[:MAX_SHOWN_EXAMPLES]]
     if shown:
         parts.append("Examples, input then answer:\n" + "\n".join(shown))
     if request.output_schema is not None:
@@ -35,12 +35,8 @@ def instructed(request: ProviderRequest, *, show_schema: bool) -> tuple[PromptMe
     return (system, *(message for message in request.messages if message.role != "system"))
 
 
-def balanced_examples(request: ProviderRequest, most: int) -> list[tuple[str, str]]:
-    """Examples as JSON of the input and label, from each label in turn, so that cutting their number is fair."""
-    return [(_json(example.input), str(example.output.get("label", ""))) for example in _in_turn(request)[:most]]
-
-
-def _in_turn(request: ProviderRequest) -> list[Example]:
+def in_turn(request: ProviderRequest) -> list[Example]:
+    """The examples, one of each label in turn, so that cutting their number is fair to all labels."""
     by_label: dict[str, list[Example]] = {}
     for example in request.examples:
         by_label.setdefault(str(example.output.get("label", "")), []).append(example)

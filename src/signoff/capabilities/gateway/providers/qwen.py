@@ -1,7 +1,7 @@
 """`qwen`: Qwen2.5-Coder-1.5B-Instruct on llama.cpp (xllamacpp), in this process, held to JSON by a grammar.
 
-One model, one worker thread: a second call waits, in a bounded queue. Classifications answer one letter, whose
-probability among the letters is the confidence: cheaper and more honest than a number that the model writes.
+One model, one worker thread: a second call waits, in a bounded queue. Classifications write the label only; its
+probability among the labels is the confidence: cheaper and more honest than a number that the model writes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Any, cast
 
 import orjson
@@ -22,7 +21,7 @@ import orjson
 from signoff.capabilities.gateway.model import FinishReason
 from signoff.capabilities.gateway.models_store import ModelStore
 from signoff.capabilities.gateway.provider import ProviderError, ProviderReply, ProviderRequest
-from signoff.capabilities.gateway.providers.prompting import balanced_examples, instructed, shown_schema
+from signoff.capabilities.gateway.providers.prompting import in_turn, instructed, shown_schema
 from signoff.catalog.models import ModelSpec
 from signoff.core.errors import SignoffError
 
@@ -33,8 +32,12 @@ BUSY_RETRY_S = 5.0
 """What they are told to wait, in seconds."""
 CONTEXT_TOKENS = 4_096
 """Prompt and answer together; a CPU reads about 50 tokens a second, so longer ones are no use."""
-MAX_LABELS = 20
-"""Labels of one classification: as many as the runtime gives probabilities for."""
+SLOTS = 2
+"""Prompts whose beginnings stay read; calls still run one at a time."""
+TOP_TOKENS = 20
+"""Tokens whose probabilities the runtime reports."""
+MAX_LABEL_TOKENS = 24
+"""How long a label may be, in tokens."""
 MAX_EXAMPLES = 8
 """Examples shown in a classification; the shared prefix is read once."""
 UNGRAMMATICAL = frozenset({"pattern", "maxLength", "format"})
@@ -128,26 +131,22 @@ class Qwen:
         """Nothing to give back: the model stays for others."""
 
     async def _classify(self, request: ProviderRequest) -> ProviderReply:
-        """The most probable letter, and its probability among the letters."""
+        """The most probable label, and its probability among the labels."""
         labels = list(request.labels)
-        if len(labels) > MAX_LABELS:
-            raise ProviderError("cannot", f"qwen classifies into {MAX_LABELS} labels at most.")
-        letters = ascii_uppercase[: len(labels)]
-        messages = [{"role": "system", "content": _question(request, letters)}]
-        messages += [{"role": item.role, "content": item.content} for item in request.messages if item.role != "system"]
         reply = await self._engine().chat(
             {
-                "messages": messages,
-                "max_tokens": 1,
+                "messages": _conversation(request),
+                "max_tokens": MAX_LABEL_TOKENS,
                 "temperature": 0,
                 "logprobs": True,
-                "top_logprobs": MAX_LABELS,
-                "grammar": "root ::= " + " | ".join(f'"{letter}"' for letter in letters),
+                "top_logprobs": TOP_TOKENS,
+                "grammar": "root ::= " + " | ".join(orjson.dumps(label).decode() for label in labels),
             }
         )
-        probabilities = _letter_probabilities(reply, letters)
-        best = max(letters, key=lambda letter: probabilities[letter])
-        answer = {"label": labels[letters.index(best)], "confidence": round(probabilities[best], 4)}
+        label = str(reply["choices"][0]["message"].get("content") or "")
+        if label not in request.labels:
+            raise ProviderError("rejected", f"A label is longer than {MAX_LABEL_TOKENS} tokens.")
+        answer = {"label": label, "confidence": round(_probability(reply, labels), 4)}
         return _reply(orjson.dumps(answer).decode(), reply, "stop")
 
     def _engine(self) -> Engine:
@@ -171,8 +170,9 @@ def _load(file: Path) -> Any:
         ) from None
     parameters = runtime.CommonParams()
     parameters.model.path = str(file)
-    parameters.n_ctx = CONTEXT_TOKENS
-    parameters.n_parallel = 1
+    parameters.n_ctx = SLOTS * CONTEXT_TOKENS
+    # Two slots, so that alternating prompts (sort, then extract) each keep their prefix read.
+    parameters.n_parallel = SLOTS
     parameters.verbosity = -1
     parameters.warmup = False
     # The runtime listens on a port of loopback whether asked or not; nobody knows this key.
@@ -184,32 +184,50 @@ def _load(file: Path) -> Any:
         raise ProviderError("setup", f"The local model cannot be loaded ({type(error).__name__}).") from None
 
 
-def _question(request: ProviderRequest, letters: str) -> str:
-    """The author's instructions, then the labels as letters, so that one token answers."""
-    names = dict(zip(request.labels, letters, strict=True))
+def _conversation(request: ProviderRequest) -> list[dict[str, str]]:
+    """The author's instructions and the labels; examples as turns, which small models follow best."""
     parts = [message.content for message in request.messages if message.role == "system"]
-    parts.append("\n".join(f"{names[label]} = {label}: {about}" for label, about in request.labels.items()))
-    lines = [f"{text} -> {names[label]}" for text, label in balanced_examples(request, MAX_EXAMPLES) if label in names]
-    parts.append("\n".join(lines))
-    parts.append("Do not write JSON now. Answer with the one letter of the label that fits, nothing else.")
-    return "\n\n".join(part for part in parts if part)
+    parts.append("\n".join(f"{label}: {about}" for label, about in request.labels.items()))
+    parts.append("Do not write JSON now: answer with the label that fits, and nothing else.")
+    messages = [{"role": "system", "content": "\n\n".join(parts)}]
+    for example in in_turn(request)[:MAX_EXAMPLES]:
+        text = "\n".join(value for value in example.input.values() if isinstance(value, str))
+        messages.append({"role": "user", "content": text})
+        messages.append({"role": "assistant", "content": str(example.output.get("label", ""))})
+    messages += [{"role": item.role, "content": item.content} for item in request.messages if item.role != "system"]
+    return messages
 
 
-def _letter_probabilities(reply: Mapping[str, Any], letters: str) -> dict[str, float]:
-    """Probabilities among the letters: the runtime reports them before the grammar, over all tokens."""
-    try:
-        listed: list[dict[str, Any]] = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-    except (LookupError, TypeError):
-        raise ProviderError("unavailable", "The local model gave no probabilities.") from None
-    weights = dict.fromkeys(letters, 0.0)
-    for item in listed:
-        letter = str(item["token"]).strip()
-        if letter in weights:
-            weights[letter] += math.exp(float(item["logprob"]))
-    total = sum(weights.values())
-    if total <= 0.0:
-        raise ProviderError("unavailable", "The local model gave no letter any probability.")
-    return {letter: weight / total for letter, weight in weights.items()}
+def _probability(reply: Mapping[str, Any], labels: Sequence[str]) -> float:
+    """The answer's probability among the labels: of each token among those that some label could go on with.
+
+    The runtime reports probabilities before the grammar, over all tokens, so they are renormalised here.
+    """
+    reported: Any = reply["choices"][0].get("logprobs")
+    tokens: list[dict[str, Any]] = reported["content"] if reported else []
+    written, probability = "", 1.0
+    for token in tokens:
+        chosen = str(token["token"])
+        going_on = {
+            str(item["token"]): math.exp(float(item["logprob"]))
+            for item in token["top_logprobs"]
+            if item["token"] and any(label.startswith(written + str(item["token"])) for label in labels)
+        }
+        weight = math.exp(float(token["logprob"]))
+        others = sum(value for name, value in going_on.items() if not _same_way(written, name, chosen, labels))
+        if weight + others > 0.0:
+            probability *= weight / (weight + others)
+        written += chosen
+    return probability
+
+
+def _same_way(written: str, one: str, other: str, labels: Sequence[str]) -> bool:
+    """Whether two tokens lead to the same labels: `ref` and `refund` are no alternatives to each other."""
+
+    def reached(token: str) -> set[str]:
+        return {label for label in labels if label.startswith(written + token)}
+
+    return one == other or reached(one) == reached(other)
 
 
 def _grammatical(schema: Mapping[str, Any]) -> dict[str, Any]:
