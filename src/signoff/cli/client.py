@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from signoff.cli.workspace import project_directory, read_dev, settings_of
+from signoff.cli.workspace import project_directory, read_dev, state_directory_of
 from signoff.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -126,7 +126,7 @@ def connect(url: str | None, key: str | None, project: Path | None) -> ApiClient
     key = key or os.environ.get("SIGNOFF_API_KEY") or None
     if url and key and key.startswith("so_"):
         return ApiClient(url, key)
-    state = read_dev(settings_of(project).state_path)
+    state = read_dev(state_directory_of(project))
     if key is not None and not key.startswith("so_"):
         if key not in state.keys:
             known = ", ".join(sorted(state.keys)) or "none"

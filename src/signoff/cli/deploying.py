@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from signoff.catalog import Project, Release, point_environment, register
-from signoff.core.actors import Actor
+from signoff.cli.operators import OPERATOR
 from signoff.core.clock import Clock
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
 from signoff.steps import prepare_release
-
-OPERATOR = Actor(DEFAULT_ORG_ID, "system", "cli")
-"""Whoever works on the database directly: they hold its password, so policy is not asked."""
 
 
 async def deploy(

@@ -101,7 +101,7 @@ async def _run(
 
 async def _developer_key(database: Database, settings: Settings, project: Project) -> str:
     """The key of the last start where it still opens the door with the project's roles, else a new one."""
-    from signoff.cli.deploying import OPERATOR
+    from signoff.cli.operators import OPERATOR
     from signoff.cli.workspace import read_dev
     from signoff.core.clock import SystemClock
     from signoff.core.errors import UnauthenticatedError

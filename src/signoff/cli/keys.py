@@ -41,7 +41,7 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Make an API key. Its secret is printed this once and stored nowhere."""
-    from signoff.cli.deploying import OPERATOR
+    from signoff.cli.operators import OPERATOR
     from signoff.governance.identity import create_key
 
     async def work(connection: Connection, now: datetime) -> tuple[Key, str]:
@@ -71,7 +71,7 @@ def list_(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     """List the keys, revoked and expired ones included. Secrets are not known to anybody."""
     from rich.table import Table
 
-    from signoff.cli.deploying import OPERATOR
+    from signoff.cli.operators import OPERATOR
     from signoff.governance.identity import list_keys
 
     async def work(connection: Connection, _: datetime) -> tuple[Key, ...]:
@@ -96,7 +96,7 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """End a key for good, from now on. Doing it again changes nothing."""
-    from signoff.cli.deploying import OPERATOR
+    from signoff.cli.operators import OPERATOR
     from signoff.governance.identity import revoke_key
 
     async def work(connection: Connection, now: datetime) -> Key:
@@ -112,7 +112,7 @@ def revoke(
 def _on_database(project: Path | None, work: Callable[[Connection, datetime], Awaitable[Result]]) -> Result:
     import asyncio
 
-    from signoff.cli.deploying import OPERATOR
+    from signoff.cli.operators import OPERATOR
     from signoff.cli.workspace import settings_of
     from signoff.core.clock import SystemClock
     from signoff.foundation.database import open_database
