@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from support.engine import ACTOR, ScriptedTool, contracts, ended, journal, running, send, start, until
+from support.engine import ACTOR, ScriptedTool, compiled, ended, journal, running, send, start, until
 
 from signoff.core.clock import SystemClock
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
 from signoff.runtime import cancel_run
 from signoff.runtime.handlers import Done, Effect, StepCall, Waiting
-from signoff.workflows import compile_workflow
-
-HEAD = """
-workflow: test/{name}
-version: 1.0.0
-about: A test.
-owner: team/test
-risk: low
-input: {{type: object, additionalProperties: true, properties: {{n: {{type: integer}}}}}}
-"""
-
-
-def workflow(name: str, body: str, **tools: bool):
-    named = {tool.replace("__", "."): effect for tool, effect in tools.items()}
-    return compile_workflow(HEAD.format(name=name) + body, f"workflows/{name}.yaml", contracts(named))
 
 
 async def test_pure_steps_end_in_their_outcome(database: Database):
-    chain = workflow(
+    chain = compiled(
         "chain",
         """
 steps:
@@ -51,7 +36,7 @@ outcome:
 
 
 async def test_steps_without_references_run_side_by_side(database: Database):
-    both = workflow(
+    both = compiled(
         "both",
         "steps:\n  a: {tool: meet, with: {}}\n  b: {tool: meet, with: {}}\noutcome: {ok: a.done && b.done}\n",
         meet=False,
@@ -68,7 +53,7 @@ async def test_steps_without_references_run_side_by_side(database: Database):
 
 
 async def test_a_retryable_failure_is_tried_again_and_another_is_not(database: Database):
-    flaky = workflow(
+    flaky = compiled(
         "flaky",
         "steps:\n  a: {tool: flaky, with: {}, retry: {times: 2, delay: 10ms, backoff: 1}}\noutcome: {ok: a.done}\n",
         flaky=False,
@@ -95,7 +80,7 @@ async def test_a_retryable_failure_is_tried_again_and_another_is_not(database: D
 
 
 async def test_effects_are_undone_in_reverse_when_a_later_step_fails(database: Database):
-    saga = workflow(
+    saga = compiled(
         "saga",
         """
 steps:
@@ -135,7 +120,7 @@ outcome: {ok: third.done}
 
 
 async def test_a_waiting_run_leaves_memory_and_a_message_brings_it_back(database: Database):
-    asking = workflow("asking", "steps:\n  ask: {tool: ask, with: {}}\noutcome: {ok: ask.done}\n", ask=False)
+    asking = compiled("asking", "steps:\n  ask: {tool: ask, with: {}}\noutcome: {ok: ask.done}\n", ask=False)
     tool = ScriptedTool({"ask": lambda call: Waiting("answer", about="an answer")})
     async with running(database, [asking], tool) as worker:
         run_id = await start(database, asking, {})
@@ -150,7 +135,7 @@ async def test_a_waiting_run_leaves_memory_and_a_message_brings_it_back(database
 
 
 async def test_a_message_before_its_wait_is_kept(database: Database):
-    asking = workflow(
+    asking = compiled(
         "early",
         "steps:\n  a: {tool: hold, with: {}}\n  ask: {after: [a], tool: ask, with: {}}\noutcome: {ok: ask.done}\n",
         hold=False,
@@ -173,8 +158,7 @@ async def test_a_message_before_its_wait_is_kept(database: Database):
 
 async def test_cancelling_withdraws_what_waits(database: Database):
 
-
-    asking = workflow("cancelled", "steps:\n  ask: {tool: ask, with: {}}\noutcome: {ok: ask.done}\n", ask=False)
+    asking = compiled("cancelled", "steps:\n  ask: {tool: ask, with: {}}\noutcome: {ok: ask.done}\n", ask=False)
     tool = ScriptedTool({"ask": lambda call: Waiting("answer")})
     async with running(database, [asking], tool):
         run_id = await start(database, asking, {})

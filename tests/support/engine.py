@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from signoff.core.actors import Actor
-from signoff.core.clock import SystemClock
+from signoff.core.clock import Clock, SystemClock
 from signoff.core.errors import NotFoundError, StepError
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
 from signoff.runtime import RuntimeSettings, StartRequest, Worker, client, start_run
 from signoff.runtime.client import RunSummary
-from signoff.runtime.handlers import Done, Effect, Message, StepCall, Waiting
+from signoff.runtime.handlers import Done, Effect, Message, StepCall, StepHandler, Waiting
+from signoff.workflows import compile_workflow
 from signoff.workflows.model import Contract, Contracts, Workflow
 
 RELEASE = "r" * 64
@@ -50,6 +51,10 @@ class ScriptedTool:
     look_ups: Mapping[str, Callable[[StepCall], Done | None]] = field(
         default_factory=dict[str, Callable[[StepCall], Done | None]]
     )
+    permits: Mapping[str, Callable[[StepCall], None]] = field(default_factory=dict[str, Callable[[StepCall], None]])
+    resumes: Mapping[str, Callable[[StepCall, Message | None], Done | Waiting]] = field(
+        default_factory=dict[str, Callable[[StepCall, Message | None], Done | Waiting]]
+    )
     verb: str = "tool"
     forbidden: frozenset[str] = frozenset()
     calls: list[StepCall] = field(default_factory=list[StepCall])
@@ -59,6 +64,8 @@ class ScriptedTool:
         return self.effects.get(call.step.target)
 
     async def permit(self, call: StepCall) -> None:
+        if call.step.target in self.permits:
+            self.permits[call.step.target](call)
         if call.step.target in self.forbidden:
             raise StepError("policy says no", kind="forbidden")
 
@@ -68,6 +75,8 @@ class ScriptedTool:
         return await result if isinstance(result, Awaitable) else result
 
     async def resume(self, call: StepCall, waiting: Waiting, message: Message | None) -> Done | Waiting:
+        if call.step.target in self.resumes:
+            return self.resumes[call.step.target](call, message)
         if message is None:
             return Done({"timed_out": True}, result="expired", readable=False)
         return Done({"answer": message.data.get("answer")}, result=message.data.get("result", "done"))
@@ -86,6 +95,22 @@ class SetHandler:
         return Done(call.arguments["set"])
 
 
+HEAD = """
+workflow: test/{name}
+version: 1.0.0
+about: A test.
+owner: team/test
+risk: low
+input: {{type: object, additionalProperties: true, properties: {{n: {{type: integer}}}}}}
+"""
+
+
+def compiled(name: str, body: str, **tools: bool) -> Workflow:
+    """A workflow; each tool that it names, with whether it has an effect (`shop__get` is `shop.get`)."""
+    named = {tool.replace("__", "."): effect for tool, effect in tools.items()}
+    return compile_workflow(HEAD.format(name=name) + body, f"workflows/{name}.yaml", contracts(named))
+
+
 def contracts(tools: Mapping[str, bool] | None = None) -> Contracts:
     """Contracts of tools by name; the value says whether each has an effect."""
     return Contracts(tools={name: Contract(OBJECT, OBJECT, effect) for name, effect in (tools or {}).items()})
@@ -93,15 +118,21 @@ def contracts(tools: Mapping[str, bool] | None = None) -> Contracts:
 
 @asynccontextmanager
 async def running(
-    database: Database, workflows: list[Workflow], tool: ScriptedTool, settings: RuntimeSettings = FAST
+    database: Database,
+    workflows: list[Workflow],
+    tool: ScriptedTool,
+    settings: RuntimeSettings = FAST,
+    *,
+    clock: Clock | None = None,
+    others: Sequence[StepHandler] = (),
 ) -> AsyncGenerator[Worker]:
     """A worker that runs while the block lasts, then drains."""
     worker = Worker(
         database,
-        handlers=[tool],
+        handlers=[tool, *others],
         pure=[SetHandler()],
         releases=Releases({workflow.name: workflow for workflow in workflows}),
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         settings=settings,
     )
     task = asyncio.create_task(worker.run())
@@ -157,3 +188,33 @@ async def ended(database: Database, run_id: UUID) -> RunSummary:
 async def journal(database: Database, run_id: UUID) -> list[client.JournalEvent]:
     async with database.transaction(ACTOR.org_id) as connection:
         return await client.read_journal(connection, ACTOR.org_id, run_id)
+
+
+async def eventually(reached: Callable[[], bool | Awaitable[bool]], timeout_s: float = 20) -> None:
+    """Return once it is so."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        answer = reached()
+        if await answer if isinstance(answer, Awaitable) else answer:
+            return
+        assert asyncio.get_running_loop().time() < deadline, "it never came to that"
+        await asyncio.sleep(0.01)
+
+
+async def somebody_waits(database: Database) -> None:
+    """Return once a statement in this database waits for another's lock."""
+    blocked = """
+    SELECT count(*) > 0 FROM pg_stat_activity
+    WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
+    """
+    async with database.worker_connection() as connection:
+        await eventually(lambda: connection.fetchval(blocked))
+
+
+async def unwinding(database: Database, run_id: UUID) -> None:
+    """Return once nothing new starts in the run."""
+
+    async def reached() -> bool:
+        return any(event.kind == "run.unwinding" for event in await journal(database, run_id))
+
+    await eventually(reached)

@@ -1,0 +1,424 @@
+"""Effects: intents, approvals, what becomes of a call whose answer never came, and taking effects back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+from support.engine import (
+    ACTOR,
+    FAST,
+    ScriptedTool,
+    compiled,
+    ended,
+    eventually,
+    journal,
+    running,
+    send,
+    start,
+    until,
+    unwinding,
+)
+
+from signoff.core.clock import SystemClock
+from signoff.core.errors import StepError
+from signoff.foundation.database import Database
+from signoff.runtime import cancel_run
+from signoff.runtime.client import RunSummary
+from signoff.runtime.events import Event
+from signoff.runtime.handlers import Approval, Done, Effect, Message, StepCall, Waiting
+from signoff.runtime.state import RunState, fold
+
+REVIEW = "0198c5a0-0000-7000-8000-000000000001"
+PAY = "steps:\n  pay: {tool: pay, with: {}%s}\noutcome: {ok: pay.done}\n"
+QUICK = ", retry: {times: %d, delay: 10ms, backoff: 1}"
+
+
+async def state_of(database: Database, run_id: UUID) -> RunState:
+    return fold(Event(e.seq, e.kind, e.recorded_at, e.data) for e in await journal(database, run_id))
+
+
+def waits_for(kind: str):
+    def reached(run: RunSummary) -> bool:
+        return run.status == "waiting" and [entry["kind"] for entry in run.waiting_for] == [kind]
+
+    return reached
+
+
+def empty(call: StepCall) -> Done:
+    return Done({})
+
+
+def lost(call: StepCall) -> Done:
+    raise StepError("no answer", kind="timeout", retryable=True, outcome_unknown=True)
+
+
+async def cancel(database: Database, run_id: UUID) -> None:
+    async with database.transaction(ACTOR.org_id) as connection:
+        await cancel_run(connection, actor=ACTOR, run_id=run_id, reason="stop", now=SystemClock().now())
+
+
+class Reviewer(ScriptedTool):
+    """The verb `review`: approved at once, under the id that the test names."""
+
+    def __init__(self, review_id: str) -> None:
+        super().__init__({}, verb="review")
+        self._review_id = review_id
+
+    async def execute(self, call: StepCall) -> Done | Waiting:
+        self.calls.append(call)
+        approval = Approval(call.path, self._review_id, "d" * 64, "user/ana", "approved")
+        return Done({"n": 1}, result="approved", approval=approval)
+
+    def effect(self, call: StepCall) -> Effect | None:
+        return None
+
+    async def permit(self, call: StepCall) -> None:
+        """Nothing is forbidden."""
+
+
+APPROVED = """
+steps:
+  ok: {review: Pay?, by: role/lead, propose: {n: 1}}
+  pay: {requires: ok, tool: pay, with: {}, retry: {times: 1, delay: 10ms, backoff: 1}}
+outcome: {paid: pay.done}
+"""
+
+
+async def test_an_approval_and_the_intent_that_consumes_it_are_written_together(database: Database):
+    flow = compiled("approved", APPROVED, pay=True)
+    seen: list[list[str]] = []
+
+    async def pay(call: StepCall) -> Done:
+        seen.append([event.kind for event in await journal(database, call.run.run_id)])
+        return Done({})
+
+    async with running(
+        database, [flow], ScriptedTool({"pay": pay}, {"pay": Effect("resend")}), others=[Reviewer(REVIEW)]
+    ):
+        summary = await ended(database, await start(database, flow, {}))
+    assert summary.outcome == "paid"
+    assert seen[0][-1] == "effect.intended"  # on the disk before the call
+    events = await journal(database, summary.run_id)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    async with database.worker_connection() as connection:
+        used = await connection.fetchrow("SELECT run_id, path, seq FROM approval_use WHERE review_id = $1", REVIEW)
+    intended = next(event for event in events if event.kind == "effect.intended")
+    assert used is not None
+    assert tuple(used) == (summary.run_id, "pay", intended.seq)
+
+
+async def test_an_approval_permits_one_effect_only(database: Database):
+    flow = compiled("approved", APPROVED, pay=True)
+    tool = ScriptedTool({"pay": lambda call: Done({})}, {"pay": Effect("resend")})
+    async with running(database, [flow], tool, others=[Reviewer(REVIEW)]):
+        runs = [await start(database, flow, {}) for _ in range(2)]
+        summaries = [await ended(database, run_id) for run_id in runs]
+    assert sorted(summary.status for summary in summaries) == ["done", "failed"]
+    failed = next(summary for summary in summaries if summary.status == "failed")
+    assert failed.error is not None
+    assert failed.error["kind"] == "approval_used"
+    assert len(tool.calls) == 1
+
+
+async def test_an_approval_serves_every_try_of_its_effect(database: Database):
+    flow = compiled("approved", APPROVED, pay=True)
+
+    def second_time(call: StepCall) -> Done:
+        if call.attempt == 1:
+            raise StepError("busy", kind="http_503", retryable=True)
+        return Done({})
+
+    tool = ScriptedTool({"pay": second_time}, {"pay": Effect("resend")})
+    async with running(database, [flow], tool, others=[Reviewer(REVIEW)]):
+        assert (await ended(database, await start(database, flow, {}))).outcome == "paid"
+
+
+async def test_a_look_up_that_finds_the_effect_ends_the_step_without_a_second_call(database: Database):
+    flow = compiled("found", PAY % QUICK % 3, pay=True)
+    tool = ScriptedTool({"pay": lost}, {"pay": Effect("lookup")}, {"pay": lambda call: Done({"id": "p1"})})
+    async with running(database, [flow], tool):
+        summary = await ended(database, await start(database, flow, {}))
+    assert summary.outcome == "ok"
+    assert len(tool.calls) == 1
+
+
+async def test_a_look_up_waits_until_the_call_has_settled(database: Database):
+    flow = compiled("settles", PAY % QUICK % 3, pay=True)
+    clock = SystemClock()
+    sent_s: list[float] = []
+    looked_s: list[float] = []
+
+    def send_it(call: StepCall) -> Done:
+        sent_s.append(clock.monotonic_s())
+        return lost(call)
+
+    def look(call: StepCall) -> Done:
+        looked_s.append(clock.monotonic_s())
+        return Done({})
+
+    tool = ScriptedTool({"pay": send_it}, {"pay": Effect("lookup", settle_s=0.6)}, {"pay": look})
+    async with running(database, [flow], tool):
+        await ended(database, await start(database, flow, {}))
+    assert looked_s[0] - sent_s[0] >= 0.59
+
+
+async def test_look_ups_that_keep_failing_end_with_a_person(database: Database):
+    flow = compiled("blind", PAY % ", retry: {times: 0, delay: 10ms, backoff: 1}", pay=True)
+    looked = 0
+
+    def look(call: StepCall) -> Done:
+        nonlocal looked
+        looked += 1
+        raise StepError("the look-up's answer breaks its contract", kind="contract")
+
+    tool = ScriptedTool({"pay": lost}, {"pay": Effect("lookup")}, {"pay": look})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        await until(database, run_id, waits_for("outcome_unknown"))
+        assert looked == 3
+        await send(database, run_id, "pay", {"resolution": "happened", "output": {"id": 7}}, "effect.resolution")
+        summary = await ended(database, run_id)
+    assert summary.outcome == "ok"
+    last = next(event for event in await journal(database, run_id) if event.kind == "step.ended")
+    assert last.data["output"] == {"id": 7}
+    assert last.data["labels"]["trust"] == "untrusted"  # a signal's word is nobody's contract
+    assert len(tool.calls) == 1
+
+
+@pytest.mark.parametrize("broken", ["look_up", "look_up_hangs", "permit", "later_refusal"])
+async def test_trouble_on_the_way_back_to_an_unknown_outcome_does_not_pass_for_an_answer(
+    database: Database, broken: str
+):
+    """Nothing but an answer about the earlier try may end a step whose effect may have happened."""
+    flow = compiled("doubt", PAY % ", timeout: 50ms, retry: {times: 2, delay: 10ms, backoff: 1}", pay=True)
+
+    def permit(call: StepCall) -> None:
+        if broken == "permit" and call.attempt > 1:
+            raise StepError("a kill switch", kind="forbidden")
+
+    def pay(call: StepCall) -> Done:
+        if broken == "later_refusal" and call.attempt > 1:
+            raise StepError("busy", kind="http_429", retryable=True)
+        return lost(call)
+
+    def look(call: StepCall) -> Done:
+        if broken == "look_up_hangs":
+            raise TimeoutError
+        raise KeyError("no such thing")
+
+    recovery = "lookup" if broken.startswith("look_up") else "resend"
+    tool = ScriptedTool({"pay": pay}, {"pay": Effect(recovery)}, {"pay": look}, permits={"pay": permit})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        await until(database, run_id, waits_for("outcome_unknown"))
+        await send(database, run_id, "pay", {"resolution": "failed"}, "effect.resolution")
+        assert (await ended(database, run_id)).status == "failed"
+
+
+async def test_a_person_is_asked_at_once_where_the_contract_says_so_and_may_let_it_be_sent_again(database: Database):
+    flow = compiled("asks", PAY % "", pay=True)
+
+    def second_time(call: StepCall) -> Done:
+        return lost(call) if len(tool.calls) == 1 else Done({"id": "p2"})
+
+    tool = ScriptedTool({"pay": second_time}, {"pay": Effect("ask")})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        await until(database, run_id, waits_for("outcome_unknown"))
+        # Neither a stray signal nor somebody who poses as a worker is a person's word.
+        await send(database, run_id, "pay", {"anything": 1})
+        await send(database, run_id, "pay", {"resolution": "maybe"}, "effect.resolution")
+        await send(database, run_id, "pay", {"output": {}, "labels": {}}, "effect.observed")
+        await send(database, run_id, "pay", {"resolution": "happened", "output": [1]}, "effect.resolution")
+        await until(database, run_id, waits_for("outcome_unknown"))
+        assert len(tool.calls) == 1
+        await send(database, run_id, "pay", {"resolution": "retry"}, "effect.resolution")
+        summary = await ended(database, run_id)
+    assert summary.outcome == "ok"
+    assert tool.calls[0].idempotency_key == tool.calls[1].idempotency_key
+
+
+async def test_what_a_fenced_worker_saw_reaches_the_runs_new_owner(database: Database):
+    flow = compiled("fenced", PAY % "", pay=True)
+    release = asyncio.Event()
+
+    async def pay(call: StepCall) -> Done:
+        await release.wait()
+        return Done({"id": "seen"})
+
+    tool = ScriptedTool({"pay": pay}, {"pay": Effect("ask")})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        await eventually(lambda: bool(tool.calls))
+        async with database.worker_connection() as connection:
+            await connection.execute("DELETE FROM worker_session")
+        await until(database, run_id, waits_for("outcome_unknown"))
+        release.set()
+        summary = await ended(database, run_id)
+    assert summary.outcome == "ok"
+    assert len(tool.calls) == 1
+    last = next(event for event in await journal(database, run_id) if event.kind == "step.ended")
+    assert last.data["output"] == {"id": "seen"}
+    assert last.data["by"].startswith("system/worker-")
+
+
+UNDOABLE = """
+steps:
+  pay: {tool: pay, with: {n: "${input.n}"}, once: "pay/${input.n}", undo: {tool: reverse, with: {}}}
+  next: {requires: [pay], tool: next, with: {}}
+outcome: {ok: next.done}
+"""
+
+
+async def test_after_an_undo_the_same_business_key_acts_again(database: Database):
+    flow = compiled("undoable", UNDOABLE, pay=True, reverse=True, next=False)
+    broken = True
+
+    def following(call: StepCall) -> Done:
+        if broken:
+            raise StepError("broken", kind="broken")
+        return Done({})
+
+    effects = {"pay": Effect("resend"), "reverse": Effect("resend")}
+    tool = ScriptedTool({"pay": lambda call: Done({}), "reverse": lambda call: Done({}), "next": following}, effects)
+    async with running(database, [flow], tool):
+        first = [await start(database, flow, {"n": 1}) for _ in range(2)]  # they share one effect by its key
+        for run_id in first:
+            assert (await ended(database, run_id)).status == "failed"
+        broken = False
+        assert (await ended(database, await start(database, flow, {"n": 1}))).outcome == "ok"
+    keys = [call.idempotency_key for call in tool.calls if call.step.target == "pay"]
+    assert keys[-1] not in keys[:-1]
+    undone = [call.idempotency_key for call in tool.calls if call.step.target == "reverse"]
+    assert undone == [f"undo/{key}" for key in undone_order(tool)]
+
+
+def undone_order(tool: ScriptedTool) -> list[str | None]:
+    """The keys of the effects that were undone, in the order of their compensations."""
+    paid = {call.run.run_id: call.idempotency_key for call in tool.calls if call.step.target == "pay"}
+    return [paid[call.run.run_id] for call in tool.calls if call.step.target == "reverse"]
+
+
+async def test_a_compensation_that_fails_waits_for_a_person(database: Database):
+    flow = compiled("stubborn", UNDOABLE, pay=True, reverse=True, next=False)
+
+    def fail(call: StepCall) -> Done:
+        raise StepError("no", kind="refused")
+
+    effects = {"pay": Effect("resend"), "reverse": Effect("resend")}
+    tool = ScriptedTool({"pay": lambda call: Done({}), "reverse": fail, "next": fail}, effects)
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {"n": 1})
+        await until(database, run_id, waits_for("undo_failed"))
+        await send(database, run_id, "pay/undo", {"resolution": "failed"}, "effect.resolution")
+        summary = await ended(database, run_id)
+    assert summary.status == "failed"
+    assert (await state_of(database, run_id)).steps["pay/undo"].state.status == "bypassed"  # type: ignore[union-attr]  # it has ended
+
+
+async def test_a_message_to_a_compensation_that_has_not_begun_does_not_stand_for_it(database: Database):
+    flow = compiled("early_undo", UNDOABLE, pay=True, reverse=True, next=False)
+    gate = asyncio.Event()
+
+    async def following(call: StepCall) -> Done:
+        await gate.wait()
+        raise StepError("broken", kind="broken")
+
+    effects = {"pay": Effect("resend"), "reverse": Effect("resend")}
+    tool = ScriptedTool({"pay": lambda call: Done({}), "reverse": lambda call: Done({}), "next": following}, effects)
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {"n": 1})
+        for path in ("pay/undo", "pay/whatever", "nobody"):
+            await send(database, run_id, path, {"resolution": "failed"}, "effect.resolution")
+        await eventually(lambda: any(call.path == "next" for call in tool.calls))
+        gate.set()
+        assert (await ended(database, run_id)).status == "failed"
+    assert [call.path for call in tool.calls][-1] == "pay/undo"
+    received = [event.data["disposition"] for event in await journal(database, run_id) if event.kind.startswith("mes")]
+    assert received == ["unknown"] * 3
+
+
+async def test_cancelling_lets_an_effect_under_way_end_and_takes_it_back(database: Database):
+    flow = compiled("midway", UNDOABLE, pay=True, reverse=True, next=False)
+    gate = asyncio.Event()
+
+    async def pay(call: StepCall) -> Done:
+        await gate.wait()
+        return Done({})
+
+    effects = {"pay": Effect("resend"), "reverse": Effect("resend")}
+    tool = ScriptedTool({"pay": pay, "reverse": empty, "next": empty}, effects)
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {"n": 1})
+        await eventually(lambda: bool(tool.calls))
+        await cancel(database, run_id)
+        await unwinding(database, run_id)
+        gate.set()
+        assert (await ended(database, run_id)).status == "cancelled"
+    assert [call.path for call in tool.calls] == ["pay", "pay/undo"]
+
+
+@pytest.mark.parametrize("recovery", ["lookup", "resend"])
+async def test_what_unwinds_sends_nothing_new_to_find_out_an_outcome(database: Database, recovery: Any):
+    """A look-up that finds nothing ends the step; where one can only send again, a person looks (rule 8)."""
+    flow = compiled("unwound", PAY % ", retry: {times: 5, delay: 10ms, backoff: 1}", pay=True)
+    gate = asyncio.Event()
+
+    async def pay(call: StepCall) -> Done:
+        await gate.wait()
+        return lost(call)
+
+    tool = ScriptedTool({"pay": pay}, {"pay": Effect(recovery)}, {"pay": lambda call: None})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        await eventually(lambda: bool(tool.calls))
+        await cancel(database, run_id)
+        await unwinding(database, run_id)
+        gate.set()
+        if recovery == "resend":
+            await until(database, run_id, waits_for("outcome_unknown"))
+            await send(database, run_id, "pay", {"resolution": "failed"}, "effect.resolution")
+        assert (await ended(database, run_id)).status == "cancelled"
+    assert len(tool.calls) == 1
+
+
+async def test_a_wait_whose_resumption_is_cut_off_by_cancelling_is_withdrawn_all_the_same(database: Database):
+    flow = compiled("cut", "steps:\n  ask: {tool: ask, with: {}}\noutcome: {ok: ask.done}\n", ask=False)
+    resuming = asyncio.Event()
+
+    class Slow(ScriptedTool):
+        async def resume(self, call: StepCall, waiting: Waiting, message: Message | None) -> Done | Waiting:
+            resuming.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    tool = Slow({"ask": lambda call: Waiting("answer")})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        await until(database, run_id, waits_for("answer"))
+        await send(database, run_id, "ask", {"answer": 1})
+        await asyncio.wait_for(resuming.wait(), 10)
+        await cancel(database, run_id)
+        assert (await ended(database, run_id)).status == "cancelled"
+    assert tool.withdrawn == ["ask"]
+
+
+async def test_a_fallback_gives_the_output_of_what_failed(database: Database):
+    flow = compiled(
+        "fallback",
+        "steps:\n  a: {tool: fail, with: {}, on_error: {n: 7}}\n  b: {set: {n: '${a.n + 1}'}}\noutcome: {ok: b.done}\n",
+        fail=False,
+    )
+
+    def fail(call: StepCall) -> Done:
+        raise StepError("no", kind="refused")
+
+    async with running(database, [flow], ScriptedTool({"fail": fail}), FAST):
+        summary = await ended(database, await start(database, flow, {}))
+    assert summary.outcome == "ok"
+    state = await state_of(database, summary.run_id)
+    assert state.steps["a"].via == "fallback"
+    assert state.ended["b"].output == {"n": 8}
