@@ -32,11 +32,13 @@ class Authority:
             if not decision.permit:
                 return decision
         first = decisions[0]
+        # Both sets decided, so both are named: the pinned digest, then today's.
+        digests = dict.fromkeys(decision.policy_digest for decision in decisions)
         return Decision(
             permit=True,
             policies=tuple(dict.fromkeys(name for decision in decisions for name in decision.policies)),
             obligations=tuple(sorted({duty for decision in decisions for duty in decision.obligations})),
-            policy_digest=first.policy_digest,
+            policy_digest="+".join(digests),
             about=first.about,
         )
 
@@ -69,13 +71,16 @@ class PolicyBook:
         self._sets: OrderedDict[str, PolicySet] = OrderedDict()
         self._current: dict[tuple[UUID, str], tuple[float, str]] = {}
 
-    async def authority(self, org_id: UUID, release: Release) -> Authority:
+    async def authority(self, org_id: UUID, release: Release, *, today: str | None = None) -> Authority:
         """The policies of a release and of what its environment points at now.
+
+        Args:
+            today: the digest that the environment points at, where the caller has just read it.
 
         Raises:
             NotFoundError: the environment points at no release: nothing is permitted where nothing is deployed.
         """
-        today = await self._today(org_id, release.project.name)
+        today = today or await self._today(org_id, release.project.name)
         pinned = self._prepared(release.digest, release.project)
         if today == release.digest:
             return Authority((pinned,))

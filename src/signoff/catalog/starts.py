@@ -48,7 +48,7 @@ async def start_workflow(
         known = tuple(release.project.workflows)
         hint = did_you_mean(workflow, known) or f"There is: {', '.join(known) or 'none'}."
         raise NotFoundError(f"There is no workflow '{workflow}' in environment '{policies.environment}'. {hint}")
-    authority = await policies.authority(org_id, release)
+    authority = await policies.authority(org_id, release, today=digest)
     request = start_request(
         actor,
         workflow=compiled.name,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 from rich.table import Table
 from rich.text import Text
 
 from signoff.cli.output import clean, console, moment, plain
 from signoff.cli.run_views import status_text
+
+LONGEST_TEXT = 240
+"""Characters of one text of the evidence."""
 
 
 def print_reviews(reviews: list[dict[str, Any]]) -> None:
@@ -57,7 +61,8 @@ def print_review(review: dict[str, Any]) -> None:
         target.print(plain(f"  {name} = {_json(value)}{editable}"), soft_wrap=True)
     target.print(Text("\nevidence", style="bold"))
     for source, value in review["shown"].items():
-        target.print(plain(f"  {source}: {_json(value)}"), soft_wrap=True)
+        for line in _outline(source, value):
+            target.print(plain(f"  {line}"), soft_wrap=True)
     if review["final_values"] is not None:
         target.print(Text("\nas decided", style="bold"))
         for name, value in review["final_values"].items():
@@ -77,6 +82,31 @@ def _decided(review: dict[str, Any]) -> str:
         return ""
     reason = f": {review['reason']}" if review["reason"] else ""
     return f"{review['status']} by {review['decided_by']} at {moment(review['closed_at'])}{reason}"
+
+
+def _outline(name: str, value: Any) -> Iterator[str]:
+    """A value as indented lines, long texts cut: a page to read. `--json` has everything."""
+    if isinstance(value, dict):
+        entries = _of_step(cast("dict[str, Any]", value))
+        yield f"{name}:"
+        for key, item in entries.items():
+            yield from (f"  {line}" for line in _outline(key, item))
+    elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in cast("list[Any]", value)):
+        yield f"{name}:"
+        for number, item in enumerate(cast("list[Any]", value), start=1):
+            yield from (f"  {line}" for line in _outline(str(number), item))
+    else:
+        text = value if isinstance(value, str) else _json(value)
+        text = " ".join(text.split())
+        more = f" … ({len(text) - LONGEST_TEXT} more characters)" if len(text) > LONGEST_TEXT else ""
+        yield f"{name}: {text[:LONGEST_TEXT]}{more}"
+
+
+def _of_step(value: dict[str, Any]) -> dict[str, Any]:
+    """A step's data without the status that every step has, where it is simply done."""
+    if value.get("done") is True and value.get("result") == "done":
+        return {key: item for key, item in value.items() if key not in {"done", "result"}}
+    return value
 
 
 def _json(value: Any) -> str:
