@@ -131,8 +131,9 @@ async def _run(console: Console, stage: Stage) -> int:
         decided = await _decide_one(console, stage, tickets, details)
         verdict = judge(await _results(stage, tickets, runs, decided), stage.shop.record(), expectations)
         report.verdict(console, verdict)
-        report.next_commands(console, stage.url, details)
-        if sys.stdout.isatty() and os.environ.get("CI") != "true":
+        serving = sys.stdout.isatty() and os.environ.get("CI") != "true"
+        report.next_commands(console, stage.url, details, serving=serving)
+        if serving:
             console.print("\nStill serving. Ctrl-C stops.", style="bold")
             await _until_interrupted()
     return 1 if verdict.problems else 0

@@ -245,8 +245,8 @@ def verdict(console: Console, found: Verdict) -> None:
         console.print("✓ every ticket reached an allowed outcome, and nothing wrong was paid", style="green")
 
 
-def next_commands(console: Console, url: str, details: Mapping[str, Mapping[str, Any]]) -> None:
-    heading(console, "Next")
+def next_commands(console: Console, url: str, details: Mapping[str, Mapping[str, Any]], *, serving: bool) -> None:
+    heading(console, "Next" if serving else "Next (run `make demo` on a terminal: there it keeps serving)")
     waiting = next((run for run in details.values() if outcome_of(run) == "waiting"), None)
     any_run = next(iter(details.values()))
     lines = [
