@@ -14,9 +14,10 @@ from uuid import UUID
 import pytest
 from support.docs_pages import page
 
-from signoff.capabilities.gateway import Gateway
+from signoff.capabilities.gateway import Gateway, ProviderRequest
+from signoff.capabilities.gateway.providers import default_factories
 from signoff.capabilities.reviews import ReviewDecision, decide, list_reviews
-from signoff.catalog import ReleaseCatalog, load_project, point_environment, register
+from signoff.catalog import ModelSpec, ReleaseCatalog, load_project, point_environment, register
 from signoff.catalog.authority import PolicyBook
 from signoff.catalog.scaffold import create_project
 from signoff.catalog.starts import start_workflow
@@ -170,3 +171,33 @@ async def test_what_is_no_complaint_ends_so(database: Database, project: Path) -
         await support.deploy(project)
         run_id = await support.start("voucher", asked("ana", "W1", 500))
         assert await support.ends(run_id) == "no_complaint"
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("When do you open on Sunday?", "question"),
+        ("The parcel arrived broken.", "complaint"),
+        ("The parcel arrived broken and late.", "complaint"),
+    ],
+)
+async def test_the_model_is_as_sure_as_the_tutorial_says(project: Path, text: str, label: str) -> None:
+    """The embedded model on the messages that the tutorial sends, with the tutorial's prompt."""
+    prompt = load_project(project).prompts.find("sort-message@^1")
+    model = default_factories()["minilm"](ModelSpec("local/minilm", "minilm"))
+    reply = await model.complete(
+        ProviderRequest(
+            task="classify",
+            messages=prompt.render({"text": text}),
+            output_schema=prompt.output_schema,
+            max_output_tokens=prompt.max_output_tokens,
+            timeout_s=30,
+            variables={"text": text},
+            labels=prompt.labels,
+            examples=prompt.examples,
+        )
+    )
+    answer = json.loads(reply.text)
+    assert answer["label"] == label
+    assert answer["confidence"] >= 0.6
