@@ -1,4 +1,4 @@
-"""ENGINE.md rules 1, 2, 5, 7 and 8 on real transactions: the fence, ambiguous commits, the inbox, fair claims."""
+"""Decision 0002, rules 1, 2, 5, 7 and 8 on real transactions: the fence, ambiguous commits, the inbox, fair claims."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Effects: the intent before the call, and what became of a call whose answer never came (ENGINE.md rules 3 and 4).
+"""Effects: the intent before the call, and what became of a call whose answer never came (decisions 0002 and 0007).
 
 The order: intent on the disk, approvals consumed with it, lease still ours, then the call. After a crash or a broken
 answer the tool's contract decides: send again with the same key, look the outcome up, or ask a person.

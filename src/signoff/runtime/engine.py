@@ -23,7 +23,7 @@ class Engine:
         handlers: by verb, those that act.
         pure: by verb, those that only compute.
         slots: bounds how many steps of all runs execute at once.
-        lease_holds: whether our session is certain to be alive now; asked before every send (ENGINE.md rule 3).
+        lease_holds: whether our session is certain to be alive now; asked before every send (decision 0002, rule 3).
         gone: takes a run out of memory; it is parked, finished or somebody else's.
         read_inbox: the messages that wait for a run, and the generation they were read at.
         report: sends what a fenced worker saw of an effect to the run's inbox.

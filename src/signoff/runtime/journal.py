@@ -1,4 +1,4 @@
-"""The journal's writer: one per worker. Events of all its runs go out in group commits (ENGINE.md rules 1, 4 and 5).
+"""The journal's writer: one per worker. All its runs' events go out in group commits (decision 0002, rules 1, 4 and 5).
 
 Two lanes. The fast lane takes whatever is unconditional: while one statement is under way, the next one fills. The solo
 lane gives one transaction to what has a precondition: consuming an approval, choosing an effect's key. A run's entries

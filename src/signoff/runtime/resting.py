@@ -1,4 +1,4 @@
-"""How a run leaves memory: it ends, or it has nothing to do but wait (ENGINE.md rules 5 and 6)."""
+"""How a run leaves memory: it ends, or it has nothing to do but wait (decision 0002, rules 5 and 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine's SQL: sessions, queue, journal, inbox. Reads for people are in `queries/store.py`."""
+"""The engine's SQL: sessions, queue, journal, inbox. What the control plane asks is in `client/store.py`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ RETURNING q.run_id
 
 RELEASE_RUNS = "UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner = $1 AND run_id = ANY($2::uuid[])"
 
-# ENGINE.md rule 7: a recursive loose scan over (org_id, priority), then a few rows of each, then round robin over
+# Decision 0002, rule 7: a recursive loose scan over (org_id, priority), then a few rows of each, then round robin over
 # organisations. `ORDER BY priority, due_at` over all gave every claim to the organisation with the longest backlog.
 CLAIM = """
 WITH RECURSIVE fence AS MATERIALIZED (
@@ -112,7 +112,7 @@ WITH RECURSIVE lane AS (
 SELECT min(due_at) FROM lane
 """
 
-# ENGINE.md rules 1, 5 and 6: fence, append, projection, finish and park in one statement, which is its own
+# Decision 0002, rules 1, 5 and 6: fence, append, projection, finish and park in one statement, which is its own
 # transaction. All parts see one snapshot; a run_queue row is finished or parked by one of them, never both.
 # A message leaves the inbox only with the event that took it.
 APPEND = """

@@ -1,4 +1,4 @@
--- The engine's tables (ENGINE.md, rules 1 to 8). Ownership, facts and what people look at are kept apart:
+-- The engine's tables (decision 0002, rules 1 to 8). Ownership, facts and what people look at are kept apart:
 -- run (immutable facts), run_queue (narrow, the authority on who works), run_view (a projection of the journal).
 -- depends: 0001.foundation
 
