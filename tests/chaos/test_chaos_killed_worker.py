@@ -90,6 +90,17 @@ async def outcomes(database: Database, runs: list[UUID], timeout_s: float) -> li
         await asyncio.sleep(0.02)
 
 
+async def stories(database: Database, runs: list[UUID], found: list[str | None]) -> str:
+    """The journals of the first runs that did not end as they should."""
+    odd = [run_id for run_id, outcome in zip(runs, found, strict=True) if outcome != "paid"][:3]
+    async with database.transaction(ACTOR.org_id) as connection:
+        journals = [await client.read_journal(connection, ACTOR.org_id, run_id) for run_id in odd]
+    return "\n\n".join(
+        "\n".join(f"{event.recorded_at:%X.%f} {event.seq} {event.kind} {dict(event.data)}" for event in events)
+        for events in journals
+    )
+
+
 @pytest.fixture
 def sink() -> Iterator[Sink]:
     with Sink() as opened:
@@ -135,6 +146,7 @@ async def test_killed_at_random_while_many_run(database: Database, database_url:
         with worker_process(database_url):
             await asyncio.sleep(chance.uniform(0.05, 0.8))
     with worker_process(database_url):
-        assert await outcomes(database, runs, 60) == ["paid"] * 40, f"SIGNOFF_CHAOS_SEED={seed}"
+        found = await outcomes(database, runs, 60)
+    assert found == ["paid"] * 40, f"SIGNOFF_CHAOS_SEED={seed}\n{await stories(database, runs, found)}"
     assert len(sink.payments) == 40
     assert set(sink.payments.values()) == {1}, f"SIGNOFF_CHAOS_SEED={seed}: {sink.payments}"

@@ -26,7 +26,7 @@ SETTINGS = RuntimeSettings(lease_s=0.5, heartbeat_s=0.1, poll_s=0.1, park_after_
 
 # Each worker is forked off a process that has imported everything: a start costs milliseconds instead of seconds.
 forkserver = multiprocessing.get_context("forkserver")
-forkserver.set_forkserver_preload(["support.killed"])
+forkserver.set_forkserver_preload(["signoff.steps", "signoff.catalog.projects", "signoff.workflows"])
 
 
 class KillingClock(SystemClock):

@@ -59,7 +59,8 @@ class Loader:
             except UnavailableError:
                 raise
             except Exception as error:  # noqa: BLE001  (whatever it is, it concerns this run alone)
-                stuck = _Stuck(run_id, row["org_id"], state, inbox, whole=len(journals[run_id]) == state.last_seq)
+                whole = 0 < state.last_seq == len(journals[run_id])
+                stuck = _Stuck(run_id, row["org_id"], state, inbox, whole=whole)
                 if not await self._set_aside(stuck, error):
                     await connection.execute(store.RELEASE_RUNS, session_id, [run_id], self._engine.clock.now())
                 continue
