@@ -326,6 +326,28 @@ def test_every_command_is_described() -> None:
             assert inner in table, f"{name} {inner}"
 
 
+def test_every_operation_of_the_api_is_described() -> None:
+    """By method and path; names of path parameters are for the OpenAPI document."""
+    text = page("docs/reference/api.md").text
+    described = {re.sub(r"\{\w+\}", "{}", path) for path in re.findall(r"(/(?:v1|health)[\w/{}-]*)", text)}
+    routes: set[str] = set()
+    for path in (SOURCE / "api").glob("*.py"):
+        prefix, tree = "", ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            if called == "APIRouter":
+                prefix = next((ast.literal_eval(k.value) for k in node.keywords if k.arg == "prefix"), "")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and re.fullmatch(
+                r"router\.(get|post|put|patch|delete)", ast.unparse(node.func)
+            ):
+                routes.add(prefix + ast.literal_eval(node.args[0]))
+    assert routes
+    assert sorted({re.sub(r"\{\w+\}", "{}", route) for route in routes} - described) == []
+
+
 def test_every_room_is_in_the_architecture() -> None:
     rooms = set(first_words("ARCHITECTURE.md", "## The house"))
     there = {
