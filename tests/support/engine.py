@@ -181,8 +181,8 @@ async def until(
         await asyncio.sleep(0.01)
 
 
-async def ended(database: Database, run_id: UUID) -> RunSummary:
-    return await until(database, run_id, lambda summary: summary.status in {"done", "failed", "cancelled"})
+async def ended(database: Database, run_id: UUID, timeout_s: float = 20) -> RunSummary:
+    return await until(database, run_id, lambda summary: summary.status in {"done", "failed", "cancelled"}, timeout_s)
 
 
 async def journal(database: Database, run_id: UUID) -> list[client.JournalEvent]:

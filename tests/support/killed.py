@@ -9,8 +9,8 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -57,16 +57,23 @@ async def _work(url: str, survives: int | None) -> None:
         await worker.run()
 
 
-@contextmanager
-def worker_process(url: str, survives: int | None = None) -> Generator[Any]:
+@asynccontextmanager
+async def worker_process(url: str, survives: int | None = None) -> AsyncGenerator[Any]:
     """A worker process while the block lasts; killed at the end if it still lives."""
     process = forkserver.Process(target=work, args=(url, survives), daemon=True)
-    process.start()
+    await asyncio.to_thread(process.start)  # the first one waits for the server's imports
     try:
         yield process
     finally:
         process.kill()
-        process.join(10)
+        await asyncio.to_thread(process.join, 10)
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # many workers' first requests come at once
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed does not wait for its answer."""
 
 
 class Sink:
@@ -103,7 +110,7 @@ class Sink:
                 """Tests read what was counted, not a log."""
 
         self.lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 

@@ -15,6 +15,7 @@ _LOST: tuple[type[BaseException], ...] = (
     driver.CannotConnectNowError,  # 57P03: it starts, recovers or stops
     driver.TooManyConnectionsError,  # 53300
     driver.IdleInTransactionSessionTimeoutError,  # 25P03: it ended a session that held a transaction open
+    driver.InternalClientError,  # the server's parting words came between two statements; the driver is out of step
     ConnectionError,
 )
 _SHORTAGE: tuple[type[BaseException], ...] = (

@@ -1,0 +1,84 @@
+"""PostgreSQL is stopped and started while runs are under way: nothing is lost, nothing is paid twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from support.engine import FAST, ScriptedTool, compiled, ended, eventually, journal, running, start
+
+from signoff.foundation.database import Database, EmbeddedServer, migrate
+from signoff.foundation.settings import DatabaseSettings
+from signoff.runtime.client import read_run
+from signoff.runtime.handlers import Done, Effect, StepCall
+
+FLOW = """
+steps:
+  look: {tool: look, with: {}}
+  pay: {requires: look, tool: pay, with: {}, once: "pay/${input.n}", retry: {times: 5, delay: 50ms, backoff: 1}}
+  tell: {requires: pay, tool: look, with: {}}
+outcome: {paid: tell.done}
+"""
+RUNS = 24
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """A server of the test's own, to be stopped while it is needed."""
+    directory: Path = tmp_path_factory.mktemp("pg")
+    own = EmbeddedServer(directory, max_connections=60, durable=False)
+    yield own
+    own.stop(delete=True)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("recovery", ["lookup", "resend"])
+async def test_postgres_restarts_while_runs_are_under_way(server: EmbeddedServer, recovery: str):
+    url = await asyncio.to_thread(server.start)
+    await asyncio.to_thread(migrate, url)
+    paid: Counter[str] = Counter()
+    flow = compiled("restart", FLOW, look=False, pay=True)
+
+    async with await Database.open(DatabaseSettings(url=url, recovery_wait_s=0.5)) as database:
+
+        async def look(call: StepCall) -> Done:
+            """A handler that needs the database itself, as reviews and events do."""
+            async with database.transaction(call.run.org_id) as connection:
+                await read_run(connection, call.run.org_id, call.run.run_id)
+            return Done({})
+
+        async def pay(call: StepCall) -> Done:
+            assert call.idempotency_key is not None
+            if recovery == "lookup" or not paid[call.idempotency_key]:
+                paid[call.idempotency_key] += 1
+            await asyncio.sleep(0.05)  # the answer takes its time: some are under way when the database goes
+            return Done({})
+
+        def find(call: StepCall) -> Done | None:
+            assert call.idempotency_key is not None
+            return Done({}) if paid[call.idempotency_key] else None
+
+        effect = Effect("lookup" if recovery == "lookup" else "resend", settle_s=0.2)
+        tool = ScriptedTool({"look": look, "pay": pay}, {"pay": effect}, {"pay": find})
+        settings = FAST.model_copy(update={"tasks": 4})  # so that the runs are at different places
+        async with running(database, [flow], tool, settings) as worker:
+            runs = [await start(database, flow, {"n": number}) for number in range(RUNS)]
+            for wanted in (RUNS // 4, RUNS // 2):
+                await eventually(lambda least=wanted: len(paid) >= least, 60)
+                await asyncio.to_thread(server.stop)
+                await asyncio.sleep(FAST.lease_s * 0.6)  # the outage itself, not a synchronisation
+                assert await asyncio.to_thread(server.start) == url
+                await asyncio.wait_for(worker.ready(), 60)
+            assert [await outcome(database, run_id) for run_id in runs] == ["paid"] * RUNS
+        assert paid == Counter({f"pay/{number}": 1 for number in range(RUNS)})
+        for run_id in runs:
+            seqs = [event.seq for event in await journal(database, run_id)]
+            assert seqs == list(range(1, len(seqs) + 1))
+
+
+async def outcome(database: Database, run_id: UUID) -> str | None:
+    return (await ended(database, run_id, 120)).outcome
