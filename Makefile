@@ -10,7 +10,7 @@ WORKERS ?= auto
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/.runtime models ## take real customer tickets through the governed refund workflow
+demo: $(VENV)/.runtime $(if $(filter local,$(LLM)),$(VENV)/.local-llm) models ## take real customer tickets through the governed refund workflow
 	@$(BIN)/python -m examples.refunds.demo --llm $(LLM)
 
 test: $(VENV)/.dev models ## all set-up and all tests
@@ -35,6 +35,7 @@ docs: $(VENV)/.dev models ## run every snippet of the documentation
 
 lock: $(VENV)/.uv ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra local-llm -c requirements.lock -o requirements-local-llm.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --group dev --extra local-llm -c requirements.lock -o requirements-dev.lock
 
 models: $(VENV)/.runtime
@@ -50,6 +51,10 @@ $(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.uv
 	@echo "Installing locked dependencies into $(VENV) …"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+$(VENV)/.local-llm: requirements-local-llm.lock $(VENV)/.runtime
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-local-llm.lock
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime

@@ -45,6 +45,8 @@ def _functions(source: bytes) -> tuple[str, ...]:
 def _tool(project: Project, tool: ToolContract) -> Iterator[Problem]:
     if isinstance(tool.call, PythonCall) and tool.call.file:
         yield from _python_tool(project.files, tool, tool.call)
+    if tool.idempotency and tool.idempotency.argument:
+        yield from _key_argument(project.files, tool, tool.idempotency.argument)
     if tool.idempotency and tool.idempotency.lookup_tool:
         yield from _lookup(project, tool, tool.idempotency.lookup_tool, tool.idempotency.lookup_argument)
 
@@ -63,6 +65,14 @@ def _python_tool(files: Mapping[str, bytes], tool: ToolContract, call: PythonCal
         detail = f"{call.file} has no function '{call.function}'."
         suggestion = did_you_mean(call.function, functions) or f"It has: {', '.join(functions) or 'none'}."
         yield _at(files, tool.file, call.function, detail, suggestion)
+
+
+def _key_argument(files: Mapping[str, bytes], tool: ToolContract, argument: str) -> Iterator[Problem]:
+    """The key goes in as an argument, so a closed input schema has to know it: else every call would be refused."""
+    schema = tool.input_schema
+    if schema.get("additionalProperties") is False and argument not in (schema.get("properties") or {}):
+        detail = f"The input schema takes no '{argument}', which is to carry the idempotency key."
+        yield _at(files, tool.file, argument, detail, f"Add '{argument}: {{type: string}}' to its properties.")
 
 
 def _lookup(project: Project, tool: ToolContract, name: str, argument: str) -> Iterator[Problem]:

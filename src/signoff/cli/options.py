@@ -23,7 +23,7 @@ EnvironmentOption = Annotated[
     str, typer.Option("--environment", "-e", envvar="SIGNOFF_ENVIRONMENT", help="The environment to serve.")
 ]
 ProfileOption = Annotated[
-    str | None, typer.Option("--models", envvar="SIGNOFF_MODELS", help="The profile of models.yaml to use.")
+    str | None, typer.Option("--models", envvar="SIGNOFF_MODELS_PROFILE", help="The profile of models.yaml to use.")
 ]
 
 

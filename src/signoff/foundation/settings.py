@@ -45,7 +45,7 @@ class DatabaseSettings(_Frozen):
         default=10.0, gt=0, description="Seconds that a statement may wait for a lock before the server fails it."
     )
     idle_in_transaction_timeout_s: float = Field(
-        default=10.0,
+        default=5.0,
         gt=0,
         description="Seconds that a transaction may sit idle before the server ends its session. Keep below the lease.",
     )

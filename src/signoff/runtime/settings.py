@@ -41,4 +41,3 @@ class StartLimits(BaseModel):
     inbox_messages: int = Field(default=1000, ge=1, description="Messages that may wait for one run.")
     name_chars: int = Field(default=300, ge=1, description="Length of a message's path, kind and sender.")
     idempotency_key_chars: int = Field(default=200, ge=1, description="Length of an idempotency key.")
-    page_rows: int = Field(default=200, ge=1, description="Rows on one page of a list.")
