@@ -75,6 +75,8 @@ class PolicyBook:
         """The policies of a release and of what its environment points at now.
 
         Args:
+            org_id: the organisation.
+            release: what the run pinned.
             today: the digest that the environment points at, where the caller has just read it.
 
         Raises:

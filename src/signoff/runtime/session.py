@@ -246,15 +246,18 @@ class Session:
     # --- giving back -------------------------------------------------------------------------------------------
 
     def _gone(self, run_id: UUID, ended: bool) -> None:
+        was_full = len(self._residents) >= self._settings.resident_runs
         self._residents.pop(run_id, None)
         if ended:
             self._ended.append(run_id)
             self._ended_event.set()
-        if self._stopping.is_set() or len(self._residents) < self._settings.resident_runs:
-            self._wake.set()
+        if was_full or self._stopping.is_set():
+            self._wake.set()  # otherwise there was room before, and whatever came since has sent its own wake-up
 
     def _run_failed(self, run_id: UUID, error: BaseException) -> None:
         """An error of ours: the run leaves memory as its journal has it and is tried again after a pause."""
+        if self._journal.lost:
+            return  # with it everything in memory
         _log.error("run %s is put aside after an error", run_id, exc_info=error)
         execution = self._residents.pop(run_id, None)
         self._journal.forget(run_id, SessionLostError("the run was put aside"))
