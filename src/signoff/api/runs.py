@@ -23,6 +23,7 @@ from signoff.api.messages import (
 )
 from signoff.api.paging import DEFAULT_PAGE, Limit, visible_page
 from signoff.api.problems import documented
+from signoff.api.resolutions import KIND, check_resolution
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
 from signoff.api.starting import project_of
 from signoff.api.step_views import steps_of
@@ -38,6 +39,9 @@ RESERVED_KINDS = ("run.", "review.", "step.", "effect.observed")
 """What only the house itself sends: nobody decides a review, or speaks for a worker, through a signal.
 
 `effect.resolution`, a person's word on an effect whose outcome nobody knows, is a signal."""
+
+ENDED = frozenset({"done", "failed", "cancelled"})
+"""A message to these is a conflict, whatever it says."""
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], dependencies=[Security(api_key_scheme)], route_class=StrictRoute)
 
@@ -194,7 +198,10 @@ async def signal(run_id: UUID, body: Signal, services: ServicesOf, actor: ActorO
     if body.kind.startswith(RESERVED_KINDS):
         detail = f"'kind' may not begin with {', '.join(RESERVED_KINDS)}: only Signoff itself sends those."
         raise InvalidError(detail, problems=[Problem(detail, pointer="/kind", code="reserved")])
-    await services.permitted_run(actor, "run.signal", run_id, signal=(body.step, body.kind))
+    run = await services.permitted_run(actor, "run.signal", run_id, signal=(body.step, body.kind))
+    if body.kind == KIND and run.status not in ENDED:
+        release = await services.releases.load(actor.org_id, run.release)
+        check_resolution(release.project, run.workflow, body.step, body.data)
     async with services.commanding(actor, run_id) as connection:
         message_id = await send_message(
             connection,

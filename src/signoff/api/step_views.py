@@ -29,7 +29,7 @@ def _take(step: dict[str, Any], event: JournalEvent) -> None:
     if event.kind in _TRIED:
         step.update(status="started", attempts=data["attempt"])
     elif event.kind == "step.waiting":
-        step["status"] = "waiting"
+        step.update(status="waiting", error=data.get("error", step.get("error")))
     elif event.kind == "step.retrying":
         step.update(status="retrying", error=data["error"])
     elif event.kind == "step.ended":
@@ -40,7 +40,7 @@ def _take(step: dict[str, Any], event: JournalEvent) -> None:
             result=data.get("result"),
             ended_at=event.recorded_at,
             duration_s=_seconds(step["started_at"], event.recorded_at),
-            decided_by=approval.get("decided_by") or output.get("decided_by"),
+            decided_by=approval.get("decided_by") or output.get("decided_by") or data.get("by"),
             error=data.get("error"),
             via=data.get("via"),
         )

@@ -91,7 +91,8 @@ def _steps(steps: list[dict[str, Any]]) -> Table:
         took = "" if step["duration_s"] is None else f"{step['duration_s']:.3f} s"
         result = step["result"] if step["result"] != step["status"] else ""
         error: dict[str, Any] = step["error"] or {}
-        note = f"{error.get('kind', '')}: {error.get('detail', '')}" if error else step["via"] or ""
+        via = f"{step['via']} " if step["via"] else ""
+        note = f"{via}{error.get('kind', '')}: {error.get('detail', '')}" if error else via
         table.add_row(
             plain(step["step"]),
             status_text(step["status"]),
@@ -161,9 +162,12 @@ def gist_of(kind: str, data: Mapping[str, Any]) -> str:
 def _noted(kind: str, fact: Mapping[str, Any]) -> str:
     if kind == "policy.decision":
         verdict = "permit" if fact["permit"] else "deny"
-        return f"{verdict} {fact['about']} ({', '.join(fact['policies']) or 'no policy'})"
+        # Where an error denies, the policies are those that would have permitted.
+        reason = "; ".join(fact.get("errors", ())) or ", ".join(fact["policies"]) or "no policy"
+        return f"{verdict} {fact['about']} ({reason})"
     if kind == "model.call" and "usage" in fact:
-        return f"model.call {fact.get('model', '')}: {_usage(fact['usage'])}"
+        outcome = "" if fact.get("outcome") == "ok" else f" ({fact.get('outcome', '')})"
+        return f"model.call {fact.get('model', '')}{outcome}: {_usage(fact['usage'])}"
     return f"{kind} {_short(fact)}"
 
 
