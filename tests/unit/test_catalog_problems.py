@@ -113,7 +113,8 @@ CHANGES: list[tuple[str, str, str, int, int, str, str]] = [
     # workflows: the compiler's problems come through, and roles are checked
     (HELLO, "by: role/reviewer", "by: role/reviewr", 16, 9, "the role 'reviewr'", "'reviewer'"),
     (HELLO, "ai: sort-message@^1", "ai: sort-mesage@^1", 11, 9, "prompt", "sort-message"),
-    (HELLO, "ai: sort-message@^1", "ai: sort-message@^2", 11, 9, "sort-message@^2", ""),
+    (HELLO, "ai: sort-message@^1", "ai: sortmsg@^1", 11, 9, "no prompt named", "Did you mean 'sort-message'?"),
+    (HELLO, "ai: sort-message@^1", "ai: sort-message@^2", 11, 9, "no version of prompt 'sort-message'", ""),
     (HELLO, "tool: replies.write", "tool: replies.wrote", 23, 11, "replies.wrote", "replies.write"),
     (
         HELLO,

@@ -34,9 +34,16 @@ class Report:
         self._put(Problem(detail, self.file, line, column, node.entries[key].pointer, suggestion, code))
 
     def unknown(self, node: Node, what: str, name: str, known: Collection[str], *, offset: int = 0) -> None:
-        """A name that nothing has."""
-        hint = did_you_mean(name, sorted(known)) or (None if known else f"The project has no {what} at all.")
-        self.add(node, f"There is no {what} named '{name}'.", suggestion=hint, code="unknown-name", offset=offset)
+        """A name that nothing has; of one with a version (`classify@^3`), also a version that there is not."""
+        bare, at, constraint = name.partition("@")
+        if at and bare in known:
+            detail = f"There is no version of {what} '{bare}' that '{constraint}' allows."
+            hint = f"Its files say which there are; '{bare}' alone takes the latest."
+        else:
+            detail = f"There is no {what} named '{name}'."
+            hint = did_you_mean(name, sorted(known)) or did_you_mean(bare, sorted(known))
+            hint = hint or (None if known else f"The project has no {what} at all.")
+        self.add(node, detail, suggestion=hint, code="unknown-name", offset=offset)
 
     def unknown_keys(self, node: Node, known: Collection[str], where: str) -> None:
         """Every key of a mapping that means nothing there."""

@@ -92,7 +92,13 @@ class PolicySet:
         return tuple(self._policies)
 
     def warnings(self) -> tuple[Problem, ...]:
-        """What is not wrong but will deny: permits with an obligation that nobody knows. For `signoff check`."""
+        """What is not wrong but will deny: no policy at all, permits with an obligation that nobody knows.
+
+        For `signoff check`.
+        """
+        if not self._policies:
+            detail = "There are no policies, so nothing is permitted: no run can even be started."
+            return (Problem(detail, suggestion="Add policies/*.cedar with a permit for run.start.", code="policy"),)
         return tuple(
             policy.source.problem(
                 f"Nobody knows the obligation @{name}, so whatever '{policy.id}' permits is denied.",
