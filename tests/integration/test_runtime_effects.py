@@ -265,6 +265,29 @@ async def test_what_a_fenced_worker_saw_reaches_the_runs_new_owner(database: Dat
     assert last.data["by"].startswith("system/worker-")
 
 
+class LeapingClock(SystemClock):
+    """A clock that a stalled process sees: time has gone by without it."""
+
+    leap_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self.leap_s
+
+
+async def test_a_lease_that_ran_out_unnoticed_is_renewed_before_the_call(database: Database):
+    """Nothing is sent meanwhile, and nobody is asked about a call that was never made."""
+    flow = compiled("stalled", PAY % "", pay=True)
+    clock = LeapingClock()
+
+    def stall(call: StepCall) -> None:
+        clock.leap_s = 1000.0
+
+    tool = ScriptedTool({"pay": empty}, {"pay": Effect("ask")}, permits={"pay": stall})
+    async with running(database, [flow], tool, clock=clock):
+        assert (await ended(database, await start(database, flow, {}))).outcome == "ok"
+    assert len(tool.calls) == 1
+
+
 UNDOABLE = """
 steps:
   pay: {tool: pay, with: {n: "${input.n}"}, once: "pay/${input.n}", undo: {tool: reverse, with: {}}}

@@ -163,8 +163,8 @@ class RunContext(abc.ABC):
     def _finished(self, path: str, task: asyncio.Task[None]) -> None:
         self.tasks.pop(path, None)
         error = None if task.cancelled() else task.exception()
-        if self.abandoned or isinstance(error, SessionLostError):
-            return  # the worker itself sees to it
+        if self.abandoned:
+            return  # the run is somebody else's by now
         if error is not None:
             self.engine.failed(self.run_id, error)
             return

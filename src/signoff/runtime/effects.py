@@ -24,6 +24,7 @@ UNDO_FAILED = "undo_failed"
 OBSERVED = "effect.observed"
 RESOLUTION = "effect.resolution"
 SYSTEM = "system/"
+LEASE_PAUSE_S = 0.02
 ENGINE_WAITS = frozenset({OUTCOME_UNKNOWN, UNDO_FAILED})
 
 
@@ -57,10 +58,17 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
             raise StepError("an approval that this step needs was used for another effect", kind="approval_used")
     else:
         await execution.durable()
-    if execution.abandoned or not execution.engine.lease_holds():
-        raise SessionLostError("the lease ran out before the call; nothing was sent")
+    await _lease(execution)
     execution.sent_s[record.path] = execution.engine.clock.monotonic_s()
     return execution.call(step, record, attempt=call.attempt)
+
+
+async def _lease(execution: RunContext) -> None:
+    """Return while the lease certainly holds. A late heartbeat renews it, or tells that the session is lost."""
+    while not execution.abandoned and not execution.engine.lease_holds():
+        await execution.engine.clock.sleep(LEASE_PAUSE_S)
+    if execution.abandoned:
+        raise SessionLostError("the run is not ours any more; nothing was sent")
 
 
 async def _consume(execution: RunContext, record: StepRecord, call: StepCall, row: Row) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 from signoff.core.errors import StepError
 from signoff.runtime.attempts import describe
 from signoff.runtime.context import RunContext
-from signoff.runtime.journal import SessionLostError
 from signoff.runtime.views import view_of
 from signoff.workflows.semantics import decide_outcome
 
@@ -82,8 +81,6 @@ def _leave(execution: RunContext, work: Coroutine[Any, Any, None]) -> None:
 async def _guarded(execution: RunContext, work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
-    except SessionLostError:
-        execution.engine.gone(execution.run_id, False)
     except Exception as failure:  # noqa: BLE001  (whatever it is, it concerns this run alone)
         execution.engine.failed(execution.run_id, failure)
 
