@@ -23,10 +23,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -37,9 +40,9 @@ import httpx
 import psycopg
 import pytest
 from psycopg import sql
-from support.api_cases import until, write_project
+from support.api_cases import COUNT, until, write_project
 from support.bad_input_cases import ENDED, FILES, INPUT, facts, stage, with_policy
-from support.cli_cases import signoff
+from support.cli_cases import running, signoff
 from support.engine import eventually
 from support.http_server import LoopbackServer, disconnect, loopback_server, reply
 
@@ -400,6 +403,45 @@ def test_a_log_that_cannot_be_written_is_told_by_the_command(tmp_path: Path) -> 
     assert "The embedded PostgreSQL did not start" in result.err
     assert "server.log" in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A directory with a disk of its own that has room for a server and little else."""
+    with tempfile.TemporaryDirectory(prefix="signoff-") as name:
+        options = ["-t", "tmpfs", "-o", "size=160m,mode=0755", "tmpfs", name]
+        if subprocess.run(["mount", *options], capture_output=True, check=False).returncode != 0:
+            pytest.skip("this machine does not let us mount a small disk")
+        try:
+            yield Path(name)
+        finally:
+            subprocess.run(["umount", name], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_that_fills_while_runs_are_under_way_is_told_and_loses_none(tmp_path: Path, small_disk: Path) -> None:
+    write_project(tmp_path)
+    variables = {"SIGNOFF_STATE_DIRECTORY": str(small_disk)}
+    with running("dev", "--port", "0", "--json", cwd=tmp_path, variables=variables) as process:
+        url = json.loads(process.line())["url"]
+        headers = {"Authorization": f"Bearer {json.loads((small_disk / 'dev.json').read_text())['key']}"}
+        body = {**COUNT, "input": {"text": "x" * 60_000, "cents": 1}}
+        with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
+            ballast = small_disk / "ballast"
+            with ballast.open("wb", buffering=0) as file:
+                os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small_disk).free)
+            answers = [client.post("/v1/runs", json=body)]
+            while answers[-1].status_code == 201 and len(answers) < 2000:
+                answers.append(client.post("/v1/runs", json=body))
+            assert answers[-1].status_code == 503
+            assert "No space left on device" in answers[-1].json()["detail"]
+            ballast.unlink()
+            runs = [answer.json()["run_id"] for answer in [*answers[:-1], client.post("/v1/runs", json=body)]]
+            deadline_s = time.monotonic() + 60
+            while any(client.get(f"/v1/runs/{run_id}").json()["status"] != "done" for run_id in runs):
+                assert time.monotonic() < deadline_s
+                time.sleep(0.1)
+        assert process.stop() == 0
 
 
 def test_a_second_demo_says_that_one_runs_and_touches_nothing() -> None:
