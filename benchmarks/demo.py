@@ -24,6 +24,7 @@ from signoff.catalog import Release, load_project
 from signoff.catalog.releases import point_environment, register
 from signoff.core.actors import Actor
 from signoff.core.clock import SystemClock
+from signoff.core.errors import UnavailableError
 from signoff.foundation.database import DEFAULT_ORG_ID, Database, EmbeddedServer, migrate
 from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime import RuntimeSettings, StartRequest, start_run
@@ -116,8 +117,13 @@ async def _settled(database: Database, count: int) -> list[RunSummary]:
     with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("tickets", total=count)
         while True:
-            async with database.transaction(DEFAULT_ORG_ID) as connection:
-                runs = await list_runs(connection, DEFAULT_ORG_ID, limit=count)
+            try:
+                async with database.transaction(DEFAULT_ORG_ID) as connection:
+                    runs = await list_runs(connection, DEFAULT_ORG_ID, limit=count)
+            except UnavailableError:
+                # Loading the language model holds the interpreter for seconds: long enough to lose a connection.
+                await asyncio.sleep(1)
+                continue
             rested = sum(_rests(run) for run in runs)
             progress.update(bar, completed=rested)
             if rested == count or time.perf_counter() > deadline:
