@@ -88,7 +88,7 @@ async def outcomes(database: Database, runs: list[UUID], timeout_s: float) -> li
             found = [await client.read_run(connection, ACTOR.org_id, run_id) for run_id in runs]
         if all(run.ended_at for run in found) or asyncio.get_running_loop().time() > deadline:
             return [(run.outcome or str(run.error)) if run.ended_at else None for run in found]
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
 
 
 async def stories(database: Database, runs: list[UUID], found: list[str | None]) -> str:
@@ -139,12 +139,12 @@ async def _lane(url: str, sink: Sink, kill_points: range) -> int:
 
 async def _died(process: Any, database: Database, run_id: UUID) -> bool:
     """Whether the process died before the run ended."""
-    for _ in range(3000):
+    for _ in range(1200):
         if process.exitcode is not None:
             return True
         if await outcomes(database, [run_id], 0) != [None]:
             return False
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
     raise AssertionError("it neither died nor ended the run")
 
 
