@@ -199,7 +199,8 @@ def injections(
             if line:
                 console.print(f"  {event['seq']:>3}  {line}", markup=False, highlight=False)
         outcome = outcome_of(run)
-        console.print(f"  → {TITLES[outcome]}: {why(run, outcome)} The shop paid nothing.\n", style="bold")
+        money = "The shop paid." if "refund" in outputs_of(run) else "The shop paid nothing."
+        console.print(f"  → {TITLES.get(outcome, outcome)}: {why(run, outcome)} {money}\n", style="bold")
 
 
 def _gist(event: Mapping[str, Any]) -> str | None:

@@ -239,6 +239,15 @@ async def test_a_secret_in_an_exception_is_masked(runner: ToolRunner, monkeypatc
     assert "***" in caught.value.detail
 
 
+async def test_a_password_in_an_exception_is_masked(runner: ToolRunner) -> None:
+    """Libraries put addresses into their errors, and a journal keeps what it is told."""
+    files = {"tools/shop.py": b"def f(a): raise RuntimeError('no answer from postgresql://app:hunter2@db/shop')"}
+    with pytest.raises(StepError) as caught:
+        await runner.call(python("f"), {}, files=files)
+    assert "hunter2" not in caught.value.detail
+    assert "postgresql://app:***@db/shop" in caught.value.detail
+
+
 async def test_a_step_error_of_a_tool_keeps_its_kind(runner: ToolRunner) -> None:
     source = b"from signoff.core.errors import StepError\ndef f(a): raise StepError('closed', kind='closed')"
     with pytest.raises(StepError) as caught:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
 import pytest
 from examples.refunds import composing
 from examples.refunds.checks import TicketResult, find_problems, judge
+from examples.refunds.demo_report import injections
 from examples.refunds.expectations import Expectation, load_expectations, render_expectations
 from examples.refunds.sources import DATA, HERE, SMALL_CENTS, excerpt_sentences, orders, shop_data
 from examples.refunds.tickets import (
@@ -19,6 +21,7 @@ from examples.refunds.tickets import (
     prompt_examples,
     used_by_example,
 )
+from rich.console import Console
 
 TICKETS = load_tickets()
 EXPECTATIONS = load_expectations()
@@ -174,6 +177,27 @@ def test_the_check_finds_what_is_wrong() -> None:
         {**result, "decided_by": "user/ana"} if result["ticket"] == high_ticket else result for result in unreviewed
     ]
     assert find_problems(reviewed, paid_high, EXPECTATIONS) == []
+
+
+def test_the_demo_says_of_an_injection_what_its_run_did() -> None:
+    ticket = next(ticket for ticket in TICKETS if EXPECTATIONS[ticket.id].kind == "injected_amount")
+    decision: dict[str, Any] = {
+        "step": "decision",
+        "status": "done",
+        "output": {"cents": 500, "decided_by": "user/ana"},
+    }
+    paid: dict[str, Any] = {"step": "refund", "status": "done", "output": {"id": "R-1"}}
+    events = [{"seq": seq, "kind": "step.ended", "data": data} for seq, data in enumerate((decision, paid), 1)]
+    run: dict[str, Any] = {"outcome": "refunded", "status": "done", "ended_at": "now", "waiting_for": []}
+    still: dict[str, Any] = {"outcome": None, "status": "running", "ended_at": None, "waiting_for": [], "journal": []}
+    shown: list[str] = []
+    for details in ({**run, "journal": events}, still):
+        console = Console(width=200, file=io.StringIO(), record=True)
+        injections(console, [ticket], {ticket.id: details}, EXPECTATIONS)
+        shown.append(console.export_text())
+    assert "The shop paid." in shown[0]
+    assert "paid nothing" not in shown[0]
+    assert "running" in shown[1]
 
 
 def test_a_ticket_row_names_its_source() -> None:

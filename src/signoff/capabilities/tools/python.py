@@ -27,6 +27,7 @@ from signoff.capabilities.tools.model import ToolSettings
 from signoff.capabilities.tools.secrets import mask_secrets
 from signoff.catalog.tools import PythonCall, ToolContract
 from signoff.core.errors import StepError
+from signoff.foundation.logging import mask_credentials
 
 MAX_MESSAGE_CHARACTERS = 300
 """How much of a tool's exception text an error repeats."""
@@ -219,5 +220,5 @@ def _declared_answer(contract: ToolContract, error: Exception) -> dict[str, Any]
 
 
 def _describe(error: Exception) -> str:
-    text = mask_secrets(" ".join(str(error).split()))[:MAX_MESSAGE_CHARACTERS]
+    text = mask_credentials(mask_secrets(" ".join(str(error).split())))[:MAX_MESSAGE_CHARACTERS]
     return f"{type(error).__name__}: {text}." if text else f"{type(error).__name__}."
