@@ -26,6 +26,10 @@ from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime import StartRequest, client, start_run
 
 
+ROUNDS = range(int(os.environ.get("SIGNOFF_CHAOS_ROUNDS", "1")))
+"""How often to do it all: SIGNOFF_CHAOS_ROUNDS=100 pytest -n 4 tests/chaos/test_chaos_killed_worker.py"""
+
+
 def project(url: str) -> Project:
     contract = """
 about: Pays.
@@ -109,7 +113,8 @@ def sink() -> Iterator[Sink]:
 
 
 @pytest.mark.timeout(300)
-async def test_killed_at_every_event_boundary(lane_urls: list[str], sink: Sink):
+@pytest.mark.parametrize("round_number", ROUNDS)
+async def test_killed_at_every_event_boundary(round_number: int, lane_urls: list[str], sink: Sink):
     """The worker dies just before its 1st, 2nd, 3rd, … event, until it has none left to die before.
 
     The kill points are dealt to lanes, each a database of its own, as most of the time goes by in waiting for leases.
@@ -149,7 +154,8 @@ async def _died(process: Any, database: Database, run_id: UUID) -> bool:
 
 
 @pytest.mark.timeout(300)
-async def test_killed_at_random_while_many_run(database: Database, database_url: str, sink: Sink):
+@pytest.mark.parametrize("round_number", ROUNDS)
+async def test_killed_at_random_while_many_run(round_number: int, database: Database, database_url: str, sink: Sink):
     seed = int(os.environ.get("SIGNOFF_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1 << 30)
     chance = random.Random(seed)
     runs = await started(database, range(40), sink.url)
