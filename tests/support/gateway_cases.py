@@ -9,6 +9,7 @@ from typing import Any
 from signoff.capabilities.gateway import Gateway, ModelTask
 from signoff.catalog.models import ModelsConfig, ModelSpec, Route
 from signoff.catalog.prompts import PromptMessage
+from signoff.governance.policy import Obligation
 from signoff.testing import ScriptedProvider
 
 SCHEMA: dict[str, Any] = {
@@ -44,6 +45,7 @@ class Answered:
 
     permit: bool
     policies: tuple[str, ...] = ("test",)
+    obligations: tuple[Obligation, ...] = ()
 
 
 def permit_all(model: str, attributes: Mapping[str, Any], /) -> Answered:

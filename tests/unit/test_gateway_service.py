@@ -12,6 +12,7 @@ from signoff.capabilities.gateway import Attempt, Budget, Gateway, GatewayError,
 from signoff.catalog.models import ModelsConfig, ModelSpec, Route
 from signoff.core.labels import Labels, Trust
 from signoff.core.money import Cost
+from signoff.governance.policy import Obligation
 from signoff.testing import ScriptedProvider
 
 
@@ -220,6 +221,31 @@ async def test_all_forbidden_is_forbidden_and_names_the_policies():
     assert caught.value.kind == "forbidden"
     assert "no-first" in str(caught.value)
     assert caught.value.attempts == ()
+
+
+def demanding(model: str, attributes: Any, /) -> Answered:
+    """A permit for the first model that somebody has to redact for."""
+    duties = (Obligation("redact", "pii", "eu-data"),) if model == "first" else ()
+    return Answered(permit=True, policies=("eu-data",), obligations=duties)
+
+
+async def test_a_permit_with_an_obligation_is_no_permit_because_nothing_here_carries_it_out():
+    first = ScriptedProvider([GOOD])
+    gateway, config = project(first=first)
+    with pytest.raises(GatewayError, match=r'eu-data.*@redact\("pii"\)') as caught:
+        await gateway.complete(task(), config, decide=demanding)
+    assert caught.value.kind == "forbidden"
+    with pytest.raises(GatewayError, match=r'@redact\("pii"\)') as caught:
+        await gateway.embed(["a"], config, decide=demanding)
+    assert caught.value.kind == "forbidden"
+    assert not first.requests
+
+
+async def test_a_candidate_with_an_obligation_is_passed_over_for_one_without():
+    first = ScriptedProvider([GOOD])
+    gateway, config = project(first=first, second=ScriptedProvider([GOOD]))
+    assert (await gateway.complete(task(), config, decide=demanding)).model == "second"
+    assert not first.requests
 
 
 async def test_a_fallback_that_is_forbidden_stays_forbidden():

@@ -122,6 +122,20 @@ class Embeddings:
     usage: Usage
 
 
+class ObligationLike(Protocol):
+    """What the gateway needs of an obligation (`signoff.governance.policy.Obligation`)."""
+
+    @property
+    def kind(self) -> str:
+        """The annotation's name, such as `redact`."""
+        ...
+
+    @property
+    def value(self) -> str:
+        """Its argument."""
+        ...
+
+
 class DecisionLike(Protocol):
     """What the gateway needs of a policy decision (`signoff.governance.policy.Decision`)."""
 
@@ -133,6 +147,11 @@ class DecisionLike(Protocol):
     @property
     def policies(self) -> tuple[str, ...]:
         """The ids of the policies that decided."""
+        ...
+
+    @property
+    def obligations(self) -> Sequence[ObligationLike]:
+        """What must be done for the permit to hold. The gateway does none of it, so any makes the permit a deny."""
         ...
 
 

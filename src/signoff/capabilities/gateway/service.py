@@ -180,6 +180,11 @@ class Gateway:
         if not decision.permit:
             by = ", ".join(decision.policies) or "default deny"
             raise CallFailed(Failure(spec.name, "forbidden", f"Policy forbids it ({by})."))
+        if decision.obligations:
+            # Whoever cannot do what a permit demands must not act on it (XACML 3.0, section 7.2, deny-biased PEP).
+            duties = ", ".join(f'@{duty.kind}("{duty.value}")' for duty in decision.obligations)
+            by = ", ".join(decision.policies)
+            raise CallFailed(Failure(spec.name, "forbidden", f"The permit ({by}) demands {duties}, not done here."))
         if provider is None:
             assert wrong is not None
             raise CallFailed(Failure(spec.name, wrong.kind, wrong.detail))
