@@ -25,7 +25,6 @@ from signoff.foundation.database import Database
 from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime import StartRequest, client, start_run
 
-
 ROUNDS = range(int(os.environ.get("SIGNOFF_CHAOS_ROUNDS", "1")))
 """How often to do it all: SIGNOFF_CHAOS_ROUNDS=100 pytest -n 4 tests/chaos/test_chaos_killed_worker.py"""
 
