@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.gateway_cases import GOOD, permit_all, task
 
-from signoff.capabilities.gateway import Budget, Gateway, GatewayError
+from signoff.capabilities.gateway import Attempt, Budget, Gateway, GatewayError, ProviderError
 from signoff.capabilities.gateway.pricing import price
 from signoff.catalog.models import ModelsConfig, ModelSpec, Route
 from signoff.core.money import Cost
@@ -41,6 +43,75 @@ async def test_a_call_is_settled_at_what_it_cost():
     result = await gateway.complete(task(), config, decide=permit_all, budget=budget)
     assert result.usage.cost == Cost.from_usd("0.015")
     assert budget.left == Cost.from_usd("0.885")
+
+
+async def never(_: Any) -> str:
+    await asyncio.Event().wait()
+    return ""
+
+
+async def test_a_call_that_timed_out_counts_as_what_was_set_aside_since_vendors_bill_it():
+    budget = Budget(Cost.from_usd(1))
+    gateway, config = gateway_of(ScriptedProvider([never], local=False), {"price": DEAR})
+    with pytest.raises(GatewayError) as caught:
+        await gateway.complete(task(timeout_s=0.02), config, decide=permit_all, budget=budget)
+    (attempt,) = caught.value.attempts
+    assert (attempt.outcome, attempt.usage.model_calls) == ("timeout", 1)
+    assert attempt.usage.input_tokens > 0
+    assert attempt.usage.cost == Cost(1_000 * (attempt.usage.input_tokens + task().max_output_tokens))
+    assert budget.left == Cost(1_000_000 - attempt.usage.cost.micro_usd)
+
+
+async def test_a_cancelled_call_to_a_vendor_counts_too_and_one_to_a_local_model_does_not():
+    for local in (False, True):
+        started, seen, budget = asyncio.Event(), list[Attempt](), Budget(Cost.from_usd(1))
+
+        async def begun(request: Any, started: asyncio.Event = started) -> str:
+            started.set()
+            return await never(request)
+
+        gateway, config = gateway_of(ScriptedProvider([begun], local=local), {"price": DEAR})
+        running = asyncio.create_task(
+            gateway.complete(task(), config, decide=permit_all, budget=budget, observe=seen.append)
+        )
+        await started.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        (attempt,) = seen
+        assert (attempt.outcome, attempt.usage.model_calls) == ("cancelled", 1)
+        assert (attempt.usage.cost == Cost()) is local
+        assert budget.left.micro_usd == 1_000_000 - attempt.usage.cost.micro_usd
+
+
+async def test_a_call_that_was_refused_by_the_vendor_costs_nothing():
+    budget = Budget(Cost.from_usd(1))
+    gateway, config = gateway_of(
+        ScriptedProvider([ProviderError("rate_limited", "slow")], local=False), {"price": DEAR}
+    )
+    with pytest.raises(GatewayError):
+        await gateway.complete(task(), config, decide=permit_all, budget=budget)
+    assert budget.left == Cost.from_usd(1)
+
+
+async def test_embeddings_are_paid_from_the_budget_even_where_no_vector_came():
+    class Slow(ScriptedProvider):
+        async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+            await never(texts)
+            return []
+
+    seen, budget = list[Attempt](), Budget(Cost.from_usd(1))
+    gateway, config = gateway_of(Slow(local=False), {"price": DEAR})
+    with pytest.raises(GatewayError) as caught:
+        await gateway.embed(["a query"], config, decide=permit_all, budget=budget, timeout_s=0.02, observe=seen.append)
+    assert [attempt.outcome for attempt in seen] == ["timeout"]
+    assert caught.value.usage.cost > Cost()
+    assert budget.left.micro_usd == 1_000_000 - caught.value.usage.cost.micro_usd
+
+    gateway, config = gateway_of(ScriptedProvider(local=False), {"price": DEAR})
+    with pytest.raises(GatewayError) as caught:
+        await gateway.embed(["word " * 1_000], config, decide=permit_all, budget=budget)
+    assert caught.value.kind == "budget"
 
 
 async def test_repairs_stop_where_the_budget_ends():

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
-from weakref import WeakValueDictionary
 
-from signoff.capabilities.gateway import Attempt, Budget, ModelTask
+from signoff.capabilities.gateway import Attempt, ModelTask
 from signoff.catalog import Prompt
 from signoff.core.errors import InvalidError, LimitError, StepError
 from signoff.core.labels import Labels, Trust
-from signoff.core.money import Cost
 from signoff.governance.policy import Decision, model_request
 from signoff.runtime.handlers import Done, StepCall
 from signoff.steps.acting import ActingStep
@@ -25,8 +22,6 @@ class AiStep(ActingStep):
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        # Steps of one run that are under way together share its budget, so that they cannot overspend side by side.
-        self._budgets: WeakValueDictionary[UUID, Budget] = WeakValueDictionary()
 
     async def execute(self, call: StepCall) -> Done:
         """The model's answer, which meets the prompt's output contract.
@@ -64,18 +59,13 @@ class AiStep(ActingStep):
             call.record("model.call", {**attempt.as_dict(), **fact})
 
         result = await self._services.gateway.complete(
-            _task(prompt, variables, call), project.models, decide=decide, budget=self._budget(call), observe=observe
+            _task(prompt, variables, call),
+            project.models,
+            decide=decide,
+            budget=self._services.budgets.of(call),
+            observe=observe,
         )
         return Done(result.output, Labels(trust=Trust.UNTRUSTED, sources=frozenset({f"model:{result.model}"})))
-
-    def _budget(self, call: StepCall) -> Budget | None:
-        limit = call.run.cost_limit
-        if limit is None:
-            return None
-        budget = self._budgets.get(call.run.run_id)
-        if budget is None:
-            budget = self._budgets[call.run.run_id] = Budget(limit, Cost(call.spent.cost.micro_usd))
-        return budget
 
 
 def _task(prompt: Prompt, variables: Mapping[str, Any], call: StepCall) -> ModelTask:

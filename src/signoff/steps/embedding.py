@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from signoff.capabilities.gateway import Gateway
+from signoff.capabilities.gateway import Attempt, Gateway
 from signoff.catalog import ModelsConfig
 from signoff.core.errors import StepError
 from signoff.governance.policy import Decision, model_request
@@ -45,7 +45,19 @@ class GatewayEmbedder:
             )
             return decided(call, authority, request)
 
-        result = await self._gateway.embed([query], self._config, decide=decide, timeout_s=call.timeout_s)
+        def observe(attempt: Attempt) -> None:
+            # One that answered is recorded below, where it is known whether its vectors are of any use.
+            if attempt.outcome != "ok":
+                call.record("model.call", {**attempt.as_dict(), "task": "embed"})
+
+        result = await self._gateway.embed(
+            [query],
+            self._config,
+            decide=decide,
+            budget=self._services.budgets.of(call),
+            timeout_s=call.timeout_s,
+            observe=observe,
+        )
         outcome = "ok" if result.model == indexed_with else "other_model"
         call.record(
             "model.call",

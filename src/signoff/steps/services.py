@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import UUID
+from weakref import WeakValueDictionary
 
-from signoff.capabilities.gateway import Gateway
+from signoff.capabilities.gateway import Budget, Gateway
 from signoff.capabilities.tools import ToolRunner
 from signoff.catalog import Project, Release
 from signoff.catalog.authority import Authority, PolicyBook
 from signoff.catalog.releases import ReleaseCatalog
 from signoff.core.clock import Clock
 from signoff.core.errors import NotFoundError, StepError
+from signoff.core.money import Cost
 from signoff.foundation.database import Database
 from signoff.governance.policy import Decision, PolicyRequest
 from signoff.runtime.handlers import StepCall
+
+
+class RunBudgets:
+    """One budget per run, shared by its steps that are under way, so that they cannot overspend side by side."""
+
+    def __init__(self) -> None:
+        self._budgets: WeakValueDictionary[UUID, Budget] = WeakValueDictionary()
+
+    def of(self, call: StepCall) -> Budget | None:
+        """What the call's run may still spend; none where it has no limit."""
+        limit = call.run.cost_limit
+        if limit is None:
+            return None
+        budget = self._budgets.get(call.run.run_id)
+        if budget is None:
+            budget = self._budgets[call.run.run_id] = Budget(limit, Cost(call.spent.cost.micro_usd))
+        return budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +43,7 @@ class Services:
 
     Attributes:
         variables: the process's environment, for deployments' own values of a project's settings.
+        budgets: what runs may still spend on models, whatever their steps call them for.
     """
 
     database: Database
@@ -32,6 +53,7 @@ class Services:
     tools: ToolRunner
     clock: Clock
     variables: Mapping[str, str]
+    budgets: RunBudgets = field(default_factory=RunBudgets)
 
     @property
     def environment(self) -> str:

@@ -96,15 +96,19 @@ class Call:
 
     async def _try(self, messages: Sequence[PromptMessage]) -> ProviderReply:
         """One call, paid for and noted whatever comes of it."""
-        reserved = self._reserve(messages)
+        estimated = estimated_input_tokens(messages)
+        most = self._price(estimated, self.task.max_output_tokens)
+        reserved = self._reserve(most)
         started_s = self.clock.monotonic_s()
-        outcome, usage = "cancelled", Usage(model_calls=1)
+        outcome, usage = "cancelled", unanswered(self.provider, estimated, most)
         try:
             reply = await self._send(messages)
             usage = self._usage(messages, reply)
             outcome = self._outcome(reply)
         except CallFailed as failed:
             outcome = failed.failure.kind
+            if outcome != "timeout":
+                usage = Usage(model_calls=1)
             raise
         finally:
             if self.budget is not None:
@@ -134,10 +138,9 @@ class Call:
         except ProviderError as error:
             raise CallFailed(Failure(self.spec.name, error.kind, error.detail, error.retry_after_s)) from None
 
-    def _reserve(self, messages: Sequence[PromptMessage]) -> Cost:
+    def _reserve(self, most: Cost | None) -> Cost:
         if self.budget is None:
             return Cost()
-        most = self._price(estimated_input_tokens(messages), self.task.max_output_tokens)
         if most is None:
             raise CallFailed(
                 Failure(
@@ -170,6 +173,17 @@ class Call:
         if reply.finish_reason == "refusal":
             return "refused"
         return "contract" if judge(reply, self.task.output_schema).problems else "ok"
+
+
+def unanswered(provider: Provider, input_tokens: int, most: Cost | None) -> Usage:
+    """What a call counts as whose answer nobody waited for: vendors bill what they went on to write.
+
+    Args:
+        provider: who was asked; local models cost nothing.
+        input_tokens: the estimate of what it was given.
+        most: what the call could cost at most; none where nobody knows.
+    """
+    return Usage(model_calls=1) if provider.local else Usage(1, input_tokens, 0, most or Cost())
 
 
 def final_error(task: str, failures: Sequence[Failure], attempts: Sequence[Attempt]) -> GatewayError:

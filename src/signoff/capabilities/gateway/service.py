@@ -10,9 +10,10 @@ from typing import Any
 
 import orjson
 
-from signoff.capabilities.gateway.budget import Budget, estimated_input_tokens
+from signoff.capabilities.gateway.budget import Budget
 from signoff.capabilities.gateway.calls import Call, CallFailed, Failure, final_error
 from signoff.capabilities.gateway.configuration import resolve
+from signoff.capabilities.gateway.embeddings import Embedding
 from signoff.capabilities.gateway.model import (
     MAX_CANDIDATES,
     Attempt,
@@ -28,7 +29,6 @@ from signoff.capabilities.gateway.provider import Provider, ProviderError, Provi
 from signoff.catalog.models import ModelsConfig, ModelSpec
 from signoff.core.clock import Clock, SystemClock
 from signoff.core.ids import digest
-from signoff.core.money import Cost, Usage
 
 MAX_PROVIDERS = 64
 """How many configured models keep their connections; the one unused longest is closed first."""
@@ -128,21 +128,31 @@ class Gateway:
         decide: Decide,
         budget: Budget | None = None,
         timeout_s: float = EMBED_TIMEOUT_S,
+        observe: Observe | None = None,
     ) -> Embeddings:
         """Vectors of texts by the first permitted model of the `embed` route that answers.
 
         There is no fallback after a model of another kind has answered before: vectors of two models do not compare,
-        so whoever stores them stores `Embeddings.model` with them.
+        so whoever stores them stores `Embeddings.model` with them. Arguments are those of `complete`; `timeout_s` is
+        for each call, in seconds.
 
         Raises:
             GatewayError: as `complete`.
         """
         failures: list[Failure] = []
         attempts: list[Attempt] = []
+
+        def note(attempt: Attempt) -> None:
+            attempts.append(attempt)
+            if observe is not None:
+                observe(attempt)
+
         for spec in self._route(config, "embed", None):
             try:
                 provider = await self._permitted(spec, "embed", "", decide)
-                return await self._embed_with(spec, provider, texts, budget, timeout_s)
+                embedding = Embedding(spec, provider, texts, timeout_s, self._clock, budget, note)
+                vectors, usage = await embedding.run()
+                return Embeddings(vectors, spec.name, usage)
             except CallFailed as failed:
                 failures.append(failed.failure)
         raise final_error("embed", failures, attempts)
@@ -210,23 +220,6 @@ class Gateway:
                 _, oldest = self._providers.popitem(last=False)
                 await oldest.aclose()
         return provider
-
-    async def _embed_with(
-        self, spec: ModelSpec, provider: Provider, texts: Sequence[str], budget: Budget | None, timeout_s: float
-    ) -> Embeddings:
-        tokens = estimated_input_tokens(()) + sum(len(text.encode()) // 3 + 1 for text in texts)
-        cost = price(spec, local=provider.local, input_tokens=tokens, output_tokens=0)
-        if budget is not None and (cost is None or not budget.reserve(cost)):
-            raise CallFailed(Failure(spec.name, "budget", "What is left of the run's budget does not cover it."))
-        try:
-            async with asyncio.timeout(timeout_s):
-                vectors = await provider.embed(texts)
-        except TimeoutError:
-            raise CallFailed(Failure(spec.name, "timeout", f"No answer in {timeout_s:g} s.")) from None
-        except ProviderError as error:
-            raise CallFailed(Failure(spec.name, error.kind, error.detail, error.retry_after_s)) from None
-        usage = Usage(1, tokens, 0, cost or Cost())
-        return Embeddings(tuple(tuple(vector) for vector in vectors), spec.name, usage)
 
 
 def _make(factory: ProviderFactory, spec: ModelSpec) -> Provider:
