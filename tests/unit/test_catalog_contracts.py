@@ -333,3 +333,43 @@ def test_files_that_cannot_be_used(name: str, text: bytes, detail: str) -> None:
 def test_line_of_what_is_not_utf8() -> None:
     problem = only_problem({**with_extraction(), "knowledge/p/a.md": b"a\nb\xff"})
     assert (problem.file, problem.line) == ("knowledge/p/a.md", 2)
+
+
+MARK = "x-signoff: {trust: trusted, class: public}"
+TRUSTED, UNVOUCHED = Labels(), Labels(DataClass.INTERNAL, Trust.UNTRUSTED)
+
+
+@pytest.mark.parametrize(
+    ("output", "labels"),
+    [
+        ("properties: {id: {type: string, MARK}, kind: {const: paid}}, CLOSED", TRUSTED),
+        ("properties: {in: {type: object, MARK, properties: {id: {}}}}, CLOSED", TRUSTED),
+        ("properties: {l: {type: array, items: {type: object, properties: {a: {MARK}}, CLOSED}}}, CLOSED", TRUSTED),
+        ("CLOSED", TRUSTED),
+        # Whatever is not marked, or may come besides, was chosen by somebody else.
+        ("properties: {id: {type: string, MARK}, note: {type: string}}, CLOSED", UNVOUCHED),
+        ("properties: {id: {type: string, MARK}, kind: {enum: [a, b]}}, CLOSED", UNVOUCHED),
+        ("properties: {id: {type: string, MARK}}", UNVOUCHED),
+        ("properties: {id: {type: string, MARK}}, CLOSED, patternProperties: {n: {}}", UNVOUCHED),
+        (
+            "properties: {o: {properties: {a: {MARK}}, CLOSED}}, CLOSED",
+            UNVOUCHED,
+        ),
+        ("properties: {id: {type: string, MARK}, l: {type: array}}, CLOSED", UNVOUCHED),
+        ("properties: {id: {type: string}}", UNVOUCHED),
+    ],
+)
+def test_an_output_is_trusted_only_where_the_contract_vouches_for_all_of_it(output: str, labels: Labels) -> None:
+    text = FIND.replace(
+        "properties: {id: {type: string}}",
+        output.replace("MARK", MARK).replace("CLOSED", "additionalProperties: false"),
+    )
+    project = load_project_files(added("tools/pay.find.yaml", text))
+    assert project.tools["pay.find"].labels == labels
+
+
+def test_a_label_of_an_output_is_at_least_that_of_each_marked_field() -> None:
+    output = "properties: {id: {type: string, x-signoff: {trust: trusted, class: regulated}}, note: {type: string}}"
+    text = FIND.replace("properties: {id: {type: string}}", output)
+    project = load_project_files(added("tools/pay.find.yaml", text))
+    assert project.tools["pay.find"].labels == Labels(DataClass.REGULATED, Trust.UNTRUSTED)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from signoff.core.labels import Labels
+from signoff.core.labels import DataClass, Labels, Trust, join_all
 from signoff.workflows.model import Contract
 
 Recovery = Literal["resend", "lookup", "ask"]
@@ -15,6 +15,9 @@ Path = tuple[str, ...]
 
 DEFAULT_TIMEOUT_S = 30.0
 """How long one call of a tool may take where its contract does not say, in seconds."""
+
+UNVOUCHED = Labels(DataClass.INTERNAL, Trust.UNTRUSTED)
+"""Labels of what a contract does not vouch for: it came from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +137,39 @@ class ToolContract:
         """The part that the language must know."""
         return Contract(self.input_schema, self.output_schema, effect=self.effect)
 
+    @property
+    def labels(self) -> Labels:
+        """The labels of the whole output: of all that is marked, and `UNVOUCHED` unless nothing else can be in it."""
+        marked = join_all(self.output_labels.values())
+        return marked if _vouched(self.output_schema, (), self.output_labels) else marked.join(UNVOUCHED)
+
     def failure(self, status_or_name: str) -> ToolFailure | None:
         """What the contract says of an HTTP status or exception name, the exact one before its class (`5xx`)."""
         exact = self.errors.get(status_or_name)
         if exact is not None or not status_or_name.isdecimal():
             return exact
         return self.errors.get(f"{status_or_name[0]}xx")
+
+
+def _vouched(schema: Any, path: Path, marked: Mapping[Path, Labels]) -> bool:
+    """Whether all that a schema lets stand at a path is marked or constant.
+
+    It looks at objects and lists only as they are written in place: whatever else a schema says (references,
+    combinations, patterns of names) counts as unmarked, which is too low a trust and never too high.
+    """
+    if path in marked:
+        return True
+    if not isinstance(schema, Mapping):
+        return schema is False
+    members = cast("Mapping[str, Any]", schema)
+    if "const" in members:
+        return True
+    if members.get("type") == "array":
+        return "prefixItems" not in members and _vouched(members.get("items"), path, marked)
+    closed = members.get("additionalProperties") is False and "patternProperties" not in members
+    properties = cast("Mapping[str, Any]", members.get("properties", {}))
+    return (
+        members.get("type") == "object"
+        and closed
+        and all(_vouched(inner, (*path, name), marked) for name, inner in properties.items())
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from signoff.capabilities.tools import ToolResult
 from signoff.catalog import ToolContract
-from signoff.core.labels import Labels, Trust, join_all
+from signoff.core.labels import Labels
 from signoff.governance.policy import tool_request
 from signoff.runtime.handlers import Done, Effect, StepCall
 from signoff.steps.acting import ActingStep
@@ -90,7 +90,4 @@ def _arguments(call: StepCall) -> Mapping[str, Any]:
 
 
 def _done(contract: ToolContract, result: ToolResult) -> Done:
-    declared = contract.output_labels
-    # What the contract does not vouch for came from outside.
-    labels = join_all(declared.values()) if declared else Labels(trust=Trust.UNTRUSTED)
-    return Done(result.output, labels.join(Labels(sources=frozenset({f"tool:{contract.name}"}))))
+    return Done(result.output, contract.labels.join(Labels(sources=frozenset({f"tool:{contract.name}"}))))
