@@ -15,18 +15,19 @@ from support.engine import (
     ended,
     eventually,
     journal,
+    lost,
     running,
     send,
     start,
     until,
     unwinding,
+    waits_for,
 )
 
 from signoff.core.clock import SystemClock
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
 from signoff.runtime import cancel_run
-from signoff.runtime.client import RunSummary
 from signoff.runtime.events import Event
 from signoff.runtime.handlers import Approval, Done, Effect, Message, StepCall, Waiting
 from signoff.runtime.state import RunState, fold
@@ -40,19 +41,8 @@ async def state_of(database: Database, run_id: UUID) -> RunState:
     return fold(Event(e.seq, e.kind, e.recorded_at, e.data) for e in await journal(database, run_id))
 
 
-def waits_for(kind: str):
-    def reached(run: RunSummary) -> bool:
-        return run.status == "waiting" and [entry["kind"] for entry in run.waiting_for] == [kind]
-
-    return reached
-
-
 def empty(call: StepCall) -> Done:
     return Done({})
-
-
-def lost(call: StepCall) -> Done:
-    raise StepError("no answer", kind="timeout", retryable=True, outcome_unknown=True)
 
 
 async def cancel(database: Database, run_id: UUID) -> None:

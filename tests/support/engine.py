@@ -218,3 +218,17 @@ async def unwinding(database: Database, run_id: UUID) -> None:
         return any(event.kind == "run.unwinding" for event in await journal(database, run_id))
 
     await eventually(reached)
+
+
+def waits_for(kind: str) -> Callable[[RunSummary], bool]:
+    """Whether a run has left memory for that kind of wait alone."""
+
+    def reached(run: RunSummary) -> bool:
+        return run.status == "waiting" and [entry["kind"] for entry in run.waiting_for] == [kind]
+
+    return reached
+
+
+def lost(call: StepCall) -> Done:
+    """The answer of a call that was sent never comes."""
+    raise StepError("no answer", kind="timeout", retryable=True, outcome_unknown=True)

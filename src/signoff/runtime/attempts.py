@@ -11,7 +11,7 @@ from signoff.runtime import effects
 from signoff.runtime.calling import called, effect_of
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Done, Message, Waiting
-from signoff.runtime.state import StepRecord
+from signoff.runtime.state import ENGINE_WAITS, OUTCOME_UNKNOWN, RESOLUTION, UNDO_FAILED, StepRecord
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Step
 from signoff.workflows.semantics import Ready
@@ -36,7 +36,7 @@ def _next_of_waiting(
     execution: RunContext, step: Step, record: StepRecord, waiting: Waiting, *, now: datetime
 ) -> Coroutine[Any, Any, None] | None:
     message = record.undelivered[0] if record.undelivered else None
-    if waiting.kind in effects.ENGINE_WAITS:
+    if waiting.kind in ENGINE_WAITS:
         return None if message is None else _resolve_by_person(execution, step, record, message)
     if execution.state.unwinding is not None:
         return None
@@ -217,10 +217,10 @@ async def _resolve_by_person(execution: RunContext, step: Step, record: StepReco
     """A person says what became of an effect, or a fenced worker reports what it saw. Anything else is passed over."""
     waiting = record.waiting
     assert waiting is not None
-    resolution = message.data.get("resolution") if message.kind == effects.RESOLUTION else None
+    resolution = message.data.get("resolution") if message.kind == RESOLUTION else None
     facts = {"message_id": str(message.message_id)}
     done = None
-    if effects.is_observation(message) and waiting.kind == effects.OUTCOME_UNKNOWN:
+    if effects.is_observation(message) and waiting.kind == OUTCOME_UNKNOWN:
         done = effects.observed_done(message)
     elif resolution == "happened":
         done = effects.resolved_done(message)
@@ -266,7 +266,7 @@ def wait(
         "until": waiting.until,
         "state": waiting.state,
         "about": waiting.about,
-        "in_doubt": waiting.kind == effects.OUTCOME_UNKNOWN,
+        "in_doubt": waiting.kind == OUTCOME_UNKNOWN,
     }
     if error is not None:
         data["error"] = describe(error)
@@ -288,7 +288,7 @@ def end_failed(
         about = (
             f"'{record.path}' failed: {error.detail[:DETAIL_CHARS]}. Undo it by hand, then signal effect.resolution."
         )
-        wait(execution, record, Waiting(effects.UNDO_FAILED, about=about), error)
+        wait(execution, record, Waiting(UNDO_FAILED, about=about), error)
         return
     if _fell_back(execution, step, record, error):
         return

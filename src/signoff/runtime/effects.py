@@ -16,16 +16,12 @@ from signoff.runtime.calling import called
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Done, Effect, Message, StepCall, StepHandler, Waiting
 from signoff.runtime.journal import Row, SessionLostError
-from signoff.runtime.state import StepRecord
+from signoff.runtime.state import OUTCOME_UNKNOWN, RESOLUTION, StepRecord
 from signoff.workflows.model import Step
 
-OUTCOME_UNKNOWN = "outcome_unknown"
-UNDO_FAILED = "undo_failed"
 OBSERVED = "effect.observed"
-RESOLUTION = "effect.resolution"
 SYSTEM = "system/"
 LEASE_PAUSE_S = 0.02
-ENGINE_WAITS = frozenset({OUTCOME_UNKNOWN, UNDO_FAILED})
 
 
 async def intend(execution: RunContext, step: Step, record: StepRecord, call: StepCall, effect: Effect) -> StepCall:

@@ -14,6 +14,11 @@ from signoff.runtime.events import Event, moment
 from signoff.runtime.handlers import Approval, Message, Waiting
 from signoff.workflows.semantics import StepState
 
+OUTCOME_UNKNOWN = "outcome_unknown"
+UNDO_FAILED = "undo_failed"
+ENGINE_WAITS = frozenset({OUTCOME_UNKNOWN, UNDO_FAILED})
+RESOLUTION = "effect.resolution"
+
 
 @dataclass(slots=True)
 class StepRecord:
@@ -160,6 +165,9 @@ def _step_retrying(state: RunState, event: Event) -> None:
 def _step_waiting(state: RunState, event: Event) -> None:
     data = event.data
     record = state.record(data["step"])
+    if data["kind"] in ENGINE_WAITS and (record.waiting is None or record.waiting.kind != data["kind"]):
+        # A person's word is on the outcome they were asked about: one left over, or said before, answers no later wait.
+        record.undelivered = [message for message in record.undelivered if message.kind != RESOLUTION]
     record.waiting = Waiting(data["kind"], moment(data["until"]), data["state"], data["about"])
     record.retry_at = None
     record.in_doubt = data.get("in_doubt", record.in_doubt)

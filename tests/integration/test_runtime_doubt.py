@@ -1,0 +1,97 @@
+"""An effect in doubt: what may end the doubt, and which word of a person is on it."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from support.engine import (
+    ScriptedTool,
+    compiled,
+    ended,
+    eventually,
+    journal,
+    lost,
+    running,
+    send,
+    start,
+    until,
+    waits_for,
+)
+
+from signoff.foundation.database import Database
+from signoff.runtime.handlers import Done, Effect, StepCall
+
+PAY = "steps:\n  pay: {tool: pay, with: {}%s}\noutcome: {ok: pay.done}\n"
+RETRY = {"resolution": "retry"}
+
+
+async def test_a_persons_retry_that_arrives_twice_permits_one_call(database: Database):
+    """Its second copy, another message, is not the answer to the next unknown outcome."""
+    flow = compiled("twice", PAY % "", pay=True)
+    gate = asyncio.Event()
+
+    async def pay(call: StepCall) -> Done:
+        if len(tool.calls) > 1:
+            await gate.wait()
+        return lost(call)
+
+    tool = ScriptedTool({"pay": pay}, {"pay": Effect("ask")})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        await until(database, run_id, waits_for("outcome_unknown"))
+        await send(database, run_id, "pay", RETRY, "effect.resolution")
+        await eventually(lambda: len(tool.calls) == 2)
+        await send(database, run_id, "pay", RETRY, "effect.resolution")
+        await eventually(lambda: received(database, run_id, 2))
+        gate.set()
+        await eventually(lambda: counted(database, run_id, "step.waiting", 2))
+        await until(database, run_id, waits_for("outcome_unknown"))
+        assert len(tool.calls) == 2
+        await send(database, run_id, "pay", {"resolution": "happened", "output": {}}, "effect.resolution")
+        assert (await ended(database, run_id)).outcome == "ok"
+    assert len(tool.calls) == 2
+
+
+@pytest.mark.parametrize("resolution", ["retry", "happened", "failed"])
+async def test_a_persons_word_before_anybody_asked_answers_nothing(database: Database, resolution: str):
+    flow = compiled("early", PAY % "", pay=True)
+    gate = asyncio.Event()
+
+    async def pay(call: StepCall) -> Done:
+        await gate.wait()
+        return lost(call)
+
+    tool = ScriptedTool({"pay": pay}, {"pay": Effect("ask")})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        await eventually(lambda: bool(tool.calls))
+        await send(database, run_id, "pay", {"resolution": resolution}, "effect.resolution")
+        await eventually(lambda: received(database, run_id, 1))
+        gate.set()
+        await until(database, run_id, waits_for("outcome_unknown"))
+        assert len(tool.calls) == 1
+        await send(database, run_id, "pay", {"resolution": "happened", "output": {}}, "effect.resolution")
+        assert (await ended(database, run_id)).outcome == "ok"
+
+
+async def test_a_word_behind_one_that_says_nothing_still_counts(database: Database):
+    """Passing over a stray message is no new wait: what came behind it answers the same question."""
+    flow = compiled("behind", PAY % "", pay=True)
+    tool = ScriptedTool({"pay": lost}, {"pay": Effect("ask")})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        await until(database, run_id, waits_for("outcome_unknown"))
+    await send(database, run_id, "pay", {"resolution": "maybe"}, "effect.resolution")
+    await send(database, run_id, "pay", {"resolution": "happened", "output": {}}, "effect.resolution")
+    async with running(database, [flow], tool):
+        assert (await ended(database, run_id)).outcome == "ok"
+
+
+async def counted(database: Database, run_id: UUID, kind: str, least: int) -> bool:
+    return sum(event.kind == kind for event in await journal(database, run_id)) >= least
+
+
+async def received(database: Database, run_id: UUID, least: int) -> bool:
+    return await counted(database, run_id, "message.received", least)
