@@ -91,7 +91,7 @@ class StepCompiler:
         entries = node.entries
         conditions = {key: self._condition(entries.get(key)) for key in ("when", "needed")}
         asserts = self._asserts(entries.get("assert"))
-        once = None if "once" not in entries or verb not in ("tool", "emit") else self.values.key(entries["once"])
+        once = None if "once" not in entries or verb != "tool" else self.values.key(entries["once"])
         on_error = self._on_error(entries.get("on_error"), contract)
         undo = self._undo(name, entries.get("undo"), contract) if verb == "tool" else None
         requires, after = (self._names(name, key, entries.get(key)) for key in ("requires", "after"))
@@ -135,7 +135,16 @@ class StepCompiler:
         return None
 
     def _check_keys(self, node: Node, verb: Verb, keys: VerbKeys) -> None:
-        self._report.unknown_keys(node, (verb, *keys.keys), f"a step with '{verb}'")
+        known = (verb, *keys.keys)
+        if verb == "emit" and "once" in node.entries:
+            hint = (
+                "Leave it out: a step publishes its event once, whatever breaks. Put a business key into the payload."
+            )
+            self._report.add_key(
+                node, "once", "'once' is not a key of a step with 'emit'.", suggestion=hint, code="unknown-key"
+            )
+            known = (*known, "once")
+        self._report.unknown_keys(node, known, f"a step with '{verb}'")
         for key in keys.required:
             if key not in node.entries:
                 self._report.add(node, f"'{key}' is missing: a step with '{verb}' needs it.", code="missing-key")

@@ -61,7 +61,7 @@ VERBS: Mapping[Verb, VerbKeys] = {
         },
         others=("needed", "show"),
     ),
-    "emit": VerbKeys("event", mappings=("payload",), others=("once", *CALL_KEYS)),
+    "emit": VerbKeys("event", mappings=("payload",), others=CALL_KEYS),
     "set": VerbKeys("values"),
 }
 
