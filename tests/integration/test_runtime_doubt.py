@@ -20,10 +20,12 @@ from support.engine import (
     waits_for,
 )
 
+from signoff.core.errors import StepError
 from signoff.foundation.database import Database
 from signoff.runtime.handlers import Done, Effect, StepCall
 
 PAY = "steps:\n  pay: {tool: pay, with: {}%s}\noutcome: {ok: pay.done}\n"
+QUICK = ", retry: {times: %d, delay: 10ms, backoff: 1}"
 RETRY = {"resolution": "retry"}
 
 
@@ -87,6 +89,64 @@ async def test_a_word_behind_one_that_says_nothing_still_counts(database: Databa
     await send(database, run_id, "pay", {"resolution": "happened", "output": {}}, "effect.resolution")
     async with running(database, [flow], tool):
         assert (await ended(database, run_id)).outcome == "ok"
+
+
+REFUSALS = {
+    "misconfigured": StepError("a secret is missing", kind="misconfigured"),
+    "arguments": StepError("the release has another schema", kind="arguments"),
+    "unauthorized": StepError("HTTP status 401", kind="unauthorized"),
+    "conflict": StepError("HTTP status 409", kind="conflict"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_refusal_that_says_nothing_of_an_earlier_try_leaves_it_to_a_person(
+    database: Database, kind: str, times: int
+):
+    """The first call may have acted; the second was refused for reasons of its own."""
+    flow = compiled("refused", PAY % QUICK % times, pay=True)
+
+    def pay(call: StepCall) -> Done:
+        if call.attempt == 1:
+            return lost(call)
+        raise REFUSALS[kind]
+
+    tool = ScriptedTool({"pay": pay}, {"pay": Effect("resend")})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        await until(database, run_id, waits_for("outcome_unknown"))
+        assert len(tool.calls) == 2  # sending once more would be refused once more
+        await send(database, run_id, "pay", {"resolution": "happened", "output": {}}, "effect.resolution")
+        assert (await ended(database, run_id)).outcome == "ok"
+
+
+async def test_a_refusal_that_the_contract_declares_settles_the_earlier_try(database: Database):
+    flow = compiled("declared", PAY % QUICK % 3, pay=True)
+
+    def pay(call: StepCall) -> Done:
+        if call.attempt == 1:
+            return lost(call)
+        raise StepError("the order is closed", kind="closed", declared=True)
+
+    tool = ScriptedTool({"pay": pay}, {"pay": Effect("resend")})
+    async with running(database, [flow], tool):
+        summary = await ended(database, await start(database, flow, {}))
+    assert summary.error is not None
+    assert summary.error["kind"] == "closed"
+    assert len(tool.calls) == 2
+
+
+async def test_without_doubt_any_refusal_ends_the_step(database: Database):
+    flow = compiled("certain", PAY % QUICK % 3, pay=True)
+
+    def pay(call: StepCall) -> Done:
+        raise REFUSALS["conflict"]
+
+    tool = ScriptedTool({"pay": pay}, {"pay": Effect("resend")})
+    async with running(database, [flow], tool):
+        assert (await ended(database, await start(database, flow, {}))).status == "failed"
+    assert len(tool.calls) == 1
 
 
 async def counted(database: Database, run_id: UUID, kind: str, least: int) -> bool:

@@ -340,6 +340,9 @@ async def test_a_message_to_a_compensation_that_has_not_begun_does_not_stand_for
         await gate.wait()
         raise StepError("broken", kind="broken")
 
+    async def all_received() -> bool:
+        return sum(event.kind == "message.received" for event in await journal(database, run_id)) == 3
+
     effects = {"pay": Effect("resend"), "reverse": Effect("resend")}
     tool = ScriptedTool({"pay": lambda call: Done({}), "reverse": lambda call: Done({}), "next": following}, effects)
     async with running(database, [flow], tool):
@@ -347,6 +350,7 @@ async def test_a_message_to_a_compensation_that_has_not_begun_does_not_stand_for
         for path in ("pay/undo", "pay/whatever", "nobody"):
             await send(database, run_id, path, {"resolution": "failed"}, "effect.resolution")
         await eventually(lambda: any(call.path == "next" for call in tool.calls))
+        await eventually(all_received)
         gate.set()
         assert (await ended(database, run_id)).status == "failed"
     assert [call.path for call in tool.calls][-1] == "pay/undo"

@@ -165,6 +165,8 @@ class StepError(SignoffError):
         retryable: whether the same call may succeed later.
         outcome_unknown: whether the effect may have happened although no answer came.
         retry_after_s: how long the other side asked us to wait, in seconds.
+        declared: whether a contract declares this refusal, so that it speaks for every call with the same key. Only
+            such a failure settles what became of an earlier try.
     """
 
     status = 500
@@ -179,6 +181,7 @@ class StepError(SignoffError):
         retryable: bool = False,
         outcome_unknown: bool = False,
         retry_after_s: float | None = None,
+        declared: bool = False,
         problems: Sequence[Problem] = (),
     ) -> None:
         super().__init__(detail, problems=problems)
@@ -186,6 +189,7 @@ class StepError(SignoffError):
         self.retryable = retryable
         self.outcome_unknown = outcome_unknown
         self.retry_after_s = retry_after_s
+        self.declared = declared
 
 
 def closest(word: str, known: Sequence[str]) -> str | None:

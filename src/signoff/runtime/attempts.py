@@ -130,12 +130,13 @@ class _Try:
     def leaves_doubt(self, error: StepError) -> bool:
         """Whether an effect may have happened although the try failed.
 
-        With the same key, a final refusal of this try speaks for the earlier ones too; a passing one does not, nor does
-        a failure before anything was sent.
+        With the same key, a final refusal that the contract declares speaks for the earlier tries too. Any other
+        failure is this try's own: nothing was sent, the credential was refused, the other side is busy.
         """
         if not self._record.in_doubt:
             return False
-        return error.outcome_unknown or (self.doubt and (not self.sent or error.retryable))
+        settled = self.sent and error.declared and not error.retryable
+        return error.outcome_unknown or (self.doubt and not settled)
 
 
 async def _end(execution: RunContext, record: StepRecord, done: Done | Waiting, message: Message | None = None) -> None:
@@ -165,7 +166,9 @@ def _failed(execution: RunContext, step: Step, record: StepRecord, error: StepEr
     tries = step.retry.times + 1
     if in_doubt:
         least = LEAST_LOOK_UPS if record.recovery == "lookup" else 1
-        if record.recovery == "ask" or tried.attempt >= max(tries, least):
+        # Sending again finds nothing out where the same call would be refused the same way.
+        hopeless = record.recovery == "resend" and not (error.retryable or error.outcome_unknown)
+        if record.recovery == "ask" or hopeless or tried.attempt >= max(tries, least):
             wait(execution, record, effects.ask_person(record), error)
             return
     elif error.kind == "not_sent":

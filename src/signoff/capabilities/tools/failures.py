@@ -15,6 +15,7 @@ MAX_RETRY_AFTER_S = 86_400.0
 
 _KINDS = {401: "unauthorized", 403: "refused", 404: "not_found", 408: "timeout", 409: "conflict", 429: "rate_limited"}
 _RETRYABLE = frozenset((408, 425, 429))
+_OF_THE_CALLER = frozenset((401, 403, 407))  # about our credential, whatever an earlier call with another one did
 _NOT_PERFORMED = frozenset((501, 505))  # the server says that it has no such method or version: nothing was tried
 
 
@@ -44,12 +45,14 @@ def failed_status(contract: ToolContract, status: int, retry_after: str | None, 
     wait_s = retry_after_s(retry_after, now)
     declared = contract.failure(str(status))
     if declared is not None:
+        unknown = contract.effect and (unknown or declared.outcome_unknown)
         return StepError(
             detail,
             kind=declared.kind or f"http_{status}",
             retryable=declared.retryable,
-            outcome_unknown=contract.effect and (unknown or declared.outcome_unknown),
+            outcome_unknown=unknown,
             retry_after_s=wait_s,
+            declared=not (unknown or server_failed or status in _RETRYABLE | _OF_THE_CALLER),
         )
     retryable = status in _RETRYABLE or (server_failed and status not in _NOT_PERFORMED)
     return StepError(

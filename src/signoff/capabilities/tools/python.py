@@ -216,6 +216,7 @@ def _declared_answer(contract: ToolContract, error: Exception) -> dict[str, Any]
         kind=declared.kind,
         retryable=declared.retryable,
         outcome_unknown=contract.effect and declared.outcome_unknown,
+        declared=not declared.outcome_unknown,
     ) from None
 
 
