@@ -25,6 +25,39 @@ async def test_one_idempotency_key_gives_one_run(api: Api) -> None:
     assert other.headers["content-type"] == "application/problem+json"
 
 
+async def test_a_retry_after_a_deploy_gives_the_same_run(api: Api, database: Database) -> None:
+    stricter = FILES["schemas/ask.json"].replace('"required": ["text"', '"required": ["reason", "text"')
+    assert stricter != FILES["schemas/ask.json"]
+    async with api.client("clerk") as client:
+        headers = {"Idempotency-Key": "ticket-4711"}
+        first = await client.post("/v1/runs", json=ASK, headers=headers)
+        await deployed(database, {**FILES, "schemas/ask.json": stricter})
+        again = await client.post("/v1/runs", json=ASK, headers=headers)
+        fresh = await client.post("/v1/runs", json=ASK)
+    assert (first.status_code, again.status_code, fresh.status_code) == (201, 200, 422)
+    assert again.json() == {"run_id": first.json()["run_id"], "created": False}
+
+
+async def test_an_idempotency_key_of_another_project_is_a_conflict(api: Api, database: Database) -> None:
+    await deployed(database, {**FILES, "signoff.yaml": FILES["signoff.yaml"].replace("desk", "desk-two")})
+    async with api.client("clerk") as client:
+        headers = {"Idempotency-Key": "ticket-4711"}
+        first = await client.post("/v1/runs", json={**ASK, "project": "desk"}, headers=headers)
+        other = await client.post("/v1/runs", json={**ASK, "project": "desk-two"}, headers=headers)
+    assert (first.status_code, other.status_code) == (201, 409)
+    assert other.json()["run_id"] == first.json()["run_id"]
+
+
+async def test_somebody_elses_retry_is_asked_of_policy_first(api: Api) -> None:
+    headers = {"Idempotency-Key": "ticket-4711"}
+    async with api.client("clerk") as client:
+        await client.post("/v1/runs", json=ASK, headers=headers)
+    async with api.client("reader", name="peeper") as client:
+        peeped = await client.post("/v1/runs", json=ASK, headers=headers)
+        guessed = await client.post("/v1/runs", json=COUNT, headers=headers)
+    assert (peeped.status_code, guessed.status_code) == (403, 403)
+
+
 async def test_input_that_breaks_its_schema_is_told_field_by_field(api: Api) -> None:
     async with api.client("clerk") as client:
         body = {"workflow": "desk/ask", "input": {"cents": "12", "extra": 1}}

@@ -14,7 +14,7 @@ from signoff.core.labels import join_all
 from signoff.core.schemas import validate
 from signoff.foundation.database import Connection
 from signoff.governance.policy import start_request
-from signoff.runtime.client import RunStarted, StartRequest, start_run
+from signoff.runtime.client import RunStarted, StartRequest, find_started, start_run
 
 DEFAULT_PRIORITY = 5
 
@@ -32,7 +32,9 @@ async def start_workflow(
     idempotency_key: str | None = None,
     priority: int = DEFAULT_PRIORITY,
 ) -> RunStarted:
-    """Start a run of the release that the process's environment points at.
+    """Start a run of the release that the process's environment points at, or find the one of the same request.
+
+    A retry by whoever started it gives the run of then, whatever has been deployed since.
 
     Raises:
         NotFoundError: nothing is deployed, or it has no such workflow; suggests a near name.
@@ -41,6 +43,12 @@ async def start_workflow(
         ConflictError: the idempotency key was used for another request.
     """
     org_id = actor.org_id
+    if idempotency_key is not None:
+        earlier = await find_started(
+            connection, actor, idempotency_key, project=project, workflow=workflow, value=value
+        )
+        if earlier is not None:
+            return earlier
     digest = await environment_release(connection, org_id, project, policies.environment)
     release = await releases.load(org_id, digest)
     compiled = release.project.workflows.get(workflow)
@@ -72,6 +80,7 @@ async def start_workflow(
             idempotency_key=idempotency_key,
             priority=priority,
             decision=decision.as_dict(),
+            project=project,
         ),
         now=now,
     )

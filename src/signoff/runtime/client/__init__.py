@@ -2,7 +2,7 @@
 
 from signoff.runtime.client.model import EmittedEvent, JournalEvent, RunStarted, RunSummary, StartRequest
 from signoff.runtime.client.reads import count_runs, list_events, list_runs, read_journal, read_run, read_state
-from signoff.runtime.client.writes import cancel_run, emit_event, send_message, start_run
+from signoff.runtime.client.writes import cancel_run, emit_event, find_started, send_message, start_run
 
 __all__ = [
     "EmittedEvent",
@@ -13,6 +13,7 @@ __all__ = [
     "cancel_run",
     "count_runs",
     "emit_event",
+    "find_started",
     "list_events",
     "list_runs",
     "read_journal",

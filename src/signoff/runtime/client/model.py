@@ -25,6 +25,7 @@ class StartRequest:
         idempotency_key: the same key returns the same run.
         priority: 1 (first) to 9.
         decision: the policy decision that allowed it, for the journal.
+        project: the release's project: two projects may have workflows of one name.
     """
 
     workflow: Workflow
@@ -34,6 +35,7 @@ class StartRequest:
     idempotency_key: str | None = None
     priority: int = 5
     decision: Mapping[str, Any] | None = None
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)

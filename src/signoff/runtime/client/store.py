@@ -22,7 +22,7 @@ SELECT run_id FROM started
 """
 
 # Seen by the second start with one key; the row may have been committed after the insert above began.
-BY_KEY = "SELECT run_id, request_digest FROM run WHERE org_id = $1 AND idempotency_key = $2"
+BY_KEY = "SELECT run_id, request_digest, started_by FROM run WHERE org_id = $1 AND idempotency_key = $2"
 
 # Decision 0002, rule 5: the sender moves the generation, so that an owner about to park or finish sees that it must
 # look again. No row: the run has ended (or never was).

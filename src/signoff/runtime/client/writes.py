@@ -13,7 +13,7 @@ from signoff.core.actors import Actor
 from signoff.core.errors import ConflictError, InvalidError, LimitError, NotFoundError, Problem
 from signoff.core.ids import digest, uuid7
 from signoff.core.labels import Labels
-from signoff.foundation.database import Connection
+from signoff.foundation.database import Connection, Record
 from signoff.runtime.client import store
 from signoff.runtime.client.model import RunStarted, StartRequest
 from signoff.runtime.events import encode
@@ -30,20 +30,17 @@ async def start_run(
     """Start a run, or find the one that the same idempotency key started.
 
     Raises:
-        ConflictError: the key was used for another workflow or input.
+        ConflictError: the key was used for another project, workflow or input.
         LimitError: the input is larger than `limits.input_bytes`.
         InvalidError: the key is too long.
     """
     actor, workflow = request.actor, request.workflow
-    encoded_input = _bounded(request.input, limits.input_bytes, "the input")
+    request_digest = _request_digest(request.project, workflow.name, request.input, limits)
     if request.idempotency_key is not None and not 0 < len(request.idempotency_key) <= limits.idempotency_key_chars:
         raise InvalidError(
             f"an idempotency key has 1 to {limits.idempotency_key_chars} characters",
             problems=[Problem("wrong length", pointer="/idempotency_key")],
         )
-    # Of the same JSON whatever the order of its members: a client that builds its request anew may change that.
-    canonical = orjson.dumps(orjson.loads(encoded_input), option=orjson.OPT_SORT_KEYS)
-    request_digest = digest(workflow.name.encode() + b"\0" + canonical)
     run_id = uuid7(time_ms=int(now.timestamp() * 1000))
     started = {
         "workflow": workflow.name,
@@ -72,13 +69,34 @@ async def start_run(
         return RunStarted(run_id, created=True)
     earlier = await connection.fetchrow(store.BY_KEY, actor.org_id, request.idempotency_key)
     assert earlier is not None
-    if earlier["request_digest"] != request_digest:
-        raise ConflictError(
-            f"idempotency key '{request.idempotency_key}' started run {earlier['run_id']} with another workflow or"
-            " input; use a new key for a new request",
-            run_id=str(earlier["run_id"]),
-        )
-    return RunStarted(earlier["run_id"], created=False)
+    return _same_request(earlier, request.idempotency_key, request_digest)
+
+
+async def find_started(
+    connection: Connection,
+    actor: Actor,
+    idempotency_key: str,
+    *,
+    project: str,
+    workflow: str,
+    value: Mapping[str, Any],
+    limits: StartLimits = DEFAULT_LIMITS,
+) -> RunStarted | None:
+    """The run that the same actor started earlier by the same request; none where this key did not.
+
+    What is deployed today says nothing of it: a retry gives the same run after any deploy. Whoever else uses the key
+    gets no answer here, so that nothing is told of a run before policy was asked.
+
+    Raises:
+        ConflictError: the key was used for another project, workflow or input.
+        LimitError: the input is larger than `limits.input_bytes`.
+        InvalidError: the input is not plain JSON data.
+    """
+    request_digest = _request_digest(project, workflow, value, limits)
+    earlier = await connection.fetchrow(store.BY_KEY, actor.org_id, idempotency_key)
+    if earlier is None or earlier["started_by"] != str(actor):
+        return None
+    return _same_request(earlier, idempotency_key, request_digest)
 
 
 async def send_message(
@@ -163,6 +181,23 @@ async def emit_event(
         encode(data),
         orjson.dumps(labels.as_dict()).decode(),
     )
+
+
+def _request_digest(project: str, workflow: str, value: Mapping[str, Any], limits: StartLimits) -> str:
+    encoded = _bounded(value, limits.input_bytes, "the input")
+    # Of the same JSON whatever the order of its members: a client that builds its request anew may change that.
+    canonical = orjson.dumps(orjson.loads(encoded), option=orjson.OPT_SORT_KEYS)
+    return digest(b"\0".join((project.encode(), workflow.encode(), canonical)))
+
+
+def _same_request(earlier: Record, key: str | None, request_digest: str) -> RunStarted:
+    if earlier["request_digest"] != request_digest:
+        raise ConflictError(
+            f"idempotency key '{key}' started run {earlier['run_id']} with another project, workflow or input; use a"
+            " new key for a new request",
+            run_id=str(earlier["run_id"]),
+        )
+    return RunStarted(earlier["run_id"], created=False)
 
 
 def _bounded(data: Mapping[str, Any], size_bytes: int, what: str) -> bytes:
