@@ -15,6 +15,7 @@ from support.engine import (
     lost,
     running,
     send,
+    somebody_waits,
     start,
     until,
     waits_for,
@@ -147,6 +148,42 @@ async def test_without_doubt_any_refusal_ends_the_step(database: Database):
     async with running(database, [flow], tool):
         assert (await ended(database, await start(database, flow, {}))).status == "failed"
     assert len(tool.calls) == 1
+
+
+REVIEWED = """
+steps:
+  think: {tool: think, with: {}}
+  ok: {review: Pay?, by: role/lead, propose: {n: "${think.n}"}}
+  look: {tool: look, with: {n: "${think.n}"}}
+outcome: {ok: ok.done}
+"""
+
+
+@pytest.mark.parametrize("visible", [True, False])
+async def test_what_others_see_waits_for_the_journal_behind_it(database: Database, visible: bool):
+    """A crash would redo the step before it, which may then say something else."""
+    flow = compiled("shown", REVIEWED, think=False, look=False)
+    gate = asyncio.Event()
+
+    async def think(call: StepCall) -> Done:
+        await gate.wait()
+        return Done({"n": 1})
+
+    def opened(call: StepCall) -> Done:
+        return Done({"n": 1}, result="approved")
+
+    review = ScriptedTool({"Pay?": opened}, verb="review", visible=visible)
+    tool = ScriptedTool({"think": think, "look": lambda call: Done({})})
+    async with running(database, [flow], tool, others=[review]):
+        run_id = await start(database, flow, {})
+        await eventually(lambda: counted(database, run_id, "step.started", 1))
+        async with database.worker_connection() as connection, connection.transaction():
+            await connection.execute("SELECT FROM worker_session FOR UPDATE")
+            gate.set()
+            await eventually(lambda: any(call.path == "look" for call in tool.calls))  # it began after the review
+            await somebody_waits(database)
+            assert len(review.calls) == (0 if visible else 1)
+        assert (await ended(database, run_id)).outcome == "ok"
 
 
 async def counted(database: Database, run_id: UUID, kind: str, least: int) -> bool:

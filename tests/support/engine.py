@@ -56,6 +56,7 @@ class ScriptedTool:
         default_factory=dict[str, Callable[[StepCall, Message | None], Done | Waiting]]
     )
     verb: str = "tool"
+    visible: bool = False
     forbidden: frozenset[str] = frozenset()
     calls: list[StepCall] = field(default_factory=list[StepCall])
     withdrawn: list[str] = field(default_factory=list[str])

@@ -123,6 +123,10 @@ class _Try:
             effect = effect_of(handler, call)
             if effect is not None:
                 call = await effects.intend(execution, step, record, call, effect)
+            elif handler.visible:
+                await (
+                    execution.durable()
+                )  # after a crash the steps before it would be redone, and may come out otherwise
             self.sent = True
             final = call
             return await called(execution, final, lambda: handler.execute(final), once=effect is not None)

@@ -167,6 +167,11 @@ class StepHandler(Protocol):
         """The verb of the language that it runs."""
         ...
 
+    @property
+    def visible(self) -> bool:
+        """Whether `execute` writes what others see, though no effect: what it rests on is on the disk before."""
+        ...
+
     def effect(self, call: StepCall) -> Effect | None:
         """What must be journaled before `execute`, or none where nothing outside changes."""
         ...

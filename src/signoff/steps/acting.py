@@ -9,6 +9,8 @@ from signoff.runtime.handlers import Done, Effect, Message, StepCall, Waiting
 class ActingStep:
     """The parts of `StepHandler` that a verb without effects and waits does not need."""
 
+    visible = False
+
     def effect(self, call: StepCall) -> Effect | None:  # noqa: ARG002  (the protocol has it)
         """Nothing outside changes."""
         return None

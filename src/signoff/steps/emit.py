@@ -13,6 +13,7 @@ class EmitStep(ActingStep):
     """Stores the event beside the run; its key is the run and step, so a retry adds none."""
 
     verb = "emit"
+    visible = True
 
     def __init__(self, services: Services) -> None:
         self._services = services

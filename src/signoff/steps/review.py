@@ -33,6 +33,7 @@ class ReviewStep(ActingStep):
     """Opens a review, waits, and takes the decision from the review itself: messages and moments only wake it."""
 
     verb = "review"
+    visible = True
 
     def __init__(self, services: Services) -> None:
         self._services = services
