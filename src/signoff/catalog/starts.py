@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from signoff.catalog.authority import PolicyBook
+from signoff.catalog.model import Release
 from signoff.catalog.releases import ReleaseCatalog, environment_release
 from signoff.core.actors import Actor
 from signoff.core.errors import InvalidError, NotFoundError, did_you_mean
@@ -15,6 +16,7 @@ from signoff.core.schemas import validate
 from signoff.foundation.database import Connection
 from signoff.governance.policy import start_request
 from signoff.runtime.client import RunStarted, StartRequest, find_started, start_run
+from signoff.workflows.model import Workflow
 
 DEFAULT_PRIORITY = 5
 
@@ -51,11 +53,7 @@ async def start_workflow(
             return earlier
     digest = await environment_release(connection, org_id, project, policies.environment)
     release = await releases.load(org_id, digest)
-    compiled = release.project.workflows.get(workflow)
-    if compiled is None:
-        known = tuple(release.project.workflows)
-        hint = did_you_mean(workflow, known) or f"There is: {', '.join(known) or 'none'}."
-        raise NotFoundError(f"There is no workflow '{workflow}' in environment '{policies.environment}'. {hint}")
+    compiled = _workflow(release, workflow, policies.environment)
     authority = await policies.authority(org_id, release, today=digest)
     request = start_request(
         actor,
@@ -70,17 +68,22 @@ async def start_workflow(
     problems = validate(compiled.input_schema, value)
     if problems:
         raise InvalidError(f"The input does not match the schema of '{workflow}'.", problems=problems)
-    return await start_run(
-        connection,
-        StartRequest(
-            workflow=compiled,
-            release=digest,
-            input=value,
-            actor=actor,
-            idempotency_key=idempotency_key,
-            priority=priority,
-            decision=decision.as_dict(),
-            project=project,
-        ),
-        now=now,
+    started = StartRequest(
+        workflow=compiled,
+        release=digest,
+        input=value,
+        actor=actor,
+        idempotency_key=idempotency_key,
+        priority=priority,
+        decision=decision.as_dict(),
+        project=project,
     )
+    return await start_run(connection, started, now=now)
+
+
+def _workflow(release: Release, name: str, environment: str) -> Workflow:
+    workflows = release.project.workflows
+    if name not in workflows:
+        hint = did_you_mean(name, tuple(workflows)) or f"There is: {', '.join(workflows) or 'none'}."
+        raise NotFoundError(f"There is no workflow '{name}' in environment '{environment}'. {hint}")
+    return workflows[name]

@@ -1,7 +1,7 @@
 """What the control plane asks of the engine: start, send, cancel, list, read. It needs no worker to be up."""
 
 from signoff.runtime.client.model import EmittedEvent, JournalEvent, RunStarted, RunSummary, StartRequest
-from signoff.runtime.client.reads import count_runs, list_events, list_runs, read_journal, read_run, read_state
+from signoff.runtime.client.reads import list_events, list_runs, read_journal, read_run, read_state
 from signoff.runtime.client.writes import cancel_run, emit_event, find_started, send_message, start_run
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "RunSummary",
     "StartRequest",
     "cancel_run",
-    "count_runs",
     "emit_event",
     "find_started",
     "list_events",

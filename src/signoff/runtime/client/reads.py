@@ -42,12 +42,6 @@ async def read_run(connection: Connection, org_id: UUID, run_id: UUID) -> RunSum
     return _summary(row)
 
 
-async def count_runs(connection: Connection, org_id: UUID) -> dict[tuple[str, str | None], int]:
-    """How many runs there are per (status, outcome)."""
-    rows = await connection.fetch(store.COUNTS, org_id)
-    return {(row["status"], row["outcome"]): row["runs"] for row in rows}
-
-
 async def read_journal(
     connection: Connection, org_id: UUID, run_id: UUID, *, after: int = 0, limit: int = JOURNAL_PAGE_EVENTS
 ) -> list[JournalEvent]:

@@ -60,8 +60,6 @@ ORDER BY v.run_id DESC LIMIT $5
 """
 )
 
-COUNTS = "SELECT status, outcome, count(*) AS runs FROM run_view WHERE org_id = $1 GROUP BY status, outcome"
-
 JOURNAL = """
 SELECT seq, kind, recorded_at, data FROM journal
 WHERE org_id = $1 AND run_id = $2 AND seq > $3 ORDER BY seq LIMIT $4
