@@ -92,7 +92,7 @@ def test_input_comes_from_a_file_and_from_standard_input_and_one_key_is_one_run(
     assert "/text" in dev.fail("run", "desk/ask", "-i", "{}", code=1)
     assert "one.txt cannot be read" in dev.fail("run", "desk/ask", "-i", "one.txt", code=2)
     assert "not JSON" in dev.fail("run", "desk/ask", "-i", "{'a'}", code=2)
-    assert "with another workflow" in dev.fail(
+    assert "with another project, workflow" in dev.fail(
         "run", "desk/ask", "-i", '{"text": "", "cents": 1}', "--idempotency-key", "k1", code=5
     )
 
