@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -10,8 +10,13 @@ from signoff.core.labels import Labels
 from signoff.core.money import Cost
 
 StepStatus = Literal["done", "not_needed", "blocked", "failed", "cancelled", "bypassed"]
-Verb = Literal["ai", "tool", "retrieve", "check", "review", "emit", "set"]
+Verb = Literal["ai", "tool", "retrieve", "check", "review", "emit", "set", "for", "repeat", "do", "call", "wait"]
+GROUP_VERBS: frozenset[Verb] = frozenset(("for", "repeat", "do"))
+"""Verbs whose steps have steps of their own."""
+
 Risk = Literal["low", "medium", "high"]
+ErrorMode = Literal["fail", "continue", "value", "steps"]
+AttributeType = Literal["text", "integer", "number", "boolean", "timestamp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,8 @@ class Read:
     """One thing that an expression names.
 
     Attributes:
-        root: `input`, or a step's name, or `result` (a step's own output, in `undo`).
+        root: `input`, or a step's name, or `result` (a step's own output, in `undo`), or in the body of a group what
+            it is given: `index`, `last`, and the item under its name.
         path: the fields behind it as far as they are written out, e.g. `("ticket", "text")`.
         status_only: it asks only for `.done` or `.result`, or guards with `.orValue(…)`: allowed of any ended step.
     """
@@ -86,16 +92,43 @@ class Retry:
         delay_s: before the first retry, in seconds.
         backoff: what the delay is multiplied with after each.
         max_delay_s: a ceiling, in seconds.
+        jitter: how much a delay may differ from that, as a share from 0 to 1, so that many runs do not come at once.
+        on: kinds of errors that are retried, others are not; empty means every retryable one.
+        never: kinds of errors that are not retried, whatever `on` says.
     """
 
     times: int = 0
     delay_s: float = 1.0
     backoff: float = 2.0
     max_delay_s: float = 300.0
+    jitter: float = 0.0
+    on: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
 
-    def delay_before_s(self, retry: int) -> float:
-        """Seconds to wait before the given retry, counted from 1, without jitter."""
-        return min(self.delay_s * self.backoff ** (retry - 1), self.max_delay_s)
+    def delay_before_s(self, retry: int, chance: float = 0.5) -> float:
+        """Seconds to wait before a retry.
+
+        Args:
+            retry: which one, from 1.
+            chance: a random number from 0 to 1; 0.5 gives the delay without jitter.
+        """
+        delay_s = min(self.delay_s * self.backoff ** (retry - 1), self.max_delay_s)
+        return delay_s * (1 + self.jitter * (2 * chance - 1))
+
+    def allows(self, kind: str) -> bool:
+        """Whether an error of that kind is retried, given that it is retryable and that there are tries left.
+
+        A kind stands for itself; one that ends in `xx` for the hundred HTTP statuses that it names (`http_5xx`).
+        """
+        if any(_stands_for(named, kind) for named in self.never):
+            return False
+        return not self.on or any(_stands_for(named, kind) for named in self.on)
+
+
+def _stands_for(named: str, kind: str) -> bool:
+    if not named.endswith("xx"):
+        return named == kind
+    return kind == named or (kind.startswith(named[:-2]) and kind.removeprefix(named[:-2]).isdigit())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +138,15 @@ class Step:
     Attributes:
         name: its name in the document.
         verb: which handler of `steps/` runs it.
-        target: what the verb names: `classify@^3`, `shop.get_order`, a review's title, an event's type, an index.
-        arguments: the verb's data by key (`with`, `query`, `propose`, `show`, `payload`, `set`, `rules`), each a
-            template whose evaluation gives plain data.
+        target: what the verb names: `classify@^3`, `shop.get_order`, a review's title, an event's type (of `emit`, and
+            of a `wait` for an event), an index, a workflow.
+        arguments: the verb's data by key (`with`, `query`, `propose`, `show`, `payload`, `set`), each a template whose
+            evaluation gives plain data. Of `for`: `items`, a list. Of `repeat`: `start`, where there is one. Of `wait`:
+            `match` (for an event), or `until` (a moment, RFC 3339).
         settings: the verb's constants by key (`by`, `editable`, `escalate`, `expire`, `top`), durations in seconds.
+            Of `for`: `as`, `at_once`, `max`, `failures` (fail or collect). Of `repeat`: `max`, `every` (seconds, or not
+            there). Of `wait`: `duration_s` (a pause), `on_timeout` (fail or continue). Of `call`: `detach`, `on_cancel`
+            (cancel or leave), `priority` (or not there).
         when: its own condition; false makes it not_needed.
         needed: of a review: false means that its values stand as proposed.
         requires: steps that must be done; a review must be approved or not_needed (rule 5).
@@ -116,8 +154,15 @@ class Step:
         asserts: conditions on the values about to be used; one that is false fails the step.
         once: the idempotency key by business meaning.
         undo: the step that takes this one's effect back; its `arguments` may read `result`.
-        on_error: a template for the output to use instead of an uncaught failure (rule 9).
-        waits_for: names of every step that it names anywhere (rule 2).
+        error_mode: what a failure leads to: that of the run or group around it; nothing (`continue`: the step is
+            failed, and those who read its data are blocked); or another output, from `on_error` or `fallback`.
+        on_error: a template for the output to use instead of an uncaught failure (rule 9); of mode value alone.
+        fallback: the steps to run instead, in a scope of their own; of mode steps alone.
+        fallback_give: the output then, evaluated in the scope of those steps.
+        body: of a group: its steps, in document order.
+        give: of a group: its result, per iteration, evaluated in the scope of the body.
+        until: of `repeat`: evaluated after each turn in the scope of the body; true ends the group.
+        waits_for: names of every step of its own scope that it, its body or its fallback names anywhere (rule 2).
         line: where it stands in the document, from 1.
     """
 
@@ -138,14 +183,52 @@ class Step:
     on_error: Expression | None = None
     waits_for: frozenset[str] = frozenset()
     line: int = 0
+    error_mode: ErrorMode = "fail"
+    fallback: tuple[Step, ...] = ()
+    fallback_give: Expression | None = None
+    body: tuple[Step, ...] = ()
+    give: Expression | None = None
+    until: Expression | None = None
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it has steps of its own."""
+        return self.verb in GROUP_VERBS
+
+
+def every_step(steps: Iterable[Step]) -> Iterator[Step]:
+    """The steps and all inside them, of groups and of fallbacks, at any depth; compensations are not among them."""
+    for step in steps:
+        yield step
+        yield from every_step(step.body)
+        yield from every_step(step.fallback)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A named end of the workflow; the first whose condition is true is the run's (rule 10)."""
+    """A named end of the workflow; the first whose condition is true is the run's (rule 10).
+
+    Attributes:
+        give: the run's output when it ends so; none means an empty one.
+    """
 
     name: str
     condition: Expression
+    give: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A value that runs are listed and searched by.
+
+    Attributes:
+        value: journaled once everything that it reads has ended; not at all where that has no data, or it is null.
+        type: what it is searched as. A timestamp is a text as of RFC 3339.
+    """
+
+    name: str
+    value: Expression
+    type: AttributeType
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +238,12 @@ class Limits:
     Attributes:
         cost: what its model calls may cost together.
         time_s: from its start to its end, waits included, in seconds.
+        events: how many events its journal may have.
     """
 
     cost: Cost | None = None
     time_s: float | None = None
+    events: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +259,8 @@ class Workflow:
         digest: SHA-256 of the document and of everything compiled into it, hexadecimal. A journal names it.
         file: the document's path in its project.
         input_labels: what the input's schema says of each field, by path (`("ticket", "text")`).
+        attributes: what runs are searched by, in document order.
+        output_schema: JSON Schema of a run's output, as far as it is known: whatever its outcomes give.
     """
 
     name: str
@@ -189,9 +276,11 @@ class Workflow:
     digest: str
     file: str
     input_labels: Mapping[tuple[str, ...], Labels] = field(default_factory=dict[tuple[str, ...], Labels])
+    attributes: tuple[Attribute, ...] = ()
+    output_schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def step(self, name: str) -> Step:
-        """The step of that name.
+        """The step of that name, of the workflow itself: not one in a group.
 
         Raises:
             KeyError: there is none.
@@ -204,17 +293,19 @@ class Workflow:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What a prompt, tool, index or rule set takes and gives, as far as the language must know.
+    """What a prompt, tool, index, rule set or workflow takes and gives, as far as the language must know.
 
     Attributes:
         input_schema: JSON Schema of its arguments.
         output_schema: JSON Schema of its output.
         effect: whether calling it changes the world.
+        outcomes: of a workflow: the names of its ends.
     """
 
     input_schema: Mapping[str, Any]
     output_schema: Mapping[str, Any]
     effect: bool = False
+    outcomes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,3 +317,4 @@ class Contracts:
     indexes: Mapping[str, Contract] = field(default_factory=dict[str, Contract])
     rules: Mapping[str, Contract] = field(default_factory=dict[str, Contract])
     schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    workflows: Mapping[str, Contract] = field(default_factory=dict[str, Contract])
