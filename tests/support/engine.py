@@ -55,6 +55,9 @@ class ScriptedTool:
     resumes: Mapping[str, Callable[[StepCall, Message | None], Done | Waiting]] = field(
         default_factory=dict[str, Callable[[StepCall, Message | None], Done | Waiting]]
     )
+    answers: Mapping[str, Callable[[Mapping[str, Any]], None]] = field(
+        default_factory=dict[str, Callable[[Mapping[str, Any]], None]]
+    )
     verb: str = "tool"
     visible: bool = False
     forbidden: frozenset[str] = frozenset()
@@ -84,6 +87,10 @@ class ScriptedTool:
 
     async def look_up(self, call: StepCall) -> Done | None:
         return self.look_ups[call.step.target](call)
+
+    def check_answer(self, call: StepCall, output: Mapping[str, Any]) -> None:
+        if call.step.target in self.answers:
+            self.answers[call.step.target](output)
 
     async def withdraw(self, call: StepCall, waiting: Waiting) -> None:
         self.withdrawn.append(call.path)

@@ -51,6 +51,9 @@ class WaitingFor(_Response):
     kind: str = Field(description="`review`, `retry`, `outcome_unknown`, …")
     about: str
     until: datetime | None
+    attempt: int | None = Field(
+        default=None, description="Of `outcome_unknown` and `undo_failed`: the try that is asked about; send it back."
+    )
 
 
 class StepOut(_Response):

@@ -32,6 +32,7 @@ from signoff.catalog.starts import start_workflow
 from signoff.core.actors import Actor
 from signoff.core.errors import InvalidError, Problem
 from signoff.runtime.client import JournalEvent, RunSummary, cancel_run, list_runs, read_journal, send_message
+from signoff.runtime.client.resolutions import bound_resolution
 
 JOURNAL_PAGE = 200
 MAX_JOURNAL_PAGE = 1000
@@ -199,9 +200,12 @@ async def signal(run_id: UUID, body: Signal, services: ServicesOf, actor: ActorO
         detail = f"'kind' may not begin with {', '.join(RESERVED_KINDS)}: only Signoff itself sends those."
         raise InvalidError(detail, problems=[Problem(detail, pointer="/kind", code="reserved")])
     run = await services.permitted_run(actor, "run.signal", run_id, signal=(body.step, body.kind))
+    data = body.data
     if body.kind == KIND and run.status not in ENDED:
         release = await services.releases.load(actor.org_id, run.release)
         check_resolution(release.project, run.workflow, body.step, body.data)
+        async with services.database.transaction(actor.org_id) as connection:
+            data = await bound_resolution(connection, actor.org_id, run_id, body.step, body.data)
     async with services.commanding(actor, run_id) as connection:
         message_id = await send_message(
             connection,
@@ -209,7 +213,7 @@ async def signal(run_id: UUID, body: Signal, services: ServicesOf, actor: ActorO
             run_id=run_id,
             path=body.step,
             kind=body.kind,
-            data=body.data,
+            data=data,
             sent_by=str(actor),
             now=services.now(),
         )

@@ -174,6 +174,8 @@ def signal(
     """Send something to a step that waits."""
     body = {"step": step, "kind": kind, "data": read_json(data, "--data")}
     with _connect(url, key, project) as client:
+        if kind == "effect.resolution":
+            _name_the_try(client, run_id, step, body["data"])
         answer = client.post(f"/v1/runs/{run_id}/signals", body)
     if as_json:
         print_json(answer)
@@ -213,6 +215,13 @@ def _connect(url: str | None, key: str | None, project: Path | None) -> ApiClien
     from signoff.cli.client import connect
 
     return connect(url, key, project)
+
+
+def _name_the_try(client: ApiClient, run_id: str, step: str, data: dict[str, Any]) -> None:
+    """Say which try a resolution is about, so that it answers no later question should it arrive twice."""
+    for entry in client.get(f"/v1/runs/{run_id}")["waiting_for"]:
+        if entry["step"] == step and entry.get("attempt") is not None:
+            data.setdefault("attempt", entry["attempt"])
 
 
 def _until_ended(client: ApiClient, run_id: str, timeout_s: float | None) -> dict[str, Any]:

@@ -213,8 +213,13 @@ async def _resume(execution: RunContext, step: Step, record: StepRecord, message
             end_failed(execution, step, record, failure, message)
 
 
-async def _take_word(execution: RunContext, record: StepRecord, done: Done, message: Message) -> None:
+async def _take_word(
+    execution: RunContext, record: StepRecord, done: Done, message: Message, *, step: Step | None = None
+) -> None:
+    """End a step with what somebody says of it; a person's word is held to the contract of `step`."""
     try:
+        if step is not None and not record.path.endswith("/undo"):
+            execution.engine.handlers[step.verb].check_answer(execution.call(step, record), done.output)
         await _end(execution, record, done, message)
     except StepError as error:
         wait(execution, record, record.waiting or effects.ask_person(record), error, message=message)
@@ -224,7 +229,8 @@ async def _resolve_by_person(execution: RunContext, step: Step, record: StepReco
     """A person says what became of an effect, or a fenced worker reports what it saw. Anything else is passed over."""
     waiting = record.waiting
     assert waiting is not None
-    resolution = message.data.get("resolution") if message.kind == RESOLUTION else None
+    said = message.kind == RESOLUTION and effects.answers(waiting, message)
+    resolution = message.data.get("resolution") if said else None
     facts = {"message_id": str(message.message_id)}
     done = None
     if effects.is_observation(message) and waiting.kind == OUTCOME_UNKNOWN:
@@ -232,7 +238,7 @@ async def _resolve_by_person(execution: RunContext, step: Step, record: StepReco
     elif resolution == "happened":
         done = effects.resolved_done(message)
     if done is not None:
-        await _take_word(execution, record, done, message)
+        await _take_word(execution, record, done, message, step=step if resolution == "happened" else None)
     elif resolution == "retry":
         execution.emit(
             "step.retrying",
@@ -295,7 +301,7 @@ def end_failed(
         about = (
             f"'{record.path}' failed: {error.detail[:DETAIL_CHARS]}. Undo it by hand, then signal effect.resolution."
         )
-        wait(execution, record, Waiting(UNDO_FAILED, about=about), error)
+        wait(execution, record, Waiting(UNDO_FAILED, state={"attempt": record.attempt}, about=about), error)
         return
     if _fell_back(execution, step, record, error):
         return

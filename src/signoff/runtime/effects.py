@@ -140,9 +140,19 @@ def ask_person(record: StepRecord) -> Waiting:
     """The wait for a person's word on an effect whose outcome nobody knows."""
     return Waiting(
         OUTCOME_UNKNOWN,
+        state={"attempt": record.attempt},
         about=f"Did '{record.path}' take effect (key {record.key})? Look it up in the other system, then signal"
         f" {RESOLUTION} with {{resolution: happened, output: …}}, {{resolution: retry}} or {{resolution: failed}}.",
     )
+
+
+def answers(waiting: Waiting, message: Message) -> bool:
+    """Whether a person's word is on the try that this wait asks about: a copy of one on an earlier try is not.
+
+    One that names no try, or a wait from before waits named theirs, is taken at its word.
+    """
+    asked, named = waiting.state.get("attempt"), message.data.get("attempt")
+    return asked is None or named is None or asked == named
 
 
 def observed(record: StepRecord) -> Message | None:

@@ -196,6 +196,14 @@ class StepHandler(Protocol):
         """Of an effect with recovery `lookup`: the outcome of the call with this key, or none if it never happened."""
         ...
 
+    def check_answer(self, call: StepCall, output: Mapping[str, Any]) -> None:
+        """Of an effect: whether a person may state this as what it answered; later steps read it as if it had.
+
+        Raises:
+            StepError: kind `contract`; the person is asked again.
+        """
+        ...
+
     async def withdraw(self, call: StepCall, waiting: Waiting) -> None:
         """Called when a waiting step will not be waited for any more, as its run ends. May be called again.
 

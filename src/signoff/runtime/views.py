@@ -10,7 +10,7 @@ from typing import Any, cast
 import orjson
 
 from signoff.runtime.journal import View
-from signoff.runtime.state import RunState
+from signoff.runtime.state import ENGINE_WAITS, RunState
 
 
 def view_of(state: RunState, now: datetime) -> View:
@@ -57,7 +57,10 @@ def waiting_for(state: RunState) -> list[dict[str, Any]]:
             continue
         if record.waiting is not None:
             waiting = record.waiting
-            found.append({"step": record.path, "kind": waiting.kind, "about": waiting.about, "until": waiting.until})
+            entry = {"step": record.path, "kind": waiting.kind, "about": waiting.about, "until": waiting.until}
+            if waiting.kind in ENGINE_WAITS and "attempt" in waiting.state:
+                entry["attempt"] = waiting.state["attempt"]
+            found.append(entry)
         elif record.retry_at is not None:
             about = str((record.error or {}).get("detail", ""))
             found.append({"step": record.path, "kind": "retry", "about": about, "until": record.retry_at})

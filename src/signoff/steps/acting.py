@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from signoff.core.errors import StepError
 from signoff.runtime.handlers import Done, Effect, Message, StepCall, Waiting
 
@@ -33,6 +36,9 @@ class ActingStep:
             StepError: always.
         """
         raise StepError(f"'{call.path}' has no look-up", kind="misconfigured", outcome_unknown=True)
+
+    def check_answer(self, call: StepCall, output: Mapping[str, Any]) -> None:
+        """Without an effect nobody is asked what became of it."""
 
     async def withdraw(self, call: StepCall, waiting: Waiting) -> None:
         """Nobody was told that it waits."""

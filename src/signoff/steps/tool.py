@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from signoff.capabilities.tools import ToolResult
+from signoff.capabilities.tools.failures import broken_answer
 from signoff.catalog import ToolContract
 from signoff.core.labels import Labels
+from signoff.core.schemas import validate
 from signoff.governance.policy import tool_request
 from signoff.runtime.handlers import Done, Effect, StepCall
 from signoff.steps.acting import ActingStep
@@ -79,6 +81,17 @@ class ToolStep(ActingStep):
             files=project.files,
         )
         return None if found is None else _done(contract, found)
+
+    def check_answer(self, call: StepCall, output: Mapping[str, Any]) -> None:
+        """What a person states meets the tool's contract, like an answer of its own.
+
+        Raises:
+            StepError: kind `contract`.
+        """
+        contract = _contract(call)
+        problems = validate(contract.output_schema, output)
+        if problems:
+            raise broken_answer(contract, f"what was stated is no answer of it. {problems[0].detail}", problems)
 
 
 def _contract(call: StepCall) -> ToolContract:
