@@ -13,7 +13,7 @@ from typing import Any
 from signoff.core.errors import StepError
 from signoff.core.labels import BOTTOM, Labels, join_all
 from signoff.workflows.errors import Blocked, ExpressionError
-from signoff.workflows.model import Expression, Step, StepStatus, Workflow
+from signoff.workflows.model import Expression, Outcome, Step, StepStatus, Workflow
 from signoff.workflows.sources import labels_at
 
 APPROVING = frozenset({"approved", "not_needed"})
@@ -46,14 +46,34 @@ class StepState:
         return self.status == "done"
 
 
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """What the body of a group is given besides steps: `index`, `last`, or an item under its name."""
+
+    value: Any
+    labels: Labels = BOTTOM
+
+
 class RunScope:
-    """A run as its expressions see it: implements `model.Scope`.
+    """A run as its expressions see it: implements `model.Scope`. The body of a group sees its own, see `inside`.
 
     Attributes:
         result: a step's own output, while its `undo` is evaluated.
+        control: labels of what decided that this scope exists: in a group, those of what it was begun with. Everything
+            that runs in it has at least these.
     """
 
-    __slots__ = ("_found", "_input", "_input_labels", "_states", "_values", "result")
+    __slots__ = (
+        "_found",
+        "_input",
+        "_input_labels",
+        "_parent",
+        "_states",
+        "_values",
+        "_variables",
+        "control",
+        "result",
+    )
 
     def __init__(
         self,
@@ -65,8 +85,33 @@ class RunScope:
         self._states = states
         self._input_labels = input_labels
         self._found: dict[tuple[str, ...], Labels] = {}
-        self._values: dict[str, Mapping[str, Any]] = {}
+        self._values: dict[str, Any] = {}
+        self._parent: RunScope | None = None
+        self._variables: Mapping[str, Variable] = {}
+        self.control = BOTTOM
         self.result: StepState | None = None
+
+    def inside(
+        self, states: Mapping[str, StepState], variables: Mapping[str, Variable] | None = None, control: Labels = BOTTOM
+    ) -> RunScope:
+        """A scope within this one: it sees its own steps and variables, and everything of this one.
+
+        Args:
+            states: its ended steps by name; read whenever something is evaluated.
+            variables: what its steps are given besides.
+            control: labels of what decided that it exists; joined with this scope's.
+        """
+        inner = RunScope(self._input, states, self._input_labels)
+        inner._parent = self
+        inner._found = self._found
+        inner._variables = variables or {}
+        inner.control = self.control.join(control)
+        return inner
+
+    def state(self, root: str) -> StepState | None:
+        """The end of the step of that name that is visible here; none where it has not ended."""
+        found = self._states.get(root)
+        return found if found is not None or self._parent is None else self._parent.state(root)
 
     def value(self, root: str) -> Any:
         """The plain value of `input`, `result` or an ended step; a step's has `done` and `result` among its fields."""
@@ -75,18 +120,27 @@ class RunScope:
         if root == "result" and self.result is not None:
             return self.result.output
         found = self._values.get(root)
-        if found is None:
-            state = self._states[root]
+        if found is not None:
+            return found
+        state = self._states.get(root)
+        if state is not None:
             data: Mapping[str, Any] = state.output if state.readable else {}
             found = self._values[root] = {**data, "done": state.status == "done", "result": state.result}
-        return found
+            return found
+        if root in self._variables:
+            return self._variables[root].value
+        if self._parent is None:
+            raise KeyError(root)
+        return self._parent.value(root)
 
     def readable(self, root: str) -> bool:
         """Whether the data of that root may be read (rule 3)."""
         if root == "input" or (root == "result" and self.result is not None):
             return True
         state = self._states.get(root)
-        return state is not None and state.readable
+        if state is not None:
+            return state.readable
+        return root in self._variables or (self._parent is not None and self._parent.readable(root))
 
     def labels(self, root: str, path: tuple[str, ...]) -> Labels:
         """The labels of a field; of the input by its schema: of the field, and of all that is in it."""
@@ -96,7 +150,11 @@ class RunScope:
                 found = self._found[path] = labels_at(self._input_labels, path)
             return found
         state = self.result if root == "result" else self._states.get(root)
-        return BOTTOM if state is None else state.labels
+        if state is not None:
+            return state.labels
+        if root in self._variables:
+            return self._variables[root].labels
+        return BOTTOM if self._parent is None else self._parent.labels(root, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +191,31 @@ def must_wait(step: Step, states: Mapping[str, StepState]) -> bool:
 
 
 def decide_step(step: Step, scope: RunScope, states: Mapping[str, StepState]) -> Ready | Ended:
-    """What becomes of a step once all that it names has ended. Order: when, requires, arguments, needed, asserts."""
-    labels = BOTTOM
+    """What becomes of a step once all that it names has ended. Order: when, requires, arguments, needed, asserts.
+
+    Args:
+        step: the step; a group is decided like any other, before its body.
+        scope: where it stands: what it may read.
+        states: the ended steps of that scope; those of enclosing ones are the scope's to find.
+    """
+    labels = scope.control
     try:
         if step.when is not None:
-            labels = step.when.labels(scope)
-            if not _truth(step.when, scope, "when"):
+            labels = labels.join(step.when.labels(scope))
+            if not truth(step.when, scope, "when"):
                 return Ended("not_needed", f"its condition is false: {step.when.source}", labels=labels)
         for name in step.requires:
-            state = states[name]
+            state = states[name] if name in states else scope.state(name)
+            if state is None:
+                raise KeyError(name)
             labels = labels.join(state.labels)
             if not state.permits():
                 return Ended("blocked", f"it requires '{name}', which ended {state.result}", labels=labels)
         labels = join_all([labels, *(expression.labels(scope) for expression in _used(step))])
         arguments = {key: expression.evaluate(scope) for key, expression in step.arguments.items()}
-        needed = step.needed is None or _truth(step.needed, scope, "needed")
+        needed = step.needed is None or truth(step.needed, scope, "needed")
         for check in step.asserts:
-            if not _truth(check, scope, "assert"):
+            if not truth(check, scope, "assert"):
                 error = StepError(f"the assertion does not hold: {check.source}", kind="assertion")
                 return Ended("failed", error.detail, error, labels)
     except Blocked as blocked:
@@ -165,16 +231,35 @@ def _used(step: Step) -> list[Expression]:
     return [*step.arguments.values(), *([] if step.needed is None else [step.needed]), *step.asserts]
 
 
-def decide_outcome(workflow: Workflow, scope: RunScope) -> str:
-    """The first outcome whose condition is true (rule 10). One that reads data that is not there does not match.
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ends.
+
+    Attributes:
+        outcome: the name of its end.
+        output: what that end gives; empty where it gives nothing.
+        labels: of the output, and of what decided for this end.
+    """
+
+    outcome: str
+    output: Mapping[str, Any]
+    labels: Labels
+
+
+def decide_end(workflow: Workflow, scope: RunScope) -> RunEnd:
+    """The first outcome whose condition is true (rule 10), and its output.
+
+    An outcome that reads data that is not there does not match.
 
     Raises:
-        StepError: a condition failed, or none matches: both are failures of the run.
+        StepError: a condition failed, none matches, or the output reads what is not there: all are failures of the run.
     """
+    labels = BOTTOM
     for outcome in workflow.outcomes:
+        labels = labels.join(outcome.condition.labels(scope))
         try:
-            if _truth(outcome.condition, scope, "outcome"):
-                return outcome.name
+            if truth(outcome.condition, scope, "outcome"):
+                return _end(outcome, scope, labels)
         except Blocked:
             continue
         except ExpressionError as error:
@@ -182,7 +267,29 @@ def decide_outcome(workflow: Workflow, scope: RunScope) -> str:
     raise StepError("no outcome matches; add one for this case", kind="no_outcome")
 
 
-def _truth(expression: Expression, scope: RunScope, key: str) -> bool:
+def decide_outcome(workflow: Workflow, scope: RunScope) -> str:
+    """The name of the run's end; see `decide_end`."""
+    return decide_end(workflow, scope).outcome
+
+
+def _end(outcome: Outcome, scope: RunScope, labels: Labels) -> RunEnd:
+    if outcome.give is None:
+        return RunEnd(outcome.name, {}, labels)
+    try:
+        output = outcome.give.evaluate(scope)
+    except Blocked as blocked:
+        detail = f"outcome '{outcome.name}' gives the data of '{blocked.by}', which has none"
+        raise StepError(detail, kind="no_output") from blocked
+    return RunEnd(outcome.name, output, labels.join(outcome.give.labels(scope)))
+
+
+def truth(expression: Expression, scope: RunScope, key: str) -> bool:
+    """The value of a condition.
+
+    Raises:
+        Blocked: it reads what has no data.
+        ExpressionError: it failed, or gave something else.
+    """
     value = expression.evaluate(scope)
     if not isinstance(value, bool):
         raise ExpressionError(f"{key} must be true or false, but '{expression.source}' gave {type(value).__name__}")

@@ -1,0 +1,218 @@
+"""Groups as pure functions: what a body is given, how one ends, and what the whole gives (rule 10).
+
+The engine keeps the journal and asks here. A *body end* is the end of one iteration of `for`, one turn of `repeat`, the
+body of `do`, or the steps of an `on_error`: all of them are scopes whose steps have all ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from signoff.core.errors import StepError
+from signoff.core.labels import BOTTOM, Labels, join_all
+from signoff.workflows.errors import Blocked, ExpressionError
+from signoff.workflows.model import Expression, Step
+from signoff.workflows.semantics import RunScope, StepState, Variable, truth
+
+MAX_FAILED_DETAIL = 500
+"""Characters of a failed item's error that a group's output repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyEnd:
+    """How a body ended.
+
+    Attributes:
+        status: done; failed, where a step failed and nothing caught it; blocked, where its result reads data that is
+            not there.
+        output: what `give` says, of a body that is done.
+        labels: of the output, or of what decided that there is none.
+        error: of a failed or blocked one.
+    """
+
+    status: Literal["done", "failed", "blocked"]
+    output: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    labels: Labels = BOTTOM
+    error: StepError | None = None
+
+
+def caught(step: Step, state: StepState) -> bool:
+    """Whether a failed step is a failure that its document foresees: `on_error: continue`."""
+    return state.status == "failed" and step.error_mode == "continue"
+
+
+def uncaught(body: Iterable[Step], states: Mapping[str, StepState]) -> str | None:
+    """The first step of a body that failed with nothing to catch it; none where there is none (yet)."""
+    for step in body:
+        state = states.get(step.name)
+        if state is not None and state.status == "failed" and not caught(step, state):
+            return step.name
+    return None
+
+
+def end_body(
+    body: Sequence[Step],
+    give: Expression | None,
+    scope: RunScope,
+    states: Mapping[str, StepState],
+    errors: Mapping[str, Mapping[str, Any]],
+) -> BodyEnd | None:
+    """How a body ends; none while it goes on. A failure ends it at once, whatever else is under way in it.
+
+    Args:
+        body: its steps.
+        give: its result.
+        scope: its scope.
+        states: its ended steps.
+        errors: of its failed steps, by name: `kind` and `detail`.
+    """
+    failed = uncaught(body, states)
+    if failed is not None:
+        error = errors.get(failed, {})
+        detail = f"'{failed}' failed: {error.get('detail', 'no reason is known')}"
+        labels = scope.control.join(states[failed].labels)
+        return BodyEnd("failed", labels=labels, error=StepError(detail, kind=str(error.get("kind", "error"))))
+    if any(step.name not in states for step in body):
+        return None
+    return _give(give, scope)
+
+
+def _give(give: Expression | None, scope: RunScope) -> BodyEnd:
+    if give is None:
+        return BodyEnd("done", labels=scope.control)
+    labels = scope.control.join(give.labels(scope))
+    try:
+        return BodyEnd("done", give.evaluate(scope), labels)
+    except Blocked as blocked:
+        return BodyEnd("blocked", labels=labels, error=_blocked("give", blocked))
+    except ExpressionError as error:
+        return BodyEnd("failed", labels=labels, error=StepError(f"give: {error.detail}", kind="expression"))
+
+
+def _blocked(key: str, blocked: Blocked) -> StepError:
+    return StepError(f"its '{key}' reads '{blocked.by}', which has no data", kind="blocked")
+
+
+# --- for -----------------------------------------------------------------------------------------------------------
+
+
+def items_of(step: Step, arguments: Mapping[str, Any]) -> list[Any]:
+    """The items that a `for` goes through, from its evaluated arguments.
+
+    Raises:
+        StepError: kind `arguments`, it is no list; kind `too_many`, it has more items than the step allows.
+    """
+    items: Any = arguments["items"]
+    if not isinstance(items, list):
+        raise StepError(f"'for' needs a list, and this is {type(items).__name__}", kind="arguments")
+    found = cast("list[Any]", items)
+    if len(found) > step.settings["max"]:
+        raise StepError(f"there are {len(found)} items, and 'max' is {step.settings['max']}", kind="too_many")
+    return found
+
+
+def item_scope(
+    step: Step, parent: RunScope, states: Mapping[str, StepState], *, index: int, item: Any, labels: Labels
+) -> RunScope:
+    """The scope of one iteration of `for`.
+
+    Args:
+        step: the `for`.
+        parent: the scope that it stands in.
+        states: the ended steps of this iteration.
+        index: which item, from 0.
+        item: the item.
+        labels: those that the group began with (`Ready.labels`): of the list, joined with what decided to run it.
+    """
+    variables = {step.settings["as"]: Variable(item, labels), "index": Variable(index, labels)}
+    return parent.inside(states, variables, labels)
+
+
+def end_for(step: Step, count: int, ends: Mapping[int, BodyEnd], labels: Labels) -> BodyEnd | None:
+    """How a `for` ends; none while it goes on. Looks at every end: to be asked when one is not done, or all are there.
+
+    Args:
+        step: the `for`.
+        count: how many items there are.
+        ends: of iterations, by index.
+        labels: those that the group began with.
+    """
+    joined = join_all([labels, *(end.labels for end in ends.values())])
+    failed = [index for index in sorted(ends) if ends[index].status != "done"]
+    if failed and step.settings["failures"] == "fail":
+        end = ends[failed[0]]
+        return BodyEnd(end.status, labels=joined, error=_of_item(failed[0], end.error))
+    if len(ends) < count:
+        return None
+    items = [ends[index].output if ends[index].status == "done" else None for index in range(count)]
+    listed = [{"index": index, "error": describe_error(ends[index].error)} for index in failed]
+    return BodyEnd("done", {"items": items, "count": count, "failed": listed}, joined)
+
+
+def describe_error(error: StepError | None) -> dict[str, Any]:
+    """An error as data of a group's output: its kind, and a bounded text."""
+    return {} if error is None else {"kind": error.kind, "detail": error.detail[:MAX_FAILED_DETAIL]}
+
+
+def _of_item(index: int, error: StepError | None) -> StepError:
+    detail, kind = ("it has no data", "blocked") if error is None else (error.detail, error.kind)
+    return StepError(f"item {index}: {detail}", kind=kind)
+
+
+# --- repeat --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """There is another turn.
+
+    Attributes:
+        last: what the next turn reads as `last`.
+        labels: of that, and of what decided that there is another turn: what the next turn begins with.
+    """
+
+    last: Mapping[str, Any]
+    labels: Labels
+
+
+def turn_scope(
+    parent: RunScope, states: Mapping[str, StepState], *, index: int, last: Mapping[str, Any], labels: Labels
+) -> RunScope:
+    """The scope of one turn of `repeat`.
+
+    Args:
+        parent: the scope that the group stands in.
+        states: the ended steps of this turn.
+        index: which turn, from 0.
+        last: what the turn before gave; of the first, the evaluated `start`, or empty.
+        labels: of the first, those that the group began with; of the others, `Again.labels`.
+    """
+    return parent.inside(states, {"last": Variable(last, labels), "index": Variable(index, labels)}, labels)
+
+
+def after_turn(step: Step, scope: RunScope, end: BodyEnd, *, turns: int) -> Again | BodyEnd:
+    """What follows a turn that ended: another one, or the end of the group.
+
+    Args:
+        step: the `repeat`.
+        scope: the turn's.
+        end: of the turn's body.
+        turns: how many there were, this one included.
+    """
+    if end.status != "done" or step.until is None:
+        return end
+    labels = end.labels.join(step.until.labels(scope))
+    try:
+        over = truth(step.until, scope, "until")
+    except Blocked as blocked:
+        return BodyEnd("blocked", labels=labels, error=_blocked("until", blocked))
+    except ExpressionError as error:
+        return BodyEnd("failed", labels=labels, error=StepError(error.detail, kind="expression"))
+    if over:
+        return BodyEnd("done", {**end.output, "turns": turns}, labels)
+    if turns >= step.settings["max"]:
+        detail = f"'{step.until.source}' was still false after {turns} turns, and 'max' is {turns}"
+        return BodyEnd("failed", labels=labels, error=StepError(detail, kind="max_reached"))
+    return Again(end.output, labels)
