@@ -27,6 +27,8 @@ class RunContext(abc.ABC):
         state: the fold of its journal, including events that are still on their way to the disk.
         gen: the queue generation that was read with the latest messages; parking on an older one fails.
         resting: a park or finish is under way; nothing else may start meanwhile.
+        stale: an operation changed what the run is made of (its steps, its release): it is loaded anew when nothing is
+            under way.
         abandoned: the session is lost; whatever is still under way may report, but not write.
         tasks: steps under way, by path.
         timer: wakes the run where its next moment is too near to leave memory.
@@ -46,6 +48,7 @@ class RunContext(abc.ABC):
         self.state = state
         self.gen = gen
         self.resting = False
+        self.stale = False
         self.abandoned = False
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.timer: asyncio.Task[None] | None = None
@@ -67,7 +70,9 @@ class RunContext(abc.ABC):
     @property
     def deadline(self) -> datetime:
         """When its time is over."""
-        return self.facts.started_at + timedelta(seconds=self.workflow.limits.time_s or self.engine.settings.run_time_s)
+        operated = self.state.operated
+        limit_s = self.workflow.limits.time_s or self.engine.settings.run_time_s
+        return (operated.reopened_at or self.facts.started_at) + timedelta(seconds=limit_s + operated.paused_s)
 
     def step(self, path: str) -> Step:
         """The step of that path; of `refund/undo` the compensation."""
@@ -134,7 +139,7 @@ class RunContext(abc.ABC):
         self.engine.journal.submit(entry)
         return await entry.written
 
-    def unwind(self, *, cause: Literal["failed", "cancelled"], error: Mapping[str, Any]) -> None:
+    def unwind(self, *, cause: Literal["failed", "cancelled", "terminated"], error: Mapping[str, Any]) -> None:
         """From here on nothing new starts (rule 8)."""
         if self.state.unwinding is None and self.state.end is None:
             self.emit("run.unwinding", {"cause": cause, "error": error})

@@ -12,6 +12,10 @@
 | `message.received` | something arrived through the inbox                                                    |
 | `run.unwinding`    | nothing new starts; effects settle, then compensations run in reverse                  |
 | `run.stuck`        | the journal and the definition disagree; a person must look                            |
+| `run.paused`       | nothing new begins until it is resumed                                                 |
+| `run.resumed`      | the pause is over                                                                      |
+| `run.reopened`     | it goes on after its end; names the steps that are void and run again                  |
+| `run.migrated`     | it goes on under another release                                                       |
 | `run.ended`        | the run's end: status and outcome                                                      |
 """
 
@@ -35,6 +39,10 @@ EventKind = Literal[
     "message.received",
     "run.unwinding",
     "run.stuck",
+    "run.paused",
+    "run.resumed",
+    "run.reopened",
+    "run.migrated",
     "run.ended",
 ]
 

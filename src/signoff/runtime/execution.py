@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from signoff.core.labels import BOTTOM
-from signoff.runtime import attempts, resting, unwinding
+from signoff.runtime import attempts, operating, resting, unwinding
 from signoff.runtime.calling import raised
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Message, PureHandler
@@ -19,11 +19,10 @@ from signoff.runtime.state import StepRecord
 from signoff.workflows.model import Step
 from signoff.workflows.semantics import Ended, Ready, decide_step, must_wait
 
-CANCEL = "run.cancel"
 
-
-def received(path: str, message: Message, disposition: str) -> dict[str, Any]:
+def received(path: str, message: Message, disposition: str, reason: str = "") -> dict[str, Any]:
     """A message as the journal tells it."""
+    told = {"reason": reason} if reason else {}
     return {
         "message_id": str(message.message_id),
         "path": path,
@@ -31,6 +30,7 @@ def received(path: str, message: Message, disposition: str) -> dict[str, Any]:
         "sent_by": message.sent_by,
         "data": message.data,
         "disposition": disposition,
+        **told,
     }
 
 
@@ -44,18 +44,17 @@ class RunExecution(RunContext):
             self._drained.append(message.message_id)
             if message.message_id in self.state.messages:
                 continue
-            disposition = self._disposition(path, message)
-            self.emit("message.received", received(path, message, disposition))
-            if disposition == "cancel":
-                self.unwind(cause="cancelled", error={"detail": message.data.get("reason", "")})
+            if path == "":
+                answer = operating.answer(self, message)
+                self.emit("message.received", received(path, message, answer.disposition, answer.reason))
+                if answer.then is not None:
+                    answer.then()
+                continue
+            self.emit("message.received", received(path, message, self._disposition(path)))
 
-    def _disposition(self, path: str, message: Message) -> str:
+    def _disposition(self, path: str) -> str:
         if self.state.end is not None:
             return "late"
-        if path == "":
-            if message.kind != CANCEL:
-                return "unknown"
-            return "cancel" if self.state.unwinding is None else "late"
         record = self.state.steps.get(path)
         if path not in self.steps and (record is None or record.attempt == 0):
             return "unknown"  # a compensation is there once it has begun; keeping a message for it would look like that
@@ -68,7 +67,9 @@ class RunExecution(RunContext):
         if self.engine.draining():
             self.push()  # nothing new begins; what is under way ends, and another worker goes on from there
             return
-        if self.state.end is None:
+        if self.stale:
+            pass  # what it is made of has changed: what is under way ends, and then it is loaded anew
+        elif self.state.end is None and not operating.advance(self):
             if self.state.unwinding is None:
                 self._check_limits()
                 self._begin_ready()

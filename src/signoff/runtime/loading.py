@@ -16,9 +16,10 @@ from signoff.foundation.database import Connection, Record
 from signoff.runtime import store
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode
-from signoff.runtime.execution import CANCEL, RunExecution, received
+from signoff.runtime.execution import RunExecution, received
 from signoff.runtime.handlers import Message, ReleaseLoader, RunFacts
 from signoff.runtime.journal import Entry, Row
+from signoff.runtime.operating import CANCEL
 from signoff.runtime.state import RunState
 from signoff.runtime.views import stuck_view, view_of
 from signoff.workflows.model import Workflow

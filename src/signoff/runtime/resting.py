@@ -10,14 +10,22 @@ from typing import Any
 from signoff.core.errors import StepError
 from signoff.runtime.attempts import describe
 from signoff.runtime.context import RunContext
+from signoff.runtime.handlers import Message
 from signoff.runtime.views import view_of
 from signoff.workflows.semantics import decide_outcome
+
+LONGEST_REST = timedelta(days=365)  # a run that only a message can move is looked at again after this all the same
+
+LOCKED_PAUSE_S = 0.05  # before a run tries again to leave whose row somebody else has locked
 
 
 def rest(execution: RunContext) -> None:
     """Nothing is under way: end the run, park it, or set a timer where its next moment is near."""
     state = execution.state
-    if state.end is None and state.unwinding is None and _all_ended(execution):
+    if execution.stale:
+        _leave(execution, _park(execution, execution.engine.clock.now()))
+        return
+    if state.end is None and state.unwinding is None and state.operated.paused is None and _all_ended(execution):
         _conclude(execution)
         if state.unwinding is not None:
             execution.advance()
@@ -51,6 +59,8 @@ def _conclude(execution: RunContext) -> None:
 
 def next_moment(execution: RunContext) -> datetime:
     """When the run must be looked at again although no message came."""
+    if execution.state.operated.paused is not None:
+        return execution.engine.clock.now() + LONGEST_REST
     moments = [execution.deadline] if execution.state.unwinding is None else []
     for record in execution.state.steps.values():
         if record.state is None:
@@ -58,7 +68,7 @@ def next_moment(execution: RunContext) -> datetime:
                 moments.append(record.retry_at)
             if record.waiting is not None and record.waiting.until is not None:
                 moments.append(record.waiting.until)
-    return min(moments, default=execution.engine.clock.now() + timedelta(days=365))
+    return min(moments, default=execution.engine.clock.now() + LONGEST_REST)
 
 
 async def _wake(execution: RunContext, seconds: float) -> None:
@@ -94,8 +104,17 @@ async def _finish(execution: RunContext) -> None:
             execution.engine.gone(execution.run_id, True)
             return
         # Something arrived after we last looked: it is recorded, as late, and the run is taken out again.
-        messages, gen = await execution.engine.read_inbox(execution.run_id)
+        messages, gen = await _look_again(execution)
         execution.receive(messages, gen)
+
+
+async def _look_again(execution: RunContext) -> tuple[list[tuple[str, Message]], int]:
+    """What kept the run from leaving: a message, or somebody who is about to send one and has not committed yet."""
+    messages, gen = await execution.engine.read_inbox(execution.run_id)
+    if messages or gen != execution.gen:
+        return messages, gen
+    await execution.engine.clock.sleep(LOCKED_PAUSE_S)
+    return await execution.engine.read_inbox(execution.run_id)
 
 
 async def _park(execution: RunContext, due_at: datetime) -> None:
@@ -105,7 +124,7 @@ async def _park(execution: RunContext, due_at: datetime) -> None:
     if await execution.written(entry):
         execution.engine.gone(execution.run_id, False)
         return
-    messages, gen = await execution.engine.read_inbox(execution.run_id)
+    messages, gen = await _look_again(execution)
     execution.resting = False
     execution.receive(messages, gen)
     execution.advance()

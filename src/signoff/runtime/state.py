@@ -12,6 +12,7 @@ from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import NO_USAGE, Usage
 from signoff.runtime.events import Event, moment
 from signoff.runtime.handlers import Approval, Message, Waiting
+from signoff.runtime.operated import Operated
 from signoff.workflows.semantics import StepState
 
 OUTCOME_UNKNOWN = "outcome_unknown"
@@ -44,6 +45,7 @@ class StepRecord:
         ended_seq: where in the journal it ended; compensations run in the reverse of this order.
         approval: of a review that was approved or not needed.
         via: `fallback` where `on_error` gave the output.
+        generation: how often an effect of this step was settled and made void by a reopening; its own key carries it.
     """
 
     path: str
@@ -66,6 +68,7 @@ class StepRecord:
     ended_seq: int = 0
     approval: Approval | None = None
     via: str | None = None
+    generation: int = 0
 
 
 @dataclass(slots=True)
@@ -82,6 +85,7 @@ class RunState:
         stuck: the data of the latest `run.stuck`; cleared by any later event.
         end: the data of `run.ended`.
         messages: ids of all messages received, so that a second copy changes nothing.
+        operated: how people have steered it.
         last_seq: the latest event's place; 0 before the first.
     """
 
@@ -95,6 +99,7 @@ class RunState:
     end: Mapping[str, Any] | None = None
     ended_at: datetime | None = None
     messages: set[UUID] = field(default_factory=set[UUID])
+    operated: Operated = field(default_factory=Operated)
     last_seq: int = 0
 
     def apply(self, event: Event) -> None:
@@ -195,6 +200,7 @@ def _step_ended(state: RunState, event: Event) -> None:
     approval = data.get("approval")
     record.approval = Approval(**approval) if approval else None
     _delivered(record, data.get("message_id"))
+    state.operated.skips.pop(record.path, None)
     if "/" not in record.path:
         state.ended[record.path] = record.state
 
@@ -210,12 +216,16 @@ def _message_received(state: RunState, event: Event) -> None:
     if message.message_id in state.messages:
         return
     state.messages.add(message.message_id)
-    if data["disposition"] == "accepted":
+    if data["path"] == "":
+        state.operated.receive(data)
+    elif data["disposition"] == "accepted":
         state.record(data["path"]).undelivered.append(message)
 
 
 def _run_unwinding(state: RunState, event: Event) -> None:
     state.unwinding = event.data
+    if event.data["cause"] != "failed":
+        state.operated.resume(event.recorded_at)  # whoever ends a paused run wants it ended
 
 
 def _run_stuck(state: RunState, event: Event) -> None:
@@ -225,6 +235,31 @@ def _run_stuck(state: RunState, event: Event) -> None:
 def _run_ended(state: RunState, event: Event) -> None:
     state.end = event.data
     state.ended_at = event.recorded_at
+
+
+def _run_paused(state: RunState, event: Event) -> None:
+    state.operated.pause(event)
+
+
+def _run_resumed(state: RunState, event: Event) -> None:
+    state.operated.resume(event.recorded_at)
+
+
+def _run_reopened(state: RunState, event: Event) -> None:
+    """The steps named are void: nothing of them is left but how often their effects were settled."""
+    for path, generation in event.data["void"].items():
+        state.steps.pop(path, None)
+        state.ended.pop(path, None)
+        if generation:
+            state.record(path).generation = generation
+    state.unwinding = state.end = state.ended_at = None
+    state.operated.reopen(event)
+
+
+def _run_migrated(state: RunState, event: Event) -> None:
+    data = event.data
+    state.started = {**state.started, **{name: data[name] for name in ("release", "version", "workflow_digest")}}
+    state.operated.release = data
 
 
 _APPLY = {
@@ -238,5 +273,9 @@ _APPLY = {
     "message.received": _message_received,
     "run.unwinding": _run_unwinding,
     "run.stuck": _run_stuck,
+    "run.paused": _run_paused,
+    "run.resumed": _run_resumed,
+    "run.reopened": _run_reopened,
+    "run.migrated": _run_migrated,
     "run.ended": _run_ended,
 }
