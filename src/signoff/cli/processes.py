@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from signoff.cli.output import tell
 from signoff.core.errors import SignoffError
+from signoff.foundation.collector import settle_collector
 
 if TYPE_CHECKING:
     from signoff.api import ApiServer
@@ -70,6 +71,7 @@ async def serve_until_stopped(
             group.create_task(worker.run())
             await worker.ready()
         stopping.graceful = True
+        settle_collector()
         ready()
         await stopping.asked.wait()
         if server is not None:

@@ -1,0 +1,125 @@
+"""Signoff's side: a backlog worked off by worker processes, one run alone, a count after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from benchmarks.machine import Child, Server, Stopwatch, python_child
+from benchmarks.workloads import Shape, start_runs
+from signoff.catalog.model import Release
+from signoff.core.clock import SystemClock
+from signoff.foundation.database import Database
+from signoff.runtime import RuntimeSettings, Worker
+from signoff.runtime.session import ENDED_CHANNEL, WAKE_CHANNEL
+from signoff.steps import open_worker
+
+IN_FLIGHT = 256
+_EVENTS = "SELECT count(*) FROM journal WHERE kind = 'step.ended'"
+_DONE = "SELECT count(*) FROM run_view WHERE status = 'done'"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a stretch of work came to.
+
+    Attributes:
+        cpu_us: CPU per step in microseconds, by whose it is.
+    """
+
+    steps_per_s: float
+    cpu_us: Mapping[str, float]
+    latencies_ms: list[float] = field(default_factory=list[float])
+
+
+def start_workers(url: str, count: int, settings: Mapping[str, Any], log: Path | None = None) -> list[Child]:
+    """So many worker processes, each claiming runs by the time this returns."""
+    workers = [python_child("benchmarks.worker", url, json.dumps(settings), log=log) for _ in range(count)]
+    for worker in workers:
+        worker.hear()
+    return workers
+
+
+async def backlog(
+    server: Server, database: Database, release: Release, shape: Shape, *, runs: int, workers: int, seed: int = 1
+) -> Rate:
+    """Steps per second while a backlog is worked off with 256 runs in memory over all worker processes.
+
+    The clock begins at the first news of an end and stops at the last, so that processes starting up do not count.
+    """
+    left, began, finished = runs, asyncio.Event(), asyncio.Event()
+
+    def count(payload: str) -> None:
+        nonlocal left
+        if payload:
+            left -= payload.count(",") + 1
+            began.set()
+            if left <= 0:
+                finished.set()
+
+    await start_runs(database, release, shape.name, runs, random.Random(seed))
+    settings = {"resident_runs": IN_FLIGHT // workers, "claim_batch": IN_FLIGHT // workers}
+    async with database.listen(ENDED_CHANNEL, count):
+        children = await asyncio.to_thread(start_workers, server.url, workers, settings)
+        try:
+            await began.wait()
+            watch = Stopwatch({"worker": [child.pid for child in children], "postgresql": [server.pid]})
+            already = runs - left
+            await finished.wait()
+            elapsed_s, cpu = watch.read()
+        finally:
+            for child in children:
+                await asyncio.to_thread(child.stop)
+    steps = (runs - already) * shape.steps
+    return Rate(steps / elapsed_s, {name: used / steps * 1e6 for name, used in cpu.items()})
+
+
+async def alone(database: Database, release: Release, shape: Shape, *, runs: int, warm_up: int = 20) -> list[float]:
+    """Milliseconds from the start call to the news of the end, one run after another, in one process like `dev`."""
+    ended = asyncio.Event()
+    durations: list[float] = []
+    source = random.Random(2)
+    settings = RuntimeSettings(poll_s=5.0)
+    async with (
+        database.listen(ENDED_CHANNEL, lambda _: ended.set()),
+        open_worker(database, clock=SystemClock(), settings=settings) as worker,
+        working(worker),
+    ):
+        for number in range(runs + warm_up):
+            ended.clear()
+            began = time.perf_counter()
+            await start_runs(database, release, shape.name, 1, source)
+            await database.notify(WAKE_CHANNEL, "")
+            await ended.wait()
+            if number >= warm_up:
+                durations.append((time.perf_counter() - began) * 1000)
+    return durations
+
+
+@asynccontextmanager
+async def working(worker: Worker) -> AsyncGenerator[None]:
+    """The worker runs while the block lasts."""
+    task = asyncio.create_task(worker.run())
+    await worker.ready()
+    yield
+    worker.stop()
+    await task
+
+
+def counted(url: str) -> tuple[int, int]:
+    """How many runs are done and how many steps have ended, by the tables."""
+    with psycopg.connect(url) as connection:
+        done = connection.execute(_DONE).fetchone()
+        steps = connection.execute(_EVENTS).fetchone()
+    assert done is not None
+    assert steps is not None
+    return done[0], steps[0]
