@@ -30,6 +30,7 @@ class Beginning:
         labels: of everything that it rests on.
         argument_labels: per key of `with`.
         needed: of a review: whether a person is needed.
+        command: of a workflow in Python: what asked for it; journaled with the first try, as `command`.
     """
 
     step: Step
@@ -38,6 +39,7 @@ class Beginning:
     labels: Labels = BOTTOM
     argument_labels: Mapping[str, Labels] = field(default_factory=dict[str, Labels])
     needed: bool = True
+    command: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
