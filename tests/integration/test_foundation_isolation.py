@@ -49,6 +49,9 @@ WHERE c.relnamespace = 'public'::regnamespace
 DEFINER_FUNCTIONS = {
     "signoff_find_api_key(text)": "sign-in happens before the organisation is known; finds one row by its id",
     "signoff_note_api_key_use(text,timestamp with time zone)": "sign-in likewise; touches that row's last use only",
+    "signoff_prepare_journal(integer)": "makes the journal's partitions of the coming months, and nothing else",
+    "signoff_retire_batch(uuid,uuid,timestamp with time zone)": "drops what finished runs of a recorded batch left",
+    "signoff_drop_journal_month(date)": "drops a partition of the journal that is over and empty",
 }
 
 DEFINERS = """
