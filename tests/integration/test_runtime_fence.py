@@ -158,7 +158,7 @@ async def test_whoever_waits_for_a_write_hears_of_the_sessions_end(database: Dat
         entry = Entry(ACTOR.org_id, run_id, [Row(1, "step.noted", NOW, b"{}")], park=(0, NOW))
         entry.written = asyncio.get_running_loop().create_future()
         async with connection.transaction():
-            await connection.execute("SELECT FROM run_queue FOR UPDATE")
+            await connection.execute("SELECT FROM worker_session FOR UPDATE")
             writer.submit(entry)
             task = asyncio.create_task(writer.run())
             await somebody_waits(database)
@@ -187,8 +187,8 @@ async def test_an_event_goes_with_its_messages_and_leaves_others_in_the_inbox(da
 
 
 @pytest.mark.parametrize("leaving", ["park", "finish"])
-async def test_a_message_that_is_committed_while_the_run_leaves_keeps_it_here(database: Database, leaving: str):
-    """Rule 5: the sender moves the generation under the row's lock, and parking compares it under the same lock."""
+async def test_a_message_that_is_sent_while_the_run_leaves_keeps_it_here(database: Database, leaving: str):
+    """Rule 5: the sender moves the generation under the row's lock; parking needs the same lock, and waits for nobody."""
     flow = compiled("sender", "steps:\n  a: {tool: ask, with: {}}\noutcome: {ok: a.done}\n", ask=False)
     run_id = await start(database, flow, {})
     async with database.worker_connection() as owner:
@@ -198,9 +198,9 @@ async def test_a_message_that_is_committed_while_the_run_leaves_keeps_it_here(da
         part: Any = {"parked": [(run_id, gen, NOW)]} if leaving == "park" else {"finished": [(run_id, gen)]}
         async with database.transaction(ACTOR.org_id) as sender:
             await send_in(sender, run_id)
-            appending = asyncio.create_task(store.append(owner, session_id, columns(events=[event(run_id, 2)], **part)))
-            await somebody_waits(database)
-        appended = await appending
+            appended = await store.append(owner, session_id, columns(events=[event(run_id, 2)], **part))
+            assert (appended.events, appended.parked, appended.finished) == (1, frozenset(), frozenset())
+        appended = await store.append(owner, session_id, columns(events=[event(run_id, 3)], **part))
         assert (appended.events, appended.parked, appended.finished) == (1, frozenset(), frozenset())
         row = await owner.fetchrow("SELECT owner, gen FROM run_queue WHERE run_id = $1", run_id)
         assert row is not None

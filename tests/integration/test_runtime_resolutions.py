@@ -29,7 +29,7 @@ from signoff.runtime.handlers import Done, Effect, StepCall
 
 PAY = "steps:\n  pay: {tool: pay, with: {}}\noutcome: {ok: pay.done}\n"
 KIND = "effect.resolution"
-HAPPENED = {"resolution": "happened", "output": {}}
+HAPPENED: dict[str, Any] = {"resolution": "happened", "output": {}}
 
 
 async def test_a_copy_in_the_inbox_when_the_next_question_begins_answers_it_not(database: Database):

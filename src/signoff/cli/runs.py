@@ -172,10 +172,11 @@ def signal(
     as_json: JsonOption = False,
 ) -> None:
     """Send something to a step that waits."""
-    body = {"step": step, "kind": kind, "data": read_json(data, "--data")}
+    said = read_json(data, "--data")
+    body = {"step": step, "kind": kind, "data": said}
     with _connect(url, key, project) as client:
         if kind == "effect.resolution":
-            _name_the_try(client, run_id, step, body["data"])
+            _name_the_try(client, run_id, step, said)
         answer = client.post(f"/v1/runs/{run_id}/signals", body)
     if as_json:
         print_json(answer)
@@ -217,7 +218,7 @@ def _connect(url: str | None, key: str | None, project: Path | None) -> ApiClien
     return connect(url, key, project)
 
 
-def _name_the_try(client: ApiClient, run_id: str, step: str, data: dict[str, Any]) -> None:
+def _name_the_try(client: ApiClient, run_id: UUID, step: str, data: dict[str, Any]) -> None:
     """Say which try a resolution is about, so that it answers no later question should it arrive twice."""
     for entry in client.get(f"/v1/runs/{run_id}")["waiting_for"]:
         if entry["step"] == step and entry.get("attempt") is not None:

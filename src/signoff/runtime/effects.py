@@ -15,7 +15,7 @@ from signoff.runtime import store
 from signoff.runtime.calling import called
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Done, Effect, Message, StepCall, StepHandler, Waiting
-from signoff.runtime.journal import Row, SessionLostError
+from signoff.runtime.journal import Entry, Row, SessionLostError
 from signoff.runtime.state import OUTCOME_UNKNOWN, RESOLUTION, StepRecord
 from signoff.workflows.model import Step
 
@@ -31,9 +31,9 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
         StepError: an approval was used for another effect.
         SessionLostError: the run is not ours any more; nothing was sent.
     """
-    once, key = record.once, record.key
+    once, key, generation = record.once, record.key, None
     if key is None:
-        once, key = await _key(execution, step, record)
+        once, key, generation = await _key(execution, step, record)
     approvals = [approval for approval in call.approvals if approval.result == "approved"]
     if execution.abandoned:
         raise SessionLostError("the run is not ours any more; nothing was sent")
@@ -49,11 +49,13 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
             "approvals": [approval.review_id for approval in approvals],
         },
     )
-    if approvals:
-        if not await _consume(execution, record, call, row):
-            raise StepError("an approval that this step needs was used for another effect", kind="approval_used")
-    else:
-        await execution.durable()
+    entry = execution.take_buffer()
+    if once is not None and generation is not None:
+        entry.key = (once, generation)
+    if not approvals:
+        await execution.written(entry)
+    elif not await _consume(execution, record, call, row, entry):
+        raise StepError("an approval that this step needs was used for another effect", kind="approval_used")
     await _lease(execution)
     execution.sent_s[record.path] = execution.engine.clock.monotonic_s()
     return execution.call(step, record, attempt=call.attempt)
@@ -67,7 +69,7 @@ async def _lease(execution: RunContext) -> None:
         raise SessionLostError("the run is not ours any more; nothing was sent")
 
 
-async def _consume(execution: RunContext, record: StepRecord, call: StepCall, row: Row) -> bool:
+async def _consume(execution: RunContext, record: StepRecord, call: StepCall, row: Row, entry: Entry) -> bool:
     """All of the call's approvals or none, in the transaction that writes the intent."""
     granted = True
     org_id, run_id = execution.facts.org_id, execution.run_id
@@ -81,21 +83,25 @@ async def _consume(execution: RunContext, record: StepRecord, call: StepCall, ro
         ]
         granted = await store.use_approvals(connection, uses)
 
-    await execution.alone(write)
+    entry.solo = write
+    await execution.written(entry)
     return granted
 
 
-async def _key(execution: RunContext, step: Step, record: StepRecord) -> tuple[str | None, str]:
-    """The idempotency key: `once` by business meaning with the effect's generation, else this step of this run."""
+async def _key(execution: RunContext, step: Step, record: StepRecord) -> tuple[str | None, str, int | None]:
+    """The idempotency key: `once` by business meaning with the effect's generation, else this step of this run.
+
+    The generation is checked again in the statement that writes the intent, as the effect may be undone in between.
+    """
     if record.path.endswith("/undo"):
         name = record.path.partition("/")[0]
-        return None, f"undo/{execution.state.steps[name].key}"
+        return None, f"undo/{execution.state.steps[name].key}", None
     if step.once is None:
-        return None, f"{execution.run_id}/{record.path}"
+        return None, f"{execution.run_id}/{record.path}", None
     once = str(step.once.evaluate(execution.scope))
     async with execution.engine.database.worker_connection() as connection:
         generation = await connection.fetchval(store.KEY_GENERATION, execution.facts.org_id, once)
-    return once, once if generation is None else f"{once}#{generation}"
+    return once, once if generation is None else f"{once}#{generation}", generation or 0
 
 
 async def undone(execution: RunContext, record: StepRecord) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from signoff.core.errors import SignoffError, UnavailableError
+from signoff.core.errors import ConflictError, SignoffError, UnavailableError
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import store
 from signoff.runtime.events import EventKind
@@ -61,6 +61,7 @@ class Entry:
         view: the projection to write.
         finish_gen: take the run out of the queue if its generation is still this.
         park: give the run up until then, if its generation is still this.
+        key: write only if the effects of this business key have this generation still (0 before the first undo).
         solo: a function that writes this entry in a transaction of its own instead.
         written: resolved to whether the finish or park took hold (true where neither was asked).
     """
@@ -72,6 +73,7 @@ class Entry:
     view: View | None = None
     finish_gen: int | None = None
     park: tuple[int, datetime] | None = None
+    key: tuple[str, int] | None = None
     solo: SoloWrite | None = None
     written: asyncio.Future[bool] | None = None
 
@@ -197,6 +199,7 @@ class Journal:
             return
         self.flushes += 1
         self.events += result.events
+        batch = self._without_moved(batch, result)
         expected = sum(len(entry.rows) for entry in batch)
         if result.events != expected:
             # A run that we do not own any more: only possible after the session was lost and regained.
@@ -204,6 +207,13 @@ class Journal:
             return
         for entry in batch:
             _resolve(entry, result)
+
+    def _without_moved(self, batch: list[Entry], result: store.Appended) -> list[Entry]:
+        """The entries that were written; the runs of the others are told why theirs were not."""
+        for run_id in result.moved:
+            error = ConflictError("the effect with this business key was undone in between; its key is chosen again")
+            self._reject(run_id, [entry for entry in batch if entry.run_id == run_id], error)
+        return [entry for entry in batch if entry.run_id not in result.moved]
 
     def _start_solo(self, entry: Entry) -> None:
         self._held.add(entry.run_id)
@@ -235,6 +245,8 @@ class Journal:
                     raise SessionLostError("this worker was declared dead and its runs were given to others")
                 await entry.solo(connection)
             result = await store.append(connection, self._session_id, _columns([entry]))
+            if result.moved:
+                raise ConflictError("the effect with this business key was undone in between; its key is chosen again")
             if not result.alive or result.events != len(entry.rows):
                 raise SessionLostError("the run is not ours any more")
         return result
@@ -280,6 +292,8 @@ def _columns(batch: list[Entry]) -> store.Columns:
             columns.finished.append((run_id, entry.finish_gen))
         if entry.park is not None:
             columns.parked.append((run_id, *entry.park))
+        if entry.key is not None:
+            columns.keys.append((run_id, org_id, *entry.key))
     return columns
 
 

@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -280,10 +280,20 @@ class Session:
                 self._journal.submit(last)
                 assert last.written is not None
                 await last.written
-            async with self._database.worker_connection() as connection:
-                await connection.execute(store.RELEASE_RUNS, self._id, [run_id], due_at)
+            await self._release(run_id, due_at)
         except UnavailableError as lost:
             _log.warning("run %s goes free with this session: %s", run_id, lost.detail)
+
+    async def _release(self, run_id: UUID, due_at: datetime) -> str:
+        """Give a run up that is in memory no more. A sender may have its row locked: while the session lives, again."""
+        while True:
+            try:
+                async with self._database.worker_connection() as connection:
+                    return await connection.execute(store.RELEASE_RUNS, self._id, [run_id], due_at)
+            except UnavailableError:
+                if self._journal.lost:
+                    raise
+            await self._clock.sleep(self._settings.poll_s)
 
     def _report(self, org_id: UUID, run_id: UUID, path: str, data: Mapping[str, Any]) -> None:
         task = asyncio.create_task(self._send_report(org_id, run_id, path, data))

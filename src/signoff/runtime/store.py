@@ -80,9 +80,12 @@ UPDATE run_queue q SET owner = fence.id FROM chosen, fence WHERE q.run_id = chos
 RETURNING q.run_id, q.org_id, q.gen
 """
 
-# One query for the whole batch; the primary key gives the order.
+# One query for the whole batch. LATERAL, so that each run is looked for in its own month's partition only, whatever the
+# plan is cached for.
 LOAD_JOURNALS = """
-SELECT run_id, seq, kind, recorded_at, data FROM journal WHERE run_id = ANY($1::uuid[]) ORDER BY run_id, seq
+SELECT j.run_id, j.seq, j.kind, j.recorded_at, j.data FROM unnest($1::uuid[]) AS wanted (run_id) CROSS JOIN LATERAL (
+    SELECT * FROM journal WHERE run_id = wanted.run_id
+) j ORDER BY j.run_id, j.seq
 """
 
 # `gen` is read with the messages: parking on an older one fails, so nothing that arrives in between is stranded.
@@ -114,16 +117,23 @@ SELECT min(due_at) FROM lane
 
 # Decision 0002, rules 1, 5 and 6: fence, append, projection, finish and park in one statement, which is its own
 # transaction. All parts see one snapshot; a run_queue row is finished or parked by one of them, never both.
-# A message leaves the inbox only with the event that took it.
+# A message leaves the inbox only with the event that took it. SKIP LOCKED: a sender that takes its time with the row of
+# one run would hold up the events of all; the owner of a run that could not leave looks again. A run whose effect's key
+# moved on since it was chosen writes nothing.
 APPEND = """
 WITH fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE id = $1 FOR KEY SHARE
+), moved AS MATERIALIZED (
+    SELECT u.run_id FROM unnest($23::uuid[], $24::uuid[], $25::text[], $26::int[]) AS u(run_id, org_id, key, generation)
+    LEFT JOIN effect_key k ON k.org_id = u.org_id AND k.key = u.key
+    WHERE coalesce(k.generation, 0) <> u.generation
 ), appended AS (
     INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data)
     SELECT u.org_id, u.run_id, u.seq, fence.id, u.kind, u.recorded_at, u.data
     FROM fence, unnest($2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::timestamptz[], $7::bytea[])
         AS u(org_id, run_id, seq, kind, recorded_at, data)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner = $1
+    WHERE u.run_id NOT IN (SELECT run_id FROM moved)
     RETURNING run_id
 ), viewed AS (
     UPDATE run_view v
@@ -133,24 +143,31 @@ WITH fence AS MATERIALIZED (
         $14::timestamptz[], $15::timestamptz[])
         AS u(run_id, status, outcome, waiting_for, error, usage, updated_at, ended_at)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner = $1
-    WHERE v.run_id = u.run_id
+    WHERE v.run_id = u.run_id AND u.run_id NOT IN (SELECT run_id FROM moved)
 ), drained AS (
     DELETE FROM inbox i USING fence, unnest($16::uuid[], $17::uuid[]) AS u(run_id, message_id), run_queue q
     WHERE i.message_id = u.message_id AND q.run_id = u.run_id AND q.owner = $1
+        AND u.run_id NOT IN (SELECT run_id FROM moved)
+), leaving AS MATERIALIZED (
+    SELECT q.run_id, u.due_at FROM fence, (
+        SELECT run_id, gen, NULL::timestamptz AS due_at FROM unnest($18::uuid[], $19::bigint[]) AS f(run_id, gen)
+        UNION ALL SELECT * FROM unnest($20::uuid[], $21::bigint[], $22::timestamptz[])
+    ) u JOIN run_queue q USING (run_id)
+    WHERE q.owner = $1 AND q.gen = u.gen AND u.run_id NOT IN (SELECT run_id FROM moved)
+    FOR UPDATE OF q SKIP LOCKED
 ), finished AS (
-    DELETE FROM run_queue q USING fence, unnest($18::uuid[], $19::bigint[]) AS u(run_id, gen)
-    WHERE q.run_id = u.run_id AND q.owner = $1 AND q.gen = u.gen
+    DELETE FROM run_queue q USING leaving WHERE q.run_id = leaving.run_id AND leaving.due_at IS NULL
     RETURNING q.run_id
 ), parked AS (
-    UPDATE run_queue q SET owner = NULL, due_at = u.due_at
-    FROM fence, unnest($20::uuid[], $21::bigint[], $22::timestamptz[]) AS u(run_id, gen, due_at)
-    WHERE q.run_id = u.run_id AND q.owner = $1 AND q.gen = u.gen
+    UPDATE run_queue q SET owner = NULL, due_at = leaving.due_at
+    FROM leaving WHERE q.run_id = leaving.run_id AND leaving.due_at IS NOT NULL
     RETURNING q.run_id
 )
 SELECT (SELECT count(*) FROM fence) AS fenced,
     (SELECT count(*) FROM appended) AS appended,
     (SELECT coalesce(array_agg(run_id), '{}') FROM finished) AS finished,
-    (SELECT coalesce(array_agg(run_id), '{}') FROM parked) AS parked
+    (SELECT coalesce(array_agg(run_id), '{}') FROM parked) AS parked,
+    (SELECT coalesce(array_agg(run_id), '{}') FROM moved) AS moved
 """
 
 # The solo lane's fence: the same lock as the append's.
@@ -190,16 +207,21 @@ class Columns:
     drained: list[tuple[UUID, UUID]] = field(default_factory=list[tuple[UUID, UUID]])
     finished: list[tuple[UUID, int]] = field(default_factory=list[tuple[UUID, int]])
     parked: list[tuple[UUID, int, datetime]] = field(default_factory=list[tuple[UUID, int, datetime]])
+    keys: list[tuple[UUID, UUID, str, int]] = field(default_factory=list[tuple[UUID, UUID, str, int]])
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What an append did. `alive` is false where the session was declared dead; then nothing was written."""
+    """What an append did. `alive` is false where the session was declared dead; then nothing was written.
+
+    Nothing was written either of the runs in `moved`: the key of an effect of theirs has another generation by now.
+    """
 
     alive: bool
     events: int
     finished: frozenset[UUID]
     parked: frozenset[UUID]
+    moved: frozenset[UUID] = frozenset()
 
 
 @contextmanager
@@ -249,6 +271,13 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
             *_transposed(columns.drained, 2),
             *_transposed(columns.finished, 2),
             *_transposed(columns.parked, 3),
+            *_transposed(columns.keys, 4),
         )
     assert row is not None
-    return Appended(row["fenced"] == 1, row["appended"], frozenset(row["finished"]), frozenset(row["parked"]))
+    return Appended(
+        row["fenced"] == 1,
+        row["appended"],
+        frozenset(row["finished"]),
+        frozenset(row["parked"]),
+        frozenset(row["moved"]),
+    )
