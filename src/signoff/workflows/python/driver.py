@@ -1,0 +1,360 @@
+"""Runs a workflow in Python without an event loop: ends of steps go in, one at a time, and its commands come out.
+
+The same ends in the same order always give the same commands, so a run is brought back to where it was by giving it
+what its journal has. Nothing here knows of journals: `runtime/` decides what begins, keeps what was recorded, compares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+
+from signoff.core.errors import StepError
+from signoff.core.labels import Labels
+from signoff.workflows.model import Step
+from signoff.workflows.python.authoring import WorkflowFunction
+from signoff.workflows.python.commands import Command, Gather, Place, Result, RunOutcome
+from signoff.workflows.python.context import Context
+from signoff.workflows.python.errors import StepBlocked, StepFailed, WorkflowFailed
+from signoff.workflows.python.isolation import as_step_error, escaped, foreign_await, no_running_loop
+from signoff.workflows.semantics import Ended, Ready, StepState
+
+MAX_NESTING = 5
+"""Gathers inside each other, as groups may be in a document."""
+
+MAX_COMMANDS = 10_000
+"""Commands of one run; what goes on for ever is better a workflow that calls another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A command that the workflow gave, in its place.
+
+    Attributes:
+        path: of the step, e.g. `tool_2`, `refund`, `gather_1[0]/ai_1`.
+        step: what the engine runs.
+        decision: that it is ready, with its arguments and the labels of everything read so far; or why it does not run.
+        place: where it is written.
+        patches: changes of the workflow that the run took since the command before, for the journal to remember.
+    """
+
+    path: str
+    step: Step
+    decision: Ready | Ended
+    place: Place
+    patches: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The evaluated arguments, none of a command that does not run."""
+        return self.decision.arguments if isinstance(self.decision, Ready) else {}
+
+
+@dataclass(slots=True, eq=False)
+class _Scope:
+    """Where commands are counted: the workflow itself, or one branch of a gather."""
+
+    prefix: str = ""
+    depth: int = 0
+    ordinal: int = 0
+    noises: int = 0
+    names: set[str] = field(default_factory=set[str])
+
+    def path(self, kind: str, name: str | None) -> str:
+        """The path of the next command: by its own name, or by its place; a name that comes again gets a number."""
+        self.ordinal += 1
+        chosen = wanted = name or f"{kind}_{self.ordinal}"
+        again = 1
+        while chosen in self.names:
+            again += 1
+            chosen = f"{wanted}_{again}"
+        self.names.add(chosen)
+        return f"{self.prefix}{chosen}"
+
+
+@dataclass(slots=True, eq=False)
+class _Branch:
+    """A coroutine and its place among others."""
+
+    coroutine: Coroutine[Any, Any, Any]
+    scope: _Scope
+    group: _Group | None = None
+    index: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """A gather under way."""
+
+    gather: Gather[Any]
+    parent: _Branch
+    path: str
+    waiting: deque[_Branch]
+    results: list[Any]
+    failed: dict[int, BaseException] = field(default_factory=dict[int, BaseException])
+    left: int = 0
+
+
+class Driver:
+    """One run of a workflow.
+
+    Args:
+        function: the workflow.
+        run_id: whose run it is; what chance is made from.
+        input_value: the run's input.
+        started_at: when it started.
+        labels: of the whole input.
+        outcomes: the names that it may end with.
+        recorded: paths of all steps that the journal has, for `ctx.patched`.
+        patches: changes that the journal says the run has.
+
+    Attributes:
+        run_id: whose run it is.
+        now: the time of the event that was delivered last; of the start before any.
+        labels: the join of the labels of everything that the workflow has read.
+        issued: its commands so far, in the order in which they were given, by path.
+        finished: how it ended: an outcome, or the failure that nothing caught; none while it goes on.
+    """
+
+    def __init__(
+        self,
+        function: WorkflowFunction,
+        *,
+        run_id: UUID,
+        input_value: Mapping[str, Any],
+        started_at: datetime,
+        labels: Labels,
+        outcomes: frozenset[str],
+        recorded: frozenset[str] = frozenset(),
+        patches: frozenset[str] = frozenset(),
+    ) -> None:
+        self.run_id = run_id
+        self.now = started_at
+        self.labels = labels
+        self.issued: dict[str, Issued] = {}
+        self.finished: RunOutcome | StepError | None = None
+        self._outcomes = outcomes
+        self._states: dict[str, StepState] = {}
+        self._waiting: dict[str, _Branch] = {}
+        self._ready: deque[tuple[_Branch, Any, BaseException | None]] = deque()
+        self._unissued = set(recorded)
+        self._patches: dict[str, bool] = dict.fromkeys(patches, True)
+        self._new_patches: list[str] = []
+        self._current: _Branch | None = None
+        self._live: list[_Branch] = []
+        self._main = self._branch(function(Context(self), deepcopy(dict(input_value))), _Scope())
+
+    # --- what goes in --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Run to the first commands.
+
+        Raises:
+            ForeignAwaitError: it awaits something that is no command.
+        """
+        self._go_on(self._main, None, None)
+
+    def deliver(self, path: str, state: StepState, error: Mapping[str, Any] | None, *, at: datetime) -> None:
+        """The end of a step that the workflow waits for; it goes on to its next commands.
+
+        Args:
+            path: of a step that was issued and has not been delivered.
+            state: how it ended.
+            error: of a failed one.
+            at: when.
+
+        Raises:
+            KeyError: the workflow does not wait for that step.
+            ForeignAwaitError: it awaits something that is no command.
+        """
+        branch = self._waiting.pop(path)
+        self.now = at
+        self.labels = self.labels.join(state.labels)
+        self._states[path] = state
+        if state.status in ("done", "bypassed", "not_needed"):
+            data = cast("dict[str, Any]", orjson.loads(orjson.dumps(state.output))) if state.readable else {}
+            self._go_on(branch, Result(data, path=path, status=state.status, result=state.result), None)
+        elif state.status == "blocked":
+            decision = self.issued[path].decision
+            reason = decision.reason if isinstance(decision, Ended) else "something that it needs is not there"
+            self._go_on(branch, None, StepBlocked(path, {"kind": "blocked", "detail": reason}))
+        else:
+            self._go_on(
+                branch, None, StepFailed(path, error or {"kind": state.status, "detail": f"it was {state.status}"})
+            )
+
+    def waits_for(self, path: str) -> bool:
+        """Whether the end of that step would be taken."""
+        return path in self._waiting
+
+    def close(self) -> None:
+        """The run unwinds: nothing of the workflow runs any more."""
+        self._waiting.clear()
+        self._ready.clear()
+        while self._live:
+            with no_running_loop(), suppress(Exception):  # its own clean-up fails; the engine undoes what was done
+                self._live.pop().coroutine.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    # --- what the context asks -----------------------------------------------------------------------------------
+
+    def noise(self) -> bytes:
+        """32 bytes from the run's id and the place of the call."""
+        scope = self._scope()
+        scope.noises += 1
+        return sha256(f"{self.run_id}/{scope.prefix}#{scope.noises}".encode()).digest()
+
+    def patched(self, name: str) -> bool:
+        """Whether this run has that change: it was recorded, or nothing recorded lies ahead of this place."""
+        if name not in self._patches:
+            self._patches[name] = not self._unissued
+            if self._patches[name]:
+                self._new_patches.append(name)
+        return self._patches[name]
+
+    def _scope(self) -> _Scope:
+        assert self._current is not None, "a context is used by its own workflow only, while that runs"
+        return self._current.scope
+
+    # --- the machine ---------------------------------------------------------------------------------------------
+
+    def _go_on(self, branch: _Branch, value: Any, error: BaseException | None) -> None:
+        self._ready.append((branch, value, error))
+        while self._ready:
+            self._advance(*self._ready.popleft())
+
+    def _advance(self, branch: _Branch, value: Any, error: BaseException | None) -> None:
+        """Run one branch to its next command, or to its end."""
+        self._current = branch
+        try:
+            with no_running_loop():
+                wanted = branch.coroutine.send(value) if error is None else branch.coroutine.throw(error)
+        except StopIteration as end:
+            self._ended(branch, end.value, None)
+            return
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as failure:  # whatever workflow code raises, SystemExit included, is its own failure
+            foreign = escaped(failure)
+            if foreign is not None:
+                raise foreign from failure
+            self._ended(branch, None, failure)
+            return
+        finally:
+            self._current = None
+        if isinstance(wanted, Command):
+            self._issue(branch, wanted)
+        elif isinstance(wanted, Gather):
+            self._open(branch, cast("Gather[Any]", wanted))
+        else:
+            raise foreign_await(branch.coroutine, type(wanted).__name__)
+
+    def _issue(self, branch: _Branch, command: Command) -> None:
+        if command.used:
+            self._ready.append((branch, None, RuntimeError("this command was awaited before; keep its result instead")))
+            return
+        command.used = True
+        if len(self.issued) >= MAX_COMMANDS:
+            limit = f"a run has at most {MAX_COMMANDS} commands"
+            self._ready.append((branch, None, WorkflowFailed(limit, kind="command_limit")))
+            return
+        try:
+            arguments = orjson.loads(orjson.dumps(command.arguments, option=orjson.OPT_UTC_Z))
+            decision = self._decide(command, arguments)
+        except (TypeError, ValueError) as error:  # no plain data; requires something that has not ended
+            self._ready.append((branch, None, type(error)(f"{command.step.verb} at {command.place}: {error}")))
+            return
+        path = branch.scope.path(command.step.verb, command.name)
+        undo = command.step.undo
+        name = path.removeprefix(branch.scope.prefix)
+        step = replace(command.step, name=name, line=command.place.line, requires=command.requires)
+        if undo is not None:
+            step = replace(step, undo=replace(undo, name=f"{name}/undo"))
+        self.issued[path] = Issued(path, step, decision, command.place, tuple(self._new_patches))
+        self._new_patches.clear()
+        self._unissued.discard(path)
+        self._waiting[path] = branch
+
+    def _decide(self, command: Command, arguments: Mapping[str, Any]) -> Ready | Ended:
+        for name in command.requires:
+            state = self._states.get(name)
+            if state is None:
+                raise ValueError(f"it requires '{name}', which is no step that has ended")
+            if not state.permits():
+                return Ended("blocked", f"it requires '{name}', which ended {state.result}", labels=self.labels)
+        return Ready(arguments, self.labels, command.needed)
+
+    def _open(self, parent: _Branch, gather: Gather[Any]) -> None:
+        if gather.used:
+            self._ready.append((parent, None, RuntimeError("this gather was awaited before; keep its results instead")))
+            return
+        gather.used = True
+        scope = parent.scope
+        if scope.depth >= MAX_NESTING:
+            self._ready.append((parent, None, WorkflowFailed(f"gathers are nested at most {MAX_NESTING} deep")))
+            return
+        path = scope.path("gather", gather.name)
+        group = _Group(gather, parent, path, deque(), [None] * len(gather.branches), left=len(gather.branches))
+        for index, awaitable in enumerate(gather.branches):
+            inside = _Scope(f"{path}[{index}]/", scope.depth + 1)
+            group.waiting.append(self._branch(awaitable, inside, group, index))
+        if not group.waiting:
+            self._ready.append((parent, (), None))
+        for _ in range(min(gather.at_once, len(group.waiting))):
+            self._ready.append((group.waiting.popleft(), None, None))
+
+    def _branch(self, awaitable: Any, scope: _Scope, group: _Group | None = None, index: int = 0) -> _Branch:
+        branch = _Branch(_coroutine(awaitable), scope, group, index)
+        self._live.append(branch)
+        return branch
+
+    def _ended(self, branch: _Branch, value: Any, failure: BaseException | None) -> None:
+        self._live.remove(branch)
+        group = branch.group
+        if group is None:
+            self.finished = self._outcome(value) if failure is None else as_step_error(failure)
+            return
+        group.left -= 1
+        group.results[branch.index] = value if failure is None else failure
+        if failure is not None:
+            group.failed[branch.index] = failure
+        if group.waiting:
+            self._ready.append((group.waiting.popleft(), None, None))
+        elif not group.left:
+            first = None if group.gather.errors or not group.failed else group.failed[min(group.failed)]
+            self._ready.append((group.parent, tuple(group.results) if first is None else None, first))
+
+    def _outcome(self, value: Any) -> RunOutcome | StepError:
+        if not isinstance(value, RunOutcome):
+            detail = f"the workflow returned {type(value).__name__}; end it with: return ctx.outcome('…')"
+            return StepError(detail, kind="no_outcome")
+        if value.name not in self._outcomes:
+            known = ", ".join(sorted(self._outcomes))
+            return StepError(f"the workflow has no outcome '{value.name}'; it has {known}", kind="no_outcome")
+        try:
+            return RunOutcome(value.name, orjson.loads(orjson.dumps(value.output, option=orjson.OPT_UTC_Z)))
+        except (TypeError, ValueError) as error:
+            return StepError(f"the output of '{value.name}' is no plain data: {error}", kind="contract")
+
+
+def _coroutine(awaitable: Any) -> Coroutine[Any, Any, Any]:
+    """Something to send to: a coroutine as it is, anything else that is awaited inside one."""
+    if asyncio.iscoroutine(awaitable):
+        return awaitable
+
+    async def wait() -> Any:
+        return await awaitable
+
+    return wait()
