@@ -76,7 +76,7 @@ async def test_a_fenced_worker_writes_nothing(database: Database):
         fenced = await store.append(
             connection,
             session_id,
-            columns(events=[event(run_id, 2)], finished=[(run_id, 0)], parked=[(run_id, 0, NOW)]),
+            columns(events=[event(run_id, 2)], finished=[(run_id, 0)], parked=[(run_id, 0, NOW, False, None)]),
         )
         assert (fenced.alive, fenced.events, fenced.finished, fenced.parked) == (False, 0, frozenset(), frozenset())
         assert await rows(connection, run_id) == 1
@@ -287,7 +287,7 @@ async def test_an_organisation_with_a_long_backlog_does_not_starve_another(datab
         )
     async with database.worker_connection() as connection:
         session_id = await opened(connection)
-        claimed = await connection.fetch(store.CLAIM, session_id, datetime.now(UTC), 64)
+        claimed = await connection.fetch(store.CLAIM, session_id, datetime.now(UTC), 64, 2**40, True)
     assert len(claimed) == 64
     assert sum(row["org_id"] == other for row in claimed) == 10
 

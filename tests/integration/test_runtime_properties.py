@@ -195,7 +195,7 @@ async def compared(url: str, plan: Plan) -> None:
             failed=lambda _, error: left.set_exception(error),
             draining=lambda: False,
         )
-        claimed = await connection.fetch(store.CLAIM, session_id, SystemClock().now(), 1)
+        claimed = await connection.fetch(store.CLAIM, session_id, SystemClock().now(), 1, 2**40, True)
         [run] = await Loader(engine, Releases({flow.name: flow})).load(connection, claimed, session_id)
         writing = asyncio.create_task(writer.run())
         run.advance()

@@ -61,6 +61,8 @@ class Entry:
         view: the projection to write.
         finish_gen: take the run out of the queue if its generation is still this.
         park: give the run up until then, if its generation is still this.
+        yields: with `park`: it waits for a person, so its queue's slot may go back where the queue says so.
+        journal_bytes: with `park`: the size of its whole journal.
         key: write only if the effects of this business key have this generation still (0 before the first undo).
         solo: a function that writes this entry in a transaction of its own instead.
         written: resolved to whether the finish or park took hold (true where neither was asked).
@@ -73,6 +75,8 @@ class Entry:
     view: View | None = None
     finish_gen: int | None = None
     park: tuple[int, datetime] | None = None
+    yields: bool = False
+    journal_bytes: int | None = None
     key: tuple[str, int] | None = None
     solo: SoloWrite | None = None
     written: asyncio.Future[bool] | None = None
@@ -291,7 +295,7 @@ def _columns(batch: list[Entry]) -> store.Columns:
         if entry.finish_gen is not None:
             columns.finished.append((run_id, entry.finish_gen))
         if entry.park is not None:
-            columns.parked.append((run_id, *entry.park))
+            columns.parked.append((run_id, *entry.park, entry.yields, entry.journal_bytes))
         if entry.key is not None:
             columns.keys.append((run_id, org_id, *entry.key))
     return columns

@@ -23,6 +23,7 @@ from signoff.runtime.execution import RunExecution
 from signoff.runtime.handlers import Message, PureHandler, ReleaseLoader, StepHandler
 from signoff.runtime.journal import Entry, Journal, SessionLostError
 from signoff.runtime.loading import Loader
+from signoff.runtime.loop_lag import LoopLag
 from signoff.runtime.settings import RuntimeSettings
 from signoff.runtime.views import stuck_view
 
@@ -69,6 +70,7 @@ class Session:
         self._polled_s = 0.0
         self._idle_s = FIRST_IDLE_S
         self._reports: set[asyncio.Task[None]] = set()
+        self._lag = LoopLag(settings.loop_lag_s)
         self._journal = Journal(database, session_id, flush_events=settings.flush_events, rejected=self._run_failed)
         self._engine = Engine(
             database=database,
@@ -94,6 +96,7 @@ class Session:
             "resident_runs": len(self._residents),
             "flushes": self._journal.flushes,
             "events": self._journal.events,
+            "loop_lag_ms": round(self._lag.longest_s * 1000),
         }
 
     def wake(self) -> None:
@@ -115,7 +118,7 @@ class Session:
             async with self._database.listen(WAKE_CHANNEL, self._notified), asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(work)
-                    for work in (self._journal.run(), self._heartbeat(), self._reap(), self._announce())
+                    for work in (self._journal.run(), self._heartbeat(), self._reap(), self._announce(), self._lag.watch())
                 ]
                 self._ready.set()
                 await self._claim_until_stopped()
@@ -138,11 +141,14 @@ class Session:
         async with self._database.worker_connection() as connection:
             while not self._stopping.is_set():
                 self._wake.clear()
-                room = self._settings.resident_runs - len(self._residents)
+                limit = min(self._settings.resident_runs - len(self._residents), self._lag.allowed(self._settings))
+                room_bytes = self._room_bytes()
                 claimed = []
-                if room > 0:
-                    limit = min(room, self._settings.claim_batch)
-                    claimed = await connection.fetch(store.CLAIM, self._id, self._clock.now(), limit)
+                if limit > 0 and room_bytes > 0:
+                    alone = not self._residents  # a run that is larger than all that may be loaded still goes on
+                    claimed = await connection.fetch(
+                        store.CLAIM, self._id, self._clock.now(), limit, room_bytes, alone
+                    )
                     for execution in await self._loader.load(connection, claimed, self._id):
                         self._residents[execution.run_id] = execution
                         self._guarded_advance(execution)
@@ -154,6 +160,10 @@ class Session:
                     await self._wait_for_work(connection)
                 if self._journal.lost:
                     raise SessionLostError("the journal's writer has lost the session")
+
+    def _room_bytes(self) -> int:
+        loaded_bytes = sum(execution.journal_bytes for execution in self._residents.values())
+        return self._settings.resident_bytes - loaded_bytes
 
     async def _wait_for_work(self, connection: Connection) -> None:
         """Until a wake-up, the next parked run's moment, or the poll that finds what no wake-up told of."""
@@ -246,7 +256,7 @@ class Session:
     # --- giving back -------------------------------------------------------------------------------------------
 
     def _gone(self, run_id: UUID, ended: bool) -> None:
-        was_full = len(self._residents) >= self._settings.resident_runs
+        was_full = len(self._residents) >= self._settings.resident_runs or self._room_bytes() <= 0
         self._residents.pop(run_id, None)
         if ended:
             self._ended.append(run_id)

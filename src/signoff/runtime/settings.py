@@ -16,7 +16,15 @@ class RuntimeSettings(BaseModel):
     heartbeat_s: float = Field(default=2.0, gt=0, description="Time between heartbeats; a third of the lease or less.")
     poll_s: float = Field(default=1.0, gt=0, description="How often to look for work when no wake-up came.")
     resident_runs: int = Field(default=512, ge=1, description="Runs that one worker holds in memory at once.")
+    resident_bytes: int = Field(
+        default=67_108_864,
+        ge=1_048_576,
+        description="Size of the journals of the runs that one worker holds at once; Python needs some ten times that.",
+    )
     claim_batch: int = Field(default=128, ge=1, description="Runs claimed in one query.")
+    loop_lag_s: float = Field(
+        default=0.5, gt=0, description="A worker whose event loop is so late warns, and claims few runs until it is not."
+    )
     tasks: int = Field(default=256, ge=1, description="Steps of all runs that one worker executes at once.")
     park_after_s: float = Field(default=1.0, ge=0, description="A run whose next moment is further away leaves memory.")
     step_timeout_s: float = Field(

@@ -51,33 +51,46 @@ RETURNING q.run_id
 
 RELEASE_RUNS = "UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner = $1 AND run_id = ANY($2::uuid[])"
 
-# Decision 0002, rule 7: a recursive loose scan over (org_id, priority), then a few rows of each, then round robin over
-# organisations. `ORDER BY priority, due_at` over all gave every claim to the organisation with the longest backlog.
+# Decision 0002, rule 7: a recursive loose scan over (organisation, team, priority), then a few due runs of each, then in
+# turns: organisations first, in each its teams, in each team by priority and time. `ORDER BY priority, due_at` over all
+# gave every claim to the organisation with the longest backlog. Lots decide between equals: a worker that is full claims
+# one run at a time, and would otherwise always take from whoever sorts first. Runs behind a queue's gate are not in the
+# index. `$4` is what may be loaded, in bytes of journal; `$5` lets one run through whatever its size.
 CLAIM = """
 WITH RECURSIVE fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE id = $1 FOR KEY SHARE
 ), lane AS (
-    (SELECT org_id, priority FROM run_queue WHERE owner IS NULL ORDER BY org_id, priority LIMIT 1)
+    (SELECT org_id, team, priority, due_at FROM run_queue WHERE owner IS NULL AND gate IS NULL
+     ORDER BY org_id, team, priority, due_at LIMIT 1)
     UNION ALL
-    SELECT next.org_id, next.priority FROM lane CROSS JOIN LATERAL (
-        SELECT q.org_id, q.priority FROM run_queue q
-        WHERE q.owner IS NULL AND (q.org_id, q.priority) > (lane.org_id, lane.priority)
-        ORDER BY q.org_id, q.priority LIMIT 1
+    SELECT next.* FROM lane CROSS JOIN LATERAL (
+        SELECT q.org_id, q.team, q.priority, q.due_at FROM run_queue q
+        WHERE q.owner IS NULL AND q.gate IS NULL
+            AND (q.org_id, q.team, q.priority) > (lane.org_id, lane.team, lane.priority)
+        ORDER BY q.org_id, q.team, q.priority, q.due_at LIMIT 1
     ) next
+), ready AS MATERIALIZED (
+    SELECT org_id, team, priority FROM lane WHERE due_at <= $2
 ), candidate AS (
-    SELECT due.run_id, lane.org_id, lane.priority, due.due_at FROM lane CROSS JOIN LATERAL (
-        SELECT q.run_id, q.due_at FROM run_queue q
-        WHERE q.owner IS NULL AND q.org_id = lane.org_id AND q.priority = lane.priority AND q.due_at <= $2
-        ORDER BY q.due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    SELECT due.*, ready.* FROM ready CROSS JOIN LATERAL (
+        SELECT q.run_id, q.due_at, q.journal_bytes, random() AS lot FROM run_queue q
+        WHERE q.owner IS NULL AND q.gate IS NULL
+            AND q.org_id = ready.org_id AND q.team = ready.team AND q.priority = ready.priority AND q.due_at <= $2
+        ORDER BY q.due_at LIMIT (SELECT least($3::bigint, 1 + 2 * $3::bigint / greatest(count(*), 1)) FROM ready)
+        FOR UPDATE SKIP LOCKED
     ) due
+), in_team AS (
+    SELECT *, row_number() OVER (PARTITION BY org_id, team ORDER BY priority, due_at) AS place FROM candidate
+), in_organisation AS (
+    SELECT run_id, journal_bytes, lot, row_number() OVER (PARTITION BY org_id ORDER BY place, lot) AS place FROM in_team
 ), chosen AS (
     SELECT run_id FROM (
-        SELECT run_id, priority, row_number() OVER (PARTITION BY org_id ORDER BY priority, due_at) AS place
-        FROM candidate
-    ) ranked ORDER BY place, priority LIMIT $3
+        SELECT run_id, row_number() OVER turns AS number, sum(journal_bytes) OVER turns AS size_bytes
+        FROM in_organisation WINDOW turns AS (ORDER BY place, lot)
+    ) ranked WHERE number <= $3 AND (size_bytes <= $4 OR (number = 1 AND $5))
 )
 UPDATE run_queue q SET owner = fence.id FROM chosen, fence WHERE q.run_id = chosen.run_id
-RETURNING q.run_id, q.org_id, q.gen
+RETURNING q.run_id, q.org_id, q.gen, q.queue, coalesce(q.admitted_at, q.not_before) AS began_at
 """
 
 # One query for the whole batch. LATERAL, so that each run is looked for in its own month's partition only, whatever the
@@ -104,12 +117,14 @@ SELECT DISTINCT q.run_id FROM run_queue q JOIN inbox i ON i.run_id = q.run_id WH
 # each lane, however many runs are parked.
 NEXT_DUE = """
 WITH RECURSIVE lane AS (
-    (SELECT org_id, priority, due_at FROM run_queue WHERE owner IS NULL ORDER BY org_id, priority, due_at LIMIT 1)
+    (SELECT org_id, team, priority, due_at FROM run_queue WHERE owner IS NULL AND gate IS NULL
+     ORDER BY org_id, team, priority, due_at LIMIT 1)
     UNION ALL
-    SELECT next.org_id, next.priority, next.due_at FROM lane CROSS JOIN LATERAL (
-        SELECT q.org_id, q.priority, q.due_at FROM run_queue q
-        WHERE q.owner IS NULL AND (q.org_id, q.priority) > (lane.org_id, lane.priority)
-        ORDER BY q.org_id, q.priority, q.due_at LIMIT 1
+    SELECT next.* FROM lane CROSS JOIN LATERAL (
+        SELECT q.org_id, q.team, q.priority, q.due_at FROM run_queue q
+        WHERE q.owner IS NULL AND q.gate IS NULL
+            AND (q.org_id, q.team, q.priority) > (lane.org_id, lane.team, lane.priority)
+        ORDER BY q.org_id, q.team, q.priority, q.due_at LIMIT 1
     ) next
 )
 SELECT min(due_at) FROM lane
@@ -124,7 +139,7 @@ APPEND = """
 WITH fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE id = $1 FOR KEY SHARE
 ), moved AS MATERIALIZED (
-    SELECT u.run_id FROM unnest($23::uuid[], $24::uuid[], $25::text[], $26::int[]) AS u(run_id, org_id, key, generation)
+    SELECT u.run_id FROM unnest($25::uuid[], $26::uuid[], $27::text[], $28::int[]) AS u(run_id, org_id, key, generation)
     LEFT JOIN effect_key k ON k.org_id = u.org_id AND k.key = u.key
     WHERE coalesce(k.generation, 0) <> u.generation
 ), appended AS (
@@ -149,9 +164,10 @@ WITH fence AS MATERIALIZED (
     WHERE i.message_id = u.message_id AND q.run_id = u.run_id AND q.owner = $1
         AND u.run_id NOT IN (SELECT run_id FROM moved)
 ), leaving AS MATERIALIZED (
-    SELECT q.run_id, u.due_at FROM fence, (
-        SELECT run_id, gen, NULL::timestamptz AS due_at FROM unnest($18::uuid[], $19::bigint[]) AS f(run_id, gen)
-        UNION ALL SELECT * FROM unnest($20::uuid[], $21::bigint[], $22::timestamptz[])
+    SELECT q.run_id, u.due_at, u.yields, u.journal_bytes FROM fence, (
+        SELECT run_id, gen, NULL::timestamptz AS due_at, false AS yields, NULL::bigint AS journal_bytes
+        FROM unnest($18::uuid[], $19::bigint[]) AS f(run_id, gen)
+        UNION ALL SELECT * FROM unnest($20::uuid[], $21::bigint[], $22::timestamptz[], $23::boolean[], $24::bigint[])
     ) u JOIN run_queue q USING (run_id)
     WHERE q.owner = $1 AND q.gen = u.gen AND u.run_id NOT IN (SELECT run_id FROM moved)
     FOR UPDATE OF q SKIP LOCKED
@@ -159,7 +175,9 @@ WITH fence AS MATERIALIZED (
     DELETE FROM run_queue q USING leaving WHERE q.run_id = leaving.run_id AND leaving.due_at IS NULL
     RETURNING q.run_id
 ), parked AS (
-    UPDATE run_queue q SET owner = NULL, due_at = leaving.due_at
+    UPDATE run_queue q SET owner = NULL, due_at = leaving.due_at,
+        gate = CASE WHEN leaving.yields AND q.yields THEN 'back' END,
+        journal_bytes = coalesce(leaving.journal_bytes, q.journal_bytes)
     FROM leaving WHERE q.run_id = leaving.run_id AND leaving.due_at IS NOT NULL
     RETURNING q.run_id
 )
@@ -206,7 +224,9 @@ class Columns:
     )
     drained: list[tuple[UUID, UUID]] = field(default_factory=list[tuple[UUID, UUID]])
     finished: list[tuple[UUID, int]] = field(default_factory=list[tuple[UUID, int]])
-    parked: list[tuple[UUID, int, datetime]] = field(default_factory=list[tuple[UUID, int, datetime]])
+    parked: list[tuple[UUID, int, datetime, bool, int | None]] = field(
+        default_factory=list[tuple[UUID, int, datetime, bool, int | None]]
+    )
     keys: list[tuple[UUID, UUID, str, int]] = field(default_factory=list[tuple[UUID, UUID, str, int]])
 
 
@@ -270,7 +290,7 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
             *_transposed(columns.views, 8),
             *_transposed(columns.drained, 2),
             *_transposed(columns.finished, 2),
-            *_transposed(columns.parked, 3),
+            *_transposed(columns.parked, 5),
             *_transposed(columns.keys, 4),
         )
     assert row is not None
