@@ -242,3 +242,4 @@ class RunContext(abc.ABC):
 def _begun(state: RunState, step: Step) -> bool:
     record = state.steps.get(step.name)
     return record is not None and (record.attempt > 0 or record.state is not None)
+            generation=record.generation,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from signoff.core.labels import BOTTOM
-from signoff.runtime import attempts, operating, resting, unwinding
+from signoff.runtime import attempts, cutting_off, operating, resting, unwinding
 from signoff.runtime.calling import raised
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Message, PureHandler
@@ -69,7 +69,7 @@ class RunExecution(RunContext):
             return
         if self.stale:
             pass  # what it is made of has changed: what is under way ends, and then it is loaded anew
-        elif self.state.end is None and not operating.advance(self):
+        elif self.state.end is None and not cutting_off.advance(self):
             if self.state.unwinding is None:
                 self._check_limits()
                 self._begin_ready()

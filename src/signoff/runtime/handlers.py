@@ -94,6 +94,7 @@ class StepCall:
         release: whatever the release loader returned for the run's release; handlers know its type.
         record: journals a fact about this step (`policy.decision`, `model.call`, …) before the step's own end.
         clock: the injected clock.
+        generation: how often the step was begun anew after the run's end; it asks people again, and acts again.
     """
 
     run: RunFacts
@@ -111,6 +112,7 @@ class StepCall:
     idempotency_key: str | None = None
     timeout_s: float = 60.0
     spent: Usage = NO_USAGE
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +206,11 @@ class StepHandler(Protocol):
         """
         ...
 
-    async def withdraw(self, call: StepCall, waiting: Waiting) -> None:
-        """Called when a waiting step will not be waited for any more, as its run ends. May be called again.
+    async def withdraw(self, call: StepCall, waiting: Waiting) -> Waiting | None:
+        """Called when a waiting step will not be waited for any more, as what is around it ends. May be called again.
 
-        Of a review also where no event says yet that it waits: `waiting.state` is empty then.
+        Of a review, a wait and a call also where no event says yet that it waits: `waiting.state` is empty then. What
+        it gives is waited for before the step counts as ended, of kind `settling`; `resume` hears of it.
         """
         ...
 

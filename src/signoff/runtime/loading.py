@@ -21,6 +21,7 @@ from signoff.runtime.handlers import Message, ReleaseLoader, RunFacts
 from signoff.runtime.journal import Entry, Row
 from signoff.runtime.operating import CANCEL
 from signoff.runtime.state import RunState
+from signoff.runtime.stuck_runs import answer_stuck
 from signoff.runtime.views import stuck_view, view_of
 from signoff.workflows.model import Workflow
 
@@ -104,17 +105,15 @@ class Loader:
         data: dict[str, Any] = {"code": "internal", "detail": f"{type(error).__name__} while it was loaded"}
         if isinstance(error, SignoffError):
             data = {"code": error.code, "detail": error.detail, **error.members}
-        state, (messages, gen), now = stuck.state, stuck.inbox, self._engine.clock.now()
+        state, gen, now = stuck.state, stuck.inbox[1], self._engine.clock.now()
         entry = Entry(stuck.org_id, stuck.run_id)
-        if state.end is None and stuck.whole and any(message.kind == CANCEL for _, message in messages):
-            for path, message in messages:
-                entry.drained.append(message.message_id)
-                stuck.add(entry, "message.received", received(path, message, "cancel"), now)
-            stuck.add(entry, "run.ended", {"status": "cancelled", "outcome": None, "error": _not_undone(state)}, now)
+        moved = stuck.whole and self._answer_stuck(stuck, entry, str(data["detail"]), now)
         if state.end is not None:
             entry.finish_gen, entry.view = gen, view_of(state, now)
         else:
             if stuck.whole and (state.stuck is None or state.stuck.get("detail") != data["detail"]):
+        elif moved:
+            entry.park, entry.view = (gen, now), view_of(state, now)
                 stuck.add(entry, "run.stuck", data, now)
             entry.park, entry.view = (gen, now + timedelta(seconds=STUCK_RETRY_S)), stuck_view(state, now, data)
         entry.written = asyncio.get_running_loop().create_future()
@@ -126,6 +125,26 @@ class Loader:
 
 
 @dataclass(frozen=True, slots=True)
+    def _answer_stuck(self, stuck: _Stuck, entry: Entry, detail: str, now: datetime) -> bool:
+        """Take what people can do to it all the same; true where it was moved to another release."""
+        moved = False
+        for path, message in stuck.inbox[0]:
+            if message.message_id in stuck.state.messages:
+                entry.drained.append(message.message_id)
+                continue
+            found = answer_stuck(stuck.state, path, message, detail)
+            if found is None:
+                continue
+            answer, events = found
+            entry.drained.append(message.message_id)
+            stuck.add(entry, "message.received", received(path, message, answer.disposition, answer.reason), now)
+            for kind, data in events:
+                stuck.add(entry, kind, data, now)
+                if kind == "run.migrated":
+                    moved = True
+                    entry.solo = shown_release(stuck.run_id, data)
+        return moved
+
 class _Stuck:
     """A run that cannot be brought to life. `whole`: its journal could be folded to its end, so it can be added to."""
 
@@ -149,13 +168,6 @@ def _replay(state: RunState, journal: Sequence[Record]) -> None:
         state.apply(Event(row["seq"], row["kind"], row["recorded_at"], decode(row["data"])))
     if state.started_at is None:
         raise NonDeterminismError("the journal does not begin with the start of a run")
-
-
-def _not_undone(state: RunState) -> dict[str, Any]:
-    """What a person should know who cancels a run whose definition is not there."""
-    acted = [path for path, record in state.steps.items() if record.key is not None]
-    detail = "cancelled while its definition could not be used; nothing was undone"
-    return {"kind": "stuck", "detail": detail, "effects": acted}
 
 
 def _facts(run_id: UUID, org_id: UUID, state: RunState, workflow: Workflow) -> RunFacts:

@@ -10,10 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from uuid import UUID
 
+from signoff.core.errors import SignoffError
+from signoff.foundation.database import Connection
+from signoff.runtime.client.store import SHOW_RELEASE
 from signoff.runtime.context import RunContext
+from signoff.runtime.cutting_off import terminating
 from signoff.runtime.handlers import Message
-from signoff.runtime.operated import TAKEN
+from signoff.runtime.journal import SoloWrite
+from signoff.runtime.operated import SKIP, TAKEN
+from signoff.runtime.reopening import void_steps
+from signoff.runtime.state import UNDO_FAILED, RunState, StepRecord
 
 CANCEL = "run.cancel"
 TERMINATE = "run.terminate"
@@ -51,11 +59,6 @@ def answer(execution: RunContext, message: Message) -> Answer:
     return Answer("unknown") if operation is None else operation(execution, message)
 
 
-def advance(execution: RunContext) -> bool:
-    """Go on with what operations have asked for; true where nothing else of the run may move."""
-    return execution.state.operated.paused is not None
-
-
 def _cancel(execution: RunContext, message: Message) -> Answer:
     state = execution.state
     if state.end is not None or state.unwinding is not None:
@@ -91,10 +94,135 @@ def _noted(execution: RunContext, message: Message) -> Answer:
     return LATE if execution.state.end is not None else Answer(TAKEN)
 
 
+def _terminate(execution: RunContext, message: Message) -> Answer:
+    state = execution.state
+    if state.end is not None or terminating(state):
+        return LATE
+    error = {"detail": message.data.get("reason", ""), "by": message.sent_by}
+    data = {"cause": "terminated", "error": error}
+    return Answer(TAKEN, then=lambda: _unwind(execution, data))
+
+
+def _unwind(execution: RunContext, data: Mapping[str, Any]) -> None:
+    execution.emit("run.unwinding", data)  # also where it unwinds already: then it stops doing that
+
+
+def _skip(execution: RunContext, message: Message) -> Answer:
+    state, path = execution.state, message.data.get("step")
+    if state.end is not None or state.unwinding is not None:
+        return LATE
+    if not isinstance(path, str) or (path not in execution.steps and path not in state.steps):
+        return Answer("refused", f"there is no step '{path}'")
+    record = state.steps.get(path)
+    if record is not None and record.state is not None:
+        return LATE
+    if record is not None and record.in_doubt:
+        return Answer("refused", "its effect is in doubt: only what became of it can end it")
+    return Answer(TAKEN)  # the fold keeps it, so that it is skipped after a crash too
+
+
+def _retry(execution: RunContext, message: Message) -> Answer:
+    state = execution.state
+    if state.end is not None:
+        return _reopen(execution, message)
+    if message.data.get("from") is not None:
+        return Answer("refused", "it has not ended; only after its end can it begin again with a step")
+    again = [record for record in state.steps.values() if may_retry_now(record)]
+    if not again:
+        return LATE
+    return Answer(TAKEN, then=lambda: _try_now(execution, again, message))
+
+
+def may_retry_now(record: StepRecord) -> bool:
+    """Whether a step waits only for its next try, or for a person's word that an undo may be tried again."""
+    if record.state is not None:
+        return False
+    undo_failed = record.waiting is not None and record.waiting.kind == UNDO_FAILED
+    return record.retry_at is not None or undo_failed
+
+
+def _try_now(execution: RunContext, records: list[StepRecord], message: Message) -> None:
+    for record in records:
+        data = {
+            "step": record.path,
+            "attempt": record.attempt,
+            "error": record.error or {"kind": "retry", "detail": "tried again"},
+            "retry_at": execution.engine.clock.now(),
+            "in_doubt": record.in_doubt,
+            "by": message.sent_by,
+        }
+        execution.emit("step.retrying", data)
+
+
+def _reopen(execution: RunContext, message: Message) -> Answer:
+    state, data = execution.state, message.data
+    assert state.end is not None
+    if state.end["status"] == "done":
+        return Answer("refused", "it is done: fork it to try something else")
+    try:
+        void = void_steps(execution.workflow, state, data.get("from"))
+    except SignoffError as error:
+        return Answer("refused", error.detail)
+    return Answer(TAKEN, then=lambda: _reopened(execution, message, void))
+
+
+def _reopened(execution: RunContext, message: Message, void: Mapping[str, int]) -> None:
+    execution.emit("run.reopened", {**by(message), "void": void, "from": message.data.get("from")})
+    if message.data.get("pause"):
+        execution.emit("run.paused", by(message))
+    execution.stale = True
+
+
+def _migrate(execution: RunContext, message: Message) -> Answer:
+    state, data = execution.state, message.data
+    if state.end is not None or state.unwinding is not None:
+        return LATE
+    if execution.tasks or moved_on(state, data):
+        return Answer("refused", "it has moved on since it was compared with that release: compare again")
+    return Answer(TAKEN, then=lambda: _migrated(execution, message))
+
+
+def moved_on(state: RunState, data: Mapping[str, Any]) -> bool:
+    """Whether more than the message that says so came into the journal since a release was found to fit."""
+    return state.last_seq != data.get("compared_at")
+
+
+def migrated(message: Message, state: RunState) -> dict[str, Any]:
+    """The event that tells of the move."""
+    names = ("release", "version", "workflow_digest", "differs")
+    return {
+        **by(message),
+        **{name: message.data.get(name) for name in names},
+        "from": {name: state.started[name] for name in ("release", "version", "workflow_digest")},
+    }
+
+
+def _migrated(execution: RunContext, message: Message) -> None:
+    data = migrated(message, execution.state)
+    execution.emit("run.migrated", data)
+    execution.stale = True
+    entry = execution.take_buffer()
+    entry.solo = shown_release(execution.run_id, data)
+    execution.engine.journal.submit(entry)
+
+
+def shown_release(run_id: UUID, data: Mapping[str, Any]) -> SoloWrite:
+    """Lets lists show the release that a run was moved to, in the transaction that journals the move."""
+
+    async def show(connection: Connection) -> None:
+        await connection.execute(SHOW_RELEASE, run_id, data["release"], data["version"])
+
+    return show
+
+
 OPERATIONS: Mapping[str, Callable[[RunContext, Message], Answer]] = {
     CANCEL: _cancel,
+    TERMINATE: _terminate,
     PAUSE: _pause,
     RESUME: _resume,
+    RETRY: _retry,
+    SKIP: _skip,
+    MIGRATE: _migrate,
     PRIORITY: _noted,
     WAKE: _noted,
 }

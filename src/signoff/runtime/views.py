@@ -18,7 +18,7 @@ def view_of(state: RunState, now: datetime) -> View:
     end = state.end or {}
     error = end.get("error") or state.stuck
     return View(
-        status=end.get("status") or ("waiting" if state.stuck is None else "stuck"),
+        status=end.get("status") or _at_rest(state),
         outcome=end.get("outcome"),
         waiting_for=_jsonb([] if end else waiting_for(state)),
         error=None if error is None else _jsonb(error),
@@ -26,6 +26,12 @@ def view_of(state: RunState, now: datetime) -> View:
         updated_at=now,
         ended_at=state.ended_at,
     )
+
+
+def _at_rest(state: RunState) -> str:
+    if state.stuck is not None:
+        return "stuck"
+    return "waiting" if state.operated.paused is None else "paused"
 
 
 def stuck_view(state: RunState, now: datetime, error: Mapping[str, Any]) -> View:

@@ -72,7 +72,7 @@ class ReviewStep(ActingStep):
 
     async def withdraw(self, call: StepCall, waiting: Waiting) -> None:  # noqa: ARG002  (the protocol has it)
         """Nobody needs to decide any more."""
-        org_id, review_id = call.run.org_id, review_id_of(call.run.run_id, call.path)
+        org_id, review_id = call.run.org_id, review_id_of(call.run.run_id, call.path, call.generation)
         try:
             async with self._services.database.transaction(org_id) as connection:
                 await withdraw(connection, org_id, review_id, now=call.clock.now())
@@ -101,6 +101,7 @@ def _request(call: StepCall, proposed: Mapping[str, Any]) -> ReviewRequest:
         escalate_at=_after(now, escalation.get("open_for")),
         escalate_to=(escalation["also"],) if escalation else (),
         expire_at=_after(now, settings.get("expire")),
+        generation=call.generation,
     )
 
 

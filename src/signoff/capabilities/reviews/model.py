@@ -45,7 +45,7 @@ class ReviewRequest:
 
     Attributes:
         run_id: the run that waits.
-        path: the step's place in the run; one review per run and path.
+        path: the step's place in the run; one review per run, path and generation.
         workflow: the workflow's name.
         workflow_version: its version.
         risk: its risk class: low, medium or high.
@@ -62,6 +62,7 @@ class ReviewRequest:
         escalate_at: from when on the roles of `escalate_to` may decide too.
         escalate_to: those roles.
         expire_at: from when on nobody may decide any more.
+        generation: how often the step was begun anew after the run's end; each time the question is put again.
     """
 
     run_id: UUID
@@ -82,6 +83,7 @@ class ReviewRequest:
     escalate_at: datetime | None = None
     escalate_to: tuple[str, ...] = ()
     expire_at: datetime | None = None
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from .presented import annotations_document, canonical_json, presented_document
 async def open_review(
     connection: Connection, org_id: UUID, request: ReviewRequest, *, limits: ReviewLimits = DEFAULT_LIMITS
 ) -> Review:
-    """Put the question to its role. Asking again for the same run and path gives the review that is there.
+    """Put the question to its role. Asking again for the same run, path and generation gives the review that is there.
 
     Raises:
         InvalidError: a value is no JSON, `editable` names what is not proposed, or the roles are incomplete.
@@ -31,13 +31,13 @@ async def open_review(
     """
     check_roles(request)
     content = presented_document(request, limits)
-    review_id = review_id_of(request.run_id, request.path)
+    review_id = review_id_of(request.run_id, request.path, request.generation)
     values = (
         org_id, review_id, request.run_id, request.path,
         request.workflow, request.workflow_version, request.risk, request.release, request.title,
         role_name(request.role), [role_name(role) for role in request.escalate_to], str(request.started_by),
         content, digest(content), annotations_document(request),
-        request.opened_at, request.escalate_at, request.expire_at,
+        request.opened_at, request.escalate_at, request.expire_at, request.generation,
     )  # fmt: skip
     await store.insert(connection, values)
     review = await read_review(connection, org_id, review_id)
@@ -161,9 +161,9 @@ async def withdraw(connection: Connection, org_id: UUID, review_id: UUID, *, now
     return await read_review(connection, org_id, review_id)
 
 
-def review_id_of(run_id: UUID, path: str) -> UUID:
-    """The id of the review of that step: the same after any crash."""
-    return derived_id(run_id, f"review/{path}")
+def review_id_of(run_id: UUID, path: str, generation: int = 0) -> UUID:
+    """The id of the review of that step: the same after any crash, another where the step was begun anew."""
+    return derived_id(run_id, f"review/{path}#{generation}" if generation else f"review/{path}")
 
 
 async def _locked(connection: Connection, org_id: UUID, review_id: UUID) -> Review:

@@ -21,9 +21,10 @@ _COLUMNS = f"{_SUMMARY_COLUMNS}, presented, annotations, final_values"
 # A step may be executed again after a crash: the second opening finds the first.
 _INSERT = """
 INSERT INTO review (org_id, review_id, run_id, path, workflow, workflow_version, risk, release, title, role,
-    escalate_to, started_by, presented, digest, annotations, opened_at, escalate_at, expire_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-ON CONFLICT (org_id, run_id, path) DO NOTHING
+    escalate_to, started_by, presented, digest, annotations, opened_at, escalate_at, expire_at,
+    generation)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+ON CONFLICT (org_id, run_id, path, generation) DO NOTHING
 """
 
 _SELECT = f"SELECT {_COLUMNS} FROM review WHERE org_id = $1 AND review_id = $2"  # noqa: S608  (constants only)

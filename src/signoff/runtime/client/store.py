@@ -37,8 +37,25 @@ INBOX_SIZE = "SELECT count(*) FROM inbox WHERE run_id = $1"
 
 EXISTS = "SELECT status FROM run_view WHERE org_id = $1 AND run_id = $2"
 
+# A run that ended and goes on: back in the queue, and for lists as if it had just been started. The second of two at
+# once finds nothing to bring back; a run that has not ended is in the queue anyway.
+REVIVE = """
+WITH again AS (
+    UPDATE run_view SET status = 'queued', outcome = NULL, ended_at = NULL, updated_at = $3
+    WHERE org_id = $1 AND run_id = $2 AND status IN ('failed', 'cancelled', 'terminated')
+    RETURNING run_id, org_id
+)
+INSERT INTO run_queue (run_id, org_id, priority, due_at) SELECT run_id, org_id, $4, $3 FROM again RETURNING run_id
+"""
+
+PRIORITISE = "UPDATE run_queue SET priority = $3 WHERE org_id = $1 AND run_id = $2 RETURNING run_id"
+
+# Written by the worker in the transaction that journals the move; what the run started with stays in `run`.
+SHOW_RELEASE = "UPDATE run_view SET release = $2, workflow_version = $3 WHERE run_id = $1"
+
 _SUMMARY = """
-SELECT v.run_id, v.workflow, r.workflow_version, r.release,
+SELECT v.run_id, v.workflow, coalesce(v.workflow_version, r.workflow_version) AS workflow_version,
+    coalesce(v.release, r.release) AS release,
     CASE WHEN v.status IN ('queued', 'waiting') AND q.owner IS NOT NULL THEN 'running' ELSE v.status END AS status,
     v.outcome, v.waiting_for, v.error, v.usage, r.started_by, v.started_at, v.updated_at, v.ended_at
 FROM run_view v JOIN run r USING (run_id) LEFT JOIN run_queue q USING (run_id)

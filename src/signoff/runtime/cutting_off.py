@@ -1,0 +1,114 @@
+"""Steps that people have cut off: skipped, or ended with their run at once.
+
+A step without effect, or whose effect was not sent, is stopped where it is; a review is withdrawn. An effect whose
+outcome is not known is never said to be skipped: what became of it counts, or the run's end names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from signoff.core.errors import StepError
+from signoff.runtime.calling import called
+from signoff.runtime.context import RunContext
+from signoff.runtime.events import EventKind
+from signoff.runtime.handlers import Waiting
+from signoff.runtime.state import ENGINE_WAITS, RunState, StepRecord
+from signoff.workflows.model import Step
+
+
+def advance(execution: RunContext) -> bool:
+    """Go on with what operations have asked for; true where nothing else of the run may move."""
+    if terminating(execution.state):
+        _go_on_terminating(execution)
+        return True
+    for path, said in list(execution.state.operated.skips.items()):
+        _go_on_skipping(execution, path, said)
+    return execution.state.operated.paused is not None
+
+
+def terminating(state: RunState) -> bool:
+    """Whether the run is being ended at once."""
+    return state.unwinding is not None and state.unwinding["cause"] == "terminated"
+
+
+def _go_on_skipping(execution: RunContext, path: str, said: Mapping[str, Any]) -> None:
+    record = execution.state.steps.get(path)
+    if record is not None and (record.in_doubt or record.state is not None):
+        return  # it was on its way out already: what it comes to counts
+    end = {"step": path, "status": "bypassed", **said, "review": execution.step(path).verb == "review"}
+    if _cut_off(execution, path, lambda: _emit(execution, "step.ended", end)):
+        return
+    execution.unbegun[:] = [step for step in execution.unbegun if step.name != path]
+    _emit(execution, "step.ended", end)
+
+
+def _go_on_terminating(execution: RunContext) -> None:
+    for step in list(execution.unbegun):
+        execution.unbegun.remove(step)
+        _emit(execution, "step.ended", {"step": step.name, "status": "cancelled", "review": step.verb == "review"})
+    busy = False
+    for path, record in list(execution.state.steps.items()):
+        if record.state is not None or (record.in_doubt and path not in execution.tasks):
+            continue
+        end = {"step": path, "status": "cancelled", "review": execution.step(path).verb == "review"}
+        if _cut_off(execution, path, partial(_emit, execution, "step.ended", end)):
+            busy = True
+        else:
+            _emit(execution, "step.ended", end)
+    unwinding = execution.state.unwinding
+    assert unwinding is not None
+    if not busy:
+        end = {"status": "terminated", "outcome": None, "error": unwinding["error"], **left(execution.state)}
+        execution.emit("run.ended", end)
+
+
+def left(state: RunState) -> dict[str, Any]:
+    """What a run that was ended at once leaves behind: effects whose outcome nobody knows, and effects that stand."""
+    records = [record for record in state.steps.values() if record.key is not None]
+    return {
+        "in_doubt": [{"step": record.path, "key": record.key} for record in records if record.in_doubt],
+        "effects": [record.path for record in records if record.state is not None and record.state.status == "done"],
+    }
+
+
+def _cut_off(execution: RunContext, path: str, then: Callable[[], None]) -> bool:
+    """Stop what is under way at a step: true where that takes a moment, and `then` is called or the run looks again."""
+    if path in execution.tasks:
+        if path not in execution.withdrawing:
+            execution.withdrawing.add(path)
+            execution.tasks[path].cancel()
+        return True
+    record = execution.state.steps.get(path)
+    if record is None or record.attempt == 0 or record.in_doubt:
+        return False
+    step = execution.step(path)
+    waiting = record.waiting or (Waiting("review") if step.verb == "review" else None)
+    if waiting is None or waiting.kind in ENGINE_WAITS:
+        return False
+    execution.withdrawing.add(path)
+    execution.spawn(path, _withdraw(execution, step, record, waiting=waiting, then=then))
+    return True
+
+
+async def _withdraw(
+    execution: RunContext, step: Step, record: StepRecord, *, waiting: Waiting, then: Callable[[], None]
+) -> None:
+    call = execution.call(step, record)
+    handler = execution.engine.handlers[step.verb]
+    try:
+        await called(execution, call, lambda: handler.withdraw(call, waiting))
+    except StepError as error:
+        if error.retryable:
+            raise  # the run is put aside and comes back to it
+        data = {"kind": error.kind, "detail": error.detail}
+        _emit(execution, "step.noted", {"step": record.path, "name": "withdraw.failed", "data": data})
+    if record.state is None:
+        then()
+
+
+def _emit(execution: RunContext, kind: EventKind, data: Mapping[str, Any]) -> None:
+    if not execution.abandoned:
+        execution.emit(kind, data)
