@@ -16,20 +16,6 @@ from signoff.runtime.state import RunState
 JOURNAL_PAGE_EVENTS = 1000
 
 
-async def list_runs(
-    connection: Connection,
-    org_id: UUID,
-    *,
-    status: str | None = None,
-    workflow: str | None = None,
-    before: UUID | None = None,
-    limit: int = 50,
-) -> list[RunSummary]:
-    """Runs, newest first, after the cursor `before` (the last run id of the page before)."""
-    rows = await connection.fetch(store.LIST, org_id, status, workflow, before, limit)
-    return [_summary(row) for row in rows]
-
-
 async def read_run(connection: Connection, org_id: UUID, run_id: UUID) -> RunSummary:
     """One run.
 
@@ -39,7 +25,7 @@ async def read_run(connection: Connection, org_id: UUID, run_id: UUID) -> RunSum
     row = await connection.fetchrow(store.READ, org_id, run_id)
     if row is None:
         raise NotFoundError(f"there is no run {run_id}")
-    return _summary(row)
+    return summary_of(row)
 
 
 async def read_journal(
@@ -84,7 +70,8 @@ async def list_events(
     ]
 
 
-def _summary(row: Record) -> RunSummary:
+def summary_of(row: Record) -> RunSummary:
+    """A row of `store.SUMMARY`."""
     return RunSummary(
         run_id=row["run_id"],
         workflow=row["workflow"],

@@ -10,7 +10,9 @@ WITH started AS (
     ON CONFLICT (org_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING run_id
 ), queued AS (
-    INSERT INTO run_queue (run_id, org_id, priority, due_at) SELECT run_id, $2, $10, $9 FROM started
+    INSERT INTO run_queue (run_id, org_id, priority, due_at, team, queue, queue_key, gate, yields, not_before,
+        journal_bytes)
+    SELECT run_id, $2, $10, coalesce($17, $9), $12, $13, $14, $15, $16, $17, octet_length($11) FROM started
 ), viewed AS (
     INSERT INTO run_view (run_id, org_id, workflow, status, started_at, updated_at)
     SELECT run_id, $2, $3, 'queued', $9, $9 FROM started
@@ -26,7 +28,40 @@ BY_KEY = "SELECT run_id, request_digest, started_by FROM run WHERE org_id = $1 A
 
 # Decision 0002, rule 5: the sender moves the generation, so that an owner about to park or finish sees that it must
 # look again. No row: the run has ended (or never was).
-BUMP = "UPDATE run_queue SET gen = gen + 1, due_at = least(due_at, $3) WHERE org_id = $1 AND run_id = $2 RETURNING gen"
+# A run that is delayed does not begin early for a message. `$4`: it is asked to end. One that has not begun does so at
+# once, without a slot: it only journals that it ended.
+BUMP = """
+UPDATE run_queue SET gen = gen + 1,
+    due_at = CASE WHEN $4 THEN least(due_at, $3) ELSE greatest(least(due_at, $3), not_before) END,
+    not_before = CASE WHEN $4 THEN NULL ELSE not_before END,
+    gate = CASE WHEN $4 AND gate <> 'back' THEN NULL ELSE gate END
+WHERE org_id = $1 AND run_id = $2 RETURNING gen
+"""
+
+# The queue as the starting release has it, where no worker has applied a release yet.
+ENSURE_QUEUE = """
+INSERT INTO queue (org_id, queue, limits) VALUES ($1, $2, $3) ON CONFLICT (org_id, queue) DO NOTHING
+"""
+
+# The first start in a window inserts or renews the row; a second one at the same time waits for it and changes nothing.
+DEDUPLICATE = """
+INSERT INTO start_deduplicated (org_id, project, workflow, key, run_id, until) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (org_id, project, workflow, key) DO UPDATE SET run_id = excluded.run_id, until = excluded.until
+    WHERE start_deduplicated.until <= $7
+RETURNING run_id
+"""
+DEDUPLICATED = """
+SELECT run_id FROM start_deduplicated WHERE org_id = $1 AND project = $2 AND workflow = $3 AND key = $4
+"""
+
+# The row of the first start keeps its run id and the end of the longest wait; the rest is the latest start's.
+DEBOUNCE = """
+INSERT INTO start_debounced AS waiting (org_id, project, workflow, key, run_id, first_at, due_at, starts, request)
+VALUES ($1, $2, $3, $4, $5, $6, $6::timestamptz + make_interval(secs => $7), 1, $9)
+ON CONFLICT (org_id, project, workflow, key) DO UPDATE SET starts = waiting.starts + 1, request = excluded.request,
+    due_at = least(excluded.due_at, waiting.first_at + make_interval(secs => $8))
+RETURNING run_id, due_at, starts
+"""
 
 SEND = """
 INSERT INTO inbox (message_id, org_id, run_id, path, kind, sent_by, sent_at, data)
@@ -53,7 +88,7 @@ PRIORITISE = "UPDATE run_queue SET priority = $3 WHERE org_id = $1 AND run_id = 
 # Written by the worker in the transaction that journals the move; what the run started with stays in `run`.
 SHOW_RELEASE = "UPDATE run_view SET release = $2, workflow_version = $3 WHERE run_id = $1"
 
-_SUMMARY = """
+SUMMARY = """
 SELECT v.run_id, v.workflow, coalesce(v.workflow_version, r.workflow_version) AS workflow_version,
     coalesce(v.release, r.release) AS release,
     CASE WHEN v.status IN ('queued', 'waiting') AND q.owner IS NOT NULL THEN 'running' ELSE v.status END AS status,
@@ -61,21 +96,7 @@ SELECT v.run_id, v.workflow, coalesce(v.workflow_version, r.workflow_version) AS
 FROM run_view v JOIN run r USING (run_id) LEFT JOIN run_queue q USING (run_id)
 """
 
-READ = _SUMMARY + "WHERE v.org_id = $1 AND v.run_id = $2"
-
-# Newest first by key, so that a page is a range of the index whatever the page's number. A status means what the list
-# shows: `running` is in no row, it is a run that somebody owns.
-LIST = (
-    _SUMMARY
-    + """
-WHERE v.org_id = $1
-    AND ($2::text IS NULL OR (v.status = $2 AND ($2 NOT IN ('queued', 'waiting') OR q.owner IS NULL))
-        OR ($2 = 'running' AND v.status IN ('queued', 'waiting') AND q.owner IS NOT NULL))
-    AND ($3::text IS NULL OR v.workflow = $3)
-    AND ($4::uuid IS NULL OR v.run_id < $4)
-ORDER BY v.run_id DESC LIMIT $5
-"""
-)
+READ = SUMMARY + "WHERE v.org_id = $1 AND v.run_id = $2"
 
 JOURNAL = """
 SELECT seq, kind, recorded_at, data FROM journal

@@ -177,6 +177,7 @@ ALTER TABLE run_view ADD COLUMN data_class smallint NOT NULL DEFAULT 0 CHECK (da
 -- On the table that never changes: a view is written three times in a run's life, and each index of it with it.
 CREATE INDEX run_by_workflow ON run (org_id, workflow, run_id DESC);
 DROP INDEX run_view_list;
+CREATE INDEX run_view_by_outcome ON run_view (org_id, outcome, run_id DESC) WHERE outcome IS NOT NULL;
 
 -- Which finished runs leave, and where they went. Planned first, so that one that was interrupted is gone on with.
 CREATE TABLE retention_batch (

@@ -1,0 +1,23 @@
+"""Search: runs by a filter, over btree indexes that row-level security leaves in use."""
+
+from signoff.runtime.client.searching.find import (
+    EVERY_RUN,
+    count_runs,
+    each_run,
+    find_runs,
+    list_runs,
+    with_equal,
+)
+from signoff.runtime.client.searching.grammar import Condition, RunFilter, parse_filter
+
+__all__ = [
+    "EVERY_RUN",
+    "Condition",
+    "RunFilter",
+    "count_runs",
+    "each_run",
+    "find_runs",
+    "list_runs",
+    "parse_filter",
+    "with_equal",
+]
