@@ -7,14 +7,25 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from signoff.core.errors import StepError
+from signoff.core.labels import BOTTOM, Labels
 from signoff.runtime import effects
 from signoff.runtime.calling import called, effect_of
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Done, Message, Waiting
-from signoff.runtime.state import ENGINE_WAITS, OUTCOME_UNKNOWN, RESOLUTION, UNDO_FAILED, StepRecord
+from signoff.runtime.paths import is_undo
+from signoff.runtime.program import Beginning
+from signoff.runtime.state import (
+    ENGINE_WAITS,
+    FALLBACK,
+    OUTCOME_UNKNOWN,
+    RESOLUTION,
+    SETTLING,
+    UNDO_FAILED,
+    StepRecord,
+)
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Step
-from signoff.workflows.semantics import Ready
+from signoff.workflows.semantics import Ended
 
 LEAST_LOOK_UPS = 4  # however few retries a step declares, an outcome is looked up so often before a person is asked
 DETAIL_CHARS = 4000
@@ -23,6 +34,8 @@ PROBLEMS = 50
 
 def next_work(execution: RunContext, step: Step, record: StepRecord, now: datetime) -> Coroutine[Any, Any, None] | None:
     """What to do now for a step that has begun and has nothing under way, or none where it has to wait."""
+    if step.is_group:
+        return None
     if record.waiting is not None:
         return _next_of_waiting(execution, step, record, record.waiting, now=now)
     if record.retry_at is not None and record.retry_at > now and effects.observed(record) is None:
@@ -38,31 +51,41 @@ def _next_of_waiting(
     message = record.undelivered[0] if record.undelivered else None
     if waiting.kind in ENGINE_WAITS:
         return None if message is None else _resolve_by_person(execution, step, record, message)
-    if execution.state.unwinding is not None:
+    if waiting.kind == FALLBACK:
+        return None
+    if execution.state.unwinding is not None and waiting.kind != SETTLING:
         return None
     due = waiting.until is not None and waiting.until <= now
     return _resume(execution, step, record, message) if message is not None or due else None
 
 
-def begin(execution: RunContext, step: Step, path: str, decision: Ready) -> None:
+def begin(execution: RunContext, beginning: Beginning) -> None:
     """Journal a step's evaluated arguments and start its first try."""
+    record = started(execution, beginning)
+    if record is not None:
+        execution.spawn(record.path, run(execution, beginning.step, record))
+
+
+def started(execution: RunContext, beginning: Beginning) -> StepRecord | None:
+    """Journal a step's evaluated arguments; none where they cannot be, and the step has failed."""
+    path = beginning.path
+    data: dict[str, Any] = {
+        "step": path,
+        "attempt": 1,
+        "arguments": beginning.arguments,
+        "labels": beginning.labels.as_dict(),
+        "argument_labels": {name: label.as_dict() for name, label in beginning.argument_labels.items()},
+        "needed": beginning.needed,
+    }
+    if beginning.command is not None:
+        data["command"] = beginning.command
     try:
-        execution.emit(
-            "step.started",
-            {
-                "step": path,
-                "attempt": 1,
-                "arguments": decision.arguments,
-                "labels": decision.labels.as_dict(),
-                "argument_labels": {name: label.as_dict() for name, label in execution.argument_labels(step).items()},
-                "needed": decision.needed,
-            },
-        )
+        execution.emit("step.started", data)
     except (StepError, TypeError) as error:
         failure = error if isinstance(error, StepError) else _not_plain("arguments", error)
-        end_failed(execution, step, StepRecord(path, labels=decision.labels), failure)
-        return
-    execution.spawn(path, run(execution, step, execution.state.record(path)))
+        end_failed(execution, beginning.step, StepRecord(path, labels=beginning.labels), failure)
+        return None
+    return execution.state.record(path)
 
 
 async def run(execution: RunContext, step: Step, record: StepRecord) -> None:
@@ -157,7 +180,7 @@ async def _end(execution: RunContext, record: StepRecord, done: Done | Waiting, 
         execution.end_done(record, done, **facts)
     except TypeError as error:
         raise _not_plain("output", error) from error
-    if record.path.endswith("/undo"):
+    if is_undo(record.path):
         await effects.undone(execution, record)
 
 
@@ -179,10 +202,11 @@ def _failed(execution: RunContext, step: Step, record: StepRecord, error: StepEr
         facts = {"error": describe(error), "review": False}
         execution.emit("step.ended", {"step": record.path, "status": "cancelled", **facts})
         return
-    elif not error.retryable or tried.attempt >= tries or effects.unwound(execution, record):
+    elif not _again(step, error) or tried.attempt >= tries or effects.unwound(execution, record):
         end_failed(execution, step, record, error)
         return
-    delay_s = max(step.retry.delay_before_s(tried.attempt), error.retry_after_s or 0.0)
+    chance = execution.engine.chance()
+    delay_s = max(step.retry.delay_before_s(tried.attempt, chance), error.retry_after_s or 0.0)
     execution.emit(
         "step.retrying",
         {
@@ -209,7 +233,10 @@ async def _resume(execution: RunContext, step: Step, record: StepRecord, message
         failure = as_step_error(error)
         if failure.retryable:
             raise  # what it waited for is still there: the run is put aside and comes back to it
-        if record.state is None:
+        if record.state is None and waiting.kind == SETTLING:
+            told = {"error": describe(failure), "review": False}
+            execution.emit("step.ended", {"step": record.path, "status": "cancelled", **told})
+        elif record.state is None:
             end_failed(execution, step, record, failure, message)
 
 
@@ -251,7 +278,7 @@ async def _resolve_by_person(execution: RunContext, step: Step, record: StepReco
                 **facts,
             },
         )
-    elif resolution == "failed" and record.path.endswith("/undo"):
+    elif resolution == "failed" and is_undo(record.path):
         execution.emit("step.ended", {"step": record.path, "status": "bypassed", "by": message.sent_by, **facts})
     elif resolution == "failed":
         error = StepError(f"{message.sent_by} says that it failed", kind="resolved")
@@ -292,42 +319,113 @@ def wait(
 
 
 def end_failed(
-    execution: RunContext, step: Step, record: StepRecord, error: StepError, message: Message | None = None
+    execution: RunContext,
+    step: Step,
+    record: StepRecord,
+    error: StepError,
+    message: Message | None = None,
+    *,
+    labels: Labels = BOTTOM,
 ) -> None:
-    """Journal a failure: `on_error` catches it (rule 9), a compensation goes to a person, else the run unwinds."""
+    """Journal a failure: `on_error` catches it (rule 9), a compensation goes to a person, else it ends what is around.
+
+    Args:
+        execution: the run.
+        step: the step that failed.
+        record: its own.
+        error: what it failed with.
+        message: what it was waiting for, where that made it fail.
+        labels: of what decided that it failed, besides what the step read.
+    """
     if execution.abandoned:
         return
-    if record.path.endswith("/undo"):
+    if is_undo(record.path):
         about = (
             f"'{record.path}' failed: {error.detail[:DETAIL_CHARS]}. Undo it by hand, then signal effect.resolution."
         )
-        wait(execution, record, Waiting(UNDO_FAILED, state={"attempt": record.attempt}, about=about), error)
+        wait(execution, record, Waiting(UNDO_FAILED, about=about), error)
         return
-    if _fell_back(execution, step, record, error):
+    if _fell_back(execution, step, record, error) or _fall_back(execution, step, record, error, message):
         return
+    end_uncaught(execution, step, record, error, message, labels=labels)
+
+
+def end_uncaught(
+    execution: RunContext,
+    step: Step,
+    record: StepRecord,
+    error: StepError,
+    message: Message | None = None,
+    *,
+    labels: Labels = BOTTOM,
+) -> None:
+    """Journal a failure that gives no other output. `on_error: continue` leaves it at that."""
     data: dict[str, Any] = {
         "step": record.path,
         "status": "failed",
         "error": describe(error),
-        "labels": record.labels.as_dict(),
+        "labels": record.labels.join(labels).as_dict(),
         "review": step.verb == "review",
     }
     if message is not None:
         data["message_id"] = str(message.message_id)
+    if step.error_mode == "continue":
+        data["caught"] = True
     execution.emit("step.ended", data)
-    execution.unwind(cause="failed", error={"step": record.path, **describe(error)})
+    if step.error_mode != "continue":
+        execution.program.failed(step, execution.state.steps[record.path], error)
+
+
+def end_early(execution: RunContext, step: Step, path: str, ended: Ended) -> None:
+    """A step ends without having run."""
+    if ended.error is not None:
+        end_failed(execution, step, StepRecord(path, labels=ended.labels), ended.error)
+        return
+    data: dict[str, Any] = {
+        "step": path,
+        "status": ended.status,
+        "reason": ended.reason,
+        "review": step.verb == "review",
+    }
+    if ended.labels != BOTTOM:
+        data["labels"] = ended.labels.as_dict()  # its status tells something of what decided it
+    execution.emit("step.ended", data)
 
 
 def _fell_back(execution: RunContext, step: Step, record: StepRecord, error: StepError) -> bool:
     """Whether `on_error` gave an output. Where it fails itself, the first failure is the one to tell of."""
     if step.on_error is None:
         return False
+    scope = execution.program.scope(record.path)
     try:
-        caught = Done(step.on_error.evaluate(execution.scope), step.on_error.labels(execution.scope))
+        caught = Done(step.on_error.evaluate(scope), step.on_error.labels(scope))
         execution.end_done(record, caught, via="fallback", error=describe(error))
     except (Blocked, ExpressionError, StepError, TypeError):
         return False
     return True
+
+
+def _fall_back(
+    execution: RunContext, step: Step, record: StepRecord, error: StepError, message: Message | None
+) -> bool:
+    """Whether steps of `on_error` run instead; none begins in what is ending itself."""
+    if step.error_mode != "steps" or effects.unwound(execution, record):
+        return False
+    if record.attempt == 0:  # it failed before it began, or was computed at once
+        execution.emit(
+            "step.started",
+            {"step": record.path, "attempt": 1, "arguments": {}, "labels": record.labels.as_dict(), "needed": True},
+        )
+        record = execution.state.steps[record.path]
+    state = {"error": describe(error)}
+    wait(execution, record, Waiting(FALLBACK, None, state, "its 'on_error' steps run"), error, message=message)
+    execution.program.fall_back(step, record)
+    return True
+
+
+def _again(step: Step, error: StepError) -> bool:
+    """Whether a try that failed is followed by another, as far as its kind decides. `on` may name any kind."""
+    return (error.retryable or error.kind in step.retry.on) and step.retry.allows(error.kind)
 
 
 def as_step_error(error: StepError | Blocked | ExpressionError) -> StepError:

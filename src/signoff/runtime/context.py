@@ -10,11 +10,11 @@ from typing import Any, Literal
 from uuid import UUID
 
 from signoff.core.errors import StepError
-from signoff.core.labels import Labels
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode
 from signoff.runtime.handlers import Approval, Done, Message, RunFacts, StepCall
 from signoff.runtime.journal import Entry, Row, SessionLostError, SoloWrite
+from signoff.runtime.program import Beginning, Program
 from signoff.runtime.state import RunState, StepRecord
 from signoff.workflows.model import Step, Workflow
 from signoff.workflows.semantics import RunScope
@@ -32,10 +32,13 @@ class RunContext(abc.ABC):
         abandoned: the session is lost; whatever is still under way may report, but not write.
         tasks: steps under way, by path.
         timer: wakes the run where its next moment is too near to leave memory.
-        unbegun: steps that have neither started nor ended.
+        program: what begins next, what a path means, how the run ends.
         withdrawing: waiting steps that are being told that nobody waits any more.
+        journal_bytes: the size of its journal, by which a worker bounds what it holds.
+        began_at: when a delayed or queued run could begin first; its time counts from then.
         loaded_s: when the run became ours, on the monotonic clock.
         sent_s: when we last sent an effect, by path, on the monotonic clock.
+        to_undo: once all has settled: completed effects that are still to be taken back, the latest last.
     """
 
     def __init__(
@@ -57,10 +60,12 @@ class RunContext(abc.ABC):
         self.loaded_s = engine.clock.monotonic_s()
         self.sent_s: dict[str, float] = {}
         self.scope = RunScope(state.started["input"], state.ended, workflow.input_labels)
-        self.steps = {step.name: step for step in workflow.steps}
-        self.unbegun = [step for step in workflow.steps if not _begun(state, step)]
+        self.journal_bytes = 0
+        self.began_at: datetime | None = None
         self._buffer: list[Row] = []
         self._drained: list[UUID] = []
+        self.to_undo: list[StepRecord] | None = None
+        self.program = self.make_program()
 
     @property
     def run_id(self) -> UUID:
@@ -72,16 +77,18 @@ class RunContext(abc.ABC):
         """When its time is over."""
         operated = self.state.operated
         limit_s = self.workflow.limits.time_s or self.engine.settings.run_time_s
-        return (operated.reopened_at or self.facts.started_at) + timedelta(seconds=limit_s + operated.paused_s)
+        return (operated.reopened_at or self.began_at or self.facts.started_at) + timedelta(
+            seconds=limit_s + operated.paused_s
+        )
 
     def step(self, path: str) -> Step:
         """The step of that path; of `refund/undo` the compensation."""
-        name, _, suffix = path.partition("/")
-        step = self.steps[name]
-        if not suffix:
-            return step
-        assert step.undo is not None
-        return step.undo
+        return self.program.step(path)
+
+    @property
+    def unbegun(self) -> list[Step]:
+        """Steps at the top that have neither begun nor ended; to be changed in place."""
+        return self.program.unbegun
 
     # --- writing -----------------------------------------------------------------------------------------------
 
@@ -94,12 +101,15 @@ class RunContext(abc.ABC):
         """
         now = self.engine.clock.now()
         encoded = encode(data)
-        if len(encoded) > self.engine.settings.event_bytes and kind.startswith("step."):
+        if len(encoded) > self.engine.settings.event_bytes and kind.startswith(("step.", "group.")):
             detail = f"its data has {len(encoded)} bytes; an event takes {self.engine.settings.event_bytes}"
             raise StepError(detail, kind="too_large", outcome_unknown=True)
         row = Row(self.state.last_seq + 1, kind, now, encoded)
         self.state.apply(Event(row.seq, kind, now, decode(encoded)))
         self._buffer.append(row)
+        self.journal_bytes += len(encoded)
+        if kind == "step.ended":
+            self.program.told(self.state.steps[data["step"]])
         return row
 
     def take_buffer(self) -> Entry:
@@ -154,10 +164,13 @@ class RunContext(abc.ABC):
     def receive(self, messages: Sequence[tuple[str, Message]], gen: int) -> None:
         """Take messages from the inbox into the journal. A second copy of one changes nothing."""
 
-    def argument_labels(self, step: Step) -> dict[str, Labels]:
-        """Labels per field of the verb's data, where the document writes it as a mapping."""
-        data = step.arguments.get("with")
-        return {} if data is None else {name: part.labels(self.scope) for name, part in data.parts.items()}
+    @abc.abstractmethod
+    def make_program(self) -> Program:
+        """What moves this run; it may read everything set before it."""
+
+    @abc.abstractmethod
+    def begin(self, beginning: Beginning) -> None:
+        """Begin a step whose arguments are known: compute it at once, or start its first try."""
 
     def spawn(self, path: str, work: Coroutine[Any, Any, None]) -> None:
         """Run a step's work as a task; when it ends, the run goes on."""
@@ -228,18 +241,15 @@ class RunContext(abc.ABC):
             argument_labels=record.argument_labels,
             attempt=attempt or max(record.attempt, 1),
             needed=record.needed,
-            approvals=self._approvals(step),
+            approvals=self._approvals(step, path),
             idempotency_key=record.key,
             timeout_s=step.timeout_s or self.engine.settings.step_timeout_s,
             spent=self.state.usage,
+            generation=record.generation,
         )
 
-    def _approvals(self, step: Step) -> tuple[Approval, ...]:
-        found = (self.state.steps[name].approval for name in step.requires if name in self.state.steps)
-        return tuple(approval for approval in found if approval is not None)
-
-
-def _begun(state: RunState, step: Step) -> bool:
-    record = state.steps.get(step.name)
-    return record is not None and (record.attempt > 0 or record.state is not None)
-            generation=record.generation,
+    def _approvals(self, step: Step, path: str) -> tuple[Approval, ...]:
+        if not step.requires:
+            return ()
+        found = (self.state.steps.get(self.program.named(path, name)) for name in step.requires)
+        return tuple(record.approval for record in found if record is not None and record.approval is not None)

@@ -16,6 +16,7 @@ from signoff.runtime.calling import called
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Done, Effect, Message, StepCall, StepHandler, Waiting
 from signoff.runtime.journal import Entry, Row, SessionLostError
+from signoff.runtime.paths import is_undo, undone_by
 from signoff.runtime.state import OUTCOME_UNKNOWN, RESOLUTION, StepRecord
 from signoff.workflows.model import Step
 
@@ -93,12 +94,11 @@ async def _key(execution: RunContext, step: Step, record: StepRecord) -> tuple[s
 
     The generation is checked again in the statement that writes the intent, as the effect may be undone in between.
     """
-    if record.path.endswith("/undo"):
-        name = record.path.partition("/")[0]
-        return None, f"undo/{execution.state.steps[name].key}", None
+    if is_undo(record.path):
+        return None, f"undo/{execution.state.steps[undone_by(record.path)].key}", None
     if step.once is None:
         return None, f"{execution.run_id}/{record.path}", None
-    once = str(step.once.evaluate(execution.scope))
+    once = str(step.once.evaluate(execution.program.scope(record.path)))
     async with execution.engine.database.worker_connection() as connection:
         generation = await connection.fetchval(store.KEY_GENERATION, execution.facts.org_id, once)
     return once, once if generation is None else f"{once}#{generation}", generation or 0
@@ -106,7 +106,7 @@ async def _key(execution: RunContext, step: Step, record: StepRecord) -> tuple[s
 
 async def undone(execution: RunContext, record: StepRecord) -> None:
     """Write the end of a compensation; its effect's business key acts again from here on, so it moves on with it."""
-    effect = execution.state.steps[record.path.partition("/")[0]]
+    effect = execution.state.steps[undone_by(record.path)]
     if effect.once is None or effect.key is None:
         return
     org_id, once = execution.facts.org_id, effect.once
@@ -139,7 +139,9 @@ async def found(
 
 def unwound(execution: RunContext, record: StepRecord) -> bool:
     """Whether the step belongs to what is being taken back: nothing of it is sent any more."""
-    return execution.state.unwinding is not None and "/" not in record.path
+    if is_undo(record.path):
+        return False
+    return execution.state.unwinding is not None or execution.program.closing(record.path)
 
 
 def ask_person(record: StepRecord) -> Waiting:

@@ -29,6 +29,7 @@ class Engine:
         report: sends what a fenced worker saw of an effect to the run's inbox.
         failed: takes a run out of memory after an error of ours; it is loaded again later.
         draining: whether the worker is stopping, so that nothing new may begin.
+        chance: a random number from 0 to 1, for delays that are not to be the same for all.
     """
 
     database: Database
@@ -44,3 +45,4 @@ class Engine:
     report: Callable[[UUID, UUID, str, Mapping[str, Any]], None]
     failed: Callable[[UUID, BaseException], None]
     draining: Callable[[], bool]
+    chance: Callable[[], float]

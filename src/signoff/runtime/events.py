@@ -9,6 +9,7 @@
 | `step.retrying`    | a try failed; when the next comes                                                      |
 | `step.waiting`     | a step waits for a message or a moment                                                 |
 | `step.ended`       | a step's end: status, output, labels                                                   |
+| `group.turned`     | an iteration of a group has ended, and the group goes on: what it gave, whether it repeats |
 | `message.received` | something arrived through the inbox                                                    |
 | `run.unwinding`    | nothing new starts; effects settle, then compensations run in reverse                  |
 | `run.stuck`        | the journal and the definition disagree; a person must look                            |
@@ -36,6 +37,7 @@ EventKind = Literal[
     "step.retrying",
     "step.waiting",
     "step.ended",
+    "group.turned",
     "message.received",
     "run.unwinding",
     "run.stuck",

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from signoff.core.labels import BOTTOM
-from signoff.runtime import attempts, cutting_off, operating, resting, unwinding
+from signoff.runtime import attempts, cutting_off, operating, resting, settling, unwinding
 from signoff.runtime.calling import raised
 from signoff.runtime.context import RunContext
+from signoff.runtime.documents import DocumentProgram
 from signoff.runtime.handlers import Message, PureHandler
+from signoff.runtime.program import Beginning, Program
 from signoff.runtime.state import StepRecord
-from signoff.workflows.model import Step
-from signoff.workflows.semantics import Ended, Ready, decide_step, must_wait
 
 
 def received(path: str, message: Message, disposition: str, reason: str = "") -> dict[str, Any]:
@@ -56,7 +55,7 @@ class RunExecution(RunContext):
         if self.state.end is not None:
             return "late"
         record = self.state.steps.get(path)
-        if path not in self.steps and (record is None or record.attempt == 0):
+        if (record is None or record.attempt == 0) and not self.program.expects(path):
             return "unknown"  # a compensation is there once it has begun; keeping a message for it would look like that
         return "late" if record is not None and record.state is not None else "accepted"
 
@@ -70,10 +69,11 @@ class RunExecution(RunContext):
         if self.stale:
             pass  # what it is made of has changed: what is under way ends, and then it is loaded anew
         elif self.state.end is None and not cutting_off.advance(self):
-            if self.state.unwinding is None:
-                self._check_limits()
-                self._begin_ready()
-            self._continue_begun()
+            self._check_limits()
+            while self.state.unwinding is None:
+                self.program.proceed()
+                if self.state.unwinding is not None or not self._continue_begun():
+                    break
             if self.state.unwinding is not None:
                 unwinding.advance(self)
         if self.tasks:
@@ -82,64 +82,46 @@ class RunExecution(RunContext):
             resting.rest(self)
 
     def _check_limits(self) -> None:
+        if self.state.unwinding is not None:
+            return
         if self.engine.clock.now() >= self.deadline:
             self.unwind(cause="failed", error={"kind": "time_limit", "detail": "the run's time is over"})
         elif self.state.last_seq > self.engine.settings.history_events:
             self.unwind(cause="failed", error={"kind": "history_limit", "detail": "the journal is full"})
 
-    def _begin_ready(self) -> None:
-        progress = True
-        while progress and self.state.unwinding is None:
-            progress = False
-            for step in self.unbegun:
-                if must_wait(step, self.state.ended):
-                    continue
-                self.unbegun.remove(step)
-                self._begin(step)
-                progress = True
-                break
+    def make_program(self) -> Program:
+        """What moves this run, by what its workflow is written in."""
+        return DocumentProgram(self)
 
-    def _begin(self, step: Step) -> None:
-        decision = decide_step(step, self.scope, self.state.ended)
-        if isinstance(decision, Ended):
-            self.end_early(step, decision)
-            return
-        pure = self.engine.pure.get(step.verb)
+    def begin(self, beginning: Beginning) -> None:
+        """Begin a step whose arguments are known: compute it at once, or start its first try."""
+        pure = self.engine.pure.get(beginning.step.verb)
         if pure is None:
-            attempts.begin(self, step, step.name, decision)
+            attempts.begin(self, beginning)
         else:
-            self._compute(pure, step, decision)
+            self._compute(pure, beginning)
 
-    def _compute(self, pure: PureHandler, step: Step, decision: Ready) -> None:
+    def _compute(self, pure: PureHandler, beginning: Beginning) -> None:
         # A record of its own: only events change the state.
-        record = StepRecord(step.name, arguments=decision.arguments, labels=decision.labels, needed=decision.needed)
+        step, path, labels = beginning.step, beginning.path, beginning.labels
+        record = StepRecord(path, arguments=beginning.arguments, labels=labels, needed=beginning.needed)
         call = self.call(step, record)
         try:
             self.end_done(record, pure.compute(call))
         except Exception as error:  # noqa: BLE001  (whatever a step raises is its failure)
             attempts.end_failed(self, step, record, raised(call, error))
 
-    def _continue_begun(self) -> None:
-        """Go on with steps that have begun and have nothing under way: after a load, a message, a moment's coming."""
-        now = self.engine.clock.now()
-        for path, record in list(self.state.steps.items()):
-            if record.state is not None or path in self.tasks or record.attempt == 0:
-                continue
-            work = attempts.next_work(self, self.step(path), record, now)
-            if work is not None:
-                self.spawn(path, work)
+    def _continue_begun(self) -> bool:
+        """Go on with steps that have begun and have nothing under way: after a load, a message, a moment's coming.
 
-    def end_early(self, step: Step, ended: Ended) -> None:
-        """A step ends without having run."""
-        if ended.error is not None:
-            attempts.end_failed(self, step, StepRecord(step.name, labels=ended.labels), ended.error)
-            return
-        data: dict[str, Any] = {
-            "step": step.name,
-            "status": ended.status,
-            "reason": ended.reason,
-            "review": step.verb == "review",
-        }
-        if ended.labels != BOTTOM:
-            data["labels"] = ended.labels.as_dict()  # its status tells something of what decided it
-        self.emit("step.ended", data)
+        True where something has ended by that, so that the program has to look again.
+        """
+        now, before = self.engine.clock.now(), self.state.last_seq
+        for path, record in list(self.state.open.items()):
+            if self.program.closing(path):
+                settling.settle(self, self.step(path), record)
+            elif path not in self.tasks:
+                work = attempts.next_work(self, self.step(path), record, now)
+                if work is not None:
+                    self.spawn(path, work)
+        return self.state.last_seq > before

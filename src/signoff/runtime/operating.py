@@ -111,7 +111,7 @@ def _skip(execution: RunContext, message: Message) -> Answer:
     state, path = execution.state, message.data.get("step")
     if state.end is not None or state.unwinding is not None:
         return LATE
-    if not isinstance(path, str) or (path not in execution.steps and path not in state.steps):
+    if not isinstance(path, str) or not (path in state.steps or _may_come(execution, path)):
         return Answer("refused", f"there is no step '{path}'")
     record = state.steps.get(path)
     if record is not None and record.state is not None:
@@ -119,6 +119,10 @@ def _skip(execution: RunContext, message: Message) -> Answer:
     if record is not None and record.in_doubt:
         return Answer("refused", "its effect is in doubt: only what became of it can end it")
     return Answer(TAKEN)  # the fold keeps it, so that it is skipped after a crash too
+
+
+def _may_come(execution: RunContext, path: str) -> bool:
+    return execution.program.expects(path) or any(step.name == path for step in execution.unbegun)
 
 
 def _retry(execution: RunContext, message: Message) -> Answer:

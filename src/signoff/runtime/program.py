@@ -54,6 +54,11 @@ class Conclusion:
 class Program(Protocol):
     """What moves one run. Called by one run at a time, never concurrently."""
 
+    @property
+    def unbegun(self) -> list[Step]:
+        """Steps at the top that are known and have neither begun nor ended; changed in place by who skips one."""
+        ...
+
     def rebuild(self) -> None:
         """Find everything out from the state anew: after a load, or after an event that made steps void."""
         ...

@@ -11,10 +11,12 @@ from signoff.core.errors import StepError
 from signoff.runtime.attempts import describe
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Message
+from signoff.runtime.state import OUTCOME_UNKNOWN, UNDO_FAILED, StepRecord
 from signoff.runtime.views import view_of
-from signoff.workflows.semantics import decide_outcome
 
 LONGEST_REST = timedelta(days=365)  # a run that only a message can move is looked at again after this all the same
+
+WAITS_FOR_PERSON = frozenset(("review", OUTCOME_UNKNOWN, UNDO_FAILED))
 
 LOCKED_PAUSE_S = 0.05  # before a run tries again to leave whose row somebody else has locked
 
@@ -25,7 +27,7 @@ def rest(execution: RunContext) -> None:
     if execution.stale:
         _leave(execution, _park(execution, execution.engine.clock.now()))
         return
-    if state.end is None and state.unwinding is None and state.operated.paused is None and _all_ended(execution):
+    if state.end is None and state.unwinding is None and state.operated.paused is None and execution.program.over():
         _conclude(execution)
         if state.unwinding is not None:
             execution.advance()
@@ -44,30 +46,40 @@ def rest(execution: RunContext) -> None:
     _leave(execution, _park(execution, due_at))
 
 
-def _all_ended(execution: RunContext) -> bool:
-    return len(execution.state.ended) == len(execution.workflow.steps)
-
-
 def _conclude(execution: RunContext) -> None:
     try:
-        outcome = decide_outcome(execution.workflow, execution.scope)
+        conclusion = execution.program.conclude()
+        end: dict[str, Any] = {"status": "done", "outcome": conclusion.outcome}
+        if conclusion.output:
+            end["output"] = conclusion.output
+            end["labels"] = conclusion.labels.as_dict()
+        execution.emit("run.ended", end)
     except StepError as error:
         execution.unwind(cause="failed", error=describe(error))
-        return
-    execution.emit("run.ended", {"status": "done", "outcome": outcome})
+    except TypeError as error:
+        execution.unwind(cause="failed", error={"kind": "contract", "detail": f"the output is no plain data: {error}"})
+
+
+def is_for_person(record: StepRecord) -> bool:
+    """Whether a step waits for somebody to decide."""
+    return record.state is None and record.waiting is not None and record.waiting.kind in WAITS_FOR_PERSON
 
 
 def next_moment(execution: RunContext) -> datetime:
     """When the run must be looked at again although no message came."""
     if execution.state.operated.paused is not None:
         return execution.engine.clock.now() + LONGEST_REST
-    moments = [execution.deadline] if execution.state.unwinding is None else []
-    for record in execution.state.steps.values():
-        if record.state is None:
-            if record.retry_at is not None:
-                moments.append(record.retry_at)
-            if record.waiting is not None and record.waiting.until is not None:
-                moments.append(record.waiting.until)
+    moments: list[datetime] = []
+    if execution.state.unwinding is None:
+        moments.append(execution.deadline)
+        of_program = execution.program.moment()
+        if of_program is not None:
+            moments.append(of_program)
+    for record in execution.state.open.values():
+        if record.retry_at is not None:
+            moments.append(record.retry_at)
+        if record.waiting is not None and record.waiting.until is not None:
+            moments.append(record.waiting.until)
     return min(moments, default=execution.engine.clock.now() + LONGEST_REST)
 
 
@@ -120,7 +132,8 @@ async def _look_again(execution: RunContext) -> tuple[list[tuple[str, Message]],
 async def _park(execution: RunContext, due_at: datetime) -> None:
     entry = execution.take_buffer()
     entry.view = view_of(execution.state, execution.engine.clock.now())
-    entry.park = (execution.gen, due_at)
+    entry.park, entry.journal_bytes = (execution.gen, due_at), execution.journal_bytes
+    entry.yields = any(is_for_person(record) for record in execution.state.steps.values())
     if await execution.written(entry):
         execution.engine.gone(execution.run_id, False)
         return

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -54,6 +54,7 @@ class Session:
         settings: RuntimeSettings,
         stopping: asyncio.Event,
         ready: asyncio.Event,
+        chance: Callable[[], float],
     ) -> None:
         self._database = database
         self._id = session_id
@@ -86,6 +87,7 @@ class Session:
             report=self._report,
             failed=self._run_failed,
             draining=stopping.is_set,
+            chance=chance,
         )
         self._loader = Loader(self._engine, releases)
 
@@ -118,7 +120,13 @@ class Session:
             async with self._database.listen(WAKE_CHANNEL, self._notified), asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(work)
-                    for work in (self._journal.run(), self._heartbeat(), self._reap(), self._announce(), self._lag.watch())
+                    for work in (
+                        self._journal.run(),
+                        self._heartbeat(),
+                        self._reap(),
+                        self._announce(),
+                        self._lag.watch(),
+                    )
                 ]
                 self._ready.set()
                 await self._claim_until_stopped()
@@ -146,9 +154,7 @@ class Session:
                 claimed = []
                 if limit > 0 and room_bytes > 0:
                     alone = not self._residents  # a run that is larger than all that may be loaded still goes on
-                    claimed = await connection.fetch(
-                        store.CLAIM, self._id, self._clock.now(), limit, room_bytes, alone
-                    )
+                    claimed = await connection.fetch(store.CLAIM, self._id, self._clock.now(), limit, room_bytes, alone)
                     for execution in await self._loader.load(connection, claimed, self._id):
                         self._residents[execution.run_id] = execution
                         self._guarded_advance(execution)

@@ -13,12 +13,36 @@ from signoff.core.money import NO_USAGE, Usage
 from signoff.runtime.events import Event, moment
 from signoff.runtime.handlers import Approval, Message, Waiting
 from signoff.runtime.operated import Operated
+from signoff.runtime.paths import is_undo, name_of, owner_of, prefix_of
 from signoff.workflows.semantics import StepState
 
 OUTCOME_UNKNOWN = "outcome_unknown"
 UNDO_FAILED = "undo_failed"
 ENGINE_WAITS = frozenset({OUTCOME_UNKNOWN, UNDO_FAILED})
 RESOLUTION = "effect.resolution"
+PAUSE = "pause"
+FALLBACK = "fallback"
+CLOSING = "closing"
+SETTLING = "settling"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The end of one iteration of a group, where the group goes on after it.
+
+    Attributes:
+        status: done, failed or blocked.
+        output: what `give` said.
+        labels: of that, and of what decided what follows.
+        error: of one that is not done.
+        again: of `repeat`: another turn follows.
+    """
+
+    status: str
+    output: Mapping[str, Any]
+    labels: Labels
+    error: Mapping[str, Any] | None = None
+    again: bool = False
 
 
 @dataclass(slots=True)
@@ -43,8 +67,12 @@ class StepRecord:
         error: of the latest failed try.
         state: its end, as later steps see it; none before.
         ended_seq: where in the journal it ended; compensations run in the reverse of this order.
+        ended_at: when.
+        command: of a workflow in Python: what asked for the step, to compare with what does when it is run again.
         approval: of a review that was approved or not needed.
         via: `fallback` where `on_error` gave the output.
+        caught: it failed, and its document foresees that (`on_error: continue`).
+        turns: of a group: the ends of its iterations, by index.
         generation: how often an effect of this step was settled and made void by a reopening; its own key carries it.
     """
 
@@ -66,8 +94,12 @@ class StepRecord:
     error: Mapping[str, Any] | None = None
     state: StepState | None = None
     ended_seq: int = 0
+    ended_at: datetime | None = None
+    command: Mapping[str, Any] | None = None
     approval: Approval | None = None
     via: str | None = None
+    caught: bool = False
+    turns: dict[int, Turn] = field(default_factory=dict[int, Turn])
     generation: int = 0
 
 
@@ -79,7 +111,10 @@ class RunState:
         started: the data of `run.started`.
         started_at: when it started.
         steps: by path.
-        ended: step states by name, as expressions read them.
+        open: the steps that have begun and not ended, by path; compensations are among them.
+        busy: how many of those each scope inside has, by its prefix; none where it has none.
+        ended: states of the ended steps at the top by name, as expressions read them.
+        inner: the same of every scope inside, by its prefix.
         usage: of all model calls so far.
         unwinding: the data of `run.unwinding`: nothing new starts any more.
         stuck: the data of the latest `run.stuck`; cleared by any later event.
@@ -92,7 +127,10 @@ class RunState:
     started: Mapping[str, Any] = field(default_factory=dict[str, Any])
     started_at: datetime | None = None
     steps: dict[str, StepRecord] = field(default_factory=dict[str, StepRecord])
+    open: dict[str, StepRecord] = field(default_factory=dict[str, StepRecord])
+    busy: dict[str, int] = field(default_factory=dict[str, int])
     ended: dict[str, StepState] = field(default_factory=dict[str, StepState])
+    inner: dict[str, dict[str, StepState]] = field(default_factory=dict[str, dict[str, StepState]], compare=False)
     usage: Usage = NO_USAGE
     unwinding: Mapping[str, Any] | None = None
     stuck: Mapping[str, Any] | None = None
@@ -115,6 +153,21 @@ class RunState:
             found = self.steps[path] = StepRecord(path)
         return found
 
+    def ended_in(self, prefix: str) -> dict[str, StepState]:
+        """States of the ended steps of one scope, by name; the same mapping as long as the run lives."""
+        return self.inner.setdefault(prefix, {}) if prefix else self.ended
+
+    def forget(self, path: str) -> None:
+        """A step is void, with everything inside it: as if it had never begun."""
+        inside = (f"{path}[", f"{path}!/")
+        void = [path, *(other for other in self.steps if other.startswith(inside))]
+        for other in void:
+            self.steps.pop(other, None)
+            if self.open.pop(other, None) is not None and "/" in other and not is_undo(other):
+                _less_busy(self, prefix_of(other))
+            if not is_undo(other):
+                self.ended_in(prefix_of(other)).pop(name_of(other), None)
+
 
 def fold(events: Iterable[Event]) -> RunState:
     """The state that a journal describes."""
@@ -132,6 +185,10 @@ def _run_started(state: RunState, event: Event) -> None:
 def _step_tried(state: RunState, event: Event) -> None:
     data = event.data
     record = state.record(data["step"])
+    if record.path not in state.open:
+        state.open[record.path] = record
+        if "/" in record.path:
+            _begun_inside(state, record.path)
     record.attempt = data["attempt"]
     record.tried_at = event.recorded_at
     record.retry_at = None
@@ -143,6 +200,7 @@ def _step_tried(state: RunState, event: Event) -> None:
             name: Labels.from_dict(label) for name, label in data.get("argument_labels", {}).items()
         }
         record.needed = data.get("needed", True)
+        record.command = data.get("command")
     if event.kind == "effect.intended":
         record.in_doubt = True
         record.key = data["key"]
@@ -195,14 +253,62 @@ def _step_ended(state: RunState, event: Event) -> None:
     record.waiting = None
     record.retry_at = None
     record.ended_seq = event.seq
+    record.ended_at = event.recorded_at
     record.error = data.get("error", record.error)
     record.via = data.get("via")
+    record.caught = data.get("caught", False)
     approval = data.get("approval")
     record.approval = Approval(**approval) if approval else None
     _delivered(record, data.get("message_id"))
     state.operated.skips.pop(record.path, None)
+    was_open = state.open.pop(record.path, None) is not None
     if "/" not in record.path:
         state.ended[record.path] = record.state
+    elif not is_undo(record.path):
+        prefix = prefix_of(record.path)
+        state.ended_in(prefix)[name_of(record.path)] = record.state
+        if was_open:
+            _less_busy(state, prefix)
+        else:
+            _turn_begun(state, prefix)
+
+
+def _begun_inside(state: RunState, path: str) -> None:
+    if not is_undo(path):
+        prefix = prefix_of(path)
+        state.busy[prefix] = state.busy.get(prefix, 0) + 1
+        _turn_begun(state, prefix)
+
+
+def _less_busy(state: RunState, prefix: str) -> None:
+    left = state.busy[prefix] - 1
+    if left:
+        state.busy[prefix] = left
+    else:
+        del state.busy[prefix]
+
+
+def _turn_begun(state: RunState, prefix: str) -> None:
+    """Whatever begins inside a group that paused between its turns tells that the pause is over."""
+    group = state.open.get(owner_of(prefix)[0])
+    if group is not None and group.waiting is not None and group.waiting.kind == PAUSE:
+        group.waiting = None
+
+
+def _group_turned(state: RunState, event: Event) -> None:
+    data = event.data
+    record = state.record(data["step"])
+    labels = data.get("labels")
+    record.turns[data["index"]] = Turn(
+        data.get("status", "done"),
+        data.get("output", {}),
+        Labels.from_dict(labels) if labels else BOTTOM,
+        data.get("error"),
+        data.get("again", False),
+    )
+    next_at = moment(data.get("next_at"))
+    if next_at is not None:
+        record.waiting = Waiting(PAUSE, next_at, about=f"turn {data['index'] + 1} begins then")
 
 
 def _delivered(record: StepRecord, message_id: str | None) -> None:
@@ -248,8 +354,7 @@ def _run_resumed(state: RunState, event: Event) -> None:
 def _run_reopened(state: RunState, event: Event) -> None:
     """The steps named are void: nothing of them is left but how often their effects were settled."""
     for path, generation in event.data["void"].items():
-        state.steps.pop(path, None)
-        state.ended.pop(path, None)
+        state.forget(path)
         if generation:
             state.record(path).generation = generation
     state.unwinding = state.end = state.ended_at = None
@@ -270,6 +375,7 @@ _APPLY = {
     "step.retrying": _step_retrying,
     "step.waiting": _step_waiting,
     "step.ended": _step_ended,
+    "group.turned": _group_turned,
     "message.received": _message_received,
     "run.unwinding": _run_unwinding,
     "run.stuck": _run_stuck,

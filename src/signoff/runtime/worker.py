@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from signoff.core.clock import Clock
 from signoff.core.errors import UnavailableError
@@ -33,6 +34,7 @@ class Worker:
         releases: finds what runs pinned.
         clock: the injected clock.
         settings: the worker's limits.
+        chance: random numbers from 0 to 1, for jitter.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class Worker:
         releases: ReleaseLoader,
         clock: Clock,
         settings: RuntimeSettings | None = None,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._database = database
         self._handlers = {handler.verb: handler for handler in handlers}
         self._pure = {handler.verb: handler for handler in pure}
         self._releases = releases
         self._clock = clock
+        self._chance = chance
         self._settings = settings or RuntimeSettings()
         self._stopping = asyncio.Event()
         self._session: Session | None = None
@@ -68,6 +72,7 @@ class Worker:
                 settings=self._settings,
                 stopping=self._stopping,
                 ready=self._ready,
+                chance=self._chance,
             )
             try:
                 await session.run()

@@ -1,0 +1,328 @@
+"""What moves a run of a YAML document: a frame per scope, and the steps of each that may begin (rule 2).
+
+The top is a frame; so is each iteration of a group that is under way, and the steps of an `on_error` (`groups.py`).
+Frames are found again from the state; work is done for those in which something has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from signoff.core.errors import StepError
+from signoff.runtime import attempts
+from signoff.runtime.context import RunContext
+from signoff.runtime.groups import Group, body_of, scope_inside
+from signoff.runtime.paths import is_undo, name_of, owner_of, prefix_of, undone_by
+from signoff.runtime.program import Beginning, Conclusion
+from signoff.runtime.state import FALLBACK, StepRecord
+from signoff.workflows.groups import items_of
+from signoff.workflows.model import Step
+from signoff.workflows.semantics import Ended, RunScope, StepState, decide_end, decide_step, must_wait
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """One scope of a run that is under way.
+
+    Attributes:
+        prefix: of the paths of its steps.
+        steps: by name.
+        scope: what its expressions see.
+        ended: its ended steps; part of the state.
+        unbegun: steps that have neither begun nor ended.
+        parent: the frame around it; none at the top.
+        group: the group whose iteration it is; none at the top.
+        index: which iteration.
+        failed: a step of it failed with nothing to catch it: nothing begins in it any more.
+    """
+
+    prefix: str
+    steps: dict[str, Step]
+    scope: RunScope
+    ended: dict[str, StepState]
+    unbegun: list[Step]
+    parent: Frame | None = None
+    group: Group | None = None
+    index: int = 0
+    failed: bool = False
+
+    def closing(self) -> bool:
+        """Whether it, or anything around it, is being ended."""
+        frame: Frame | None = self
+        while frame is not None and frame.group is not None:
+            if frame.failed or frame.group.closing is not None:
+                return True
+            frame = frame.parent
+        return False
+
+
+class DocumentProgram:
+    """Implements `program.Program` for a compiled document."""
+
+    def __init__(self, run: RunContext) -> None:
+        self.run = run
+        self._bodies: dict[tuple[int, bool], dict[str, Step]] = {}
+        self._steps = {step.name: step for step in run.workflow.steps}
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Find all frames again from the state."""
+        state = self.run.state
+        self._frames: dict[str, Frame] = {}
+        self._groups: dict[str, Group] = {}
+        self._changed: dict[str, Frame] = {}
+        top = Frame("", self._steps, self.run.scope, state.ended, [])
+        top.unbegun = [step for step in self.run.workflow.steps if not _begun(state.steps.get(step.name))]
+        self._add(top)
+        under_way = [path for path in state.open if not is_undo(path)]
+        for path in sorted(under_way, key=lambda path: path.count("/")):
+            record, step = state.open[path], self.step(path)
+            waits_for_fallback = record.waiting is not None and record.waiting.kind == FALLBACK
+            if step.is_group or waits_for_fallback:
+                self.open_group(step, record, instead=waits_for_fallback)
+
+    @property
+    def unbegun(self) -> list[Step]:
+        """Steps at the top that have neither begun nor ended."""
+        return self._frames[""].unbegun
+
+    # --- what paths mean ---------------------------------------------------------------------------------------
+
+    def step(self, path: str) -> Step:
+        """The definition behind a path; of `refund/undo` the compensation.
+
+        Raises:
+            KeyError: there is none.
+        """
+        if "/" not in path:
+            return self._steps[path]
+        if is_undo(path):
+            undo = self.step(undone_by(path)).undo
+            if undo is None:
+                raise KeyError(path)
+            return undo
+        return self._steps_in(prefix_of(path))[name_of(path)]
+
+    def _steps_in(self, prefix: str) -> dict[str, Step]:
+        if not prefix:
+            return self._steps
+        owner, index = owner_of(prefix)
+        return self.body(self.step(owner), instead=index is None)
+
+    def body(self, step: Step, *, instead: bool) -> dict[str, Step]:
+        """The steps inside one, by name: of a group, or `instead` those of its `on_error`."""
+        found = self._bodies.get((id(step), instead))
+        if found is None:
+            found = self._bodies[id(step), instead] = {inner.name: inner for inner in body_of(step, instead=instead)}
+        return found
+
+    def expects(self, path: str) -> bool:
+        """Whether a step of that path may still come; of a group its iterations only."""
+        try:
+            step = self.step(path)
+            prefix = prefix_of(path)
+            while prefix:
+                owner, index = owner_of(prefix)
+                record = self.run.state.steps.get(owner)
+                over = record is not None and (record.state is not None or index in record.turns)
+                if over or (index or 0) >= self.step(owner).settings.get("max", 1):
+                    return False
+                prefix = prefix_of(owner)
+        except (KeyError, ValueError):
+            return False
+        return not step.is_group and not is_undo(path)
+
+    def scope(self, path: str) -> RunScope:
+        """What the expressions of the step at that path see."""
+        prefix = prefix_of(path)
+        frame = self._frames.get(prefix)
+        if frame is not None:
+            return frame.scope
+        owner, index = owner_of(prefix)
+        record = self.run.state.steps[owner]
+        return scope_inside(self.step(owner), record, self.scope(owner), self.run.state.ended_in(prefix), index=index)
+
+    def named(self, path: str, name: str) -> str:
+        """The path of the step that the step at `path` calls `name`."""
+        prefix = prefix_of(path)
+        while prefix and name not in self._steps_in(prefix):
+            prefix = prefix_of(owner_of(prefix)[0])
+        return prefix + name
+
+    # --- what happens ------------------------------------------------------------------------------------------
+
+    def told(self, record: StepRecord) -> None:
+        """A step has ended: those that waited for it may begin, or its scope has ended with it."""
+        if not is_undo(record.path):
+            frame = self._frames.get(prefix_of(record.path))
+            if frame is not None:
+                self._changed[frame.prefix] = frame
+            if record.path in self._groups:
+                self._abandon(record.path)
+
+    def _abandon(self, path: str) -> None:
+        """A group has ended from outside: skipped by a person, or as its run unwinds."""
+        self._groups.pop(path)
+        for prefix in [other for other in self._frames if other.startswith((f"{path}[", f"{path}!/"))]:
+            self.close_frame(self._frames[prefix])
+
+    def proceed(self) -> None:
+        """Begin whatever may begin, frame by frame, and end scopes and groups that are over."""
+        run = self.run
+        if self._groups:
+            now = run.engine.clock.now()
+            for group in list(self._groups.values()):
+                group.look(now)
+        while self._changed and run.state.unwinding is None:
+            frame = self._changed.pop(next(iter(self._changed)))
+            self._begin_ready(frame)
+            if frame.group is not None and run.state.unwinding is None and self._is_over(frame):
+                frame.group.body_over(frame)
+
+    def _begin_ready(self, frame: Frame) -> None:
+        progress = True
+        while progress and self.run.state.unwinding is None:
+            progress = False
+            if frame.group is not None and frame.closing():
+                frame.unbegun.clear()
+            for step in frame.unbegun:
+                if must_wait(step, frame.ended):
+                    continue
+                frame.unbegun.remove(step)
+                self._begin(frame, step)
+                progress = True
+                break
+
+    def _begin(self, frame: Frame, step: Step) -> None:
+        decision = decide_step(step, frame.scope, frame.ended)
+        path = frame.prefix + step.name
+        if isinstance(decision, Ended):
+            attempts.end_early(self.run, step, path, decision)
+            return
+        data = step.arguments.get("with")
+        labels = {} if data is None else {name: part.labels(frame.scope) for name, part in data.parts.items()}
+        beginning = Beginning(step, path, decision.arguments, decision.labels, labels, decision.needed)
+        if step.is_group:
+            self._begin_group(beginning)
+        else:
+            self.run.begin(beginning)
+
+    def _begin_group(self, beginning: Beginning) -> None:
+        step, path = beginning.step, beginning.path
+        try:
+            if step.verb == "for":
+                items_of(step, beginning.arguments)
+        except StepError as error:
+            attempts.end_early(self.run, step, path, Ended("failed", error.detail, error, beginning.labels))
+            return
+        record = attempts.started(self.run, beginning)
+        if record is not None:
+            self.open_group(step, record, instead=False)
+            self._groups[path].look(self.run.engine.clock.now())
+
+    def _is_over(self, frame: Frame) -> bool:
+        return frame.prefix in self._frames and not frame.unbegun and frame.prefix not in self.run.state.busy
+
+    def failed(self, step: Step, record: StepRecord, error: StepError) -> None:  # noqa: ARG002  (the protocol has it)
+        """A failure ends the scope around it; where nothing further out catches it, the run unwinds at once."""
+        frame = self._frames.get(prefix_of(record.path))
+        if frame is not None and frame.group is not None:
+            frame.failed = True
+            frame.group.body_failed()
+            if self._caught_around(frame):
+                self._changed[frame.prefix] = frame
+                return
+        self.run.unwind(cause="failed", error={"step": record.path, **attempts.describe(error)})
+
+    def _caught_around(self, frame: Frame) -> bool:
+        """Whether anything around a frame catches a failure in it."""
+        inner: Frame | None = frame
+        while inner is not None and inner.group is not None:
+            if inner.group.catches():
+                return True
+            inner = inner.parent
+        return False
+
+    def fall_back(self, step: Step, record: StepRecord) -> None:
+        """Begin the steps that `on_error` runs instead of a failed one."""
+        self.open_group(step, record, instead=True)
+
+    def closing(self, path: str) -> bool:
+        """Whether the scope of that step, or one around it, is being ended although the run goes on."""
+        if "/" not in path or is_undo(path):
+            return False
+        frame = self._frames.get(prefix_of(path))
+        return frame is not None and frame.closing()
+
+    def moment(self) -> datetime | None:
+        """When the first group is over its time."""
+        deadlines = [group.deadline for group in self._groups.values() if group.closing is None]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def drop(self) -> list[str]:
+        """Nothing begins any more. Only what is unbegun at the top is told of; inside, the group's end tells it."""
+        top = self._frames[""]
+        dropped = [step.name for step in top.unbegun]
+        for frame in self._frames.values():
+            frame.unbegun.clear()
+        return dropped
+
+    def over(self) -> bool:
+        """Whether all steps at the top have ended."""
+        return len(self.run.state.ended) == len(self._steps)
+
+    def conclude(self) -> Conclusion:
+        """The first outcome whose condition is true, and what it gives.
+
+        Raises:
+            StepError: none is, or one cannot be evaluated.
+        """
+        end = decide_end(self.run.workflow, self.run.scope)
+        return Conclusion(end.outcome, end.output, end.labels)
+
+    # --- frames ------------------------------------------------------------------------------------------------
+
+    def open_group(self, step: Step, record: StepRecord, *, instead: bool) -> None:
+        """A group, or the steps of an `on_error`, is under way."""
+        around = self._frames[prefix_of(record.path)]
+        group = Group(self, step, record, around.scope, instead=instead)
+        self._groups[record.path] = group
+        group.begin()
+
+    def open_frame(self, group: Group, prefix: str, scope: RunScope, index: int) -> Frame:
+        """A scope inside is under way, perhaps since long ago."""
+        state = self.run.state
+        steps = self.body(group.step, instead=group.instead)
+        around = self._frames[prefix_of(group.record.path)]
+        frame = Frame(prefix, steps, scope, state.ended_in(prefix), [], around, group, index)
+        frame.unbegun = [step for step in steps.values() if not _begun(state.steps.get(prefix + step.name))]
+        frame.failed = any(_failed(state.steps.get(prefix + name)) for name in frame.ended)
+        return self._add(frame)
+
+    def close_frame(self, frame: Frame) -> None:
+        """A scope inside has ended."""
+        self._frames.pop(frame.prefix, None)
+        self._changed.pop(frame.prefix, None)
+
+    def close_group(self, group: Group) -> None:
+        """A group is under way no more."""
+        self._groups.pop(group.record.path, None)
+
+    def _add(self, frame: Frame) -> Frame:
+        self._frames[frame.prefix] = frame
+        self._changed[frame.prefix] = frame
+        return frame
+
+    def touch(self, frames: list[Frame]) -> None:
+        """Look at these again."""
+        for frame in frames:
+            self._changed[frame.prefix] = frame
+
+
+def _begun(record: StepRecord | None) -> bool:
+    return record is not None and (record.attempt > 0 or record.state is not None)
+
+
+def _failed(record: StepRecord | None) -> bool:
+    return record is not None and record.state is not None and record.state.status == "failed" and not record.caught
