@@ -188,14 +188,14 @@ async def test_an_event_goes_with_its_messages_and_leaves_others_in_the_inbox(da
 
 @pytest.mark.parametrize("leaving", ["park", "finish"])
 async def test_a_message_that_is_sent_while_the_run_leaves_keeps_it_here(database: Database, leaving: str):
-    """Rule 5: the sender moves the generation under the row's lock; parking needs the same lock, and waits for nobody."""
+    """Rule 5: the sender moves the generation under the row's lock; parking needs it too, and waits for nobody."""
     flow = compiled("sender", "steps:\n  a: {tool: ask, with: {}}\noutcome: {ok: a.done}\n", ask=False)
     run_id = await start(database, flow, {})
     async with database.worker_connection() as owner:
         session_id = await opened(owner)
         await owner.execute("UPDATE run_queue SET owner = $1", session_id)
         gen = await owner.fetchval("SELECT gen FROM run_queue WHERE run_id = $1", run_id)
-        part: Any = {"parked": [(run_id, gen, NOW)]} if leaving == "park" else {"finished": [(run_id, gen)]}
+        part: Any = {"parked": [(run_id, gen, NOW, False, None)]} if leaving == "park" else {"finished": [(run_id, gen)]}
         async with database.transaction(ACTOR.org_id) as sender:
             await send_in(sender, run_id)
             appended = await store.append(owner, session_id, columns(events=[event(run_id, 2)], **part))
@@ -217,7 +217,7 @@ async def test_a_message_sent_while_the_run_leaves_wakes_it_or_is_told_that_it_h
     async with database.worker_connection() as owner:
         session_id = await opened(owner)
         await owner.execute("UPDATE run_queue SET owner = $1", session_id)
-        part: Any = {"parked": [(run_id, 0, NOW)]} if leaving == "park" else {"finished": [(run_id, 0)]}
+        part: Any = {"parked": [(run_id, 0, NOW, False, None)]} if leaving == "park" else {"finished": [(run_id, 0)]}
         async with owner.transaction():
             appended = await store.append(owner, session_id, columns(events=[event(run_id, 2)], **part))
             assert appended.parked | appended.finished == {run_id}

@@ -108,6 +108,8 @@ class ToolContract:
         output_schema: JSON Schema of its output, an object.
         effect: whether calling it changes the world.
         timeout_s: how long one call may take, in seconds.
+        settle_s: the other side's lag, of a write: how long after `timeout_s` a call may still take effect, or not be
+            visible to a look-up yet, in seconds.
         idempotency: how a write is kept from happening twice; every write has one.
         errors: by HTTP status (`"404"`), class of statuses (`"5xx"`) or Python exception name.
         auth: the credential of an HTTP call.
@@ -124,6 +126,7 @@ class ToolContract:
     output_schema: Mapping[str, Any]
     effect: bool = False
     timeout_s: float = DEFAULT_TIMEOUT_S
+    settle_s: float = 0.0
     idempotency: Idempotency | None = None
     errors: Mapping[str, ToolFailure] = field(default_factory=dict[str, ToolFailure])
     auth: Auth | None = None

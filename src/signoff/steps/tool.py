@@ -30,7 +30,7 @@ class ToolStep(ActingStep):
         if not contract.effect:
             return None
         assert contract.idempotency is not None
-        return Effect(contract.idempotency.recovery, settle_s=contract.timeout_s)
+        return Effect(contract.idempotency.recovery, settle_s=contract.timeout_s + contract.settle_s)
 
     async def permit(self, call: StepCall) -> None:
         """Policy's answer to `tool.call`.

@@ -74,11 +74,17 @@ class PythonTools:
         self._threads = asyncio.Semaphore(settings.max_threads)
         self._importers: OrderedDict[str, _ReleaseImporter] = OrderedDict()
         self._loaded: set[str] = set()
+        self._writing: dict[str, set[asyncio.Future[None]]] = {}
 
     def close(self) -> None:
         """Forget every loaded release."""
         while self._importers:
             self._forget(next(iter(self._importers)))
+
+    async def quiet(self, idempotency_key: str) -> None:
+        """Return once no thread of this worker is in a write with that key, also of calls that gave up waiting."""
+        while running := self._writing.get(idempotency_key):
+            await asyncio.wait(list(running))
 
     async def call(
         self,
@@ -88,11 +94,12 @@ class PythonTools:
         *,
         timeout_s: float,
         files: Mapping[str, bytes],
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """What the function returned, unchecked against its schema.
 
         A thread cannot be stopped: after a timeout it runs on, keeps its place among `max_threads`, and a write's
-        outcome is unknown. An asynchronous function is cancelled.
+        outcome is unknown until it ends, for which `quiet` waits. An asynchronous function is cancelled.
 
         Raises:
             StepError: `misconfigured`, `timeout`, `contract`, the contract's kinds by exception name, or `tool_error`.
@@ -106,7 +113,7 @@ class PythonTools:
                     started.set()
                     result = await cast("Awaitable[Any]", function(given))
                 else:
-                    result = await self._in_thread(function, given, started)
+                    result = await self._in_thread(function, given, started, self._written(idempotency_key))
         except TimeoutError as error:
             if _raised_inside(error):
                 return _declared_answer(contract, error)
@@ -119,13 +126,42 @@ class PythonTools:
             raise broken_answer(contract, "the function returned no dict.")
         return cast("dict[str, Any]", result)
 
-    async def _in_thread(self, function: ToolFunction, given: dict[str, Any], started: threading.Event) -> Any:
+    def _written(self, idempotency_key: str | None) -> Callable[[], Callable[[], None]]:
+        """Called when a write's thread begins; what it gives is called when the thread has ended."""
+
+        key = idempotency_key
+        if key is None:
+            return _unwatched
+
+        def begin() -> Callable[[], None]:
+            ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._writing.setdefault(key, set()).add(ended)
+            return lambda: self._ended(key, ended)
+
+        return begin
+
+    def _ended(self, idempotency_key: str, ended: asyncio.Future[None]) -> None:
+        ended.set_result(None)
+        running = self._writing[idempotency_key]
+        running.discard(ended)
+        if not running:
+            del self._writing[idempotency_key]
+
+    async def _in_thread(
+        self,
+        function: ToolFunction,
+        given: dict[str, Any],
+        started: threading.Event,
+        begin: Callable[[], Callable[[], None]] | None = None,
+    ) -> Any:
         await self._threads.acquire()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
+        end = (begin or _unwatched)()
 
         def settle(result: Any, error: BaseException | None) -> None:
             self._threads.release()
+            end()
             if answer.done():  # the caller gave up waiting
                 return
             if error is None:
@@ -183,6 +219,10 @@ class PythonTools:
         for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
             del sys.modules[name]
             self._loaded.discard(name)
+
+
+def _unwatched() -> Callable[[], None]:
+    return lambda: None
 
 
 def _module_name(path: str) -> str:

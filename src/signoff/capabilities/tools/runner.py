@@ -81,7 +81,14 @@ class ToolRunner:
                 settings=settings,
             )
         else:
-            output = await self._python.call(contract, contract.call, given, timeout_s=limit_s, files=files)
+            output = await self._python.call(
+                contract,
+                contract.call,
+                given,
+                timeout_s=limit_s,
+                files=files,
+                idempotency_key=idempotency_key if contract.effect else None,
+            )
         problems = validate(contract.output_schema, output)
         if problems:
             raise broken_answer(contract, problems[0].detail, problems)
@@ -101,7 +108,8 @@ class ToolRunner:
         """The outcome of a call with this key, or none if it never happened.
 
         The look-up tool gets the key and those of the call's arguments that it knows. It says `not_found` for a call
-        that never happened; what it finds must meet the output schema of the tool that was called.
+        that never happened; what it finds must meet the output schema of the tool that was called. A call of this key
+        that outlived its timeout in a thread of this worker is waited for.
 
         Raises:
             StepError: `misconfigured` where the contract has no usable look-up, else as `call`. The outcome stays
@@ -113,6 +121,8 @@ class ToolRunner:
             raise StepError(
                 f"Tool '{contract.name}' has no look-up that only reads.", kind="misconfigured", outcome_unknown=True
             )
+        if not isinstance(contract.call, HttpCall):
+            await self._python.quiet(idempotency_key)  # a thread outlives its timeout, and could act after the look
         known = finder.input_schema.get("properties", {})
         given = {name: value for name, value in arguments.items() if name in known}
         given[idempotency.lookup_argument] = idempotency_key

@@ -40,7 +40,18 @@ def parse_tool(fields: Fields, *, digest: str, settings: Mapping[str, str]) -> T
         settings: the project's settings, which addresses may refer to.
     """
     fields.only(
-        "tool", "about", "effect", "http", "python", "input", "output", "timeout", "idempotency", "errors", "auth"
+        "tool",
+        "about",
+        "effect",
+        "http",
+        "python",
+        "input",
+        "output",
+        "timeout",
+        "settle",
+        "idempotency",
+        "errors",
+        "auth",
     )
     name = fields.text("tool")
     if name and not NAME.match(name):
@@ -55,6 +66,7 @@ def parse_tool(fields: Fields, *, digest: str, settings: Mapping[str, str]) -> T
         output_schema=output_schema,
         effect=effect,
         timeout_s=fields.seconds("timeout", DEFAULT_TIMEOUT_S),
+        settle_s=_settle(fields, effect=effect),
         idempotency=_idempotency(fields, effect=effect),
         errors=_errors(fields, output_schema),
         auth=_auth(fields),
@@ -107,6 +119,13 @@ def _check_references(fields: Fields, name: str, text: str, settings: Mapping[st
         elif setting not in settings:
             suggestion = did_you_mean(setting, tuple(settings)) or "Add it under 'settings' in signoff.yaml."
             fields.problem(name, f"There is no setting '{setting}'.", suggestion=suggestion, code="unknown-setting")
+
+
+def _settle(fields: Fields, *, effect: bool) -> float:
+    if "settle" in fields and not effect:
+        suggestion = "Leave it out: nothing is looked up of a tool that only reads."
+        fields.problem("settle", "'settle' is the lag of a write.", suggestion=suggestion, code="unknown-key")
+    return fields.seconds("settle", 0.0)
 
 
 def _idempotency(fields: Fields, *, effect: bool) -> Idempotency | None:
