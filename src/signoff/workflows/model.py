@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -247,8 +247,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class PythonFunction:
+    """The code of a workflow that is written in Python.
+
+    Attributes:
+        name: the function's, in the workflow's file.
+        line: where it begins, from 1.
+        load: imports the release's file and gives the function. It runs the project's code: only workers call it.
+        requires: the packages that its project asks for, as `name` or `name>=2,<3`.
+    """
+
+    name: str
+    line: int
+    load: Callable[[], Callable[..., Any]]
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Workflow:
-    """A compiled document.
+    """A compiled document, or the head of a workflow in Python: that has no steps of its own to tell.
 
     Attributes:
         name: as in the document, e.g. `support/refund`.
@@ -261,6 +278,7 @@ class Workflow:
         input_labels: what the input's schema says of each field, by path (`("ticket", "text")`).
         attributes: what runs are searched by, in document order.
         output_schema: JSON Schema of a run's output, as far as it is known: whatever its outcomes give.
+        python: its code, where it is written in Python.
     """
 
     name: str
@@ -278,6 +296,7 @@ class Workflow:
     input_labels: Mapping[tuple[str, ...], Labels] = field(default_factory=dict[tuple[str, ...], Labels])
     attributes: tuple[Attribute, ...] = ()
     output_schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    python: PythonFunction | None = None
 
     def step(self, name: str) -> Step:
         """The step of that name, of the workflow itself: not one in a group.

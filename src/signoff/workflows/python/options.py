@@ -9,10 +9,10 @@ from typing import Any, cast
 
 from signoff.core.durations import parse_duration_s
 from signoff.core.errors import did_you_mean
+from signoff.workflows.failures import MAX_BACKOFF, MAX_RETRIES
 from signoff.workflows.header import MAX_DURATION_S
 from signoff.workflows.model import Retry, Step
 from signoff.workflows.python.commands import Undo
-from signoff.workflows.steps import MAX_BACKOFF, MAX_RETRIES
 
 Duration = str | float | timedelta
 """`30s`, `4h`, `2d`; a number of seconds; or a timedelta."""
