@@ -19,7 +19,7 @@ from signoff.runtime.events import Event, EventKind, decode, encode
 from signoff.runtime.execution import RunExecution, received
 from signoff.runtime.handlers import Message, ReleaseLoader, RunFacts
 from signoff.runtime.journal import Entry, Row
-from signoff.runtime.operating import CANCEL
+from signoff.runtime.operating import shown_release
 from signoff.runtime.state import RunState
 from signoff.runtime.stuck_runs import answer_stuck
 from signoff.runtime.views import stuck_view, view_of
@@ -57,6 +57,8 @@ class Loader:
             try:
                 _replay(state, journals[run_id])
                 execution = await self._execution(run_id, row["org_id"], state, inbox[1])
+                execution.journal_bytes = sum(len(event["data"]) for event in journals[run_id])
+                execution.began_at = row["began_at"]
                 execution.receive(*inbox)
             except UnavailableError:
                 raise
@@ -110,10 +112,10 @@ class Loader:
         moved = stuck.whole and self._answer_stuck(stuck, entry, str(data["detail"]), now)
         if state.end is not None:
             entry.finish_gen, entry.view = gen, view_of(state, now)
-        else:
-            if stuck.whole and (state.stuck is None or state.stuck.get("detail") != data["detail"]):
         elif moved:
             entry.park, entry.view = (gen, now), view_of(state, now)
+        else:
+            if stuck.whole and (state.stuck is None or state.stuck.get("detail") != data["detail"]):
                 stuck.add(entry, "run.stuck", data, now)
             entry.park, entry.view = (gen, now + timedelta(seconds=STUCK_RETRY_S)), stuck_view(state, now, data)
         entry.written = asyncio.get_running_loop().create_future()
@@ -123,8 +125,6 @@ class Loader:
             self._engine.gone(stuck.run_id, state.end is not None)
         return taken
 
-
-@dataclass(frozen=True, slots=True)
     def _answer_stuck(self, stuck: _Stuck, entry: Entry, detail: str, now: datetime) -> bool:
         """Take what people can do to it all the same; true where it was moved to another release."""
         moved = False
@@ -145,6 +145,8 @@ class Loader:
                     entry.solo = shown_release(stuck.run_id, data)
         return moved
 
+
+@dataclass(frozen=True, slots=True)
 class _Stuck:
     """A run that cannot be brought to life. `whole`: its journal could be folded to its end, so it can be added to."""
 
