@@ -296,7 +296,7 @@ def test_an_unsound_input_schema(schema: str, says: str) -> None:
 
 
 def test_limits_of_a_document() -> None:
-    steps = "".join(f"  s{number}: {{set: {{a: 1}}}}\n" for number in range(201))
+    steps = "".join(f"  s{number}: {{set: {{a: 1}}}}\n" for number in range(501))
     found = problems(f"workflow: w\nversion: 1.0.0\ninput: {{type: object}}\nsteps:\n{steps}outcome: {{a: 'true'}}\n")
     assert [problem.code for problem in found] == ["limit"]
 

@@ -10,18 +10,14 @@ from typing import Any, cast
 from signoff.core.ids import digest as sha256
 from signoff.core.schemas import check_schema, pointer
 from signoff.workflows.documents import Node, load_document
-from signoff.workflows.graph import find_cycle
+from signoff.workflows.ends import compile_attributes, compile_outcomes, output_schema
 from signoff.workflows.header import compile_goals, compile_limits, compile_risk, compile_version
-from signoff.workflows.model import Contracts, Outcome, Step, Workflow
+from signoff.workflows.model import Contract, Contracts, Workflow
 from signoff.workflows.report import Report
+from signoff.workflows.scopes import Shared, step_nodes
+from signoff.workflows.shapes import Shape, shape_of_schema
 from signoff.workflows.sources import annotation_problems, input_labels_of
 from signoff.workflows.steps import StepCompiler
-
-MAX_STEPS = 200
-"""Steps of one workflow."""
-
-MAX_OUTCOMES = 50
-"""Outcomes of one workflow."""
 
 WORKFLOW_KEYS = (
     "workflow",
@@ -32,18 +28,10 @@ WORKFLOW_KEYS = (
     "risk",
     "input",
     "limits",
+    "attributes",
     "steps",
     "outcome",
 )
-_CEL_WORDS = "as break const continue else false for function if import in let loop namespace null package return true"
-_CEL_NAMES = (
-    "bool bytes double duration dyn has int list map math null_type optional size string strings timestamp type"
-)
-RESERVED_NAMES = frozenset(f"{_CEL_WORDS} {_CEL_NAMES} uint var void while input result".split())
-"""Names that CEL or the language itself uses."""
-
-_STEP_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_OUTCOME_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _WORKFLOW_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9_-]*){0,4}")
 MAX_WORKFLOW_NAME = 120
 
@@ -60,7 +48,12 @@ def compile_workflow(text: str, file: str, contracts: Contracts) -> Workflow:
         DefinitionError: with every problem found, each with file, line and column. Nothing else is ever raised for a
             text, whatever it holds.
     """
-    return _WorkflowCompiler(load_document(text, file), file, contracts).compile()
+    return compile_document(load_document(text, file), file, contracts)
+
+
+def compile_document(document: Node, file: str, contracts: Contracts) -> Workflow:
+    """Compile a document that was read already; see `compile_workflow`."""
+    return _WorkflowCompiler(document, file, contracts).compile()
 
 
 class _WorkflowCompiler:
@@ -79,12 +72,11 @@ class _WorkflowCompiler:
             if key not in document.entries:
                 report.add(document, f"'{key}' is missing.", code="missing-key")
         input_schema = self._input()
-        nodes = self._step_nodes()
-        compiler = StepCompiler(nodes, input_schema, self._contracts, report)
-        steps = tuple(compiler.compile(name) for name in nodes)
-        outcomes = self._outcomes(compiler)
-        self._check_order(steps)
         entries = document.entries
+        shared = Shared(self._contracts, report)
+        compiler = self._steps(shared, shape_of_schema(input_schema))
+        steps = compiler.compile_all()
+        outcomes = compile_outcomes(report, compiler.values, entries.get("outcome"))
         workflow = Workflow(
             name=self._name(),
             version=compile_version(report, entries.get("version")),
@@ -96,9 +88,11 @@ class _WorkflowCompiler:
             input_schema=input_schema,
             steps=steps,
             outcomes=outcomes,
-            digest=self._digest(input_schema, compiler),
+            digest=self._digest(input_schema, shared.named),
             file=self._file,
             input_labels=input_labels_of(input_schema),
+            attributes=compile_attributes(report, compiler.values, entries.get("attributes")),
+            output_schema=output_schema(outcomes),
         )
         report.raise_if_any(self._failed)
         return workflow
@@ -147,60 +141,21 @@ class _WorkflowCompiler:
             self._report.add(node, f"The input's annotation at {pointer(path)} is wrong: {text}.", code="schema")
         return {} if wrong else schema
 
-    def _step_nodes(self) -> dict[str, Node]:
-        steps = self._document.entries.get("steps")
-        if steps is None or not self._report.mapping(steps, "'steps'"):
-            return {}
-        if not steps.entries:
-            self._report.add(steps, "A workflow has at least one step.", code="missing-key")
-        if len(steps.entries) > MAX_STEPS:
-            hint = "Split the workflow."
-            self._report.add(steps, f"A workflow has at most {MAX_STEPS} steps.", suggestion=hint, code="limit")
-            return {}
-        found: dict[str, Node] = {}
-        for name, node in steps.entries.items():
-            if not _STEP_NAME.fullmatch(name) or name in RESERVED_NAMES:
-                why = "is a word of the language" if name in RESERVED_NAMES else "cannot be a step's name"
-                hint = "Write lower case letters, digits and '_', beginning with a letter."
-                self._report.add_key(steps, name, f"'{name}' {why}.", suggestion=hint, code="name")
-            elif self._report.mapping(node, "A step"):
-                found[name] = node
-        return found
+    def _steps(self, shared: Shared, input_shape: Shape) -> StepCompiler:
+        holder = self._document.entries.get("steps")
+        nodes = {} if holder is None else step_nodes(shared, holder, "'steps'", frozenset(), 0)
+        return StepCompiler(holder or self._document, nodes, shared, {"input": lambda: input_shape})
 
-    def _outcomes(self, compiler: StepCompiler) -> tuple[Outcome, ...]:
-        node = self._document.entries.get("outcome")
-        if node is None or not self._report.mapping(node, "'outcome'"):
-            return ()
-        if not 0 < len(node.entries) <= MAX_OUTCOMES:
-            self._report.add(node, f"A workflow has 1 to {MAX_OUTCOMES} outcomes.", code="limit")
-            return ()
-        outcomes: list[Outcome] = []
-        for name, condition in node.entries.items():
-            if not _OUTCOME_NAME.fullmatch(name):
-                hint = "Write lower case letters, digits and '_', beginning with a letter."
-                self._report.add_key(node, name, f"'{name}' cannot be an outcome's name.", suggestion=hint, code="name")
-            compiled = compiler.values.condition(condition)
-            if compiled is not None:
-                outcomes.append(Outcome(name, compiled))
-        return tuple(outcomes)
-
-    def _check_order(self, steps: tuple[Step, ...]) -> None:
-        cycle = find_cycle({step.name: sorted(step.waits_for) for step in steps})
-        if cycle is None:
-            return
-        entries = self._document.entries["steps"]
-        path = " → ".join([*cycle, cycle[0]])
-        detail = f"'{cycle[0]}' waits for itself." if len(cycle) == 1 else f"These steps wait for each other: {path}."
-        self._report.add_key(entries, cycle[0], detail, suggestion="Take one of the references out.", code="cycle")
-
-    def _digest(self, input_schema: Mapping[str, Any], compiler: StepCompiler) -> str:
+    def _digest(self, input_schema: Mapping[str, Any], contracts: Mapping[tuple[str, str], Contract]) -> str:
+        """Of the document and of what it names: journals pin it, so what it is made of must not change."""
         named = {
             f"{kind}:{name}": {
                 "input": contract.input_schema,
                 "output": contract.output_schema,
                 "effect": contract.effect,
+                **({"outcomes": contract.outcomes} if kind == "workflow" else {}),
             }
-            for (kind, name), contract in compiler.named.items()
+            for (kind, name), contract in contracts.items()
         }
         content = {"document": self._document.plain(), "input": input_schema, "contracts": sorted(named.items())}
         return sha256(json.dumps(content, ensure_ascii=True, default=dict).encode())

@@ -107,9 +107,9 @@ class CelExpression:
         for variable in self._variables:
             value = self._find(variable, scope)
             if value is not _MISSING:
-                if isinstance(value, (dict, list)) and not _fits(value):
+                if isinstance(value, (dict, list, str)) and not _fits(value):
                     raise self._error(
-                        f"a value is nested more than {MAX_VALUE_NESTING} deep, or a field name holds NUL"
+                        f"a value is nested more than {MAX_VALUE_NESTING} deep, or one of its texts holds NUL"
                     )
                 data[variable.name] = value
         try:
@@ -193,7 +193,9 @@ class CelExpression:
 
 
 def _fits(value: Any, depth: int = MAX_VALUE_NESTING) -> bool:
-    """Whether CEL sees a container as it is: the library ends field names at a NUL, so that two become one."""
+    """Whether CEL sees a value as it is: the library ends texts at a NUL, so that two become one."""
+    if isinstance(value, str):
+        return "\0" not in value
     if isinstance(value, dict):
         entries = cast("dict[Any, Any]", value)
         if any(isinstance(key, str) and "\0" in key for key in entries):
@@ -201,7 +203,7 @@ def _fits(value: Any, depth: int = MAX_VALUE_NESTING) -> bool:
         inner = list(entries.values())
     else:
         inner = cast("list[Any]", value)
-    return depth > 0 and all(_fits(item, depth - 1) for item in inner if isinstance(item, (dict, list)))
+    return depth > 0 and all(_fits(item, depth - 1) for item in inner if isinstance(item, (dict, list, str)))
 
 
 _EXPLANATIONS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -240,11 +242,18 @@ class ExpressionCompiler:
     Args:
         variables: what each root is, made when asked for: `input`, and the steps by name.
         steps: the roots that have a status.
+        hidden: names of steps that cannot be seen from here, and the group that each is in.
     """
 
-    def __init__(self, variables: Mapping[str, Callable[[], Shape]], steps: Collection[str]) -> None:
+    def __init__(
+        self,
+        variables: Mapping[str, Callable[[], Shape]],
+        steps: Collection[str],
+        hidden: Mapping[str, str] | None = None,
+    ) -> None:
         self._variables = variables
         self._steps = frozenset(steps)
+        self._hidden = hidden or {}
         self._checker = Checker(variables)
 
     def compile(self, source: str, shapes: Mapping[str, Callable[[], Shape]] | None = None) -> CelExpression | Faulty:
@@ -299,6 +308,8 @@ class ExpressionCompiler:
             name = undeclared[1].split(".")[0]
             near = closest(name, sorted(self._variables))
             hint = f"Did you mean '{near}'?" if near else None
+            if name in self._hidden:
+                hint = f"It is a step inside '{self._hidden[name]}', whose 'give' says what is seen of it."
             # The checker points behind the name where a field or a call follows it.
             offset = fault.offset - (len(name) if source[: fault.offset].endswith(name) else 0)
             return Finding(f"There is no step, function or input named '{name}'.", offset, hint, "name")

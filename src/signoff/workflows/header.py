@@ -17,6 +17,12 @@ from signoff.workflows.report import Report
 MAX_DURATION_S = 10 * 365 * 86400.0
 """The longest duration that a document may name, in seconds: ten years."""
 
+LEAST_EVENTS = 100
+"""The least that `limits.events` may say: a few steps with their decisions have dozens."""
+
+MOST_EVENTS = 1_000_000
+"""The most that `limits.events` may say; the deployment's own limit holds as well."""
+
 _VERSION = re.compile(
     r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(-[0-9A-Za-z.-]{1,60})?(\+[0-9A-Za-z.-]{1,60})?"
 )
@@ -56,12 +62,22 @@ def compile_limits(report: Report, node: Node | None) -> Limits:
     """What one run may cost and how long it may take."""
     if node is None or not report.mapping(node, "'limits'"):
         return Limits()
-    report.unknown_keys(node, ("cost", "time"), "limits")
-    cost, time = node.entries.get("cost"), node.entries.get("time")
+    report.unknown_keys(node, ("cost", "time", "events"), "limits")
+    cost, time, events = (node.entries.get(key) for key in ("cost", "time", "events"))
     return Limits(
         cost=None if cost is None else compile_cost(report, cost),
         time_s=None if time is None else compile_duration(report, time),
+        events=None if events is None else _events(report, events),
     )
+
+
+def _events(report: Report, node: Node) -> int | None:
+    value = node.value
+    if not isinstance(value, int) or isinstance(value, bool) or not LEAST_EVENTS <= value <= MOST_EVENTS:
+        detail = f"The events of a run's journal are a whole number from {LEAST_EVENTS} to {MOST_EVENTS}."
+        report.add(node, detail, code="value")
+        return None
+    return value
 
 
 def compile_cost(report: Report, node: Node) -> Cost | None:

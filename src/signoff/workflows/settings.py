@@ -12,37 +12,68 @@ from signoff.workflows.header import compile_duration
 from signoff.workflows.model import Expression
 from signoff.workflows.report import Report
 from signoff.workflows.values import shape_of
-from signoff.workflows.verbs import DEFAULT_TOP, MAX_TOP, VerbKeys
+from signoff.workflows.verbs import Choice, Count, Flag, SettingKind, VerbKeys
+
+DEFAULT_ITEM_NAME = "item"
+"""What a `for` calls its item where `as` is not written."""
 
 _ROLE = re.compile(r"role/[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def compile_settings(report: Report, node: Node, keys: VerbKeys, arguments: Mapping[str, Expression]) -> dict[str, Any]:
-    """The settings of a step, durations in seconds. A list of fields is a tuple."""
+    """The settings of a step, durations in seconds. A list of fields is a tuple; what has no default may be missing."""
     settings: dict[str, Any] = {}
     for key, kind in (keys.settings or {}).items():
         value = node.entries.get(key)
-        if value is None:
-            if kind == "count":
-                settings[key] = DEFAULT_TOP
-            elif kind == "fields":
-                settings[key] = ()
-            continue
-        if kind == "role":
-            settings[key] = _role(report, value)
-        elif kind == "duration":
-            settings[key] = compile_duration(report, value)
-        elif kind == "count":
-            settings[key] = _count(report, value)
-        elif kind == "fields":
-            settings[key] = _fields(report, value, arguments)
-        else:
-            settings[key] = _escalate(report, value)
+        found = _default(kind) if value is None else _setting(report, value, key, kind, arguments)
+        if value is not None or found is not None:
+            settings[key] = found
     expire, escalate = settings.get("expire"), settings.get("escalate")
     if expire and escalate and escalate.get("open_for") and escalate["open_for"] >= expire:
         detail = "It expires before it would be escalated."
         report.add(node.entries["escalate"], detail, suggestion="Make 'open_for' shorter than 'expire'.", code="value")
+    if settings.get("detach") and "on_cancel" in node.entries:
+        detail = "A run that is detached goes on by itself, whatever becomes of this one."
+        report.add_key(node, "on_cancel", detail, suggestion="Leave out 'on_cancel' or 'detach'.", code="value")
     return settings
+
+
+def _default(kind: SettingKind) -> Any:
+    match kind:
+        case Count():
+            return kind.default
+        case Choice():
+            return kind.options[0]
+        case Flag():
+            return False
+        case "fields":
+            return ()
+        case "name":
+            return DEFAULT_ITEM_NAME
+        case _:
+            return None
+
+
+def _setting(report: Report, node: Node, key: str, kind: SettingKind, arguments: Mapping[str, Expression]) -> Any:  # noqa: PLR0911  (one return per kind)
+    match kind:
+        case Count():
+            return compile_count(report, node, kind)
+        case Choice():
+            return _choice(report, node, key, kind)
+        case Flag():
+            if not isinstance(node.value, bool):
+                report.add(node, f"'{key}' is true or false.", code="type")
+            return node.value is True
+        case "role":
+            return _role(report, node)
+        case "duration":
+            return compile_duration(report, node)
+        case "fields":
+            return _fields(report, node, arguments)
+        case "name":
+            return report.text(node, f"'{key}'") or DEFAULT_ITEM_NAME
+        case "escalate":
+            return _escalate(report, node)
 
 
 def _role(report: Report, node: Node) -> str:
@@ -52,12 +83,21 @@ def _role(report: Report, node: Node) -> str:
     return text
 
 
-def _count(report: Report, node: Node) -> int:
+def compile_count(report: Report, node: Node, kind: Count) -> int:
+    """A whole number; anything else is a problem and counts as the default."""
     value = node.value
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_TOP:
-        report.add(node, f"This is a whole number from 1 to {MAX_TOP}.", code="value")
-        return DEFAULT_TOP
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= kind.most:
+        report.add(node, f"This is a whole number from 1 to {kind.most}.", code="value")
+        return kind.default or 1
     return value
+
+
+def _choice(report: Report, node: Node, key: str, kind: Choice) -> str:
+    if node.value not in kind.options:
+        hint = did_you_mean(str(node.value), kind.options)
+        report.add(node, f"'{key}' is {' or '.join(kind.options)}.", suggestion=hint, code="value")
+        return kind.options[0]
+    return str(node.value)
 
 
 def _fields(report: Report, node: Node, arguments: Mapping[str, Expression]) -> tuple[str, ...]:

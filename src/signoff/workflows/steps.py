@@ -1,76 +1,125 @@
-"""Compiles the steps of one document."""
+"""Compiles the steps of one scope: of a document, of a group's body, or of an `on_error`."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, cast
 
 from signoff.core.errors import did_you_mean
 from signoff.workflows.arguments import check_fields
+from signoff.workflows.bodies import Body, GroupCompiler
+from signoff.workflows.contracts import check_arguments, compile_target, contract_of, find_contract
 from signoff.workflows.documents import Node
-from signoff.workflows.expressions import CelExpression, ExpressionCompiler
+from signoff.workflows.expressions import CelExpression
+from signoff.workflows.failures import MAX_BACKOFF, MAX_RETRIES, compile_on_error, compile_retry
+from signoff.workflows.graph import find_cycle
 from signoff.workflows.header import compile_duration
-from signoff.workflows.model import Contract, Contracts, Expression, Retry, Step, Verb
-from signoff.workflows.outputs import output_shape
+from signoff.workflows.model import GROUP_VERBS, Contract, Expression, Step, Verb
+from signoff.workflows.outputs import output_shape, status_shapes
 from signoff.workflows.reads import STATUS_FIELDS
-from signoff.workflows.report import Report
+from signoff.workflows.scopes import Shapes, Shared, hidden_names, roots_of, values_over, verb_of
 from signoff.workflows.settings import compile_settings
 from signoff.workflows.shapes import ANY, Shape, shape_of_schema
 from signoff.workflows.templates import Constant, ShowTemplate
 from signoff.workflows.values import ValueCompiler, shape_of
 from signoff.workflows.verbs import VERBS, VerbKeys
+from signoff.workflows.waits import wait_arguments, wait_settings
 
-MAX_RETRIES = 100
-"""Tries after the first."""
-
-MAX_BACKOFF = 100.0
-"""What a delay may be multiplied with."""
+__all__ = ["MAX_BACKOFF", "MAX_RETRIES", "StepCompiler"]
 
 EMPTY = Constant({}, "{}", shape_of_schema({"type": "object", "properties": {}}))
-_EVENT = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 
 
 class StepCompiler:
-    """Compiles steps, each once, whatever the order they are asked for in.
+    """Compiles the steps of one scope, each once, whatever the order they are asked for in (a `StepScope`).
+
+    Args:
+        holder: the mapping of the document that holds the steps.
+        nodes: the steps by name.
+        shared: what all scopes of the document share.
+        given: the shapes of what the scope has besides steps: `input` of the document, the item of a group.
+        outer: the scope around it; none of the document's own steps.
 
     Attributes:
-        values: compiles conditions and templates over the input and all steps.
-        named: the contracts that the document names, by kind and name.
+        hidden: names of steps inside groups, which cannot be seen here, and the group of each.
     """
 
     def __init__(
-        self, nodes: Mapping[str, Node], input_schema: Mapping[str, Any], contracts: Contracts, report: Report
+        self,
+        holder: Node,
+        nodes: Mapping[str, Node],
+        shared: Shared,
+        given: Shapes,
+        outer: StepCompiler | None = None,
     ) -> None:
+        self.shared = shared
+        self.depth = 0 if outer is None else outer.depth + 1
+        around: tuple[StepCompiler, ...] = () if outer is None else (outer,)
+        self.visible: frozenset[str] = frozenset(nodes).union(*(scope.visible for scope in around))
+        self.variables: Shapes = {
+            **{name: shape for scope in around for name, shape in scope.variables.items()},
+            **{name: partial(self.shape, name) for name in nodes},
+            **given,
+        }
+        self.hidden: dict[str, str] = hidden_names(nodes)
+        for scope in around:
+            self.hidden = {**scope.hidden, **self.hidden}
+        self.values = values_over(shared, self.variables, self.visible, self.hidden)
+        self._holder = holder
         self._nodes = nodes
-        self._contracts = contracts
-        self._report = report
+        self._own = frozenset(nodes) | frozenset(given)
+        self._report = shared.report
         self._shapes: dict[str, Shape] = {}
         self._arguments: dict[str, dict[str, Expression]] = {}
-        self._variables: dict[str, Callable[[], Shape]] = {
-            "input": partial(_shape_of_input, shape_of_schema(input_schema))
-        }
-        self._variables |= {name: partial(self.shape, name) for name in nodes}
-        self.values = ValueCompiler(ExpressionCompiler(self._variables, nodes), report)
-        self.named: dict[tuple[str, str], Contract] = {}
+        self._groups: dict[str, GroupCompiler] = {}
+        self._named: set[str] = set()
+
+    def inside(self, holder: Node, nodes: Mapping[str, Node], given: Shapes) -> StepCompiler:
+        """A scope in this one, with variables of its own."""
+        return StepCompiler(holder, nodes, self.shared, given, self)
+
+    def foreign(self) -> frozenset[str]:
+        """What its steps name of enclosing scopes; known once they are compiled."""
+        return frozenset(self._named - self._own)
+
+    def compile_all(self) -> tuple[Step, ...]:
+        """Its steps, in document order; reports a cycle among them."""
+        steps = tuple(self.compile(name) for name in self._nodes)
+        cycle = find_cycle({step.name: sorted(step.waits_for) for step in steps})
+        if cycle is not None:
+            path = " → ".join([*cycle, cycle[0]])
+            alone = len(cycle) == 1
+            detail = f"'{cycle[0]}' waits for itself." if alone else f"These steps wait for each other: {path}."
+            hint = "Take one of the references out."
+            self._report.add_key(self._holder, cycle[0], detail, suggestion=hint, code="cycle")
+        return steps
 
     def shape(self, name: str) -> Shape:
         """What is known of a step's value, with `done` and `result` among its fields."""
         if name not in self._shapes:
             self._shapes[name] = ANY  # what a cycle sees; it is reported as one
-            verb = _verb_of(self._nodes[name])
-            contract = None if verb is None else self._contract(self._nodes[name], verb, quiet=True)
-            arguments = self.arguments(name)
-            self._shapes[name] = output_shape(verb, contract, arguments)
+            verb = verb_of(self._nodes[name])
+            data = ANY if verb is None else self._data_shape(name, verb)
+            self._shapes[name] = ANY if verb is None or data == ANY else data.with_fields(status_shapes(verb))
         return self._shapes[name]
+
+    def _data_shape(self, name: str, verb: Verb) -> Shape:
+        if verb in GROUP_VERBS:
+            return self._group(name, verb).shape()
+        contract = contract_of(self.shared, self._nodes[name], verb, quiet=True)
+        return output_shape(self._nodes[name], verb, contract, self.arguments(name))
+
+    def _group(self, name: str, verb: Verb) -> GroupCompiler:
+        if name not in self._groups:
+            self._groups[name] = GroupCompiler(self, name, self._nodes[name], verb)
+        return self._groups[name]
 
     def arguments(self, name: str) -> dict[str, Expression]:
         """The compiled arguments of a step."""
         if name not in self._arguments:
             self._arguments[name] = {}
             node = self._nodes[name]
-            verb = _verb_of(node)
+            verb = verb_of(node)
             if verb is not None:
                 self._arguments[name] = self._compile_arguments(node, verb, VERBS[verb])
         return self._arguments[name]
@@ -81,50 +130,70 @@ class StepCompiler:
         verb = self._check_verb(name, node)
         if verb is None:
             return Step(name, "set", "", line=node.line)
-        keys = VERBS[verb]
+        keys, entries = VERBS[verb], node.entries
         self._check_keys(node, verb, keys)
-        target = "" if keys.target == "values" else self._target(node, verb, keys)
-        contract = self._contract(node, verb)
+        target = compile_target(report, node, verb, keys)
+        contract = contract_of(self.shared, node, verb)
         arguments = self.arguments(name)
         if contract is not None:
-            self._check_arguments(node, verb, arguments, contract)
-        entries = node.entries
+            check_arguments(report, node, verb, arguments, contract)
+        settings = compile_settings(report, node, keys, arguments)
         conditions = {key: self._condition(entries.get(key)) for key in ("when", "needed")}
         asserts = self._asserts(entries.get("assert"))
-        once = None if "once" not in entries or verb != "tool" else self.values.key(entries["once"])
-        on_error = self._on_error(entries.get("on_error"), contract)
+        once = self._once(node, verb, contract)
+        on_error = compile_on_error(self, entries.get("on_error"), self._expected(name, verb, contract))
         undo = self._undo(name, entries.get("undo"), contract) if verb == "tool" else None
         requires, after = (self._names(name, key, entries.get(key)) for key in ("requires", "after"))
-        expressions = [*arguments.values(), *conditions.values(), *asserts, once, on_error]
-        expressions += [] if undo is None else list(undo.arguments.values())
-        reads = {read.root for expression in expressions if expression is not None for read in expression.reads}
+        body = self._group(name, verb).compile() if verb in GROUP_VERBS else Body((), None, None, frozenset())
+        named = roots_of(*arguments.values(), *conditions.values(), *asserts, once)
+        named |= roots_of(*(() if undo is None else undo.arguments.values()))
+        named |= {*requires, *after, *on_error.names, *body.names}
+        self._named |= named
         timeout = entries.get("timeout")
         return Step(
             name=name,
             verb=verb,
             target=target,
             arguments=arguments,
-            settings=compile_settings(report, node, keys, arguments),
+            settings=wait_settings(report, node, settings) if verb == "wait" else settings,
             when=conditions["when"],
             needed=conditions["needed"] if verb == "review" else None,
             requires=requires,
             after=after,
             asserts=asserts,
             once=once,
-            retry=self._retry(entries.get("retry")),
+            retry=compile_retry(report, entries.get("retry")),
             timeout_s=None if timeout is None else compile_duration(report, timeout),
             undo=undo,
-            on_error=on_error,
-            waits_for=frozenset((reads | {*requires, *after}) & self._nodes.keys()),
+            on_error=on_error.value,
+            waits_for=frozenset(named & self._nodes.keys()),
             line=node.line,
+            error_mode=on_error.mode,
+            fallback=on_error.steps,
+            fallback_give=on_error.give,
+            body=body.steps,
+            give=body.give,
+            until=body.until,
         )
 
-    # --- the verb and what it names ------------------------------------------------------------------------------
+    def _once(self, node: Node, verb: Verb, contract: Contract | None) -> Expression | None:
+        """The business key of an effect; a tool that only reads has nothing that could happen twice."""
+        if "once" not in node.entries or verb != "tool":
+            return None
+        if contract is not None and not contract.effect:
+            hint = "Leave it out; or, if the tool changes something, write 'effect: write' in its contract."
+            self._report.add_key(
+                node, "once", "'once' does nothing here: the tool only reads.", suggestion=hint, code="unknown-key"
+            )
+        return self.values.key(node.entries["once"])
+
+    # --- the verb ------------------------------------------------------------------------------------------------
 
     def _check_verb(self, name: str, node: Node) -> Verb | None:
+        verb = verb_of(node)
+        if verb is not None:
+            return verb
         verbs = [key for key in node.entries if key in VERBS]
-        if len(verbs) == 1:
-            return cast("Verb", verbs[0])
         if verbs:
             detail = f"A step has one verb, and '{name}' has {' and '.join(verbs)}."
             self._report.add_key(node, verbs[1], detail, suggestion="Make two steps of it.", code="verb")
@@ -149,42 +218,6 @@ class StepCompiler:
             if key not in node.entries:
                 self._report.add(node, f"'{key}' is missing: a step with '{verb}' needs it.", code="missing-key")
 
-    def _target(self, node: Node, verb: Verb, keys: VerbKeys) -> str:
-        value = node.entries[verb]
-        target = self._report.text(value, f"What '{verb}' names")
-        if "${" in target:
-            hint = "Write a constant; what varies goes into the data."
-            self._report.add(value, f"What '{verb}' names is fixed.", suggestion=hint, code="type")
-        elif keys.target == "event" and target and not _EVENT.fullmatch(target):
-            hint = "Write words with dots between, such as support.refund.completed.v1."
-            self._report.add(value, f"'{target}' cannot be an event's type.", suggestion=hint, code="name")
-        return target
-
-    def _contract(self, node: Node, verb: Verb, *, quiet: bool = False) -> Contract | None:
-        kinds: Mapping[str, tuple[str, Mapping[str, Contract]]] = {
-            "prompt": ("prompt", self._contracts.prompts),
-            "tool": ("tool", self._contracts.tools),
-            "index": ("index", self._contracts.indexes),
-            "rules": ("rule set", self._contracts.rules),
-        }
-        if VERBS[verb].target not in kinds:
-            return None
-        what, known = kinds[VERBS[verb].target]
-        return self._find(node.entries[verb], what, known, quiet=quiet)
-
-    def _find(self, node: Node, what: str, known: Mapping[str, Contract], *, quiet: bool = False) -> Contract | None:
-        name = node.text
-        if not name or "${" in name:
-            return None
-        try:
-            contract = known[name]
-        except KeyError:
-            if not quiet:
-                self._report.unknown(node, what, name, list(known))
-            return None
-        self.named[(what, name)] = contract
-        return contract
-
     # --- data ----------------------------------------------------------------------------------------------------
 
     def _compile_arguments(self, node: Node, verb: Verb, keys: VerbKeys) -> dict[str, Expression]:
@@ -192,6 +225,12 @@ class StepCompiler:
         arguments: dict[str, Expression] = {}
         if keys.target == "values":
             arguments["set"] = self._mapping(entries[verb], "'set'")
+        elif keys.target == "wait":
+            arguments |= wait_arguments(self._report, self.values, entries[verb])
+        elif keys.target == "items":
+            arguments["items"] = self._items(entries[verb])
+        elif verb == "repeat" and "start" in entries:
+            arguments["start"] = self._mapping(entries["start"], "'start'")
         for key in keys.mappings:
             arguments[key] = self._mapping(entries[key], f"'{key}'") if key in entries else EMPTY
         for key in keys.values:
@@ -205,6 +244,13 @@ class StepCompiler:
                 self._check_reserved(entries.get(key))
         return arguments
 
+    def _items(self, node: Node) -> Expression:
+        items = self.values.template(node)
+        if not shape_of(items).may_be(("array",)):
+            detail = f"'for' goes through a list, and this is {shape_of(items)}."
+            self._report.add(node, detail, suggestion='Write one, such as "${order.lines}".', code="type")
+        return items
+
     def _mapping(self, node: Node, what: str) -> Expression:
         template = self.values.template(node)
         if not shape_of(template).may_be(("object",)):
@@ -215,21 +261,6 @@ class StepCompiler:
         for name in () if node is None else node.entries:
             if name in (*STATUS_FIELDS, "comment", "decided_by") and node is not None:
                 self._report.add_key(node, name, f"'{name}' is a field that every such step has already.", code="name")
-
-    def _check_arguments(self, node: Node, verb: Verb, arguments: Mapping[str, Expression], contract: Contract) -> None:
-        expected = shape_of_schema(contract.input_schema)
-        if verb == "retrieve":
-            query = expected.get("query")
-            given = arguments.get("query")
-            if query is not None and given is not None and not query.may_be(shape_of(given).kinds):
-                self._report.add(
-                    node.entries["query"], f"A query is {query}, and this is {shape_of(given)}.", code="type"
-                )
-            return
-        given = arguments["with"]
-        check_fields(
-            self._report, node.entries.get("with", node), shape_of(given), expected, f"'{node.entries[verb].text}'"
-        )
 
     # --- conditions and control ------------------------------------------------------------------------------------
 
@@ -245,47 +276,23 @@ class StepCompiler:
         for name, item in [] if node is None else self._report.texts(node, f"'{key}'"):
             if name == step:
                 self._report.add(item, f"A step cannot name itself in '{key}'.", code="cycle")
-            elif name in ("input", "result"):
+            elif name == "result" or (name in self.variables and name not in self.visible):
                 self._report.add(item, f"'{name}' is no step, so it cannot stand in '{key}'.", code="unknown-name")
-            elif name not in self._nodes:
-                self._report.unknown(item, "step", name, self._nodes.keys())
+            elif name in self.hidden and name not in self.visible:
+                hint = f"It is inside '{self.hidden[name]}': name that instead."
+                self._report.add(item, f"There is no step named '{name}' here.", suggestion=hint, code="unknown-name")
+            elif name not in self.visible:
+                self._report.unknown(item, "step", name, self.visible)
             elif name not in found:
                 found.append(name)
         return tuple(found)
 
-    def _retry(self, node: Node | None) -> Retry:
-        if node is None or not self._report.mapping(node, "'retry'"):
-            return Retry()
-        self._report.unknown_keys(node, ("times", "delay", "backoff", "max_delay"), "'retry'")
-        entries = node.entries
-        times, backoff = (entries[key].value if key in entries else None for key in ("times", "backoff"))
-        if "times" not in entries:
-            self._report.add(node, "'times' is missing: how often is it tried again?", code="missing-key")
-        elif not isinstance(times, int) or isinstance(times, bool) or not 0 <= times <= MAX_RETRIES:
-            self._report.add(entries["times"], f"'times' is a whole number from 0 to {MAX_RETRIES}.", code="value")
-        if "backoff" in entries and (
-            not isinstance(backoff, (int, float)) or isinstance(backoff, bool) or not 1 <= backoff <= MAX_BACKOFF
-        ):
-            self._report.add(entries["backoff"], f"'backoff' is a number from 1 to {MAX_BACKOFF:g}.", code="value")
-        delay, longest = (
-            compile_duration(self._report, entries[key]) if key in entries else None for key in ("delay", "max_delay")
-        )
-        default = Retry()
-        return Retry(
-            times=times if isinstance(times, int) else default.times,
-            delay_s=default.delay_s if delay is None else delay,
-            backoff=float(backoff) if isinstance(backoff, (int, float)) else default.backoff,
-            max_delay_s=default.max_delay_s if longest is None else longest,
-        )
-
-    def _on_error(self, node: Node | None, contract: Contract | None) -> Expression | None:
-        if node is None:
-            return None
-        template = self._mapping(node, "'on_error'")
-        if contract is not None:
-            expected = shape_of_schema(contract.output_schema)
-            check_fields(self._report, node, shape_of(template), expected, "the step's output (rule 9)")
-        return template
+    def _expected(self, name: str, verb: Verb, contract: Contract | None) -> Shape | None:
+        """What an `on_error` has to give (rule 9), where that is known."""
+        if verb in GROUP_VERBS or verb == "call":
+            data = self._data_shape(name, verb)
+            return None if data == ANY else data
+        return None if contract is None else shape_of_schema(contract.output_schema)
 
     def _undo(self, name: str, node: Node | None, contract: Contract | None) -> Step | None:
         if node is None or not self._report.mapping(node, "'undo'"):
@@ -295,8 +302,8 @@ class StepCompiler:
             self._report.add(node, "'tool' is missing: what takes the effect back?", code="missing-key")
             return None
         result = ANY if contract is None else shape_of_schema(contract.output_schema)
-        variables = {**self._variables, "result": lambda: result}
-        values = ValueCompiler(ExpressionCompiler(variables, self._nodes.keys()), self._report)
+        variables: dict[str, Callable[[], Shape]] = {**self.variables, "result": lambda: result}
+        values: ValueCompiler = values_over(self.shared, variables, self.visible, self.hidden)
         given = node.entries.get("with")
         arguments: Expression = EMPTY if given is None else values.template(given)
         if any(read.root == name for read in arguments.reads):
@@ -304,7 +311,7 @@ class StepCompiler:
             self._report.add(node, "An undo reads its own step's output as 'result'.", suggestion=hint, code="cycle")
         target = node.entries["tool"]
         self._report.text(target, "What 'tool' names")
-        found = self._find(target, "tool", self._contracts.tools)
+        found = find_contract(self.shared, target, "tool")
         if found is not None:
             expected = shape_of_schema(found.input_schema)
             check_fields(self._report, given or node, shape_of(arguments), expected, f"'{target.text}'")
@@ -314,16 +321,7 @@ class StepCompiler:
             verb="tool",
             target=target.text or "",
             arguments={"with": arguments},
-            retry=self._retry(node.entries.get("retry")),
+            retry=compile_retry(self._report, node.entries.get("retry")),
             timeout_s=None if timeout is None else compile_duration(self._report, timeout),
             line=node.line,
         )
-
-
-def _verb_of(node: Node) -> Verb | None:
-    verbs = [key for key in node.entries if key in VERBS]
-    return cast("Verb", verbs[0]) if len(verbs) == 1 else None
-
-
-def _shape_of_input(shape: Shape) -> Shape:
-    return shape

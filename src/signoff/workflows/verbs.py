@@ -8,8 +8,59 @@ from typing import Literal
 
 from signoff.workflows.model import Verb
 
-TargetKind = Literal["prompt", "tool", "index", "rules", "title", "event", "values"]
-SettingKind = Literal["role", "duration", "fields", "count", "escalate"]
+TargetKind = Literal[
+    "prompt", "tool", "index", "rules", "title", "event", "values", "workflow", "items", "body", "wait"
+]
+
+DEFAULT_TOP = 5
+"""Passages that `retrieve` gives where `top` is not written."""
+
+MAX_TOP = 50
+"""Passages that `retrieve` may be asked for."""
+
+DEFAULT_AT_ONCE = 10
+"""Iterations of a `for` at the same time, where `at_once` is not written."""
+
+MAX_AT_ONCE = 100
+"""The most that `at_once` may say."""
+
+DEFAULT_MAX_ITEMS = 1_000
+"""Items that a `for` takes, where `max` is not written."""
+
+MAX_ITEMS = 10_000
+"""The most that `max` of a `for` may say."""
+
+DEFAULT_MAX_TURNS = 10
+"""Turns of a `repeat`, where `max` is not written."""
+
+MAX_TURNS = 10_000
+"""The most that `max` of a `repeat` may say."""
+
+LAST_PRIORITY = 9
+"""Priorities of runs go from 1, the first, to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A setting that is a whole number from 1 to `most`; `default` where it is not written."""
+
+    default: int | None
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A setting that is one of these words; the first where it is not written."""
+
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A setting that is true or false; false where it is not written."""
+
+
+SettingKind = Literal["role", "duration", "fields", "escalate", "name"] | Count | Choice | Flag
 
 COMMON_KEYS = ("about", "when", "requires", "after", "assert", "on_error")
 """Keys of every step."""
@@ -47,7 +98,13 @@ class VerbKeys:
 VERBS: Mapping[Verb, VerbKeys] = {
     "ai": VerbKeys("prompt", mappings=("with",), others=CALL_KEYS),
     "tool": VerbKeys("tool", mappings=("with",), others=("once", "undo", *CALL_KEYS)),
-    "retrieve": VerbKeys("index", values=("query",), required=("query",), settings={"top": "count"}, others=CALL_KEYS),
+    "retrieve": VerbKeys(
+        "index",
+        values=("query",),
+        required=("query",),
+        settings={"top": Count(DEFAULT_TOP, MAX_TOP)},
+        others=CALL_KEYS,
+    ),
     "check": VerbKeys("rules", mappings=("with",)),
     "review": VerbKeys(
         "title",
@@ -63,10 +120,32 @@ VERBS: Mapping[Verb, VerbKeys] = {
     ),
     "emit": VerbKeys("event", mappings=("payload",), others=CALL_KEYS),
     "set": VerbKeys("values"),
+    "wait": VerbKeys("wait", settings={"on_timeout": Choice(("fail", "continue"))}, others=("timeout",)),
+    "call": VerbKeys(
+        "workflow",
+        mappings=("with",),
+        settings={
+            "detach": Flag(),
+            "on_cancel": Choice(("cancel", "leave")),
+            "priority": Count(None, LAST_PRIORITY),
+        },
+    ),
+    "for": VerbKeys(
+        "items",
+        required=("steps", "give"),
+        settings={
+            "as": "name",
+            "at_once": Count(DEFAULT_AT_ONCE, MAX_AT_ONCE),
+            "max": Count(DEFAULT_MAX_ITEMS, MAX_ITEMS),
+            "failures": Choice(("fail", "collect")),
+        },
+        others=("steps", "give"),
+    ),
+    "repeat": VerbKeys(
+        "body",
+        required=("until",),
+        settings={"max": Count(DEFAULT_MAX_TURNS, MAX_TURNS), "every": "duration"},
+        others=("until", "start", "give"),
+    ),
+    "do": VerbKeys("body", others=("give",)),
 }
-
-DEFAULT_TOP = 5
-"""Passages that `retrieve` gives where `top` is not written."""
-
-MAX_TOP = 50
-"""Passages that `retrieve` may be asked for."""
