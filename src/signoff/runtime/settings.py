@@ -23,7 +23,9 @@ class RuntimeSettings(BaseModel):
     )
     claim_batch: int = Field(default=128, ge=1, description="Runs claimed in one query.")
     loop_lag_s: float = Field(
-        default=0.5, gt=0, description="A worker whose event loop is so late warns, and claims few runs until it is not."
+        default=0.5,
+        gt=0,
+        description="A worker whose event loop is so late warns, and claims few runs until it is not.",
     )
     tasks: int = Field(default=256, ge=1, description="Steps of all runs that one worker executes at once.")
     park_after_s: float = Field(default=1.0, ge=0, description="A run whose next moment is further away leaves memory.")
@@ -49,3 +51,7 @@ class StartLimits(BaseModel):
     inbox_messages: int = Field(default=1000, ge=1, description="Messages that may wait for one run.")
     name_chars: int = Field(default=300, ge=1, description="Length of a message's path, kind and sender.")
     idempotency_key_chars: int = Field(default=200, ge=1, description="Length of an idempotency key.")
+    delay_s: float = Field(default=31_622_400.0, gt=0, description="How far away a start's time may be: 366 days.")
+    window_s: float = Field(default=2_678_400.0, gt=0, description="How long starts may be deduplicated: 31 days.")
+    quiet_s: float = Field(default=86_400.0, gt=0, description="How long a debounced key may have to be quiet: a day.")
+    max_wait_s: float = Field(default=604_800.0, gt=0, description="How long a debounced start may wait: 7 days.")

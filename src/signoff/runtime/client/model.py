@@ -10,7 +10,26 @@ from uuid import UUID
 
 from signoff.core.actors import Actor
 from signoff.runtime.events import EventKind
+from signoff.runtime.queues import QueuePlace
 from signoff.workflows.model import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class Deduplicate:
+    """Starts with the same key within `window_s` after the first give that one's run, whatever their input."""
+
+    key: str
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Debounce:
+    """One run starts once no start with the key came for `quiet_s`, or `max_wait_s` after the first: with the latest's
+    input, in the release that was current for it."""
+
+    key: str
+    quiet_s: float
+    max_wait_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +45,11 @@ class StartRequest:
         priority: 1 (first) to 9.
         decision: the policy decision that allowed it, for the journal.
         project: the release's project: two projects may have workflows of one name.
+        start_at: the run does not begin before then.
+        team: whose run it is; claims and queues take turns between teams.
+        place: the queue that the run goes through.
+        deduplicate: instead of an idempotency key.
+        debounce: instead of an idempotency key.
     """
 
     workflow: Workflow
@@ -36,14 +60,24 @@ class StartRequest:
     priority: int = 5
     decision: Mapping[str, Any] | None = None
     project: str = ""
+    start_at: datetime | None = None
+    team: str = ""
+    place: QueuePlace | None = None
+    deduplicate: Deduplicate | None = None
+    debounce: Debounce | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run that was started now, or, where `created` is false, earlier with the same idempotency key."""
+    """A run that was started now, or, where `created` is false, earlier with the same key.
+
+    Attributes:
+        starts_at: when it may begin, where that is not now. A debounced run can be read once it has started.
+    """
 
     run_id: UUID
     created: bool
+    starts_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

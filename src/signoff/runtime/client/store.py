@@ -12,7 +12,7 @@ WITH started AS (
 ), queued AS (
     INSERT INTO run_queue (run_id, org_id, priority, due_at, team, queue, queue_key, gate, yields, not_before,
         journal_bytes)
-    SELECT run_id, $2, $10, coalesce($17, $9), $12, $13, $14, $15, $16, $17, octet_length($11) FROM started
+    SELECT run_id, $2, $10, coalesce($17, $9), $12, $13, $14, $15, $16, $17, octet_length($11::bytea) FROM started
 ), viewed AS (
     INSERT INTO run_view (run_id, org_id, workflow, status, started_at, updated_at)
     SELECT run_id, $2, $3, 'queued', $9, $9 FROM started
