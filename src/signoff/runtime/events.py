@@ -29,6 +29,10 @@ from typing import Any, Literal
 
 import orjson
 
+from signoff.runtime.codec import LAST_HEADER, PAYLOADS
+
+_LAST_HEADER = bytes((LAST_HEADER,))
+
 EventKind = Literal[
     "run.started",
     "step.started",
@@ -69,8 +73,12 @@ def encode(data: Mapping[str, Any]) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """The data of an event as it was encoded; timestamps come back as text."""
-    return orjson.loads(data)
+    """The data of an event as it was encoded, also where a codec wrote it; timestamps come back as text.
+
+    Raises:
+        CodecError: no codec here can read it.
+    """
+    return orjson.loads(data if data[:1] > _LAST_HEADER else PAYLOADS.unpack(data))
 
 
 def moment(text: str | None) -> datetime | None:

@@ -17,6 +17,7 @@ from uuid import UUID
 from signoff.core.errors import ConflictError, SignoffError, UnavailableError
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import store
+from signoff.runtime.codec import PAYLOADS
 from signoff.runtime.events import EventKind
 
 SoloWrite = Callable[[Connection], Awaitable[None]]
@@ -273,10 +274,12 @@ class Journal:
 
 
 def _columns(batch: list[Entry]) -> store.Columns:
-    columns = store.Columns()
+    columns, pack = store.Columns(), PAYLOADS.pack
     for entry in batch:
         org_id, run_id = entry.org_id, entry.run_id
-        columns.events.extend((org_id, run_id, row.seq, row.kind, row.recorded_at, row.data) for row in entry.rows)
+        columns.events.extend(
+            (org_id, run_id, row.seq, row.kind, row.recorded_at, pack(row.data)) for row in entry.rows
+        )
         columns.drained.extend((run_id, message_id) for message_id in entry.drained)
         if entry.view is not None:
             view = entry.view

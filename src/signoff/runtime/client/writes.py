@@ -15,11 +15,14 @@ from signoff.core.ids import digest, uuid7
 from signoff.core.labels import Labels
 from signoff.foundation.database import Connection, Record
 from signoff.runtime.client import store
+from signoff.runtime.client.beginning import Beginning, begin, check_options, debounce, first_of_window
 from signoff.runtime.client.model import RunStarted, StartRequest
+from signoff.runtime.codec import PAYLOADS
 from signoff.runtime.events import encode
 from signoff.runtime.settings import StartLimits
 
 RUN_PATH = ""  # messages to the run itself rather than to one of its steps
+ENDING = frozenset(("run.cancel", "run.terminate"))  # what a run that has not begun need not wait for its turn for
 
 DEFAULT_LIMITS = StartLimits()
 
@@ -27,46 +30,26 @@ DEFAULT_LIMITS = StartLimits()
 async def start_run(
     connection: Connection, request: StartRequest, *, now: datetime, limits: StartLimits = DEFAULT_LIMITS
 ) -> RunStarted:
-    """Start a run, or find the one that the same idempotency key started.
+    """Start a run, or find the one that the same key started.
 
     Raises:
         ConflictError: the key was used for another project, workflow or input.
         LimitError: the input is larger than `limits.input_bytes`.
-        InvalidError: the key is too long.
+        InvalidError: a key is too long, a time too far away, or two keys are given that exclude each other.
     """
-    actor, workflow = request.actor, request.workflow
-    request_digest = _request_digest(request.project, workflow.name, request.input, limits)
-    if request.idempotency_key is not None and not 0 < len(request.idempotency_key) <= limits.idempotency_key_chars:
-        raise InvalidError(
-            f"an idempotency key has 1 to {limits.idempotency_key_chars} characters",
-            problems=[Problem("wrong length", pointer="/idempotency_key")],
-        )
+    actor = request.actor
+    check_options(request, now=now, limits=limits)
+    request_digest = _request_digest(request.project, request.workflow.name, request.input, limits)
     run_id = uuid7(time_ms=int(now.timestamp() * 1000))
-    started = {
-        "workflow": workflow.name,
-        "version": workflow.version,
-        "workflow_digest": workflow.digest,
-        "release": request.release,
-        "started_by": actor.as_dict(),
-        "input": request.input,
-        "decision": request.decision,
-    }
-    found = await connection.fetchval(
-        store.START,
-        run_id,
-        actor.org_id,
-        workflow.name,
-        workflow.version,
-        request.release,
-        request.idempotency_key,
-        request_digest,
-        str(actor),
-        now,
-        request.priority,
-        encode(started),
-    )
-    if found is not None:
-        return RunStarted(run_id, created=True)
+    beginning = Beginning.of(request, run_id, request_digest, now=now)
+    if request.debounce is not None:
+        return await debounce(connection, request, beginning, now=now)
+    if request.deduplicate is not None:
+        first = await first_of_window(connection, request, run_id, now=now)
+        if first != run_id:
+            return RunStarted(first, created=False)
+    if await begin(connection, beginning, now=now):
+        return RunStarted(run_id, created=True, starts_at=beginning.start_at)
     earlier = await connection.fetchrow(store.BY_KEY, actor.org_id, request.idempotency_key)
     assert earlier is not None
     return _same_request(earlier, request.idempotency_key, request_digest)
@@ -127,7 +110,7 @@ async def send_message(
             detail = f"at most {limits.name_chars} characters, none of them NUL"
             raise InvalidError(f"{name}: {detail}", problems=[Problem(detail, pointer=f"/{name}")])
     encoded = _bounded(data, limits.message_bytes, "the message")
-    if await connection.fetchval(store.BUMP, org_id, run_id, now) is None:
+    if await connection.fetchval(store.BUMP, org_id, run_id, now, path == RUN_PATH and kind in ENDING) is None:
         status = await connection.fetchval(store.EXISTS, org_id, run_id)
         if status is None:
             raise NotFoundError(f"there is no run {run_id}")
@@ -135,7 +118,7 @@ async def send_message(
     if await connection.fetchval(store.INBOX_SIZE, run_id) >= limits.inbox_messages:
         raise LimitError(f"{limits.inbox_messages} messages already wait for run {run_id}")
     identity = message_id or uuid7(time_ms=int(now.timestamp() * 1000))
-    await connection.execute(store.SEND, identity, org_id, run_id, path, kind, sent_by, now, encoded)
+    await connection.execute(store.SEND, identity, org_id, run_id, path, kind, sent_by, now, PAYLOADS.pack(encoded))
     return identity
 
 
@@ -178,7 +161,7 @@ async def emit_event(
         path,
         event_type,
         now,
-        encode(data),
+        PAYLOADS.pack(encode(data)),
         orjson.dumps(labels.as_dict()).decode(),
     )
 
