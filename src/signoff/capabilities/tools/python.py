@@ -128,7 +128,6 @@ class PythonTools:
 
     def _written(self, idempotency_key: str | None) -> Callable[[], Callable[[], None]]:
         """Called when a write's thread begins; what it gives is called when the thread has ended."""
-
         key = idempotency_key
         if key is None:
             return _unwatched
