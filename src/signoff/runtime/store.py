@@ -93,11 +93,11 @@ UPDATE run_queue q SET owner = fence.id FROM chosen, fence WHERE q.run_id = chos
 RETURNING q.run_id, q.org_id, q.gen, q.queue, coalesce(q.admitted_at, q.not_before) AS began_at
 """
 
-# One query for the whole batch. LATERAL, so that each run is looked for in its own month's partition only, whatever the
-# plan is cached for.
+# One query for the whole batch. The inner ORDER BY keeps the planner from joining whole partitions: each run is looked
+# for by the key, in its own month only, whatever the statistics of a month that has just begun.
 LOAD_JOURNALS = """
 SELECT j.run_id, j.seq, j.kind, j.recorded_at, j.data FROM unnest($1::uuid[]) AS wanted (run_id) CROSS JOIN LATERAL (
-    SELECT * FROM journal WHERE run_id = wanted.run_id
+    SELECT * FROM journal WHERE run_id = wanted.run_id ORDER BY seq
 ) j ORDER BY j.run_id, j.seq
 """
 
@@ -194,12 +194,15 @@ SELECT q.run_id FROM worker_session s JOIN run_queue q ON q.owner = s.id AND q.r
 WHERE s.id = $1 FOR KEY SHARE OF s
 """
 
-# The primary key consumes the approval once. Our own earlier try (same run, same path) may use it again.
+# The primary key consumes the approval once. Our own earlier try (same run, same path) may use it again; it is on the
+# disk by then, as whoever owned the run before us was fenced first.
 USE_APPROVAL = """
-INSERT INTO approval_use (review_id, org_id, run_id, path, seq, digest) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (review_id) DO UPDATE SET seq = approval_use.seq
-    WHERE approval_use.run_id = excluded.run_id AND approval_use.path = excluded.path
-RETURNING review_id
+WITH used AS (
+    INSERT INTO approval_use (review_id, org_id, run_id, path, seq, digest) VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (review_id) DO NOTHING RETURNING review_id
+)
+SELECT review_id FROM used
+UNION ALL SELECT review_id FROM approval_use WHERE review_id = $1 AND run_id = $3 AND path = $4
 """
 
 KEY_GENERATION = "SELECT generation FROM effect_key WHERE org_id = $1 AND key = $2"
