@@ -1,0 +1,158 @@
+"""The SQL of admission: turns, slots, token buckets. What makes turns is a trigger of `0013.starts.sql`."""
+
+# Queues with something to look at, the longest overdue first; an index range of a table that is empty at rest.
+DUE_QUEUES = """
+SELECT org_id, queue FROM queue_turn WHERE due_at <= $1 GROUP BY org_id, queue ORDER BY min(due_at) LIMIT $2
+"""
+
+NEXT_TURN = "SELECT greatest(min(due_at), '1970-01-01'::timestamptz) FROM queue_turn"
+
+# One admission at a time of each queue; the next one waits, and then sees what this one left.
+LOCK_QUEUE = "SELECT limits FROM queue WHERE org_id = $1 AND queue = $2 FOR UPDATE"
+
+# Taken in the transaction that acts on them: where it fails, they are there again.
+TAKE_TURNS = """
+DELETE FROM queue_turn WHERE turn_id IN (
+    SELECT turn_id FROM queue_turn WHERE org_id = $1 AND queue = $2 AND due_at <= $3 ORDER BY due_at LIMIT $4
+) RETURNING queue_key
+"""
+
+ADD_TURN = "INSERT INTO queue_turn (org_id, queue, queue_key, due_at) VALUES ($1, $2, $3, $4)"
+
+# The number beside the bound, in case it was lowered while runs hold slots beyond it. Bounded by the bound itself;
+# exact, because slots are only added under the queue's lock.
+USED_SLOTS = """
+SELECT label, slot FROM queue_slot WHERE org_id = $1 AND queue = $2 AND scope = $3 AND label = ANY($4::text[])
+"""
+
+# The next of each key, in order; as many as its free slots and tokens allow.
+NEXT_OF_KEYS = """
+SELECT next.run_id, wanted.label FROM unnest($3::text[], $4::int[]) AS wanted(label, free)
+CROSS JOIN LATERAL (
+    SELECT q.run_id FROM run_queue q
+    WHERE q.org_id = $1 AND q.queue = $2 AND q.gate = 'key' AND q.queue_key = wanted.label AND q.due_at <= $5
+    ORDER BY q.priority, q.due_at LIMIT wanted.free
+) next
+"""
+
+# The teams that have runs at the queue's gate: a loose scan, however many runs each has.
+TEAMS = """
+WITH RECURSIVE lane AS (
+    (SELECT team FROM run_queue WHERE org_id = $1 AND queue = $2 AND gate = 'queue' ORDER BY team LIMIT 1)
+    UNION ALL
+    SELECT next.team FROM lane CROSS JOIN LATERAL (
+        SELECT q.team FROM run_queue q WHERE q.org_id = $1 AND q.queue = $2 AND q.gate = 'queue' AND q.team > lane.team
+        ORDER BY q.team LIMIT 1
+    ) next
+)
+SELECT team FROM lane
+"""
+
+# A few of each team, those with the fewest slots first, and by lot between equals: a single slot that comes free again
+# and again would otherwise always go to the team that sorts first. `$5` is what each team may still have.
+CANDIDATES = """
+WITH RECURSIVE allowed AS MATERIALIZED (
+    SELECT * FROM unnest($3::text[], $4::int[], $5::int[]) AS t(team, used, free) WHERE free > 0
+), lane AS (
+    SELECT first.team, first.priority FROM allowed CROSS JOIN LATERAL (
+        SELECT q.team, q.priority FROM run_queue q
+        WHERE q.org_id = $1 AND q.queue = $2 AND q.gate = 'queue' AND q.team = allowed.team
+        ORDER BY q.priority LIMIT 1
+    ) first
+    UNION ALL
+    SELECT next.team, next.priority FROM lane CROSS JOIN LATERAL (
+        SELECT q.team, q.priority FROM run_queue q
+        WHERE q.org_id = $1 AND q.queue = $2 AND q.gate = 'queue' AND q.team = lane.team AND q.priority > lane.priority
+        ORDER BY q.priority LIMIT 1
+    ) next
+), candidate AS (
+    SELECT due.*, lane.team, lane.priority FROM lane CROSS JOIN LATERAL (
+        SELECT q.run_id, q.due_at FROM run_queue q
+        WHERE q.org_id = $1 AND q.queue = $2 AND q.gate = 'queue' AND q.team = lane.team AND q.priority = lane.priority
+            AND q.due_at <= $6
+        ORDER BY q.due_at LIMIT $7
+    ) due
+), placed AS (
+    SELECT *, row_number() OVER (PARTITION BY team ORDER BY priority, due_at) AS place FROM candidate
+)
+SELECT run_id, team FROM placed JOIN allowed USING (team)
+WHERE place <= free ORDER BY used + place, random() LIMIT $7
+"""
+
+# What is under way already goes before what is new, and needs no token: it has begun.
+COMING_BACK = """
+SELECT run_id, team FROM run_queue WHERE org_id = $1 AND queue = $2 AND gate = 'back' AND due_at <= $3
+    AND ($5::int IS NULL OR $5 > (
+        SELECT count(*) FROM queue_slot s
+        WHERE s.org_id = $1 AND s.queue = $2 AND s.scope = 'team' AND s.label = run_queue.team
+    ))
+ORDER BY due_at LIMIT $4
+"""
+
+# Rows that a message has let past the gate in between are not there any more, and get no slot.
+PASS_KEY = """
+UPDATE run_queue SET gate = 'queue' WHERE run_id = ANY($1::uuid[]) AND gate = 'key' RETURNING run_id
+"""
+PASS_QUEUE = """
+UPDATE run_queue SET gate = NULL, due_at = $2, admitted_at = coalesce(admitted_at, $2)
+WHERE run_id = ANY($1::uuid[]) AND gate IN ('queue', 'back') RETURNING run_id
+"""
+
+TAKE_SLOTS = """
+INSERT INTO queue_slot (org_id, queue, scope, label, slot, run_id)
+SELECT $1, $2, $3, u.* FROM unnest($4::text[], $5::int[], $6::uuid[]) AS u(label, slot, run_id)
+"""
+
+BUCKETS = """
+SELECT label, tokens, filled_at FROM queue_bucket
+WHERE org_id = $1 AND queue = $2 AND scope = $3 AND label = ANY($4::text[])
+"""
+
+FILL_BUCKETS = """
+INSERT INTO queue_bucket (org_id, queue, scope, label, tokens, filled_at)
+SELECT $1, $2, $3, u.*, $6 FROM unnest($4::text[], $5::float8[]) AS u(label, tokens)
+ON CONFLICT (org_id, queue, scope, label) DO UPDATE SET tokens = excluded.tokens, filled_at = excluded.filled_at
+"""
+
+# A bucket that nobody took from for so long is full again: the row says nothing any more.
+FORGET_BUCKETS = """
+DELETE FROM queue_bucket WHERE (org_id, queue, scope, label) IN (
+    SELECT org_id, queue, scope, label FROM queue_bucket WHERE filled_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+"""
+
+# After the bounds have changed everything that waits is looked at anew: the keys by a loose scan.
+TURN_EVERYTHING = """
+WITH RECURSIVE lane AS (
+    (SELECT queue_key FROM run_queue WHERE org_id = $1 AND queue = $2 AND gate = 'key' ORDER BY queue_key LIMIT 1)
+    UNION ALL
+    SELECT next.queue_key FROM lane CROSS JOIN LATERAL (
+        SELECT q.queue_key FROM run_queue q
+        WHERE q.org_id = $1 AND q.queue = $2 AND q.gate = 'key' AND q.queue_key > lane.queue_key
+        ORDER BY q.queue_key LIMIT 1
+    ) next
+)
+INSERT INTO queue_turn (org_id, queue, queue_key, due_at)
+SELECT $1, $2, queue_key, $3::timestamptz FROM lane UNION ALL SELECT $1, $2, NULL, $3::timestamptz
+"""
+
+# --- debounced starts ------------------------------------------------------------------------------------------------
+
+# Taken and started in one transaction: a second worker skips the row, and a crash leaves it.
+DUE_DEBOUNCED = """
+SELECT org_id, project, workflow, key, run_id, starts, request FROM start_debounced
+WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+
+DROP_DEBOUNCED = """
+DELETE FROM start_debounced WHERE org_id = $1 AND project = $2 AND workflow = $3 AND key = $4
+"""
+
+NEXT_DEBOUNCED = "SELECT min(due_at) FROM start_debounced"
+
+# A window that is over says nothing; in bounded batches, beside whatever holds a row.
+FORGET_DEDUPLICATED = """
+DELETE FROM start_deduplicated WHERE (org_id, project, workflow, key) IN (
+    SELECT org_id, project, workflow, key FROM start_deduplicated WHERE until < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+"""

@@ -1,0 +1,76 @@
+"""What a worker does for starts beside executing runs: let queues' runs through, start what was debounced."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import timedelta
+
+from signoff.core.clock import Clock
+from signoff.foundation.database import Connection, Database
+from signoff.runtime.starting import store
+from signoff.runtime.starting.admission import admit_due, next_turn
+from signoff.runtime.starting.debounce import forget_windows, next_debounced, start_debounced
+
+SHORTEST_PAUSE_S = 0.005  # between looks at a turn that is due, but that somebody else is at
+TIDYING_PAUSE_S = 60.0
+IDLE_BUCKETS = timedelta(days=2)  # a bucket is full again within its period, at most a day
+FORGOTTEN = 1000  # of such buckets in one statement
+
+
+class Turns:
+    """Looks at what is due, whenever it is told to, and otherwise each `poll_s` seconds.
+
+    Args:
+        database: where turns are.
+        clock: the injected clock.
+        poll_s: the safety net under wake-ups.
+        admitted: called with how many runs may be claimed that could not be before.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock, poll_s: float, admitted: Callable[[int], None]) -> None:
+        self._database = database
+        self._clock = clock
+        self._poll_s = poll_s
+        self._admitted = admitted
+        self._wake = asyncio.Event()
+        self._tidied_s = clock.monotonic_s()
+
+    def wake(self) -> None:
+        """Something was started, or a run that was in a queue ended or gave its slot back."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled.
+
+        Raises:
+            UnavailableError: the database went away.
+        """
+        async with self._database.worker_connection() as connection:
+            while True:
+                self._wake.clear()
+                now = self._clock.now()
+                admitted = await admit_due(self._database, now) + await start_debounced(self._database, now)
+                if admitted:
+                    self._admitted(admitted)
+                await self._tidy(connection)
+                pause_s = await self._pause_s(connection)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._wake.wait()
+
+    async def _pause_s(self, connection: Connection) -> float:
+        moments = [moment for moment in (await next_turn(connection), await next_debounced(connection)) if moment]
+        if not moments:
+            return self._poll_s
+        due_s = (min(moments) - self._clock.now()).total_seconds()
+        return min(self._poll_s, max(SHORTEST_PAUSE_S, due_s))
+
+    async def _tidy(self, connection: Connection) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s - self._tidied_s >= TIDYING_PAUSE_S:
+            self._tidied_s = now_s
+            now = self._clock.now()
+            await forget_windows(connection, now)
+            await connection.execute(store.FORGET_BUCKETS, now - IDLE_BUCKETS, FORGOTTEN)
