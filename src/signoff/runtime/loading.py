@@ -58,7 +58,7 @@ class Loader:
                 _replay(state, journals[run_id])
                 execution = await self._execution(run_id, row["org_id"], state, inbox[1])
                 execution.journal_bytes = sum(len(event["data"]) for event in journals[run_id])
-                execution.began_at = row["began_at"]
+                execution.began_at, execution.queued = row["began_at"], row["queue"] is not None
                 execution.receive(*inbox)
             except UnavailableError:
                 raise

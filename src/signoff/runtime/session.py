@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,7 @@ from signoff.runtime.journal import Entry, Journal, SessionLostError
 from signoff.runtime.loading import Loader
 from signoff.runtime.loop_lag import LoopLag
 from signoff.runtime.settings import RuntimeSettings
+from signoff.runtime.starting import Turns
 from signoff.runtime.views import stuck_view
 
 WAKE_CHANNEL = "signoff_wake"
@@ -35,6 +36,9 @@ FAILED_RUN_PAUSE_S = 30.0  # before a run is tried again that an error of ours p
 FIRST_IDLE_S = 0.005  # before runs are claimed again that are due but were not to be had: somebody has them locked
 REPORT_TRIES = 10  # to tell what a fenced worker saw, while the database is away
 REPORT_PAUSE_S = 1.0
+
+Duty = Callable[[Callable[[int], None]], Awaitable[None]]
+"""Something else that a worker does until it is cancelled. It tells how many runs it has started."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +59,7 @@ class Session:
         stopping: asyncio.Event,
         ready: asyncio.Event,
         chance: Callable[[], float],
+        duties: Sequence[Duty] = (),
     ) -> None:
         self._database = database
         self._id = session_id
@@ -67,11 +72,15 @@ class Session:
         self._messaged: set[UUID] = set()
         self._ended: list[UUID] = []
         self._ended_event = asyncio.Event()
+        self._others_wanted = False
+        self._full = False
         self._lease_until_s = 0.0
         self._polled_s = 0.0
         self._idle_s = FIRST_IDLE_S
         self._reports: set[asyncio.Task[None]] = set()
         self._lag = LoopLag(settings.loop_lag_s)
+        self._turns = Turns(database, clock=clock, poll_s=settings.poll_s, admitted=self._admitted)
+        self._duties = duties
         self._journal = Journal(database, session_id, flush_events=settings.flush_events, rejected=self._run_failed)
         self._engine = Engine(
             database=database,
@@ -126,8 +135,10 @@ class Session:
                         self._reap(),
                         self._announce(),
                         self._lag.watch(),
+                        self._turns.run(),
                     )
                 ]
+                tasks += [group.create_task(_kept(duty, self._admitted)) for duty in self._duties]
                 self._ready.set()
                 await self._claim_until_stopped()
                 await self._drain()
@@ -151,6 +162,7 @@ class Session:
                 self._wake.clear()
                 limit = min(self._settings.resident_runs - len(self._residents), self._lag.allowed(self._settings))
                 room_bytes = self._room_bytes()
+                self._full = room_bytes <= 0
                 claimed = []
                 if limit > 0 and room_bytes > 0:
                     alone = not self._residents  # a run that is larger than all that may be loaded still goes on
@@ -214,6 +226,14 @@ class Session:
         if payload:
             self._messaged.add(UUID(payload))
         self._wake.set()
+        self._turns.wake()
+
+    def _admitted(self, runs: int) -> None:
+        """Runs may be claimed that could not be before: by us, and by others where they are more than we have room for."""
+        self._wake.set()
+        if runs > self._settings.resident_runs - len(self._residents):
+            self._others_wanted = True
+            self._ended_event.set()
 
     # --- keeping -----------------------------------------------------------------------------------------------
 
@@ -248,6 +268,9 @@ class Session:
         while True:
             await self._ended_event.wait()
             self._ended_event.clear()
+            if self._others_wanted:
+                self._others_wanted = False
+                await self._database.notify(WAKE_CHANNEL, "")
             while self._ended:
                 batch, self._ended = self._ended[:NOTIFY_IDS], self._ended[NOTIFY_IDS:]
                 await self._database.notify(ENDED_CHANNEL, ",".join(str(run_id) for run_id in batch))
@@ -262,8 +285,10 @@ class Session:
     # --- giving back -------------------------------------------------------------------------------------------
 
     def _gone(self, run_id: UUID, ended: bool) -> None:
-        was_full = len(self._residents) >= self._settings.resident_runs or self._room_bytes() <= 0
-        self._residents.pop(run_id, None)
+        was_full = len(self._residents) >= self._settings.resident_runs or self._full
+        execution = self._residents.pop(run_id, None)
+        if execution is not None and execution.queued:
+            self._turns.wake()  # a slot may have come free
         if ended:
             self._ended.append(run_id)
             self._ended_event.set()
@@ -374,6 +399,10 @@ class Session:
                 await self._database.notify(WAKE_CHANNEL, "")
         except UnavailableError as error:
             _log.warning("the session's row could not be removed: %s", error.detail)
+
+
+async def _kept(duty: Duty, started: Callable[[int], None]) -> None:
+    await duty(started)
 
 
 def _first(group: BaseExceptionGroup[UnavailableError]) -> BaseException:

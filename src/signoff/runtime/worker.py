@@ -18,7 +18,7 @@ from signoff.core.clock import Clock
 from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Database
 from signoff.runtime.handlers import PureHandler, ReleaseLoader, StepHandler
-from signoff.runtime.session import Session
+from signoff.runtime.session import Duty, Session
 from signoff.runtime.settings import RuntimeSettings
 
 _log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class Worker:
         clock: the injected clock.
         settings: the worker's limits.
         chance: random numbers from 0 to 1, for jitter.
+        duties: what else it does while it holds a session, such as firing schedules.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Worker:
         clock: Clock,
         settings: RuntimeSettings | None = None,
         chance: Callable[[], float] = random.random,
+        duties: Sequence[Duty] = (),
     ) -> None:
         self._database = database
         self._handlers = {handler.verb: handler for handler in handlers}
@@ -55,6 +57,7 @@ class Worker:
         self._clock = clock
         self._chance = chance
         self._settings = settings or RuntimeSettings()
+        self._duties = duties
         self._stopping = asyncio.Event()
         self._session: Session | None = None
         self._ready = asyncio.Event()
@@ -73,6 +76,7 @@ class Worker:
                 stopping=self._stopping,
                 ready=self._ready,
                 chance=self._chance,
+                duties=self._duties,
             )
             try:
                 await session.run()
