@@ -15,8 +15,12 @@ from signoff.runtime.calling import called
 from signoff.runtime.context import RunContext
 from signoff.runtime.events import EventKind
 from signoff.runtime.handlers import Waiting
-from signoff.runtime.state import ENGINE_WAITS, RunState, StepRecord
+from signoff.runtime.settling import OPENING
+from signoff.runtime.state import CLOSING, ENGINE_WAITS, FALLBACK, PAUSE, SETTLING, RunState, StepRecord
 from signoff.workflows.model import Step
+
+OWN_WAITS = ENGINE_WAITS | {PAUSE, FALLBACK, CLOSING, SETTLING}
+"""Waits that are the engine's own: there is nothing outside to be withdrawn."""
 
 
 def advance(execution: RunContext) -> bool:
@@ -39,21 +43,19 @@ def _go_on_skipping(execution: RunContext, path: str, said: Mapping[str, Any]) -
     if record is not None and (record.in_doubt or record.state is not None):
         return  # it was on its way out already: what it comes to counts
     end = {"step": path, "status": "bypassed", **said, "review": execution.step(path).verb == "review"}
-    if _cut_off(execution, path, lambda: _emit(execution, "step.ended", end)):
-        return
-    execution.unbegun[:] = [step for step in execution.unbegun if step.name != path]
-    _emit(execution, "step.ended", end)
+    if not _cut_off(execution, path, partial(_emit, execution, "step.ended", end)):
+        _emit(execution, "step.ended", end)
 
 
 def _go_on_terminating(execution: RunContext) -> None:
-    for step in list(execution.unbegun):
-        execution.unbegun.remove(step)
-        _emit(execution, "step.ended", {"step": step.name, "status": "cancelled", "review": step.verb == "review"})
+    for path in execution.program.drop():
+        _emit(execution, "step.ended", _cancelled(execution, path))
     busy = False
-    for path, record in list(execution.state.steps.items()):
-        if record.state is not None or (record.in_doubt and path not in execution.tasks):
+    # The innermost first: a group ends when what is in it has.
+    for path in sorted(execution.state.open, key=lambda path: path.count("/"), reverse=True):
+        if execution.state.open[path].in_doubt and path not in execution.tasks:
             continue
-        end = {"step": path, "status": "cancelled", "review": execution.step(path).verb == "review"}
+        end = _cancelled(execution, path)
         if _cut_off(execution, path, partial(_emit, execution, "step.ended", end)):
             busy = True
         else:
@@ -63,6 +65,10 @@ def _go_on_terminating(execution: RunContext) -> None:
     if not busy:
         end = {"status": "terminated", "outcome": None, "error": unwinding["error"], **left(execution.state)}
         execution.emit("run.ended", end)
+
+
+def _cancelled(execution: RunContext, path: str) -> dict[str, Any]:
+    return {"step": path, "status": "cancelled", "review": execution.step(path).verb == "review"}
 
 
 def left(state: RunState) -> dict[str, Any]:
@@ -81,12 +87,13 @@ def _cut_off(execution: RunContext, path: str, then: Callable[[], None]) -> bool
             execution.withdrawing.add(path)
             execution.tasks[path].cancel()
         return True
-    record = execution.state.steps.get(path)
-    if record is None or record.attempt == 0 or record.in_doubt:
+    record = execution.state.open.get(path)
+    if record is None or record.in_doubt:
         return False
-    step = execution.step(path)
-    waiting = record.waiting or (Waiting("review") if step.verb == "review" else None)
-    if waiting is None or waiting.kind in ENGINE_WAITS:
+    step, waiting = execution.step(path), record.waiting
+    if waiting is None and step.verb in OPENING:
+        waiting = Waiting(step.verb)  # its try may have opened something although no event says that it waits
+    if waiting is None or waiting.kind in OWN_WAITS:
         return False
     execution.withdrawing.add(path)
     execution.spawn(path, _withdraw(execution, step, record, waiting=waiting, then=then))

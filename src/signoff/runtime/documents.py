@@ -158,6 +158,8 @@ class DocumentProgram:
             frame = self._frames.get(prefix_of(record.path))
             if frame is not None:
                 self._changed[frame.prefix] = frame
+                if record.attempt == 0:  # perhaps skipped by a person before it began
+                    frame.unbegun[:] = [step for step in frame.unbegun if step.name != name_of(record.path)]
             if record.path in self._groups:
                 self._abandon(record.path)
 

@@ -97,7 +97,8 @@ async def _key(execution: RunContext, step: Step, record: StepRecord) -> tuple[s
     if is_undo(record.path):
         return None, f"undo/{execution.state.steps[undone_by(record.path)].key}", None
     if step.once is None:
-        return None, f"{execution.run_id}/{record.path}", None
+        again = f"#{record.generation}" if record.generation else ""
+        return None, f"{execution.run_id}/{record.path}{again}", None
     once = str(step.once.evaluate(execution.program.scope(record.path)))
     async with execution.engine.database.worker_connection() as connection:
         generation = await connection.fetchval(store.KEY_GENERATION, execution.facts.org_id, once)

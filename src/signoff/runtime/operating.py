@@ -20,7 +20,7 @@ from signoff.runtime.cutting_off import terminating
 from signoff.runtime.handlers import Message
 from signoff.runtime.journal import SoloWrite
 from signoff.runtime.operated import SKIP, TAKEN
-from signoff.runtime.reopening import void_steps
+from signoff.runtime.reopening import Reopening, reopening
 from signoff.runtime.state import UNDO_FAILED, RunState, StepRecord
 
 CANCEL = "run.cancel"
@@ -111,18 +111,28 @@ def _skip(execution: RunContext, message: Message) -> Answer:
     state, path = execution.state, message.data.get("step")
     if state.end is not None or state.unwinding is not None:
         return LATE
-    if not isinstance(path, str) or not (path in state.steps or _may_come(execution, path)):
-        return Answer("refused", f"there is no step '{path}'")
-    record = state.steps.get(path)
+    record = state.steps.get(path) if isinstance(path, str) else None
+    if not isinstance(path, str) or (record is None and not execution.program.expects(path)):
+        return Answer("refused", f"there is no step '{path}' that could still come")
     if record is not None and record.state is not None:
         return LATE
-    if record is not None and record.in_doubt:
-        return Answer("refused", "its effect is in doubt: only what became of it can end it")
-    return Answer(TAKEN)  # the fold keeps it, so that it is skipped after a crash too
+    reason = _not_to_be_skipped(execution, path)
+    # The fold keeps what is taken, so that the step is skipped after a crash too.
+    return Answer(TAKEN) if reason is None else Answer("refused", reason)
 
 
-def _may_come(execution: RunContext, path: str) -> bool:
-    return execution.program.expects(path) or any(step.name == path for step in execution.unbegun)
+def _not_to_be_skipped(execution: RunContext, path: str) -> str | None:
+    record = execution.state.open.get(path)
+    if record is None:
+        return None
+    if record.in_doubt:
+        return "its effect is in doubt: only what became of it can end it"
+    step = execution.step(path)
+    if step.is_group:
+        return "it is a group under way: skip the steps in it"
+    if step.verb == "call" and path not in execution.tasks:
+        return "it waits for the run that it started: cancel or terminate that one"
+    return None
 
 
 def _retry(execution: RunContext, message: Message) -> Answer:
@@ -164,14 +174,15 @@ def _reopen(execution: RunContext, message: Message) -> Answer:
     if state.end["status"] == "done":
         return Answer("refused", "it is done: fork it to try something else")
     try:
-        void = void_steps(execution.workflow, state, data.get("from"))
+        found = reopening(execution.workflow, state, data.get("from"))
     except SignoffError as error:
         return Answer("refused", error.detail)
-    return Answer(TAKEN, then=lambda: _reopened(execution, message, void))
+    return Answer(TAKEN, then=lambda: _reopened(execution, message, found))
 
 
-def _reopened(execution: RunContext, message: Message, void: Mapping[str, int]) -> None:
-    execution.emit("run.reopened", {**by(message), "void": void, "from": message.data.get("from")})
+def _reopened(execution: RunContext, message: Message, found: Reopening) -> None:
+    data = {"void": found.void, "again": found.again, "from": message.data.get("from")}
+    execution.emit("run.reopened", {**by(message), **data})
     if message.data.get("pause"):
         execution.emit("run.paused", by(message))
     execution.stale = True

@@ -2,21 +2,37 @@
 
 What ended because something failed or was cancelled runs again. So does what was undone, and every review that
 permitted it, since an approval permits one effect; and what was decided or computed from steps that are void. An effect
-that stands is never made void: it would act twice. Nor is a person's decision to skip a step.
+that stands is never made void: it would act twice. Nor is a person's decision to skip a step. A group in which effects
+stand goes on where it was instead: only what ended badly in it is void.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from signoff.core.errors import ConflictError, NotFoundError, did_you_mean
+from signoff.runtime.paths import UNDO, is_undo
 from signoff.runtime.state import RunState, StepRecord
-from signoff.workflows.model import Step, Workflow
+from signoff.workflows.model import Step, Workflow, every_step
 
 LASTING = frozenset(("emit", "call"))
 """Verbs that leave something behind which others have seen, though they have no effect of a tool's kind."""
 
 REDECIDED = frozenset(("failed", "cancelled", "blocked", "not_needed"))
+
+
+@dataclass(frozen=True, slots=True)
+class Reopening:
+    """What of a run begins again.
+
+    Attributes:
+        void: paths of steps that are as if they had never begun, each with how often that has happened to it.
+        again: paths of groups that have ended and go on with what is in them, outer ones first.
+    """
+
+    void: Mapping[str, int]
+    again: tuple[str, ...] = ()
 
 
 def root_of(path: str) -> str:
@@ -25,8 +41,8 @@ def root_of(path: str) -> str:
     return first.partition("[")[0].removesuffix("!")
 
 
-def void_steps(workflow: Workflow, state: RunState, start: str | None = None) -> dict[str, int]:
-    """The paths that are void, each with how often its tries were made void then.
+def reopening(workflow: Workflow, state: RunState, start: str | None = None) -> Reopening:
+    """What begins again.
 
     Args:
         workflow: what the run executes when it goes on.
@@ -39,14 +55,23 @@ def void_steps(workflow: Workflow, state: RunState, start: str | None = None) ->
     """
     steps = {step.name: step for step in workflow.steps}
     undone = {name for name in steps if _undone(state, name)}
-    chosen = {name for name, step in steps.items() if _broken(state, step)} | undone
-    for name in undone:
-        chosen |= {review for review in steps[name].requires if review in state.ended}
+    broken = {name for name, step in steps.items() if _broken(state, step)}
+    going_on = {name for name in broken - undone if _stands(state, name)}
     if start is not None:
         _check_start(steps, state, start)
-        chosen.add(start)
-    void = _with_followers(steps, state, chosen, undone=undone, strict=start)
-    return {path: generation for name in sorted(void) for path, generation in _paths(state, name)}
+        broken.add(start)
+    chosen = (broken | undone) - going_on
+    for name in undone:
+        chosen |= {review for step in every_step([steps[name]]) for review in step.requires if review in state.ended}
+    void = _with_followers(steps, state, chosen, undone=undone, start=start)
+    paths = {path: generation for name in sorted(void) for path, generation in _paths(_records(state, name))}
+    paths |= {path: 0 for path, record in state.steps.items() if is_undo(path) and _ended_badly(record)}
+    again: list[str] = []
+    for name in sorted(going_on - void):
+        inner, groups = _inside(steps[name], state)
+        paths |= inner
+        again += groups
+    return Reopening(paths, tuple(again))
 
 
 def _check_start(steps: Mapping[str, Step], state: RunState, start: str) -> None:
@@ -54,14 +79,14 @@ def _check_start(steps: Mapping[str, Step], state: RunState, start: str) -> None
         raise NotFoundError(f"There is no step '{start}'. {did_you_mean(start, tuple(steps)) or ''}".rstrip())
     if start not in state.ended:
         raise ConflictError(f"Step '{start}' has not ended: there is nothing to begin again.")
-    if _stands(state, steps[start]) and not _undone(state, start):
+    if _stands(state, start):
         raise ConflictError(f"Step '{start}' took effect, and that stands: again would be twice.", step=start)
 
 
 def _with_followers(
-    steps: Mapping[str, Step], state: RunState, chosen: set[str], *, undone: set[str], strict: str | None
+    steps: Mapping[str, Step], state: RunState, chosen: set[str], *, undone: set[str], start: str | None
 ) -> set[str]:
-    """The chosen steps and all that came from them, in the order in which steps name each other."""
+    """The chosen steps and all that came from them."""
     void = {name for name in chosen if not _in_doubt(state, name)}
     grown = True
     while grown:
@@ -70,13 +95,14 @@ def _with_followers(
             ended = state.ended.get(name)
             if name in void or ended is None or not step.waits_for & void or ended.status == "bypassed":
                 continue
-            if ended.status not in REDECIDED and name not in undone and _stands(state, step):
-                if strict is not None and _comes_from(steps, name, strict):
-                    detail = f"Step '{name}' comes from '{strict}' and took effect; that stands, and would be twice."
+            if name not in undone and _stands(state, name):
+                if start is not None and _comes_from(steps, name, start):
+                    detail = f"Step '{name}' comes from '{start}' and took effect; that stands, and would be twice."
                     raise ConflictError(detail, step=name)
                 continue
-            void.add(name)
-            grown = True
+            if ended.status in REDECIDED or step.verb not in LASTING:
+                void.add(name)
+                grown = True
     return void
 
 
@@ -91,45 +117,65 @@ def _comes_from(steps: Mapping[str, Step], name: str, start: str) -> bool:
     return False
 
 
+def _inside(step: Step, state: RunState) -> tuple[dict[str, int], list[str]]:
+    """What is void in a group that goes on, and the groups in it, itself first, that go on too."""
+    void: dict[str, int] = {}
+    groups: list[str] = []
+    names = {inner.name: inner for inner in every_step([step])}
+    found = sorted(_records(state, step.name), key=lambda record: record.path.count("/"))
+    for record in found:
+        inner = names.get(record.path.rpartition("/")[2])
+        if is_undo(record.path) or record.in_doubt or inner is None or record.path in void:
+            continue
+        within = [other for other in found if other.path == record.path or other.path.startswith(f"{record.path}[")]
+        stands = any(_lasting(state, other) for other in within)
+        taken_back = _done(state.steps.get(f"{record.path}{UNDO}"))
+        if inner.is_group and stands and not _done(record):
+            groups.append(record.path)
+        elif not stands and (taken_back or _ended_badly(record)):
+            undos = [other for other in found if other.path == f"{record.path}{UNDO}"]
+            void |= dict(_paths([*within, *undos]))
+    return void, groups
+
+
 def _broken(state: RunState, step: Step) -> bool:
     """Whether it ended otherwise than well, and nothing caught that."""
-    ended = state.ended.get(step.name)
-    if ended is None:
-        return False
-    return ended.status == "cancelled" or (ended.status == "failed" and step.error_mode != "continue")
+    record = state.steps.get(step.name)
+    return step.name in state.ended and record is not None and _ended_badly(record)
 
 
-def _records(state: RunState, name: str) -> Iterable[StepRecord]:
-    return (record for path, record in state.steps.items() if root_of(path) == name)
+def _ended_badly(record: StepRecord) -> bool:
+    status = None if record.state is None else record.state.status
+    return status == "cancelled" or (status == "failed" and not record.caught)
 
 
-def _paths(state: RunState, name: str) -> Iterable[tuple[str, int]]:
-    for record in _records(state, name):
+def _records(state: RunState, name: str) -> list[StepRecord]:
+    return [record for path, record in state.steps.items() if root_of(path) == name]
+
+
+def _paths(records: Iterable[StepRecord]) -> Iterable[tuple[str, int]]:
+    for record in records:
         begun = record.attempt > 0 or record.state is not None
-        again = record.generation + 1 if begun and not record.path.endswith("/undo") else record.generation
+        again = record.generation + 1 if begun and not is_undo(record.path) else record.generation
         yield record.path, again
 
 
 def _undone(state: RunState, name: str) -> bool:
     """Whether an effect of the step was taken back, and none of the step's stands."""
-    taken_back = any(
-        record.path.endswith("/undo") and record.state is not None and record.state.status == "done"
-        for record in _records(state, name)
-    )
-    return taken_back and not any(_lasting(state, record) for record in _records(state, name))
+    records = _records(state, name)
+    taken_back = any(is_undo(record.path) and _done(record) for record in records)
+    return taken_back and not _stands(state, name)
 
 
-def _stands(state: RunState, step: Step) -> bool:
-    """Whether something of the step lasts that others have seen."""
-    if step.verb in LASTING and _done(state.steps.get(step.name)):
-        return True
-    return any(_lasting(state, record) for record in _records(state, step.name))
+def _stands(state: RunState, name: str) -> bool:
+    """Whether an effect of the step lasts, or of a step inside it."""
+    return any(_lasting(state, record) for record in _records(state, name))
 
 
 def _lasting(state: RunState, record: StepRecord) -> bool:
-    if record.key is None or record.path.endswith("/undo") or not _done(record):
+    if record.key is None or is_undo(record.path) or not _done(record):
         return False
-    return not _done(state.steps.get(f"{record.path}/undo"))
+    return not _done(state.steps.get(f"{record.path}{UNDO}"))
 
 
 def _done(record: StepRecord | None) -> bool:

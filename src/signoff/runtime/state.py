@@ -357,8 +357,22 @@ def _run_reopened(state: RunState, event: Event) -> None:
         state.forget(path)
         if generation:
             state.record(path).generation = generation
+    for path in event.data.get("again", ()):
+        _goes_on(state, path)
     state.unwinding = state.end = state.ended_at = None
     state.operated.reopen(event)
+
+
+def _goes_on(state: RunState, path: str) -> None:
+    """A group that had ended is under way again, with those of its iterations that are done."""
+    record = state.steps[path]
+    record.state = record.error = record.waiting = None
+    record.turns = {index: turn for index, turn in record.turns.items() if turn.status == "done"}
+    state.ended_in(prefix_of(path)).pop(name_of(path), None)
+    state.open[path] = record
+    if "/" in path:
+        prefix = prefix_of(path)
+        state.busy[prefix] = state.busy.get(prefix, 0) + 1
 
 
 def _run_migrated(state: RunState, event: Event) -> None:
