@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
 WORKERS ?= auto
+# Once at set-up: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every start would compile all libraries again.
+export UV_COMPILE_BYTECODE := 1
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
