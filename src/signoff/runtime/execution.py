@@ -16,6 +16,7 @@ from signoff.runtime.context import RunContext
 from signoff.runtime.documents import DocumentProgram
 from signoff.runtime.handlers import Message, PureHandler
 from signoff.runtime.program import Beginning, Program
+from signoff.runtime.python_program import PythonProgram
 from signoff.runtime.state import StepRecord
 
 
@@ -91,7 +92,7 @@ class RunExecution(RunContext):
 
     def make_program(self) -> Program:
         """What moves this run, by what its workflow is written in."""
-        return DocumentProgram(self)
+        return DocumentProgram(self) if self.workflow.python is None else PythonProgram(self)
 
     def begin(self, beginning: Beginning) -> None:
         """Begin a step whose arguments are known: compute it at once, or start its first try."""

@@ -20,6 +20,7 @@ from signoff.runtime.execution import RunExecution, received
 from signoff.runtime.handlers import Message, ReleaseLoader, RunFacts
 from signoff.runtime.journal import Entry, Row
 from signoff.runtime.operating import shown_release
+from signoff.runtime.python_program import prepare
 from signoff.runtime.state import RunState
 from signoff.runtime.stuck_runs import answer_stuck
 from signoff.runtime.views import stuck_view, view_of
@@ -93,6 +94,8 @@ class Loader:
                 compiled=workflow.digest,
             )
         assert state.started_at is not None
+        if workflow.python is not None:
+            await prepare(workflow.python, state)
         return RunExecution(
             self._engine, _facts(run_id, org_id, state, workflow), workflow, release, state=state, gen=gen
         )

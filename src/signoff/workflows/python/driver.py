@@ -123,6 +123,7 @@ class Driver:
         now: the time of the event that was delivered last; of the start before any.
         labels: the join of the labels of everything that the workflow has read.
         issued: its commands so far, in the order in which they were given, by path.
+        new: those of them that nobody has taken yet.
         finished: how it ended: an outcome, or the failure that nothing caught; none while it goes on.
     """
 
@@ -142,6 +143,7 @@ class Driver:
         self.now = started_at
         self.labels = labels
         self.issued: dict[str, Issued] = {}
+        self.new: deque[Issued] = deque()
         self.finished: RunOutcome | StepError | None = None
         self._outcomes = outcomes
         self._states: dict[str, StepState] = {}
@@ -282,7 +284,8 @@ class Driver:
         step = replace(command.step, name=name, line=command.place.line, requires=command.requires)
         if undo is not None:
             step = replace(step, undo=replace(undo, name=f"{name}/undo"))
-        self.issued[path] = Issued(path, step, decision, command.place, tuple(self._new_patches))
+        self.issued[path] = issued = Issued(path, step, decision, command.place, tuple(self._new_patches))
+        self.new.append(issued)
         self._new_patches.clear()
         self._unissued.discard(path)
         self._waiting[path] = branch
