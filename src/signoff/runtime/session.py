@@ -24,18 +24,16 @@ from signoff.runtime.handlers import Message, PureHandler, ReleaseLoader, StepHa
 from signoff.runtime.journal import Entry, Journal, SessionLostError
 from signoff.runtime.loading import Loader
 from signoff.runtime.loop_lag import LoopLag
+from signoff.runtime.reports import WAKE_CHANNEL, Reporter
 from signoff.runtime.settings import RuntimeSettings
 from signoff.runtime.starting import Turns
 from signoff.runtime.views import stuck_view
 
-WAKE_CHANNEL = "signoff_wake"
 ENDED_CHANNEL = "signoff_ended"
 
 NOTIFY_IDS = 150  # ids in one notification: PostgreSQL takes payloads of up to 8,000 bytes
 FAILED_RUN_PAUSE_S = 30.0  # before a run is tried again that an error of ours put out of memory
 FIRST_IDLE_S = 0.005  # before runs are claimed again that are due but were not to be had: somebody has them locked
-REPORT_TRIES = 10  # to tell what a fenced worker saw, while the database is away
-REPORT_PAUSE_S = 1.0
 
 Duty = Callable[[Callable[[int], None]], Awaitable[None]]
 """Something else that a worker does until it is cancelled. It tells how many runs it has started."""
@@ -82,6 +80,7 @@ class Session:
         self._turns = Turns(database, clock=clock, poll_s=settings.poll_s, admitted=self._admitted)
         self._duties = duties
         self._journal = Journal(database, session_id, flush_events=settings.flush_events, rejected=self._run_failed)
+        self._reporter = Reporter(database, session_id, clock)
         self._engine = Engine(
             database=database,
             journal=self._journal,
@@ -93,7 +92,7 @@ class Session:
             lease_holds=lambda: clock.monotonic_s() < self._lease_until_s,
             gone=self._gone,
             read_inbox=self._read_inbox,
-            report=self._report,
+            report=self._reporter.report,
             failed=self._run_failed,
             draining=stopping.is_set,
             chance=chance,
@@ -229,7 +228,7 @@ class Session:
         self._turns.wake()
 
     def _admitted(self, runs: int) -> None:
-        """Runs may be claimed that could not be before: by us, and by others where they are more than we have room for."""
+        """Runs may be claimed that could not be before; by others too where they are more than we have room for."""
         self._wake.set()
         if runs > self._settings.resident_runs - len(self._residents):
             self._others_wanted = True
@@ -335,36 +334,6 @@ class Session:
                 if self._journal.lost:
                     raise
             await self._clock.sleep(self._settings.poll_s)
-
-    def _report(self, org_id: UUID, run_id: UUID, path: str, data: Mapping[str, Any]) -> None:
-        task = asyncio.create_task(self._send_report(org_id, run_id, path, data))
-        self._reports.add(task)
-        task.add_done_callback(self._reports.discard)
-
-    async def _send_report(self, org_id: UUID, run_id: UUID, path: str, data: Mapping[str, Any]) -> None:
-        message_id = uuid7(time_ms=int(self._clock.now().timestamp() * 1000))
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                async with self._database.transaction(org_id) as connection:
-                    await client.send_message(
-                        connection,
-                        org_id=org_id,
-                        run_id=run_id,
-                        path=path,
-                        kind=OBSERVED,
-                        data=data,
-                        sent_by=f"{SYSTEM}worker-{self._id}",
-                        now=self._clock.now(),
-                        message_id=message_id,
-                    )
-                return await self._database.notify(WAKE_CHANNEL, str(run_id))
-            except SignoffError as error:
-                if tries == REPORT_TRIES or not isinstance(error, UnavailableError):
-                    _log.error("what became of %s of run %s could not be reported: %s", path, run_id, error.detail)
-                    return None
-            await self._clock.sleep(REPORT_PAUSE_S)
 
     async def _drain(self) -> None:
         """Let steps under way finish; runs that only wait are parked or given back as they are."""

@@ -53,8 +53,8 @@ RELEASE_RUNS = "UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner = $1 
 
 # Decision 0002, rule 7: a recursive loose scan over (organisation, team, priority), a few due runs of each, then round
 # robin: organisations first, in each its teams, in each team by priority and time. `ORDER BY priority, due_at` over all
-# gave every claim to the organisation with the longest backlog. Lots decide between equals: a full worker claims one run
-# at a time, and would otherwise always take from whoever sorts first. Runs behind a queue's gate are not in the index.
+# gave every claim to the organisation with the longest backlog. Lots decide between equals: a full worker claims one
+# run at a time, and would otherwise always take from whoever sorts first. Runs behind a gate are not in the index.
 # `$4` is what may be loaded, in bytes of journal; `$5` lets one run through whatever its size.
 CLAIM = """
 WITH RECURSIVE fence AS MATERIALIZED (

@@ -24,8 +24,10 @@ class Deduplicate:
 
 @dataclass(frozen=True, slots=True)
 class Debounce:
-    """One run starts once no start with the key came for `quiet_s`, or `max_wait_s` after the first: with the latest's
-    input, in the release that was current for it."""
+    """One run starts once no start with the key came for `quiet_s`, or `max_wait_s` after the first.
+
+    It begins with the latest start's input, in the release that was current for that.
+    """
 
     key: str
     quiet_s: float

@@ -1,0 +1,64 @@
+"""What a worker saw of an effect whose run it does not own any more: told to the run, so that it is never silent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from signoff.core.clock import Clock
+from signoff.core.errors import SignoffError, UnavailableError
+from signoff.core.ids import uuid7
+from signoff.foundation.database import Database
+from signoff.runtime import client
+from signoff.runtime.effects import OBSERVED, SYSTEM
+
+WAKE_CHANNEL = "signoff_wake"
+
+REPORT_TRIES = 10  # to tell what a fenced worker saw, while the database is away
+REPORT_PAUSE_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Sends reports beside everything else, also after its session is lost."""
+
+    def __init__(self, database: Database, session_id: UUID, clock: Clock) -> None:
+        self._database = database
+        self._session_id = session_id
+        self._clock = clock
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def report(self, org_id: UUID, run_id: UUID, path: str, data: Mapping[str, Any]) -> None:
+        """Send it to the run's inbox, whoever has the run by then; tried for a while where the database is away."""
+        task = asyncio.create_task(self._send(org_id, run_id, path, data))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _send(self, org_id: UUID, run_id: UUID, path: str, data: Mapping[str, Any]) -> None:
+        message_id = uuid7(time_ms=int(self._clock.now().timestamp() * 1000))
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                async with self._database.transaction(org_id) as connection:
+                    await client.send_message(
+                        connection,
+                        org_id=org_id,
+                        run_id=run_id,
+                        path=path,
+                        kind=OBSERVED,
+                        data=data,
+                        sent_by=f"{SYSTEM}worker-{self._session_id}",
+                        now=self._clock.now(),
+                        message_id=message_id,
+                    )
+                return await self._database.notify(WAKE_CHANNEL, str(run_id))
+            except SignoffError as error:
+                if tries == REPORT_TRIES or not isinstance(error, UnavailableError):
+                    _log.error("what became of %s of run %s could not be reported: %s", path, run_id, error.detail)
+                    return None
+            await self._clock.sleep(REPORT_PAUSE_S)
