@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from signoff.catalog.documents import endless_calls
 from signoff.catalog.model import Project
 from signoff.catalog.tools import PythonCall, ToolContract
 from signoff.core.errors import Problem, did_you_mean
-from signoff.workflows.model import Workflow
+from signoff.workflows.model import Workflow, every_step
 
 
 def check_references(project: Project) -> list[Problem]:
@@ -19,6 +20,7 @@ def check_references(project: Project) -> list[Problem]:
         *_python_files(project.files),
         *(problem for tool in project.tools.values() for problem in _tool(project, tool)),
         *_routes(project),
+        *endless_calls(project.workflows),
         *(problem for workflow in project.workflows.values() for problem in _roles(project, workflow)),
     ]
 
@@ -114,7 +116,7 @@ def _routes(project: Project) -> Iterator[Problem]:
 
 
 def _roles(project: Project, workflow: Workflow) -> Iterator[Problem]:
-    for step in workflow.steps:
+    for step in every_step(workflow.steps):
         for name in dict.fromkeys(_roles_in(step.settings)):
             if name not in project.roles:
                 known = tuple(project.roles)

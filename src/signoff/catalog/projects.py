@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from signoff.catalog.checks import check_references
+from signoff.catalog.documents import compile_documents
 from signoff.catalog.model import RETRIEVAL_CONTRACT, IndexSettings, Project, PromptRegistry
 from signoff.catalog.models import ModelsConfig
 from signoff.catalog.parsing.fields import Fields, Report
@@ -25,7 +26,6 @@ from signoff.core.errors import DefinitionError, NotFoundError, Problem
 from signoff.core.ids import digest
 from signoff.core.schemas import check_schema
 from signoff.governance.policy import PolicySet
-from signoff.workflows import compile_workflow
 from signoff.workflows.documents import load_document
 from signoff.workflows.model import Contract, Contracts, Workflow
 
@@ -244,21 +244,9 @@ class _Loader:
         return texts
 
     def _workflows(self, contracts: Contracts) -> dict[str, Workflow]:
-        found: dict[str, Workflow] = {}
-        for name in self._in("workflows", ".yaml"):
-            text = self._text(name)
-            if text is None:
-                continue
-            try:
-                workflow = compile_workflow(text, name, contracts)
-            except DefinitionError as error:
-                self.problems += error.problems
-                continue
-            if workflow.name in found:
-                detail = f"The workflow '{workflow.name}' is in {found[workflow.name].file} already."
-                self.problems.append(Problem(detail, name, suggestion="Give one another name.", code="duplicate"))
-            found.setdefault(workflow.name, workflow)
-        return found
+        names = list(self._in("workflows", ".yaml"))
+        texts = {name: text for name in names if (text := self._text(name)) is not None}
+        return compile_documents(texts, contracts, self.problems)
 
 
 class PromptContracts(Mapping[str, Contract]):

@@ -139,13 +139,13 @@ VERBS: Mapping[Verb, VerbKeys] = {
             "max": Count(DEFAULT_MAX_ITEMS, MAX_ITEMS),
             "failures": Choice(("fail", "collect")),
         },
-        others=("steps", "give"),
+        others=("steps", "give", "timeout"),
     ),
     "repeat": VerbKeys(
         "body",
         required=("until",),
         settings={"max": Count(DEFAULT_MAX_TURNS, MAX_TURNS), "every": "duration"},
-        others=("until", "start", "give"),
+        others=("until", "start", "give", "timeout"),
     ),
-    "do": VerbKeys("body", others=("give",)),
+    "do": VerbKeys("body", others=("give", "timeout")),
 }

@@ -1,0 +1,144 @@
+"""Compiles the workflow documents of a project together: each may call the others.
+
+Two passes: the first reads what a document says of itself (name, input, outcomes), so that any may name any other,
+whatever else is wrong with it; the second compiles each after those it calls, so that what they give is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from signoff.core.errors import DefinitionError, Problem
+from signoff.workflows.compiler import compile_document
+from signoff.workflows.documents import Node, load_document
+from signoff.workflows.graph import find_cycle
+from signoff.workflows.model import Contract, Contracts, Step, Workflow
+
+ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+"""What a workflow takes or gives as far as is known before it is compiled."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    file: str
+    node: Node
+    name: str
+    contract: Contract
+    calls: tuple[str, ...]
+
+
+def compile_documents(texts: Mapping[str, str], contracts: Contracts, problems: list[Problem]) -> dict[str, Workflow]:
+    """The workflows of those documents, by name, in the order of their files.
+
+    Args:
+        texts: the documents by file.
+        contracts: what they may name; `workflows` are those of other kinds.
+        problems: gets everything that is wrong.
+    """
+    read = [document for file in sorted(texts) if (document := _read(texts[file], file, contracts, problems))]
+    first: dict[str, _Document] = {}
+    for document in read:
+        if document.name and first.setdefault(document.name, document) is not document:
+            detail = f"The workflow '{document.name}' is in {first[document.name].file} already."
+            suggestion = "Give one another name."
+            problems.append(Problem(detail, document.file, suggestion=suggestion, code="duplicate"))
+    known = {**contracts.workflows, **{name: document.contract for name, document in first.items()}}
+    found: dict[str, Workflow] = {}
+    for document in _callees_first(read, first):
+        try:
+            workflow = compile_document(document.node, document.file, replace(contracts, workflows=known))
+        except DefinitionError as error:
+            problems += error.problems
+            continue
+        if first.get(workflow.name) is document:
+            found[workflow.name] = workflow
+            known[workflow.name] = contract_of(workflow)
+    return {name: found[name] for name in first if name in found}
+
+
+def contract_of(workflow: Workflow) -> Contract:
+    """What a `call` has to know of a workflow."""
+    outcomes = tuple(outcome.name for outcome in workflow.outcomes)
+    return Contract(workflow.input_schema, workflow.output_schema or ANY_OBJECT, outcomes=outcomes)
+
+
+def endless_calls(workflows: Mapping[str, Workflow]) -> list[Problem]:
+    """Workflows that call each other, or themselves, without a condition on the way: such a run never ends."""
+    certain = {name: [call.target for call in _certain_calls(workflow.steps)] for name, workflow in workflows.items()}
+    cycle = find_cycle(certain)
+    if cycle is None:
+        return []
+    workflow, called = workflows[cycle[0]], cycle[1] if len(cycle) > 1 else cycle[0]
+    step = next(step for step in _certain_calls(workflow.steps) if step.target == called)
+    path = " → ".join([*cycle, cycle[0]])
+    detail = f"This calls itself in every run, for ever: {path}."
+    suggestion = "Give one of the calls a 'when' that ends it."
+    return [Problem(detail, workflow.file, step.line, suggestion=suggestion, code="cycle")]
+
+
+def _certain_calls(steps: tuple[Step, ...]) -> Iterator[Step]:
+    """Calls that nothing in the document keeps from being made. A `for` may have no items, a fallback no failure."""
+    for step in steps:
+        if step.when is not None:
+            continue
+        if step.verb == "call":
+            yield step
+        elif step.verb in ("repeat", "do"):
+            yield from _certain_calls(step.body)
+
+
+def _read(text: str, file: str, contracts: Contracts, problems: list[Problem]) -> _Document | None:
+    try:
+        node = load_document(text, file)
+    except DefinitionError as error:
+        problems += error.problems
+        return None
+    entries = node.entries
+    name = entries["workflow"].text if "workflow" in entries else None
+    outcome, steps = entries.get("outcome"), entries.get("steps")
+    outcomes = () if outcome is None else tuple(outcome.entries)
+    contract = Contract(_input(entries.get("input"), contracts), ANY_OBJECT, outcomes=outcomes)
+    calls = () if steps is None else tuple(dict.fromkeys(_called(steps)))
+    return _Document(file, node, name or "", contract, calls)
+
+
+def _input(node: Node | None, contracts: Contracts) -> Mapping[str, Any]:
+    if node is None:
+        return ANY_OBJECT
+    if node.kind == "mapping":
+        return cast("dict[str, Any]", node.plain())
+    return contracts.schemas.get(node.text or "", ANY_OBJECT)
+
+
+def _called(node: Node) -> Iterator[str]:
+    """Names that stand behind a `call` anywhere in the steps; one that is data only costs an order of compiling."""
+    for key, value in node.entries.items():
+        if key == "call" and value.text:
+            yield value.text
+        yield from _called(value)
+    for item in node.items:
+        yield from _called(item)
+
+
+def _callees_first(documents: list[_Document], first: Mapping[str, _Document]) -> list[_Document]:
+    """Every document once, after those that it calls; where they call each other, in the order of their files."""
+    ordered: list[_Document] = []
+    begun: set[str] = set()
+    for start in documents:
+        stack = [(start, 0)]
+        while stack:
+            document, at = stack.pop()
+            if at == 0:
+                if document.file in begun:
+                    continue
+                begun.add(document.file)
+            callee = first.get(document.calls[at]) if at < len(document.calls) else None
+            if at < len(document.calls):
+                stack.append((document, at + 1))
+                if callee is not None:
+                    stack.append((callee, 0))
+            else:
+                ordered.append(document)
+    return ordered
