@@ -18,7 +18,7 @@ from signoff.foundation.database import Database
 from signoff.runtime import RuntimeSettings, StartRequest, cancel_run, client, start_run
 from signoff.runtime.client import RunSummary
 from signoff.runtime.handlers import Done, Effect, Message, StepCall, Waiting
-from signoff.runtime.session import REPORT_TRIES
+from signoff.runtime.reports import REPORT_TRIES
 from signoff.workflows.model import Workflow
 
 ONE = "steps:\n  a: {tool: act, with: {}}\noutcome: {ok: a.done}\n"

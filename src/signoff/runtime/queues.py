@@ -1,4 +1,4 @@
-"""What a queue bounds, as a whole, per team and per key: how many runs are under way at once, how many begin in a time."""
+"""What a queue bounds, as a whole, per team and per key: runs under way at once, and runs that begin in a time."""
 
 from __future__ import annotations
 

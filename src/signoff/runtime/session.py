@@ -9,15 +9,12 @@ import os
 import platform
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from signoff.core.clock import Clock
-from signoff.core.errors import SignoffError, UnavailableError
-from signoff.core.ids import uuid7
+from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Connection, Database
-from signoff.runtime import client, store
-from signoff.runtime.effects import OBSERVED, SYSTEM
+from signoff.runtime import store
 from signoff.runtime.engine import Engine
 from signoff.runtime.execution import RunExecution
 from signoff.runtime.handlers import Message, PureHandler, ReleaseLoader, StepHandler

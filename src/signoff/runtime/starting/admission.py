@@ -1,9 +1,9 @@
 """Admission: who of those that wait in a queue gets its slot (decision 0002, rule 7).
 
-Whatever may let a run go on (it came, a slot came free, its time has come) writes a turn in its own transaction. A worker
-takes a queue's turns under the queue's row lock and lets as many runs through as slots and tokens allow: first those of
-the turns' keys to the queue's gate, then from there to the claims. Slots are rows with a number of their own, so even two
-admissions at once could not give one away twice.
+Whatever may let a run go on (it came, a slot came free, its time has come) writes a turn in its own transaction. A
+worker takes a queue's turns under the queue's row lock and lets as many runs through as slots and tokens allow: first
+those of the turns' keys to the queue's gate, then from there to the claims. Slots are rows with a number of their own,
+so even two admissions at once could not give one away twice.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _Admission:
             store.NEXT_OF_KEYS, self.org_id, self.queue.name, list(free), list(free.values()), self.now
         )
         label_of = {row["run_id"]: row["label"] for row in found}
-        passed = await self.connection.fetch(store.PASS_KEY, list(label_of))
+        passed = await self.connection.fetch(store.PROMOTE, list(label_of))
         taken = [(label_of[row["run_id"]], row["run_id"]) for row in passed]
         if bounds.concurrency is not None:
             await self._take_slots("key", used, taken)
@@ -108,7 +108,6 @@ class _Admission:
             store.COMING_BACK, self.org_id, self.queue.name, self.now, BATCH, per_team.concurrency
         )
         teams = sorted({row["team"] for row in (*rows, *back)})
-        of_teams = await self._used("team", teams)
         slots = Counter({team: len(numbers) for team, numbers in (await self._used("team", teams)).items()})
         passed = await self._pass(list(_within(back, free, {team: _free(per_team, slots[team]) for team in teams})))
         slots.update(team for team, _ in passed)
@@ -141,7 +140,9 @@ class _Admission:
         await self._spend("queue", tokens, [WHOLE] * len(taken))
         await self._spend("team", of_teams, [team for team, _ in taken])
         # Where tokens were the bound, nobody else will turn: look again when the first one is there.
-        later = [of_teams.next_at(team, counts[team], self.now) for team in teams if of_teams.whole(team) <= counts[team]]
+        later = [
+            of_teams.next_at(team, counts[team], self.now) for team in teams if of_teams.whole(team) <= counts[team]
+        ]
         if tokens.whole(WHOLE) <= len(taken):
             later.append(tokens.next_at(WHOLE, len(taken), self.now))
         if later:
@@ -152,7 +153,7 @@ class _Admission:
         if not chosen:
             return []
         team_of = {run_id: team for team, run_id in chosen}
-        passed = await self.connection.fetch(store.PASS_QUEUE, list(team_of), self.now)
+        passed = await self.connection.fetch(store.ADMIT, list(team_of), self.now)
         return [(team_of[row["run_id"]], row["run_id"]) for row in passed]
 
     async def _record_slots(self, passed: Sequence[tuple[str, UUID]], used: set[int], teams: Sequence[str]) -> None:

@@ -90,10 +90,10 @@ ORDER BY due_at LIMIT $4
 """
 
 # Rows that a message has let past the gate in between are not there any more, and get no slot.
-PASS_KEY = """
+PROMOTE = """
 UPDATE run_queue SET gate = 'queue' WHERE run_id = ANY($1::uuid[]) AND gate = 'key' RETURNING run_id
 """
-PASS_QUEUE = """
+ADMIT = """
 UPDATE run_queue SET gate = NULL, due_at = $2, admitted_at = coalesce(admitted_at, $2)
 WHERE run_id = ANY($1::uuid[]) AND gate IN ('queue', 'back') RETURNING run_id
 """
