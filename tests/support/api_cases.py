@@ -74,7 +74,14 @@ outcome:
 @id("clerks-start") permit (principal in Role::"clerk", action == Action::"run.start", resource);
 @id("leads-decide") permit (principal in Role::"lead", action == Action::"review.decide", resource);
 @id("leads-steer")
-permit (principal in Role::"lead", action in [Action::"run.cancel", Action::"run.signal"], resource);
+permit (
+  principal in Role::"lead",
+  action in [
+    Action::"run.cancel", Action::"run.signal", Action::"run.terminate", Action::"run.pause", Action::"run.retry",
+    Action::"run.skip", Action::"run.prioritise", Action::"run.migrate", Action::"run.fork"
+  ],
+  resource
+);
 @id("staff-reads")
 permit (principal, action in [Action::"run.read", Action::"review.read"], resource)
 when { principal in Role::"clerk" || principal in Role::"lead" || principal in Role::"reader" };

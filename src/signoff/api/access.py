@@ -58,9 +58,17 @@ class Access:
             raise ForbiddenError(f"Denied: no policies can be read for it. {error.detail}") from error
 
     async def require_run(
-        self, actor: Actor, action: str, run: RunSummary, *, signal: tuple[str, str] | None = None
+        self,
+        actor: Actor,
+        action: str,
+        run: RunSummary,
+        *,
+        signal: tuple[str, str] | None = None,
+        step: str | None = None,
     ) -> None:
-        """Return only where the actor may do that to the run; `signal` is the step and kind of what it sends.
+        """Return only where the actor may do that to the run.
+
+        `signal` is the step and kind of what it sends; `step` what it skips.
 
         Raises:
             ForbiddenError: not so.
@@ -75,6 +83,7 @@ class Access:
             risk=jurisdiction.risk(run.workflow),
             started_by=run.started_by,
             signal=signal,
+            step=step,
             environment=self._policies.environment,
         )
         jurisdiction.authority.decide(request).require()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RunStatus = Literal["queued", "running", "waiting", "stuck", "done", "failed", "cancelled"]
+RunStatus = Literal["queued", "running", "waiting", "paused", "stuck", "done", "failed", "cancelled", "terminated"]
 ReviewState = Literal["open", "approved", "rejected", "expired", "withdrawn"]
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$"
@@ -95,12 +95,6 @@ class RunPage(_Response):
 
     items: list[RunOut]
     next: str | None = Field(description="The `cursor` of the next page; null at the end.")
-
-
-class CancelRun(_Request):
-    """Why a run is cancelled."""
-
-    reason: str = Field(default="", max_length=4000, examples=["The customer withdrew the ticket."])
 
 
 class Signal(_Request):

@@ -11,7 +11,6 @@ from signoff.api.entity_tags import tag_of, tagged
 from signoff.api.messages import (
     NAME,
     Accepted,
-    CancelRun,
     JournalEventOut,
     JournalPage,
     RunOut,
@@ -31,7 +30,8 @@ from signoff.api.strict_json import StrictRoute
 from signoff.catalog.starts import start_workflow
 from signoff.core.actors import Actor
 from signoff.core.errors import InvalidError, Problem
-from signoff.runtime.client import JournalEvent, RunSummary, cancel_run, list_runs, read_journal, send_message
+from signoff.runtime.client import JournalEvent, RunSummary, list_runs, read_journal, send_message
+from signoff.runtime.client.operations import ENDED
 from signoff.runtime.client.resolutions import bound_resolution
 
 JOURNAL_PAGE = 200
@@ -40,9 +40,6 @@ RESERVED_KINDS = ("run.", "review.", "step.", "effect.observed")
 """What only the house itself sends: nobody decides a review, or speaks for a worker, through a signal.
 
 `effect.resolution`, a person's word on an effect whose outcome nobody knows, is a signal."""
-
-ENDED = frozenset({"done", "failed", "cancelled"})
-"""A message to these is a conflict, whatever it says."""
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], dependencies=[Security(api_key_scheme)], route_class=StrictRoute)
 
@@ -146,22 +143,6 @@ async def read(
         out = out.model_copy(update={"steps": steps_of(await _whole_journal(services, actor, run_id))})
     body = out.model_dump_json().encode()
     return tagged(request, body, tag_of(body))
-
-
-@router.post(
-    "/{run_id}/cancel",
-    operation_id="cancelRun",
-    summary="Cancel a run",
-    status_code=202,
-    response_model=Accepted,
-    responses=documented(400, 403, 404, 409, 413),
-)
-async def cancel(run_id: UUID, body: CancelRun, services: ServicesOf, actor: ActorOf) -> Accepted:
-    """Nothing new starts, effects under way settle, and what was done is undone in reverse."""
-    await services.permitted_run(actor, "run.cancel", run_id)
-    async with services.commanding(actor, run_id) as connection:
-        await cancel_run(connection, actor=actor, run_id=run_id, reason=body.reason, now=services.now())
-    return Accepted(run_id=run_id)
 
 
 @router.get(

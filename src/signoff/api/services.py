@@ -74,7 +74,13 @@ class Services:
             _logger.warning("workers could not be woken: %s", error.detail)
 
     async def permitted_run(
-        self, actor: Actor, action: str, run_id: UUID, *, signal: tuple[str, str] | None = None
+        self,
+        actor: Actor,
+        action: str,
+        run_id: UUID,
+        *,
+        signal: tuple[str, str] | None = None,
+        step: str | None = None,
     ) -> RunSummary:
         """The run, where the actor may do that to it.
 
@@ -84,7 +90,7 @@ class Services:
         """
         async with self.database.transaction(actor.org_id) as connection:
             run = await read_run(connection, actor.org_id, run_id)
-        await self.access.require_run(actor, action, run, signal=signal)
+        await self.access.require_run(actor, action, run, signal=signal, step=step)
         return run
 
 

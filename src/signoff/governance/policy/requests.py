@@ -91,6 +91,12 @@ def emit_request(run: RunFacts, *, event_type: str, labels: Labels, environment:
     return PolicyRequest(run.started_by, "event.emit", ResourceRef("Event", event_type), context)
 
 
+def send_event_request(actor: Actor, *, event_type: str, source: str, environment: str = "dev") -> PolicyRequest:
+    """May this actor send an event of that type, from that source as it says, to runs that wait for it?"""
+    context = {"environment": environment, "source": source}
+    return PolicyRequest(actor, "event.send", ResourceRef("Event", event_type), context)
+
+
 def start_request(
     actor: Actor, *, workflow: str, version: str, risk: str, labels: Labels = BOTTOM, environment: str = "dev"
 ) -> PolicyRequest:
@@ -140,12 +146,13 @@ def run_request(
     risk: str,
     started_by: str,
     signal: tuple[str, str] | None = None,
+    step: str | None = None,
     environment: str = "dev",
 ) -> PolicyRequest:
-    """May this actor do that (`run.read`, `run.cancel`, `run.signal`) to that run?
+    """May this actor do that (`run.read`, `run.cancel`, `run.signal`, …) to that run?
 
     `started_by` is who started the run, as `kind/id`; `own_run` says that it was the actor. `signal` is the step
-    and the kind of what is sent, for `run.signal`.
+    and the kind of what is sent, for `run.signal`; `step` the step of `run.skip`.
     """
     context = {
         **_workflow_context(workflow, version, risk, environment),
@@ -155,6 +162,8 @@ def run_request(
     }
     if signal is not None:
         context |= {"step": signal[0], "kind": signal[1]}
+    if step is not None:
+        context |= {"step": step}
     return PolicyRequest(actor, action, ResourceRef("Run", run_id, {"workflow": workflow}), context)
 
 

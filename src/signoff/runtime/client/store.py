@@ -73,14 +73,16 @@ INBOX_SIZE = "SELECT count(*) FROM inbox WHERE run_id = $1"
 EXISTS = "SELECT status FROM run_view WHERE org_id = $1 AND run_id = $2"
 
 # A run that ended and goes on: back in the queue, and for lists as if it had just been started. The second of two at
-# once finds nothing to bring back; a run that has not ended is in the queue anyway.
+# once finds nothing to bring back; a run that has not ended is in the queue anyway. It stands behind no queue's gate: a
+# person has asked for it.
 REVIVE = """
 WITH again AS (
     UPDATE run_view SET status = 'queued', outcome = NULL, ended_at = NULL, updated_at = $3
     WHERE org_id = $1 AND run_id = $2 AND status IN ('failed', 'cancelled', 'terminated')
     RETURNING run_id, org_id
 )
-INSERT INTO run_queue (run_id, org_id, priority, due_at) SELECT run_id, org_id, $4, $3 FROM again RETURNING run_id
+INSERT INTO run_queue (run_id, org_id, priority, due_at, team) SELECT run_id, org_id, $4, $3, $5 FROM again
+RETURNING run_id
 """
 
 PRIORITISE = "UPDATE run_queue SET priority = $3 WHERE org_id = $1 AND run_id = $2 RETURNING run_id"
