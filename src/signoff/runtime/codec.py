@@ -106,8 +106,10 @@ class Payloads:
 
     def pack(self, data: bytes) -> bytes:
         """The bytes to store. Small data stays what it is: this costs one comparison."""
-        if len(data) < self._from_bytes:
-            return data
+        return data if len(data) < self._from_bytes else self.seal(data)
+
+    def seal(self, data: bytes) -> bytes:
+        """The bytes to store of data that may be no JSON: written by the codec whatever its size."""
         return bytes((self._codec.header,)) + self._codec.encode(data)
 
     def unpack(self, data: bytes) -> bytes:

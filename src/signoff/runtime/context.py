@@ -10,6 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from signoff.core.errors import StepError
+from signoff.runtime.artifacts import Content, split
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode
 from signoff.runtime.handlers import Approval, Done, Message, RunFacts, StepCall
@@ -34,8 +35,10 @@ class RunContext(abc.ABC):
         timer: wakes the run where its next moment is too near to leave memory.
         program: what begins next, what a path means, how the run ends.
         withdrawing: waiting steps that are being told that nobody waits any more.
+        artifact_bytes: the size of its values that are kept as artifacts, which its state holds like all others.
         journal_bytes: the size of its journal, by which a worker bounds what it holds.
         began_at: when a delayed or queued run could begin first; its time counts from then.
+        queued: whether it came through a queue, whose slot it has.
         loaded_s: when the run became ours, on the monotonic clock.
         sent_s: when we last sent an effect, by path, on the monotonic clock.
         to_undo: once all has settled: completed effects that are still to be taken back, the latest last.
@@ -62,8 +65,11 @@ class RunContext(abc.ABC):
         self.scope = RunScope(state.started["input"], state.ended, workflow.input_labels)
         self.journal_bytes = 0
         self.began_at: datetime | None = None
+        self.queued = False
         self._buffer: list[Row] = []
         self._drained: list[UUID] = []
+        self._laden = False
+        self.artifact_bytes = 0
         self.to_undo: list[StepRecord] | None = None
         self.program = self.make_program()
 
@@ -100,11 +106,14 @@ class RunContext(abc.ABC):
             StepError: a step's data is larger than one event may be.
         """
         now = self.engine.clock.now()
-        encoded = encode(data)
-        if len(encoded) > self.engine.settings.event_bytes and kind.startswith(("step.", "group.")):
-            detail = f"its data has {len(encoded)} bytes; an event takes {self.engine.settings.event_bytes}"
+        encoded, contents = encode(data), ()
+        journaled = encoded
+        if len(encoded) > self.engine.settings.artifact_from_bytes:
+            journaled, contents = self._split(kind, data)
+        if len(journaled) > self.engine.settings.event_bytes and kind.startswith(("step.", "group.")):
+            detail = f"its data has {len(journaled)} bytes; an event takes {self.engine.settings.event_bytes}"
             raise StepError(detail, kind="too_large", outcome_unknown=True)
-        row = Row(self.state.last_seq + 1, kind, now, encoded)
+        row = Row(self.state.last_seq + 1, kind, now, journaled, contents)
         self.state.apply(Event(row.seq, kind, now, decode(encoded)))
         self._buffer.append(row)
         self.journal_bytes += len(encoded)
@@ -112,10 +121,22 @@ class RunContext(abc.ABC):
             self.program.told(self.state.steps[data["step"]])
         return row
 
+    def _split(self, kind: EventKind, data: Mapping[str, Any]) -> tuple[bytes, tuple[Content, ...]]:
+        """An event with its large values by reference; a step's that would be too many fail it."""
+        settings = self.engine.settings
+        journaled, contents = split(data, from_bytes=settings.artifact_from_bytes, most_bytes=settings.artifact_bytes)
+        held = self.artifact_bytes + sum(len(content.data) for content in contents)
+        if held > settings.artifact_run_bytes and kind.startswith(("step.", "group.")):
+            detail = f"the run's large values would have {held} bytes; a run takes {settings.artifact_run_bytes}"
+            raise StepError(detail, kind="too_large", outcome_unknown=True)
+        self.artifact_bytes = held
+        self._laden = self._laden or bool(contents)
+        return journaled, contents
+
     def take_buffer(self) -> Entry:
         """Everything emitted and not submitted yet, as one entry."""
-        entry = Entry(self.facts.org_id, self.run_id, self._buffer, self._drained)
-        self._buffer, self._drained = [], []
+        entry = Entry(self.facts.org_id, self.run_id, self._buffer, self._drained, laden=self._laden)
+        self._buffer, self._drained, self._laden = [], [], False
         return entry
 
     def push(self) -> None:

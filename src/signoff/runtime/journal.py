@@ -16,7 +16,8 @@ from uuid import UUID
 
 from signoff.core.errors import ConflictError, SignoffError, UnavailableError
 from signoff.foundation.database import Connection, Database
-from signoff.runtime import store
+from signoff.runtime import artifacts, store
+from signoff.runtime.artifacts import Content
 from signoff.runtime.codec import PAYLOADS
 from signoff.runtime.events import EventKind
 
@@ -31,12 +32,13 @@ class SessionLostError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An event, encoded."""
+    """An event, encoded; `contents` are the large values that it names by reference."""
 
     seq: int
     kind: EventKind
     recorded_at: datetime
     data: bytes
+    contents: tuple[Content, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Entry:
         yields: with `park`: it waits for a person, so its queue's slot may go back where the queue says so.
         journal_bytes: with `park`: the size of its whole journal.
         key: write only if the effects of this business key have this generation still (0 before the first undo).
+        laden: its events name artifacts, which are put on the disk before them.
         solo: a function that writes this entry in a transaction of its own instead.
         written: resolved to whether the finish or park took hold (true where neither was asked).
     """
@@ -79,8 +82,14 @@ class Entry:
     yields: bool = False
     journal_bytes: int | None = None
     key: tuple[str, int] | None = None
+    laden: bool = False
     solo: SoloWrite | None = None
     written: asyncio.Future[bool] | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether it takes the solo lane."""
+        return self.laden or self.solo is not None
 
 
 class Journal:
@@ -166,12 +175,11 @@ class Journal:
             if run_id in self._held:
                 continue
             entries = self._pending[run_id]
-            while entries and entries[0].solo is None and size < self._flush_events:
+            while entries and not entries[0].alone and size < self._flush_events:
                 entry = entries.popleft()
                 batch.append(entry)
                 size += len(entry.rows)
-            alone = bool(entries) and entries[0].solo is not None
-            if alone and not any(entry.run_id == run_id for entry in batch):
+            if entries and entries[0].alone and not any(entry.run_id == run_id for entry in batch):
                 self._start_solo(entries.popleft())
             if not entries:
                 del self._pending[run_id]
@@ -242,13 +250,17 @@ class Journal:
             self._wake.set()
 
     async def _write_alone(self, entry: Entry) -> store.Appended:
-        """The precondition and the rows, both or neither."""
-        assert entry.solo is not None
+        """The precondition and the rows, both or neither. What the rows name is on the disk before."""
+        if entry.laden:
+            contents = [content for row in entry.rows for content in row.contents]
+            async with self._database.worker_transaction() as connection:
+                await artifacts.keep(connection, entry.org_id, entry.run_id, contents, entry.rows[-1].recorded_at)
         async with self._database.worker_transaction() as connection:
             with store.mapped_errors():
                 if await connection.fetchval(store.FENCE, self._session_id, entry.run_id) is None:
                     raise SessionLostError("this worker was declared dead and its runs were given to others")
-                await entry.solo(connection)
+                if entry.solo is not None:
+                    await entry.solo(connection)
             result = await store.append(connection, self._session_id, _columns([entry]))
             if result.moved:
                 raise ConflictError("the effect with this business key was undone in between; its key is chosen again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,8 +14,9 @@ from signoff.core.actors import Actor
 from signoff.core.errors import NonDeterminismError, SignoffError, UnavailableError
 from signoff.foundation.database import Connection, Record
 from signoff.runtime import store
+from signoff.runtime.artifacts import MARK, fetch, find_references, put_back
 from signoff.runtime.engine import Engine
-from signoff.runtime.events import Event, EventKind, decode, encode
+from signoff.runtime.events import Event, EventKind, decode, encode, moment
 from signoff.runtime.execution import RunExecution, received
 from signoff.runtime.handlers import Message, ReleaseLoader, RunFacts
 from signoff.runtime.journal import Entry, Row
@@ -56,9 +57,12 @@ class Loader:
                 continue  # taken from us in between; the next append will find out
             inbox, state = inboxes[run_id], RunState()
             try:
-                _replay(state, journals[run_id])
+                events = _decoded(journals[run_id])
+                held = await self._put_back(connection, row["org_id"], run_id, events)
+                _replay(state, events)
                 execution = await self._execution(run_id, row["org_id"], state, inbox[1])
-                execution.journal_bytes = sum(len(event["data"]) for event in journals[run_id])
+                execution.journal_bytes = sum(len(event["data"]) for event in journals[run_id]) + held
+                execution.artifact_bytes = held
                 execution.began_at, execution.queued = row["began_at"], row["queue"] is not None
                 execution.receive(*inbox)
             except UnavailableError:
@@ -71,6 +75,18 @@ class Loader:
                 continue
             loaded.append(execution)
         return loaded
+
+    async def _put_back(self, connection: Connection, org_id: UUID, run_id: UUID, events: list[Event]) -> int:
+        """Put the values in place that events name by reference; returns their size in bytes."""
+        laden = [place for place, event in enumerate(events) if MARK in event.data]
+        if not laden:
+            return 0
+        references = [reference for place in laden for reference in find_references(events[place].data)]
+        most = self._engine.settings.artifact_run_bytes
+        values, total = await fetch(connection, org_id, run_id, references, most_bytes=most)
+        for place in laden:
+            events[place] = replace(events[place], data=put_back(events[place].data, values))
+        return total
 
     async def inboxes(self, connection: Connection, run_ids: Collection[UUID], session_id: UUID) -> dict[UUID, Inbox]:
         """Messages and generations of those runs that this session still owns."""
@@ -166,11 +182,15 @@ class _Stuck:
         entry.rows.append(row)
 
 
-def _replay(state: RunState, journal: Sequence[Record]) -> None:
-    for row in journal:
-        if row["seq"] != state.last_seq + 1:
-            raise NonDeterminismError(f"the journal has no event {state.last_seq + 1}, but an event {row['seq']}")
-        state.apply(Event(row["seq"], row["kind"], row["recorded_at"], decode(row["data"])))
+def _decoded(journal: Sequence[Record]) -> list[Event]:
+    return [Event(row["seq"], row["kind"], row["recorded_at"], decode(row["data"])) for row in journal]
+
+
+def _replay(state: RunState, events: Sequence[Event]) -> None:
+    for event in events:
+        if event.seq != state.last_seq + 1:
+            raise NonDeterminismError(f"the journal has no event {state.last_seq + 1}, but an event {event.seq}")
+        state.apply(event)
     if state.started_at is None:
         raise NonDeterminismError("the journal does not begin with the start of a run")
 
@@ -178,6 +198,7 @@ def _replay(state: RunState, journal: Sequence[Record]) -> None:
 def _facts(run_id: UUID, org_id: UUID, state: RunState, workflow: Workflow) -> RunFacts:
     started = state.started
     assert state.started_at is not None
+    parent, continued = started.get("parent"), started.get("continued_from")
     return RunFacts(
         run_id=run_id,
         org_id=org_id,
@@ -188,4 +209,8 @@ def _facts(run_id: UUID, org_id: UUID, state: RunState, workflow: Workflow) -> R
         started_by=Actor.from_dict(org_id, started["started_by"]),
         started_at=state.started_at,
         cost_limit=workflow.limits.cost,
+        chain_id=None if continued is None else UUID(continued["chain_id"]),
+        chain_started_at=None if continued is None else moment(continued["chain_started_at"]),
+        depth=0 if parent is None else parent["depth"],
+        team=started.get("team", ""),
     )

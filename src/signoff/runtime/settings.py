@@ -37,6 +37,15 @@ class RuntimeSettings(BaseModel):
         default=20_000, ge=100, description="Events in one run's journal; past that the run fails."
     )
     event_bytes: int = Field(default=1_048_576, ge=1024, description="Size of one event's data.")
+    artifact_from_bytes: int = Field(
+        default=65_536, ge=1024, description="A larger value leaves its event and is kept as an artifact, by reference."
+    )
+    artifact_bytes: int = Field(
+        default=16_777_216, ge=1024, le=67_108_864, description="Size of one value that is kept as an artifact."
+    )
+    artifact_run_bytes: int = Field(
+        default=67_108_864, ge=1024, description="Size of all artifacts of one run together, as it is in memory."
+    )
     flush_events: int = Field(default=4096, ge=1, description="Events appended in one statement.")
     drain_s: float = Field(default=20.0, gt=0, description="How long a stopping worker waits for steps under way.")
 

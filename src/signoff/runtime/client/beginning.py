@@ -12,10 +12,10 @@ import orjson
 
 from signoff.core.errors import InvalidError, Problem
 from signoff.foundation.database import Connection
+from signoff.runtime.artifacts import keep, split
 from signoff.runtime.client import store
 from signoff.runtime.client.model import RunStarted, StartRequest
 from signoff.runtime.codec import PAYLOADS
-from signoff.runtime.events import encode
 from signoff.runtime.settings import StartLimits
 
 
@@ -98,6 +98,7 @@ async def begin(connection: Connection, beginning: Beginning, *, now: datetime) 
     if beginning.queue is not None:
         limits = orjson.dumps(beginning.limits).decode()
         await connection.execute(store.ENSURE_QUEUE, beginning.org_id, beginning.queue, limits)
+    started, contents = split(beginning.started)
     found = await connection.fetchval(
         store.START,
         beginning.run_id,
@@ -110,7 +111,7 @@ async def begin(connection: Connection, beginning: Beginning, *, now: datetime) 
         beginning.started_by,
         now,
         beginning.priority,
-        PAYLOADS.pack(encode(beginning.started)),
+        PAYLOADS.pack(started),
         beginning.team,
         beginning.queue,
         beginning.queue_key,
@@ -118,6 +119,8 @@ async def begin(connection: Connection, beginning: Beginning, *, now: datetime) 
         beginning.yields,
         beginning.start_at,
     )
+    if found is not None and contents:
+        await keep(connection, beginning.org_id, beginning.run_id, contents, now)
     return found is not None
 
 
@@ -131,9 +134,7 @@ async def first_of_window(connection: Connection, request: StartRequest, run_id:
     return first or await connection.fetchval(store.DEDUPLICATED, *scope)
 
 
-async def debounce(
-    connection: Connection, request: StartRequest, beginning: Beginning, *, now: datetime
-) -> RunStarted:
+async def debounce(connection: Connection, request: StartRequest, beginning: Beginning, *, now: datetime) -> RunStarted:
     """Keep what the run will begin with, in place of what an earlier start of the key left."""
     wanted = request.debounce
     assert wanted is not None
