@@ -26,8 +26,9 @@ from support.engine import (
 
 from signoff.core.clock import SystemClock
 from signoff.core.errors import StepError
+from signoff.core.ids import uuid7
 from signoff.foundation.database import Database
-from signoff.runtime import cancel_run
+from signoff.runtime import cancel_run, store
 from signoff.runtime.events import Event
 from signoff.runtime.handlers import Approval, Done, Effect, Message, StepCall, Waiting
 from signoff.runtime.state import RunState, fold
@@ -94,10 +95,12 @@ async def test_an_approval_and_the_intent_that_consumes_it_are_written_together(
     events = await journal(database, summary.run_id)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     async with database.worker_connection() as connection:
-        used = await connection.fetchrow("SELECT run_id, path, seq FROM approval_use WHERE review_id = $1", REVIEW)
+        used = await connection.fetchrow(
+            "SELECT run_id, path, seq, effect_digest FROM approval_use WHERE review_id = $1", REVIEW
+        )
     intended = next(event for event in events if event.kind == "effect.intended")
     assert used is not None
-    assert tuple(used) == (summary.run_id, "pay", intended.seq)
+    assert tuple(used) == (summary.run_id, "pay", intended.seq, intended.data["digest"])
 
 
 async def test_an_approval_permits_one_effect_only(database: Database):
@@ -124,6 +127,14 @@ async def test_an_approval_serves_every_try_of_its_effect(database: Database):
     tool = ScriptedTool({"pay": second_time}, {"pay": Effect("resend")})
     async with running(database, [flow], tool, others=[Reviewer(REVIEW)]):
         assert (await ended(database, await start(database, flow, {}))).outcome == "paid"
+
+
+async def test_an_approval_serves_no_other_call_of_its_own_step(database: Database):
+    use = (REVIEW, ACTOR.org_id, uuid7(), "pay", 7, "d" * 64)
+    async with database.worker_transaction() as connection:
+        assert await store.use_approvals(connection, [(*use, "a" * 64)])
+        assert await store.use_approvals(connection, [(*use, "a" * 64)])  # the same call, after a crash
+        assert not await store.use_approvals(connection, [(*use, "b" * 64)])
 
 
 async def test_a_look_up_that_finds_the_effect_ends_the_step_without_a_second_call(database: Database):

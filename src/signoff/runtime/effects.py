@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import orjson
+
 from signoff.core.errors import StepError
+from signoff.core.ids import digest
 from signoff.core.labels import Labels, Trust
 from signoff.foundation.database import Connection
 from signoff.runtime import store
@@ -38,6 +41,7 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
     approvals = [approval for approval in call.approvals if approval.result == "approved"]
     if execution.abandoned:
         raise SessionLostError("the run is not ours any more; nothing was sent")
+    bound = effect_digest(execution, step, call)
     row = execution.emit(
         "effect.intended",
         {
@@ -48,6 +52,7 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
             "recovery": effect.recovery,
             "settle_s": effect.settle_s,
             "approvals": [approval.review_id for approval in approvals],
+            "digest": bound,
         },
     )
     entry = execution.take_buffer()
@@ -55,7 +60,7 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
         entry.key = (once, generation)
     if not approvals:
         await execution.written(entry)
-    elif not await _consume(execution, record, call, row, entry):
+    elif not await _consume(execution, record, call, (row, bound), entry):
         raise StepError("an approval that this step needs was used for another effect", kind="approval_used")
     await _lease(execution)
     execution.sent_s[record.path] = execution.engine.clock.monotonic_s()
@@ -70,15 +75,36 @@ async def _lease(execution: RunContext) -> None:
         raise SessionLostError("the run is not ours any more; nothing was sent")
 
 
-async def _consume(execution: RunContext, record: StepRecord, call: StepCall, row: Row, entry: Entry) -> bool:
+def effect_digest(execution: RunContext, step: Step, call: StepCall) -> str:
+    """SHA-256 of what is about to be done and on what grounds: tool, arguments, evidence and versions.
+
+    The evidence is the digests of the approvals, each of exactly what its review presented and decided. An approval is
+    used for one such digest: a later try of the step may use it again only to do the very same.
+    """
+    started = execution.state.started
+    content = {
+        "verb": step.verb,
+        "target": step.target,
+        "arguments": call.arguments,
+        "evidence": sorted(approval.digest for approval in call.approvals),
+        "release": started["release"],
+        "workflow": started["workflow_digest"],
+    }
+    return digest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+
+
+async def _consume(
+    execution: RunContext, record: StepRecord, call: StepCall, intent: tuple[Row, str], entry: Entry
+) -> bool:
     """All of the call's approvals or none, in the transaction that writes the intent."""
+    row, bound = intent
     granted = True
     org_id, run_id = execution.facts.org_id, execution.run_id
 
     async def write(connection: Connection) -> None:
         nonlocal granted
         uses = [
-            (approval.review_id, org_id, run_id, record.path, row.seq, approval.digest)
+            (approval.review_id, org_id, run_id, record.path, row.seq, approval.digest, bound)
             for approval in call.approvals
             if approval.result == "approved"
         ]

@@ -101,6 +101,20 @@ SELECT j.run_id, j.seq, j.kind, j.recorded_at, j.data FROM unnest($1::uuid[]) AS
 ) j ORDER BY j.run_id, j.seq
 """
 
+# Runs as the owner, who may make tables; it can make nothing but the coming months.
+PREPARE_JOURNAL = "SELECT made AS name FROM signoff_prepare_journal($1) AS made"
+
+# By name: the bounds are told in ids only.
+JOURNAL_MONTHS = """
+SELECT min(month) AS first, max(month) AS last,
+    ((date_part('year', max(month)) - date_part('year', now() AT TIME ZONE 'UTC')) * 12
+        + date_part('month', max(month)) - date_part('month', now() AT TIME ZONE 'UTC'))::int AS ahead
+FROM (
+    SELECT to_date(substr(c.relname, 9), 'YYYY_MM') AS month FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'journal'::regclass AND c.relname ~ '^journal_[0-9]{4}_[0-9]{2}$'
+) months
+"""
+
 # `gen` is read with the messages: parking on an older one fails, so nothing that arrives in between is stranded.
 LOAD_INBOX = """
 SELECT q.run_id, q.gen, i.message_id, i.path, i.kind, i.sent_by, i.data
@@ -135,7 +149,7 @@ SELECT min(due_at) FROM lane
 # A message leaves the inbox only with the event that took it. SKIP LOCKED: a sender that takes its time with the row of
 # one run would hold up the events of all; the owner of a run that could not leave looks again. A run whose effect's key
 # moved on since it was chosen writes nothing.
-APPEND = """
+_APPEND_HEAD = """
 WITH fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE id = $1 FOR KEY SHARE
 ), moved AS MATERIALIZED (
@@ -153,10 +167,10 @@ WITH fence AS MATERIALIZED (
 ), viewed AS (
     UPDATE run_view v
     SET status = u.status, outcome = u.outcome, waiting_for = u.waiting_for, error = u.error, usage = u.usage,
-        updated_at = u.updated_at, ended_at = u.ended_at
+        updated_at = u.updated_at, ended_at = u.ended_at, data_class = u.data_class
     FROM fence, unnest($8::uuid[], $9::text[], $10::text[], $11::jsonb[], $12::jsonb[], $13::jsonb[],
-        $14::timestamptz[], $15::timestamptz[])
-        AS u(run_id, status, outcome, waiting_for, error, usage, updated_at, ended_at)
+        $14::timestamptz[], $15::timestamptz[], $29::smallint[])
+        AS u(run_id, status, outcome, waiting_for, error, usage, updated_at, ended_at, data_class)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner = $1
     WHERE v.run_id = u.run_id AND u.run_id NOT IN (SELECT run_id FROM moved)
 ), drained AS (
@@ -181,6 +195,9 @@ WITH fence AS MATERIALIZED (
     FROM leaving WHERE q.run_id = leaving.run_id AND leaving.due_at IS NOT NULL
     RETURNING q.run_id
 )
+"""
+
+_APPEND_TAIL = """
 SELECT (SELECT count(*) FROM fence) AS fenced,
     (SELECT count(*) FROM appended) AS appended,
     (SELECT coalesce(array_agg(run_id), '{}') FROM finished) AS finished,
@@ -188,21 +205,46 @@ SELECT (SELECT count(*) FROM fence) AS fenced,
     (SELECT coalesce(array_agg(run_id), '{}') FROM moved) AS moved
 """
 
+APPEND = _APPEND_HEAD + _APPEND_TAIL
+
+# What runs are searched by, beside their views: most batches have none of it, and then its arrays need no parsing.
+_SEARCHED = """
+, attributed AS (
+    INSERT INTO run_attribute (org_id, run_id, name, text_value, integer_value, number_value, moment_value)
+    SELECT u.* FROM fence, unnest($30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::bigint[], $35::float8[],
+        $36::timestamptz[]) AS u(org_id, run_id, name, text_value, integer_value, number_value, moment_value)
+    JOIN run_queue q ON q.run_id = u.run_id AND q.owner = $1
+    WHERE u.run_id NOT IN (SELECT run_id FROM moved)
+    ON CONFLICT (run_id, name) DO UPDATE SET text_value = excluded.text_value, integer_value = excluded.integer_value,
+        number_value = excluded.number_value, moment_value = excluded.moment_value
+), worded AS (
+    INSERT INTO run_word (org_id, run_id, word)
+    SELECT u.* FROM fence, unnest($37::uuid[], $38::uuid[], $39::text[]) AS u(org_id, run_id, word)
+    JOIN run_queue q ON q.run_id = u.run_id AND q.owner = $1
+    WHERE u.run_id NOT IN (SELECT run_id FROM moved)
+    ON CONFLICT DO NOTHING
+)
+"""
+
+APPEND_SEARCHED = _APPEND_HEAD + _SEARCHED + _APPEND_TAIL
+
 # The solo lane's fence: the same lock as the append's.
 FENCE = """
 SELECT q.run_id FROM worker_session s JOIN run_queue q ON q.owner = s.id AND q.run_id = $2
 WHERE s.id = $1 FOR KEY SHARE OF s
 """
 
-# The primary key consumes the approval once. Our own earlier try (same run, same path) may use it again; it is on the
-# disk by then, as whoever owned the run before us was fenced first.
+# The primary key consumes the approval once. Our own earlier try (same run, same path) may use it again for the same
+# call; it is on the disk by then, as whoever owned the run before us was fenced first.
 USE_APPROVAL = """
 WITH used AS (
-    INSERT INTO approval_use (review_id, org_id, run_id, path, seq, digest) VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO approval_use (review_id, org_id, run_id, path, seq, digest, effect_digest)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (review_id) DO NOTHING RETURNING review_id
 )
 SELECT review_id FROM used
 UNION ALL SELECT review_id FROM approval_use WHERE review_id = $1 AND run_id = $3 AND path = $4
+    AND coalesce(effect_digest, $7) = $7
 """
 
 KEY_GENERATION = "SELECT generation FROM effect_key WHERE org_id = $1 AND key = $2"
@@ -215,6 +257,10 @@ ON CONFLICT (org_id, key) DO UPDATE SET generation = greatest(effect_key.generat
 """
 
 
+ViewRow = tuple[UUID, str, str | None, str, str | None, str, datetime, datetime | None, int]
+SearchRow = tuple[UUID, UUID, str, str | None, int | None, float | None, datetime | None]
+
+
 @dataclass(slots=True)
 class Columns:
     """The rows of one append, as the arrays that the statement takes."""
@@ -222,9 +268,9 @@ class Columns:
     events: list[tuple[UUID, UUID, int, str, datetime, bytes]] = field(
         default_factory=list[tuple[UUID, UUID, int, str, datetime, bytes]]
     )
-    views: list[tuple[UUID, str, str | None, str, str | None, str, datetime, datetime | None]] = field(
-        default_factory=list[tuple[UUID, str, str | None, str, str | None, str, datetime, datetime | None]]
-    )
+    views: list[ViewRow] = field(default_factory=list[ViewRow])
+    attributes: dict[tuple[UUID, str], SearchRow] = field(default_factory=dict[tuple[UUID, str], SearchRow])
+    words: set[tuple[UUID, UUID, str]] = field(default_factory=set[tuple[UUID, UUID, str]])
     drained: list[tuple[UUID, UUID]] = field(default_factory=list[tuple[UUID, UUID]])
     finished: list[tuple[UUID, int]] = field(default_factory=list[tuple[UUID, int]])
     parked: list[tuple[UUID, int, datetime, bool, int | None]] = field(
@@ -261,7 +307,7 @@ class _UsedError(Exception):
     """Takes the approvals of one intent back."""
 
 
-async def use_approvals(connection: Connection, uses: Sequence[tuple[str, UUID, UUID, str, int, str]]) -> bool:
+async def use_approvals(connection: Connection, uses: Sequence[tuple[str, UUID, UUID, str, int, str, str]]) -> bool:
     """Consume approvals, all of them or none; false where one was used for another effect."""
     try:
         async with connection.transaction():  # within the caller's: a savepoint
@@ -285,16 +331,22 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
         UnavailableError: the connection was lost; whether the batch was written is not known.
     """
     events = sorted(columns.events, key=lambda row: (row[1], row[2]))  # unsorted batches deadlocked
+    views = _transposed(columns.views, 9)
+    searched: list[list[Any]] = []
+    if columns.attributes or columns.words:
+        searched = [*_transposed(list(columns.attributes.values()), 7), *_transposed(list(columns.words), 3)]
     with mapped_errors():
         row = await connection.fetchrow(
-            APPEND,
+            APPEND_SEARCHED if searched else APPEND,
             session_id,
             *_transposed(events, 6),
-            *_transposed(columns.views, 8),
+            *views[:8],
             *_transposed(columns.drained, 2),
             *_transposed(columns.finished, 2),
             *_transposed(columns.parked, 5),
             *_transposed(columns.keys, 4),
+            views[8],
+            *searched,
         )
     assert row is not None
     return Appended(
