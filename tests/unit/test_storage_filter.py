@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from signoff.core.errors import InvalidError
+from signoff.core.words import words_of
 from signoff.runtime.client.searching import Condition, parse_filter
-from signoff.runtime.client.searching.words import words_of
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

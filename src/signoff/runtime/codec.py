@@ -70,6 +70,8 @@ class ZstdCodec:
             found: bytes = decompressor.decompress(data, UNPACKED_BYTES)
         except _zstd.ZstdError as error:
             raise CodecError(f"the compressed data is damaged: {error}") from error
+        if decompressor.unused_data:
+            raise CodecError("the compressed data is damaged: something follows it")
         if not decompressor.eof:
             raise CodecError(f"the compressed data is cut off, or grows past {UNPACKED_BYTES} bytes")
         return found

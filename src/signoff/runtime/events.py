@@ -17,6 +17,7 @@
 | `run.resumed`      | the pause is over                                                                      |
 | `run.reopened`     | it goes on after its end; names the steps that are void and run again                  |
 | `run.migrated`     | it goes on under another release                                                       |
+| `run.attributes`   | values that the run is searched by, each journaled once                                |
 | `run.ended`        | the run's end: status and outcome                                                      |
 """
 
@@ -49,6 +50,7 @@ EventKind = Literal[
     "run.resumed",
     "run.reopened",
     "run.migrated",
+    "run.attributes",
     "run.ended",
 ]
 

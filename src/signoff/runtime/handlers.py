@@ -24,7 +24,14 @@ Recovery = Literal["resend", "lookup", "ask"]
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What never changes about a run."""
+    """What never changes about a run.
+
+    Attributes:
+        chain_id: the first of the runs that this one continues; none where it continues none.
+        chain_started_at: when that one started.
+        depth: how many runs called one another until this one was called.
+        team: whose share of a queue it takes.
+    """
 
     run_id: UUID
     org_id: UUID
@@ -35,6 +42,10 @@ class RunFacts:
     started_by: Actor
     started_at: datetime
     cost_limit: Cost | None = None
+    chain_id: UUID | None = None
+    chain_started_at: datetime | None = None
+    depth: int = 0
+    team: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +18,7 @@ from signoff.core.errors import ConflictError, SignoffError, UnavailableError
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import artifacts, store
 from signoff.runtime.artifacts import Content
+from signoff.runtime.attribute_values import AttributeRow
 from signoff.runtime.codec import PAYLOADS
 from signoff.runtime.events import EventKind
 
@@ -52,6 +53,9 @@ class View:
     usage: str
     updated_at: datetime
     ended_at: datetime | None
+    data_class: int = 0
+    attributes: Mapping[str, AttributeRow] = field(default_factory=dict[str, AttributeRow])
+    words: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -305,8 +309,12 @@ def _columns(batch: list[Entry]) -> store.Columns:
                     view.usage,
                     view.updated_at,
                     view.ended_at,
+                    view.data_class,
                 )
             )
+            for name, row in view.attributes.items():
+                columns.attributes[run_id, name] = (org_id, run_id, name, *row)
+            columns.words.update((org_id, run_id, word) for word in view.words)
         if entry.finish_gen is not None:
             columns.finished.append((run_id, entry.finish_gen))
         if entry.park is not None:

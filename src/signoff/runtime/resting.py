@@ -9,6 +9,7 @@ from typing import Any
 
 from signoff.core.errors import StepError
 from signoff.runtime.attempts import describe
+from signoff.runtime.attributes import note_attributes
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Message
 from signoff.runtime.state import OUTCOME_UNKNOWN, UNDO_FAILED, StepRecord
@@ -24,6 +25,8 @@ LOCKED_PAUSE_S = 0.05  # before a run tries again to leave whose row somebody el
 def rest(execution: RunContext) -> None:
     """Nothing is under way: end the run, park it, or set a timer where its next moment is near."""
     state = execution.state
+    if execution.workflow.attributes and state.end is None:
+        note_attributes(execution)
     if execution.stale:
         _leave(execution, _park(execution, execution.engine.clock.now()))
         return

@@ -121,6 +121,7 @@ class RunState:
         end: the data of `run.ended`.
         messages: ids of all messages received, so that a second copy changes nothing.
         operated: how people have steered it.
+        attributes: what it is searched by: type and value by name.
         last_seq: the latest event's place; 0 before the first.
     """
 
@@ -138,6 +139,7 @@ class RunState:
     ended_at: datetime | None = None
     messages: set[UUID] = field(default_factory=set[UUID])
     operated: Operated = field(default_factory=Operated)
+    attributes: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     last_seq: int = 0
 
     def apply(self, event: Event) -> None:
@@ -180,6 +182,11 @@ def fold(events: Iterable[Event]) -> RunState:
 def _run_started(state: RunState, event: Event) -> None:
     state.started = event.data
     state.started_at = event.recorded_at
+    _run_attributes(state, event)
+
+
+def _run_attributes(state: RunState, event: Event) -> None:
+    state.attributes.update(event.data.get("attributes") or {})
 
 
 def _step_tried(state: RunState, event: Event) -> None:
@@ -397,5 +404,6 @@ _APPLY = {
     "run.resumed": _run_resumed,
     "run.reopened": _run_reopened,
     "run.migrated": _run_migrated,
+    "run.attributes": _run_attributes,
     "run.ended": _run_ended,
 }

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import orjson
 
+from signoff.runtime.attribute_values import rows_of, words_in
 from signoff.runtime.journal import View
 from signoff.runtime.state import ENGINE_WAITS, RunState
 
@@ -17,6 +18,7 @@ def view_of(state: RunState, now: datetime) -> View:
     """The projection of a state."""
     end = state.end or {}
     error = end.get("error") or state.stuck
+    rows = rows_of(state.attributes) if state.attributes else {}
     return View(
         status=end.get("status") or _at_rest(state),
         outcome=end.get("outcome"),
@@ -25,7 +27,16 @@ def view_of(state: RunState, now: datetime) -> View:
         usage=orjson.dumps(state.usage.as_dict()).decode(),
         updated_at=now,
         ended_at=state.ended_at,
+        data_class=max((record.labels.data_class for record in state.steps.values()), default=0),
+        attributes=rows,
+        words=words_in(rows, *_told(error)) if rows or error is not None else (),
     )
+
+
+def _told(error: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """What an error says, in words to find its run by."""
+    found = error or {}
+    return str(found.get("kind") or found.get("code") or ""), str(found.get("detail") or "")
 
 
 def _at_rest(state: RunState) -> str:
@@ -36,7 +47,9 @@ def _at_rest(state: RunState) -> str:
 
 def stuck_view(state: RunState, now: datetime, error: Mapping[str, Any]) -> View:
     """The projection of a run that cannot go on by itself, and why."""
-    return replace(view_of(state, now), status="stuck", outcome=None, error=_jsonb(error), ended_at=None)
+    view = view_of(state, now)
+    words = words_in(view.attributes, *_told(error))
+    return replace(view, status="stuck", outcome=None, error=_jsonb(error), ended_at=None, words=words)
 
 
 def _jsonb(value: Any) -> str:

@@ -11,11 +11,13 @@ from uuid import UUID
 import orjson
 
 from signoff.core.errors import InvalidError, Problem
-from signoff.foundation.database import Connection
+from signoff.foundation.database import Connection, DatabaseError
 from signoff.runtime.artifacts import keep, split
+from signoff.runtime.attribute_values import given_attributes, rows_of, words_in
 from signoff.runtime.client import store
 from signoff.runtime.client.model import RunStarted, StartRequest
 from signoff.runtime.codec import PAYLOADS
+from signoff.runtime.partitions import missing_partition
 from signoff.runtime.settings import StartLimits
 
 
@@ -62,6 +64,8 @@ class Beginning:
             "start_at": start_at,
         }
         started |= {name: value for name, value in told.items() if value is not None}
+        if request.attributes:
+            started["attributes"] = given_attributes(request.attributes)
         return cls(
             run_id=run_id,
             org_id=request.actor.org_id,
@@ -99,29 +103,42 @@ async def begin(connection: Connection, beginning: Beginning, *, now: datetime) 
         limits = orjson.dumps(beginning.limits).decode()
         await connection.execute(store.ENSURE_QUEUE, beginning.org_id, beginning.queue, limits)
     started, contents = split(beginning.started)
-    found = await connection.fetchval(
-        store.START,
-        beginning.run_id,
-        beginning.org_id,
-        beginning.workflow,
-        beginning.version,
-        beginning.release,
-        beginning.idempotency_key,
-        beginning.request_digest,
-        beginning.started_by,
-        now,
-        beginning.priority,
-        PAYLOADS.pack(started),
-        beginning.team,
-        beginning.queue,
-        beginning.queue_key,
-        beginning.gate,
-        beginning.yields,
-        beginning.start_at,
-    )
-    if found is not None and contents:
+    try:
+        found = await connection.fetchval(
+            store.START,
+            beginning.run_id,
+            beginning.org_id,
+            beginning.workflow,
+            beginning.version,
+            beginning.release,
+            beginning.idempotency_key,
+            beginning.request_digest,
+            beginning.started_by,
+            now,
+            beginning.priority,
+            PAYLOADS.pack(started),
+            beginning.team,
+            beginning.queue,
+            beginning.queue_key,
+            beginning.gate,
+            beginning.yields,
+            beginning.start_at,
+        )
+    except DatabaseError as error:
+        problem = missing_partition(error, beginning.run_id)
+        if problem is None:
+            raise
+        raise problem from error
+    if found is None:
+        return False
+    if contents:
         await keep(connection, beginning.org_id, beginning.run_id, contents, now)
-    return found is not None
+    rows = rows_of(beginning.started.get("attributes") or {})
+    for name, row in rows.items():
+        await connection.execute(store.ATTRIBUTE, beginning.org_id, beginning.run_id, name, *row)
+    if rows:
+        await connection.execute(store.WORDS, beginning.org_id, beginning.run_id, list(words_in(rows)))
+    return True
 
 
 async def first_of_window(connection: Connection, request: StartRequest, run_id: UUID, *, now: datetime) -> UUID:

@@ -52,6 +52,7 @@ class StartRequest:
         place: the queue that the run goes through.
         deduplicate: instead of an idempotency key.
         debounce: instead of an idempotency key.
+        attributes: what the run is searched by from the start, beside what its workflow declares.
     """
 
     workflow: Workflow
@@ -67,6 +68,7 @@ class StartRequest:
     place: QueuePlace | None = None
     deduplicate: Deduplicate | None = None
     debounce: Debounce | None = None
+    attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict[str, "str | int | float | bool"])
 
 
 @dataclass(frozen=True, slots=True)

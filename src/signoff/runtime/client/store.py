@@ -23,6 +23,14 @@ WITH started AS (
 SELECT run_id FROM started
 """
 
+# What a start gives to search by; most give nothing, and their statement stays as it is.
+ATTRIBUTE = """
+INSERT INTO run_attribute (org_id, run_id, name, text_value, integer_value, number_value, moment_value)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+
+WORDS = "INSERT INTO run_word (org_id, run_id, word) SELECT $1, $2, word FROM unnest($3::text[]) AS word"
+
 # Seen by the second start with one key; the row may have been committed after the insert above began.
 BY_KEY = "SELECT run_id, request_digest, started_by FROM run WHERE org_id = $1 AND idempotency_key = $2"
 
@@ -105,13 +113,19 @@ SELECT seq, kind, recorded_at, data FROM journal
 WHERE org_id = $1 AND run_id = $2 AND seq > $3 ORDER BY seq LIMIT $4
 """
 
+# The lock is held until the commit: events become visible in the order of their places, so a reader's cursor skips none
+# that commits late. Per organisation; the transaction has this one statement.
 EMIT = """
-INSERT INTO emitted_event (event_id, org_id, run_id, path, type, emitted_at, data, labels)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (run_id, path) DO NOTHING
+WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended('emit/' || $2::uuid, 0)))
+INSERT INTO emitted_event (event_id, org_id, run_id, path, type, emitted_at, data, labels, place)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, nextval('emitted_event_place') FROM turn
+ON CONFLICT (run_id, path) DO NOTHING
 """
 
+# The cursor is the id of the last event that the reader has; behind it is what has a later place.
 EVENTS = """
 SELECT event_id, run_id, type, emitted_at, data FROM emitted_event
-WHERE org_id = $1 AND ($2::uuid IS NULL OR event_id > $2) AND ($3::uuid IS NULL OR run_id = $3)
-ORDER BY event_id LIMIT $4
+WHERE org_id = $1 AND ($3::uuid IS NULL OR run_id = $3)
+    AND place > coalesce((SELECT place FROM emitted_event WHERE org_id = $1 AND event_id = $2), 0)
+ORDER BY place LIMIT $4
 """

@@ -47,18 +47,19 @@ class Turns:
         Raises:
             UnavailableError: the database went away.
         """
-        async with self._database.worker_connection() as connection:
-            while True:
-                self._wake.clear()
-                now = self._clock.now()
-                admitted = await admit_due(self._database, now) + await start_debounced(self._database, now)
-                if admitted:
-                    self._admitted(admitted)
+        while True:
+            self._wake.clear()
+            now = self._clock.now()
+            admitted = await admit_due(self._database, now) + await start_debounced(self._database, now)
+            if admitted:
+                self._admitted(admitted)
+            # Not held between looks: a worker's pool is small, and this needs a connection for a moment only.
+            async with self._database.worker_connection() as connection:
                 await self._tidy(connection)
                 pause_s = await self._pause_s(connection)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause_s):
-                        await self._wake.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
 
     async def _pause_s(self, connection: Connection) -> float:
         moments = [moment for moment in (await next_turn(connection), await next_debounced(connection)) if moment]

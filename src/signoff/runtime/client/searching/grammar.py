@@ -17,7 +17,7 @@ from typing import Literal, cast
 from signoff.core.durations import parse_duration_s
 from signoff.core.errors import InvalidError, Problem, did_you_mean
 from signoff.core.labels import DataClass
-from signoff.runtime.client.searching.words import words_of
+from signoff.core.words import words_of
 
 FILTER_CHARS = 2000
 """Length of a filter."""

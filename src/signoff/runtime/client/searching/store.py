@@ -11,10 +11,10 @@ from datetime import datetime
 from uuid import UUID
 
 from signoff.core.labels import DataClass
+from signoff.core.words import words_of
 from signoff.foundation.database import Connection, Record
 from signoff.runtime.client import store
 from signoff.runtime.client.searching.grammar import Condition, RunFilter, Value, as_moment
-from signoff.runtime.client.searching.words import words_of
 
 # A cached plan knows no values: it would be the same for a rare attribute and a frequent one, and wrong for either.
 PLAN_ANEW = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)"
