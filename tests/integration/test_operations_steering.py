@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-from uuid import UUID
 
 import pytest
 from support.engine import (
@@ -13,7 +11,6 @@ from support.engine import (
     compiled,
     ended,
     eventually,
-    journal,
     lost,
     running,
     send,
@@ -21,12 +18,12 @@ from support.engine import (
     until,
     waits_for,
 )
+from support.operations import ask, do, done, has, received, told
 
-from signoff.core.clock import SystemClock
 from signoff.core.errors import ConflictError, InvalidError
 from signoff.foundation.database import Database
-from signoff.runtime.client.operations import Asked, Operation, operate
-from signoff.runtime.handlers import Done, Effect, StepCall, Waiting
+from signoff.runtime.client.operations import Asked
+from signoff.runtime.handlers import Done, Effect, StepCall
 
 TWO = """
 steps:
@@ -34,26 +31,6 @@ steps:
   second: {tool: job.second, with: {n: "${first.n}"}}
 outcome: {finished: second.done}
 """
-
-
-async def do(database: Database, run_id: UUID, name: str, **more: Any) -> Asked:
-    """An operation, asked for as the API does."""
-    reason = more.pop("reason", "because")
-    async with database.transaction(ACTOR.org_id) as connection:
-        return await operate(connection, ACTOR, run_id, Operation(name, reason, **more), now=SystemClock().now())  # type: ignore[arg-type]
-
-
-async def told(database: Database, run_id: UUID, kind: str) -> list[dict[str, Any]]:
-    """The data of all events of a kind."""
-    return [dict(event.data) for event in await journal(database, run_id) if event.kind == kind]
-
-
-def ask(call: StepCall) -> Waiting:
-    return Waiting("review", None, {}, "somebody decides")
-
-
-def done(call: StepCall) -> Done:
-    return Done({"n": 1})
 
 
 async def test_a_paused_run_lets_what_is_under_way_end_and_begins_nothing(database: Database) -> None:
@@ -70,7 +47,7 @@ async def test_a_paused_run_lets_what_is_under_way_end_and_begins_nothing(databa
         run_id = await start(database, workflow, {})
         await asyncio.wait_for(entered.wait(), 20)
         await do(database, run_id, "pause", reason="look first")
-        await eventually(lambda: _has(database, run_id, "run.paused"))
+        await eventually(lambda: has(database, run_id, "run.paused"))
         go.set()
         paused = await until(database, run_id, lambda run: run.status == "paused")
         assert paused.waiting_for == ()
@@ -86,10 +63,6 @@ async def test_a_paused_run_lets_what_is_under_way_end_and_begins_nothing(databa
     assert dispositions == ["taken", "late", "taken"]
 
 
-async def _has(database: Database, run_id: UUID, kind: str) -> bool:
-    return bool(await told(database, run_id, kind))
-
-
 async def test_a_message_to_a_paused_run_waits_for_it(database: Database) -> None:
     workflow = compiled("paused-review", TWO, job__first=False, job__second=False)
     tool = ScriptedTool({"job.first": ask, "job.second": done})
@@ -99,15 +72,11 @@ async def test_a_message_to_a_paused_run_waits_for_it(database: Database) -> Non
         await do(database, run_id, "pause")
         await until(database, run_id, lambda run: run.status == "paused")
         await send(database, run_id, "first", {"answer": 1, "n": 1})
-        await eventually(lambda: _received(database, run_id, "signal"))
+        await eventually(lambda: received(database, run_id, "signal"))
         await until(database, run_id, lambda run: run.status == "paused")
         assert tool.calls[-1].step.target == "job.first"
         await do(database, run_id, "resume")
         await until(database, run_id, lambda run: run.status in ("done", "failed"))
-
-
-async def _received(database: Database, run_id: UUID, kind: str) -> bool:
-    return any(data["kind"] == kind for data in await told(database, run_id, "message.received"))
 
 
 async def test_a_cancellation_ends_a_pause(database: Database) -> None:
@@ -192,7 +161,7 @@ async def test_a_skipped_step_is_bypassed_and_satisfies_nothing(database: Databa
             await until(database, run_id, lambda run: run.status == "paused")
         await do(database, run_id, "skip", step="ask", reason="asked by telephone")
         if paused:
-            await eventually(lambda: _has(database, run_id, "step.ended"))
+            await eventually(lambda: has(database, run_id, "step.ended"))
             await do(database, run_id, "resume")
         assert (await ended(database, run_id)).outcome == "finished"
     ends = {data["step"]: data for data in await told(database, run_id, "step.ended")}
@@ -232,7 +201,7 @@ async def test_priority_is_changed_and_journaled(database: Database) -> None:
         run_id = await start(database, workflow, {})
         await until(database, run_id, waits_for("review"))
         await do(database, run_id, "priority", priority=1)
-        await eventually(lambda: _received(database, run_id, "run.priority"))
+        await eventually(lambda: received(database, run_id, "run.priority"))
         async with database.transaction(ACTOR.org_id) as connection:
             query = "SELECT priority FROM run_queue WHERE run_id = $1"
             assert await connection.fetchval(query, run_id) == 1

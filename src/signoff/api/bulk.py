@@ -66,7 +66,9 @@ async def _one(services: Services, actor: Actor, run: RunSummary, body: BulkOper
 async def _done(
     services: Services, actor: Actor, run: RunSummary, body: BulkOperation, key: str | None
 ) -> tuple[Literal["asked", "would"], str]:
-    operation = Operation(body.operation, body.reason, step=body.step, priority=body.priority, key=key)
+    operation = Operation(
+        body.operation, body.reason, step=body.step, pause=body.pause, priority=body.priority, key=key
+    )
     skipped = body.step if body.operation == "skip" else None
     await services.access.require_run(actor, ACTIONS[operation.name], run, step=skipped)
     await check_step(services, actor, run, operation)

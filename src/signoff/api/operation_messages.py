@@ -71,6 +71,7 @@ class BulkOperation(_Request):
     limit: int = Field(default=MAX_BULK, ge=1, le=MAX_BULK, description="Runs in the batch.")
     reason: Reason = ""
     step: StepPath | None = Field(default=None, description="Of `skip`: the step. Of `retry`: where to begin.")
+    pause: bool = Field(default=False, description="Of `retry`: pause it as soon as it is open again.")
     priority: int | None = Field(default=None, ge=1, le=9, description="Of `priority`.")
 
 

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from signoff.cli import dev, keys, models, projects, reviews, runs, serving
+from signoff.cli import dev, keys, models, projects, reviews, runs, runs_operations, serving
 from signoff.cli.output import EXIT_CODES, exit_code_of, print_error
 from signoff.core.errors import SignoffError
 
@@ -42,7 +42,7 @@ app.command("check", short_help="Find everything that is wrong with a project.",
 )
 app.command("dev", short_help="Run a project on this machine, all in one process.", epilog=dev.DEV_EXAMPLES)(dev.dev)
 app.command("run", short_help="Start a run of a workflow.", epilog=runs.RUN_EXAMPLES)(runs.run)
-app.add_typer(runs.app, name="runs")
+app.add_typer(runs_operations.app, name="runs")
 app.add_typer(reviews.app, name="reviews")
 app.command("release", short_help="Bring a project to an environment.", epilog=serving.RELEASE_EXAMPLES)(
     serving.release

@@ -22,11 +22,14 @@ STYLES: Mapping[str, str] = {
     "started": "cyan",
     "waiting": "yellow",
     "retrying": "yellow",
+    "paused": "yellow",
     "open": "yellow",
     "failed": "red",
     "stuck": "red",
     "rejected": "red",
     "cancelled": "magenta",
+    "terminated": "magenta",
+    "bypassed": "magenta",
     "expired": "magenta",
 }
 

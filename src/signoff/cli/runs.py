@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FIRST_POLL_S = 0.1
 LONGEST_POLL_S = 2.0
-ENDED = ("done", "failed", "cancelled")
+ENDED = ("done", "failed", "cancelled", "terminated")
 
 app = typer.Typer(help="Runs: list, show, journal, cancel, signal.", rich_markup_mode=None)
 
@@ -80,7 +80,9 @@ def list_(
     *,
     status: Annotated[
         str | None,
-        typer.Option("--status", "-s", help="queued, running, waiting, stuck, done, failed or cancelled."),
+        typer.Option(
+            "--status", "-s", help="queued, running, waiting, paused, stuck, done, failed, cancelled, terminated."
+        ),
     ] = None,
     workflow: Annotated[str | None, typer.Option("--workflow", help="Only of this workflow.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
@@ -133,25 +135,6 @@ def journal(
         from signoff.cli.run_views import print_journal
 
         print_journal(events)
-
-
-@app.command(epilog=examples("signoff runs cancel 0198c5a0-… --reason 'the customer withdrew it'"))
-def cancel(
-    run_id: RunId,
-    *,
-    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; it goes into the journal.")] = "",
-    url: UrlOption = None,
-    key: KeyOption = None,
-    project: ProjectOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Cancel a run: nothing new starts, and what was done is undone in reverse."""
-    with _connect(url, key, project) as client:
-        answer = client.post(f"/v1/runs/{run_id}/cancel", {"reason": reason})
-    if as_json:
-        print_json(answer)
-    else:
-        print(f"Run {run_id} is asked to cancel.")
 
 
 @app.command(
