@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from signoff.core.errors import did_you_mean
 from signoff.workflows.documents import Node
@@ -57,14 +58,13 @@ class GroupCompiler:
         holder = body_node(node) or replace(node, kind="mapping", entries={}, keys={})
         what = "'steps'" if verb == "for" else f"'{verb}'"
         given = self._given(holder)
-        # What a `for` calls its item is taken as well; a missing body is reported as a missing key.
-        taken = outer.visible | (given.keys() - {"index", "last"})
+        # A missing body is reported as a missing key.
         there = body_node(node) is not None
-        self._nodes = step_nodes(outer.shared, holder, what, taken, outer.depth + 1) if there else {}
+        self._nodes = step_nodes(outer.shared, holder, what, outer.visible, outer.depth + 1) if there else {}
         self._given_names = frozenset(given)
         self._scope = outer.inside(holder, self._nodes, given)
         self._give: Expression | None = None
-        self._give_known = False
+        self._give_state: Literal["unknown", "asked", "known"] = "unknown"
 
     def compile(self) -> Body:
         """The body, its result and its end."""
@@ -77,19 +77,22 @@ class GroupCompiler:
 
     def give(self) -> Expression | None:
         """What the body gives: a mapping; none where nothing is written."""
-        if not self._give_known:
-            self._give_known = True  # before it is compiled: it may lead back here
+        if self._give_state == "unknown":
+            self._give_state = "asked"  # compiling it may lead back here; a cycle is reported as one
             node = self._node.entries.get("give")
             if node is not None and self._report.mapping(node, "'give'"):
                 self._check_reserved(node)
                 self._give = self._scope.values.template(node)
                 if self._verb == "repeat":
                     self._check_start(node, self._give)
+            self._give_state = "known"
         return self._give
 
     def shape(self) -> Shape:
         """What the group gives, without its status."""
         give = self.give()
+        if self._give_state == "asked":
+            return ANY
         each = NOTHING if give is None else shape_of(give)
         if self._verb == "for":
             collected = self._node.entries.get("failures")

@@ -141,7 +141,8 @@ class StepCompiler:
         conditions = {key: self._condition(entries.get(key)) for key in ("when", "needed")}
         asserts = self._asserts(entries.get("assert"))
         once = self._once(node, verb, contract)
-        on_error = compile_on_error(self, entries.get("on_error"), self._expected(name, verb, contract))
+        expected = self._expected(name, verb, contract) if "on_error" in entries else None
+        on_error = compile_on_error(self, entries.get("on_error"), expected)
         undo = self._undo(name, entries.get("undo"), contract) if verb == "tool" else None
         requires, after = (self._names(name, key, entries.get(key)) for key in ("requires", "after"))
         body = self._group(name, verb).compile() if verb in GROUP_VERBS else Body((), None, None, frozenset())
