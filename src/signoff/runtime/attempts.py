@@ -11,7 +11,7 @@ from signoff.core.labels import BOTTOM, Labels
 from signoff.runtime import effects
 from signoff.runtime.calling import called, effect_of
 from signoff.runtime.context import RunContext
-from signoff.runtime.handlers import Done, Message, Waiting
+from signoff.runtime.handlers import Done, Message, StepCall, StepHandler, Waiting
 from signoff.runtime.paths import is_undo
 from signoff.runtime.program import Beginning
 from signoff.runtime.state import (
@@ -141,6 +141,10 @@ class _Try:
                 self.doubt = False  # it never happened
                 if effects.unwound(execution, record):
                     raise StepError("the run unwinds, and the call had not taken effect", kind="not_sent")
+        if execution.suspect and record.key is None:
+            found = await self._lost(handler, call)
+            if found is not None:
+                return found
         async with execution.engine.slots:
             await called(execution, call, lambda: handler.permit(call))
             effect = effect_of(handler, call)
@@ -153,6 +157,19 @@ class _Try:
             self.sent = True
             final = call
             return await called(execution, final, lambda: handler.execute(final), once=effect is not None)
+
+    async def _lost(self, handler: StepHandler, call: StepCall) -> Done | Waiting | None:
+        """What became of an effect whose intent may be among the events that a failover lost; none: it may be sent."""
+        execution, record = self._execution, self._record
+        async with execution.engine.slots:
+            await called(execution, call, lambda: handler.permit(call))
+            effect = effect_of(handler, call)
+            if effect is None:
+                return None
+            call = await effects.intend(execution, self._step, record, call, effect)
+        found = await effects.found(execution, self._step, handler, call, record)
+        self.doubt = record.recovery != "lookup"
+        return found
 
     def leaves_doubt(self, error: StepError) -> bool:
         """Whether an effect may have happened although the try failed.

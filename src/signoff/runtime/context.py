@@ -79,6 +79,12 @@ class RunContext(abc.ABC):
         return self.facts.run_id
 
     @property
+    def suspect(self) -> bool:
+        """Whether events of it may be lost that were acted on: it is from before a failover or a restore."""
+        broke_at = self.engine.suspect_before
+        return broke_at is not None and self.facts.started_at < broke_at
+
+    @property
     def deadline(self) -> datetime:
         """When its time is over."""
         operated = self.state.operated

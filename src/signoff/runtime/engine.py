@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ class Engine:
         failed: takes a run out of memory after an error of ours; it is loaded again later.
         draining: whether the worker is stopping, so that nothing new may begin.
         chance: a random number from 0 to 1, for delays that are not to be the same for all.
+        suspect_before: runs from before then may lack their latest events: the database failed over, or was restored.
     """
 
     database: Database
@@ -46,3 +48,4 @@ class Engine:
     failed: Callable[[UUID, BaseException], None]
     draining: Callable[[], bool]
     chance: Callable[[], float]
+    suspect_before: datetime | None = None

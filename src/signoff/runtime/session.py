@@ -15,6 +15,7 @@ from signoff.core.clock import Clock
 from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import store
+from signoff.runtime.continuity import suspect_before
 from signoff.runtime.engine import Engine
 from signoff.runtime.execution import RunExecution
 from signoff.runtime.handlers import Message, PureHandler, ReleaseLoader, StepHandler
@@ -120,6 +121,7 @@ class Session:
         async with self._database.worker_connection() as connection:
             host = f"{platform.node()}"
             await connection.execute(store.OPEN_SESSION, self._id, host, os.getpid(), self._settings.lease_s)
+            self._engine.suspect_before = await suspect_before(connection)
         self._lease_until_s = opened_s + self._settings.lease_s
         try:
             async with self._database.listen(WAKE_CHANNEL, self._notified), asyncio.TaskGroup() as group:

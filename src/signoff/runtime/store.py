@@ -19,6 +19,25 @@ INSERT INTO worker_session (id, host, process_id, expires_at)
 VALUES ($1, $2, $3, now() + make_interval(secs => $4))
 """
 
+# The timeline of what is being written: pg_control_checkpoint() still has the old one until the first checkpoint after a
+# promotion.
+SERVER = """
+SELECT (SELECT system_identifier FROM pg_control_system()) AS system_identifier,
+    ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int AS timeline,
+    current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
+    current_setting('synchronous_commit') AS synchronous_commit,
+    current_setting('synchronous_standby_names') AS synchronous_standby_names,
+    (SELECT count(*) FROM pg_stat_replication) AS standbys
+"""
+
+# True where another server held this database before. Whoever comes second finds the row.
+MEET_SERVER = """
+INSERT INTO server_history (system_identifier, timeline, broke)
+SELECT $1, $2, EXISTS (SELECT FROM server_history) ON CONFLICT DO NOTHING RETURNING broke
+"""
+
+LAST_BREAK = "SELECT max(seen_at) FROM server_history WHERE broke"
+
 # Not a key column, so it does not wait for appends under way; no row means that we were declared dead.
 HEARTBEAT = """
 UPDATE worker_session SET expires_at = now() + make_interval(secs => $2) WHERE id = $1 RETURNING id

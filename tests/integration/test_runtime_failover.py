@@ -1,0 +1,110 @@
+"""After a failover that may have lost commits, no effect is sent before it is known not to have happened."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any
+
+import pytest
+from support.engine import ScriptedTool, compiled, ended, eventually, journal, running, send, start, until, waits_for
+
+from signoff.foundation.database import Database
+from signoff.runtime.continuity import suspect_before, unsafe_settings
+from signoff.runtime.handlers import Done, Effect, StepCall
+
+PAY = 'steps:\n  pay: {tool: pay, with: {}, once: "pay/${input.n}"}\noutcome: {ok: pay.done}\n'
+
+ANOTHER_SERVER = "INSERT INTO server_history (system_identifier, timeline, broke, seen_at) VALUES (1, 1, $1, now())"
+
+
+async def lost_history(database: Database) -> None:
+    """As if this server had taken over from another one a moment ago."""
+    async with database.worker_connection() as connection:
+        await connection.execute(ANOTHER_SERVER, False)
+
+
+async def test_a_server_that_is_not_known_breaks_the_history_once(database: Database, caplog: Any):
+    async with database.worker_connection() as connection:
+        assert await suspect_before(connection) is None  # the first one ever
+        assert await suspect_before(connection) is None
+        await connection.execute("SELECT 1")
+    assert "another server" not in caplog.text
+
+
+async def test_another_server_before_makes_runs_from_before_suspect(database: Database, caplog: Any):
+    await lost_history(database)
+    with caplog.at_level(logging.ERROR, "signoff.runtime.continuity"):
+        async with database.worker_connection() as connection:
+            broke_at = await suspect_before(connection)
+            assert broke_at is not None
+            assert await suspect_before(connection) == broke_at  # said and noted once
+    assert caplog.text.count("another server") == 1
+
+
+@pytest.mark.parametrize("happened", [True, False])
+@pytest.mark.parametrize("recovery", ["lookup", "resend"])
+async def test_an_effect_whose_intent_may_be_lost_is_looked_up_before_it_is_sent(
+    database: Database, recovery: str, happened: bool
+):
+    """The run's journal ends before the intent; the other system has the payment, or has not."""
+    paid = Counter({"pay/7": 1}) if happened else Counter[str]()
+    flow = compiled("lost", PAY, pay=True)
+
+    def pay(call: StepCall) -> Done:
+        assert call.idempotency_key is not None
+        if recovery == "lookup" or not paid[call.idempotency_key]:
+            paid[call.idempotency_key] += 1
+        return Done({})
+
+    def find(call: StepCall) -> Done | None:
+        return Done({}) if paid[str(call.idempotency_key)] else None
+
+    effect = Effect("lookup" if recovery == "lookup" else "resend", settle_s=0.05)
+    tool = ScriptedTool({"pay": pay}, {"pay": effect}, {"pay": find})
+    run_id = await start(database, flow, {"n": 7})
+    await lost_history(database)
+    async with running(database, [flow], tool):
+        assert (await ended(database, run_id)).outcome == "ok"
+        young = await start(database, flow, {"n": 8})  # started after the break: nothing of it can be lost
+        assert (await ended(database, young)).outcome == "ok"
+    assert paid == {"pay/7": 1, "pay/8": 1}
+    kinds = [event.kind for event in await journal(database, young)]
+    assert kinds.count("effect.intended") == 1
+
+
+async def test_without_a_look_up_a_person_is_asked(database: Database):
+    flow = compiled("asked", PAY, pay=True)
+    tool = ScriptedTool({"pay": lambda call: Done({})}, {"pay": Effect("ask")})
+    run_id = await start(database, flow, {"n": 7})
+    await lost_history(database)
+    async with running(database, [flow], tool):
+        await until(database, run_id, waits_for("outcome_unknown"))
+        assert tool.calls == []
+        await send(database, run_id, "pay", {"resolution": "retry", "attempt": 1}, "effect.resolution")
+        await eventually(lambda: len(tool.calls) == 1)
+        assert (await ended(database, run_id)).outcome == "ok"
+    assert len(tool.calls) == 1
+
+
+def server(**changes: Any) -> dict[str, Any]:
+    facts = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "synchronous_standby_names": ""}
+    return {**facts, "standbys": 0, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, []),
+        ({"fsync": "off"}, ["fsync"]),
+        ({"full_page_writes": "off"}, ["full_page_writes"]),
+        ({"synchronous_commit": "off"}, ["synchronous_commit is off"]),
+        ({"standbys": 1}, ["commits do not wait"]),
+        ({"standbys": 1, "synchronous_standby_names": "*", "synchronous_commit": "local"}, ["commits do not wait"]),
+        ({"standbys": 1, "synchronous_standby_names": "*"}, []),
+    ],
+)
+def test_settings_that_lose_commits_are_told(changes: dict[str, Any], said: list[str]):
+    found = unsafe_settings(server(**changes))
+    assert len(found) == len(said)
+    assert all(part in warning for part, warning in zip(said, found, strict=True))
