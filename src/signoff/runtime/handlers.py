@@ -15,6 +15,7 @@ from uuid import UUID
 
 from signoff.core.actors import Actor
 from signoff.core.clock import Clock
+from signoff.core.fresh import fresh_dict
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import NO_USAGE, Cost, Usage
 from signoff.workflows.model import Risk, Step, Workflow
@@ -116,7 +117,7 @@ class StepCall:
     release: Any
     record: Record
     clock: Clock
-    argument_labels: Mapping[str, Labels] = field(default_factory=dict[str, Labels])
+    argument_labels: Mapping[str, Labels] = field(default_factory=fresh_dict)
     attempt: int = 1
     needed: bool = True
     approvals: tuple[Approval, ...] = ()
@@ -158,7 +159,7 @@ class Waiting:
 
     kind: str
     until: datetime | None = None
-    state: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    state: Mapping[str, Any] = field(default_factory=fresh_dict)
     about: str = ""
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from uuid import UUID
 
 from signoff.core.errors import ConflictError, SignoffError, UnavailableError
+from signoff.core.fresh import fresh_dict, fresh_list
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import artifacts, store
 from signoff.runtime.artifacts import Content
@@ -54,7 +55,7 @@ class View:
     updated_at: datetime
     ended_at: datetime | None
     data_class: int = 0
-    attributes: Mapping[str, AttributeRow] = field(default_factory=dict[str, AttributeRow])
+    attributes: Mapping[str, AttributeRow] = field(default_factory=fresh_dict)
     words: tuple[str, ...] = ()
 
 
@@ -78,8 +79,8 @@ class Entry:
 
     org_id: UUID
     run_id: UUID
-    rows: list[Row] = field(default_factory=list[Row])
-    drained: list[UUID] = field(default_factory=list[UUID])
+    rows: list[Row] = field(default_factory=fresh_list)
+    drained: list[UUID] = field(default_factory=fresh_list)
     view: View | None = None
     finish_gen: int | None = None
     park: tuple[int, datetime] | None = None

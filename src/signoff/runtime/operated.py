@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from signoff.core.fresh import fresh_dict
 from signoff.runtime.events import Event, moment
 
 SKIP = "run.skip"
@@ -36,7 +37,7 @@ class Operated:
     paused_s: float = 0.0
     reopened_at: datetime | None = None
     reopened: int = 0
-    skips: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    skips: dict[str, Mapping[str, Any]] = field(default_factory=fresh_dict)
     release: Mapping[str, Any] | None = None
 
     def pause(self, event: Event) -> None:

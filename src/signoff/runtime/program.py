@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from signoff.core.errors import StepError
+from signoff.core.fresh import fresh_dict
 from signoff.core.labels import BOTTOM, Labels
 from signoff.runtime.state import StepRecord
 from signoff.workflows.model import Step
@@ -37,7 +38,7 @@ class Beginning:
     path: str
     arguments: Mapping[str, Any]
     labels: Labels = BOTTOM
-    argument_labels: Mapping[str, Labels] = field(default_factory=dict[str, Labels])
+    argument_labels: Mapping[str, Labels] = field(default_factory=fresh_dict)
     needed: bool = True
     command: Mapping[str, Any] | None = None
 
@@ -47,7 +48,7 @@ class Conclusion:
     """How a run ends well: the outcome's name, and what the run gives."""
 
     outcome: str
-    output: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    output: Mapping[str, Any] = field(default_factory=fresh_dict)
     labels: Labels = BOTTOM
 
 

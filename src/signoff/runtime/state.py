@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from signoff.core.fresh import fresh_dict, fresh_list, fresh_set
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import NO_USAGE, Usage
 from signoff.runtime.events import Event, moment
@@ -78,9 +79,9 @@ class StepRecord:
 
     path: str
     attempt: int = 0
-    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    arguments: Mapping[str, Any] = field(default_factory=fresh_dict)
     labels: Labels = BOTTOM
-    argument_labels: Mapping[str, Labels] = field(default_factory=dict[str, Labels])
+    argument_labels: Mapping[str, Labels] = field(default_factory=fresh_dict)
     needed: bool = True
     key: str | None = None
     once: str | None = None
@@ -90,7 +91,7 @@ class StepRecord:
     tried_at: datetime | None = None
     retry_at: datetime | None = None
     waiting: Waiting | None = None
-    undelivered: list[Message] = field(default_factory=list[Message])
+    undelivered: list[Message] = field(default_factory=fresh_list)
     error: Mapping[str, Any] | None = None
     state: StepState | None = None
     ended_seq: int = 0
@@ -99,7 +100,7 @@ class StepRecord:
     approval: Approval | None = None
     via: str | None = None
     caught: bool = False
-    turns: dict[int, Turn] = field(default_factory=dict[int, Turn])
+    turns: dict[int, Turn] = field(default_factory=fresh_dict)
     generation: int = 0
 
 
@@ -125,21 +126,21 @@ class RunState:
         last_seq: the latest event's place; 0 before the first.
     """
 
-    started: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    started: Mapping[str, Any] = field(default_factory=fresh_dict)
     started_at: datetime | None = None
-    steps: dict[str, StepRecord] = field(default_factory=dict[str, StepRecord])
-    open: dict[str, StepRecord] = field(default_factory=dict[str, StepRecord])
-    busy: dict[str, int] = field(default_factory=dict[str, int])
-    ended: dict[str, StepState] = field(default_factory=dict[str, StepState])
-    inner: dict[str, dict[str, StepState]] = field(default_factory=dict[str, dict[str, StepState]], compare=False)
+    steps: dict[str, StepRecord] = field(default_factory=fresh_dict)
+    open: dict[str, StepRecord] = field(default_factory=fresh_dict)
+    busy: dict[str, int] = field(default_factory=fresh_dict)
+    ended: dict[str, StepState] = field(default_factory=fresh_dict)
+    inner: dict[str, dict[str, StepState]] = field(default_factory=fresh_dict, compare=False)
     usage: Usage = NO_USAGE
     unwinding: Mapping[str, Any] | None = None
     stuck: Mapping[str, Any] | None = None
     end: Mapping[str, Any] | None = None
     ended_at: datetime | None = None
-    messages: set[UUID] = field(default_factory=set[UUID])
+    messages: set[UUID] = field(default_factory=fresh_set)
     operated: Operated = field(default_factory=Operated)
-    attributes: dict[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    attributes: dict[str, Mapping[str, Any]] = field(default_factory=fresh_dict)
     last_seq: int = 0
 
     def apply(self, event: Event) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from signoff.core.errors import ConflictError
+from signoff.core.fresh import fresh_dict, fresh_list, fresh_set
 from signoff.foundation.database import Connection, DeadlockDetected, UniqueViolation
 from signoff.foundation.database.failures import translated
 
@@ -285,17 +286,17 @@ class Columns:
     """The rows of one append, as the arrays that the statement takes."""
 
     events: list[tuple[UUID, UUID, int, str, datetime, bytes]] = field(
-        default_factory=list[tuple[UUID, UUID, int, str, datetime, bytes]]
+        default_factory=fresh_list
     )
-    views: list[ViewRow] = field(default_factory=list[ViewRow])
-    attributes: dict[tuple[UUID, str], SearchRow] = field(default_factory=dict[tuple[UUID, str], SearchRow])
-    words: set[tuple[UUID, UUID, str]] = field(default_factory=set[tuple[UUID, UUID, str]])
-    drained: list[tuple[UUID, UUID]] = field(default_factory=list[tuple[UUID, UUID]])
-    finished: list[tuple[UUID, int]] = field(default_factory=list[tuple[UUID, int]])
+    views: list[ViewRow] = field(default_factory=fresh_list)
+    attributes: dict[tuple[UUID, str], SearchRow] = field(default_factory=fresh_dict)
+    words: set[tuple[UUID, UUID, str]] = field(default_factory=fresh_set)
+    drained: list[tuple[UUID, UUID]] = field(default_factory=fresh_list)
+    finished: list[tuple[UUID, int]] = field(default_factory=fresh_list)
     parked: list[tuple[UUID, int, datetime, bool, int | None]] = field(
-        default_factory=list[tuple[UUID, int, datetime, bool, int | None]]
+        default_factory=fresh_list
     )
-    keys: list[tuple[UUID, UUID, str, int]] = field(default_factory=list[tuple[UUID, UUID, str, int]])
+    keys: list[tuple[UUID, UUID, str, int]] = field(default_factory=fresh_list)
 
 
 @dataclass(frozen=True, slots=True)

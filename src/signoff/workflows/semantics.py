@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from signoff.core.errors import StepError
+from signoff.core.fresh import fresh_dict
 from signoff.core.labels import BOTTOM, Labels, join_all
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Expression, Outcome, Step, StepStatus, Workflow
@@ -34,7 +35,7 @@ class StepState:
 
     status: StepStatus
     result: str
-    output: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    output: Mapping[str, Any] = field(default_factory=fresh_dict)
     labels: Labels = BOTTOM
     readable: bool = False
     is_review: bool = False
