@@ -95,6 +95,20 @@ RETURNING run_id
 
 PRIORITISE = "UPDATE run_queue SET priority = $3 WHERE org_id = $1 AND run_id = $2 RETURNING run_id"
 
+# Where a run is in the queue, for its explanation. Those ahead of it are counted no further than `$3`.
+PLACE = """
+SELECT q.due_at, q.priority, q.queue, q.queue_key, q.gate, q.not_before, s.host, s.process_id, l.limits,
+    (SELECT count(*) FROM worker_session WHERE expires_at > now()) AS workers,
+    (SELECT count(*) FROM inbox i WHERE i.run_id = q.run_id) AS messages,
+    (SELECT count(*) FROM (
+        SELECT FROM run_queue o WHERE o.org_id = q.org_id AND o.queue = q.queue AND o.gate = q.gate
+            AND (o.priority, o.due_at) < (q.priority, q.due_at) LIMIT $3
+    ) before) AS ahead
+FROM run_queue q LEFT JOIN worker_session s ON s.id = q.owner
+    LEFT JOIN queue l ON l.org_id = q.org_id AND l.queue = q.queue
+WHERE q.org_id = $1 AND q.run_id = $2
+"""
+
 # Written by the worker in the transaction that journals the move; what the run started with stays in `run`.
 SHOW_RELEASE = "UPDATE run_view SET release = $2, workflow_version = $3 WHERE run_id = $1"
 
