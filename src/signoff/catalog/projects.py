@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from signoff.catalog.checks import check_references
-from signoff.catalog.documents import compile_documents
+from signoff.catalog.documents import compile_documents, contract_of
 from signoff.catalog.model import RETRIEVAL_CONTRACT, IndexSettings, Project, PromptRegistry
 from signoff.catalog.models import ModelsConfig
 from signoff.catalog.parsing.fields import Fields, Report
@@ -19,6 +19,7 @@ from signoff.catalog.parsing.prompts import parse_prompt, split_front_matter
 from signoff.catalog.parsing.rules import parse_rule
 from signoff.catalog.parsing.tools import parse_tool
 from signoff.catalog.prompts import Prompt
+from signoff.catalog.python_workflows import check_code, compile_python
 from signoff.catalog.rules import Rule
 from signoff.catalog.sources import MANIFEST, MODELS, is_part, read_files
 from signoff.catalog.tools import ToolContract
@@ -95,7 +96,7 @@ class _Loader:
             name=manifest.name,
             settings=manifest.settings,
             roles=manifest.roles,
-            workflows=self._workflows(contracts),
+            workflows=self._workflows(contracts, manifest),
             prompts=registry,
             tools=tools,
             models=self._models(),
@@ -104,9 +105,10 @@ class _Loader:
             knowledge=knowledge,
             index_settings=index_settings,
             rules=rules,
+            retention=manifest.retention,
             files=dict(self.files),
         )
-        self.problems += check_references(project)
+        self.problems += [*check_references(project), *check_code(project)]
         return project
 
     def _in(self, folder: str, ending: str) -> Iterator[str]:
@@ -243,10 +245,17 @@ class _Loader:
             self.problems += error.problems
         return texts
 
-    def _workflows(self, contracts: Contracts) -> dict[str, Workflow]:
+    def _workflows(self, contracts: Contracts, manifest: Manifest) -> dict[str, Workflow]:
         names = list(self._in("workflows", ".yaml"))
         texts = {name: text for name in names if (text := self._text(name)) is not None}
-        return compile_documents(texts, contracts, self.problems)
+        coded = compile_python(self.files, contracts, self.problems, requires=manifest.requires)
+        others = {name: contract_of(workflow) for name, workflow in coded.items()}
+        written = compile_documents(texts, replace(contracts, workflows=others), self.problems)
+        for name in coded.keys() & written.keys():
+            detail = f"The workflow '{name}' is in {coded[name].file} already."
+            suggestion = "Give one another name."
+            self.problems.append(Problem(detail, written[name].file, suggestion=suggestion, code="duplicate"))
+        return {**coded, **written}
 
 
 class PromptContracts(Mapping[str, Contract]):

@@ -20,7 +20,7 @@ MAX_DEPTH = 8
 MANIFEST = "signoff.yaml"
 MODELS = "models.yaml"
 FOLDERS: Mapping[str, tuple[str, ...]] = {
-    "workflows": (".yaml",),
+    "workflows": (".yaml", ".py"),
     "prompts": (".md",),
     "schemas": (".json",),
     "policies": (".cedar",),

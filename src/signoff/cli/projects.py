@@ -62,9 +62,10 @@ CHECK_EXAMPLES = examples("signoff check", "signoff check examples/refunds --jso
 
 
 def _warnings(project: Project) -> tuple[Any, ...]:
+    from signoff.catalog.python_workflows import code_warnings
     from signoff.governance.policy import PolicySet
 
-    return PolicySet.parse(project.policies).warnings()
+    return (*PolicySet.parse(project.policies).warnings(), *code_warnings(project))
 
 
 def _facts(project: Project) -> dict[str, Any]:
@@ -77,6 +78,7 @@ def _facts(project: Project) -> dict[str, Any]:
                 "version": workflow.version,
                 "file": workflow.file,
                 "risk": workflow.risk,
+                "language": "yaml" if workflow.python is None else "python",
                 "steps": len(workflow.steps),
                 "outcomes": [outcome.name for outcome in workflow.outcomes],
             }
@@ -100,7 +102,8 @@ def _print_summary(project: Project) -> None:
 
     table = Table("workflow", "version", "risk", "steps", "outcomes", box=None, header_style="bold")
     for workflow in _facts(project)["workflows"]:
-        row = (workflow["workflow"], workflow["version"], workflow["risk"], workflow["steps"])
+        steps = workflow["steps"] if workflow["language"] == "yaml" else "in Python"
+        row = (workflow["workflow"], workflow["version"], workflow["risk"], steps)
         table.add_row(*(plain(value) for value in row), plain(", ".join(workflow["outcomes"])))
     target = console()
     target.print(plain(f"Project {project.name} is sound: {len(project.files)} files, release {project.digest[:12]}."))

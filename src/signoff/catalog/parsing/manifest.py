@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from signoff.catalog.model import DEFAULT_CHUNK_SIZE, IndexSettings
 from signoff.catalog.parsing.fields import Fields
+from signoff.catalog.parsing.retention import parse_retention
 from signoff.catalog.references import find_references
+from signoff.runtime.retention import KEEP_FOREVER, RetentionPolicy
 
 SMALLEST_CHUNK_SIZE = 100
 """Smaller pieces of knowledge hold no thought, in characters."""
@@ -26,18 +30,22 @@ class Manifest:
     name: str = ""
     settings: dict[str, str] = field(default_factory=dict[str, str])
     roles: dict[str, str] = field(default_factory=dict[str, str])
+    requires: tuple[str, ...] = ()
+    retention: RetentionPolicy = KEEP_FOREVER
 
 
 def parse_manifest(fields: Fields) -> Manifest:
     """The project's name, settings and roles; what is wrong with them is reported."""
-    fields.only("project", "about", "owner", "settings", "roles")
+    fields.only("project", "about", "owner", "settings", "roles", "python", "retention")
     name = fields.text("project")
     if name and not _PROJECT.match(name):
         suggestion = "Use lower-case letters, digits and '-', such as refunds."
         fields.problem("project", f"'{name}' is not a project's name.", suggestion=suggestion)
     fields.text("about", "")
     fields.text("owner", "")
-    return Manifest(name, _settings(fields.mapping("settings")), _roles(fields))
+    requires = _requires(fields.mapping("python"))
+    retention = parse_retention(fields.mapping("retention")) if "retention" in fields.data else KEEP_FOREVER
+    return Manifest(name, _settings(fields.mapping("settings")), _roles(fields), requires, retention)
 
 
 def _settings(fields: Fields) -> dict[str, str]:
@@ -68,6 +76,21 @@ def _roles(fields: Fields) -> dict[str, str]:
         if not _ROLE.match(name):
             suggestion = "Use lower-case letters, digits and '-', without 'role/', such as support-lead."
             fields.problem("roles", f"'{name}' is not a role's name.", suggestion=suggestion)
+    return found
+
+
+def _requires(fields: Fields) -> tuple[str, ...]:
+    """The packages that workflows in Python need, as `name` or with a range of versions."""
+    fields.only("requires")
+    found = tuple(dict.fromkeys(fields.texts("requires"))) if "requires" in fields else ()
+    for text in found:
+        try:
+            fits = Requirement(text)
+        except InvalidRequirement:
+            fits = None
+        if fits is None or fits.url or fits.marker or fits.extras:
+            suggestion = "Write a package's name, and versions behind it, such as python-dateutil>=2.9,<3."
+            fields.problem("requires", f"'{text}' is no requirement.", suggestion=suggestion)
     return found
 
 
