@@ -14,7 +14,9 @@ from signoff.catalog import Project, ReleaseCatalog
 from signoff.catalog.authority import Authority, PolicyBook
 from signoff.core.actors import Actor
 from signoff.core.errors import DefinitionError, ForbiddenError, NotFoundError
-from signoff.governance.policy import review_read_request, run_request
+from signoff.governance.policy import PolicyRequest, review_read_request, run_request
+from signoff.governance.policy.requests import artifact_request
+from signoff.runtime.artifacts import ArtifactUse
 from signoff.runtime.client import RunSummary
 from signoff.workflows.model import Risk
 
@@ -74,7 +76,31 @@ class Access:
             ForbiddenError: not so.
         """
         jurisdiction = await self.jurisdiction(actor.org_id, run.release)
-        request = run_request(
+        request = self._of_run(jurisdiction, actor, action, run, signal=signal, step=step)
+        jurisdiction.authority.decide(request).require()
+
+    async def require_artifact(self, actor: Actor, run: RunSummary, use: ArtifactUse) -> None:
+        """Return only where the actor may read that artifact of the run.
+
+        Raises:
+            ForbiddenError: not so.
+        """
+        jurisdiction = await self.jurisdiction(actor.org_id, run.release)
+        asked = self._of_run(jurisdiction, actor, "artifact.read", run)
+        request = artifact_request(asked, digest=use.digest, data_class=use.data_class, media_type=use.media_type)
+        jurisdiction.authority.decide(request).require()
+
+    def _of_run(
+        self,
+        jurisdiction: Jurisdiction,
+        actor: Actor,
+        action: str,
+        run: RunSummary,
+        *,
+        signal: tuple[str, str] | None = None,
+        step: str | None = None,
+    ) -> PolicyRequest:
+        return run_request(
             actor,
             action,
             run_id=str(run.run_id),
@@ -86,7 +112,6 @@ class Access:
             step=step,
             environment=self._policies.environment,
         )
-        jurisdiction.authority.decide(request).require()
 
     async def may_read_run(self, actor: Actor, run: RunSummary) -> bool:
         """Whether a list shows the run."""

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
-from signoff.api import catalogue, health, history, messages, operations, problems, reviews, runs
+from signoff.api import artifacts, catalogue, events, health, history, messages, operations, problems, reviews, runs
 from signoff.api.boundary import Boundary
 from signoff.api.reading import page_of
 from signoff.api.services import Services
@@ -49,7 +49,16 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services = Services.over(database, clock, environment=environment, project=project)
-    for router in (runs.router, operations.router, history.router, reviews.router, catalogue.router, health.router):
+    for router in (
+        runs.router,
+        artifacts.router,
+        operations.router,
+        history.router,
+        reviews.router,
+        catalogue.router,
+        events.router,
+        health.router,
+    ):
         app.include_router(router)
     app.add_api_route("/docs", _docs, include_in_schema=False, response_class=HTMLResponse)
     app.openapi = lambda: _openapi(app)

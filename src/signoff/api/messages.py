@@ -69,6 +69,7 @@ class StepOut(_Response):
     decided_by: str | None = None
     error: JsonObject | None = None
     via: str | None = None
+    output: JsonObject | None = Field(default=None, description="With `?at=SEQ`: what it gave.")
 
 
 class RunOut(_Response):
@@ -87,7 +88,8 @@ class RunOut(_Response):
     started_at: datetime
     updated_at: datetime
     ended_at: datetime | None
-    steps: list[StepOut] | None = Field(default=None, description="With `?steps=true`.")
+    steps: list[StepOut] | None = Field(default=None, description="With `?steps=true`, and with `?at=SEQ`.")
+    at: int | None = Field(default=None, description="With `?at=SEQ`: all of it is as of that event.")
 
 
 class RunPage(_Response):
@@ -100,7 +102,11 @@ class RunPage(_Response):
 class Signal(_Request):
     """Something for a step that waits."""
 
-    step: Name = Field(description="The step's name.", examples=["approval_mail"])
+    step: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/\[\]!-]{0,299}$",
+        description="The step's path: its name; of a step in a group `lines[2]/ask`.",
+        examples=["approval_mail"],
+    )
     kind: str = Field(default="signal", pattern=r"^[a-z][a-z0-9_.-]{0,99}$", examples=["signal"])
     data: JsonObject = Field(default_factory=dict)
 

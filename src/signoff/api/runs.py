@@ -21,6 +21,7 @@ from signoff.api.messages import (
     StartRun,
 )
 from signoff.api.paging import DEFAULT_PAGE, Limit, visible_page
+from signoff.api.past import as_of
 from signoff.api.problems import documented
 from signoff.api.resolutions import KIND, check_resolution
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
@@ -30,9 +31,11 @@ from signoff.api.strict_json import StrictRoute
 from signoff.catalog.starts import start_workflow
 from signoff.core.actors import Actor
 from signoff.core.errors import InvalidError, Problem
-from signoff.runtime.client import JournalEvent, RunSummary, list_runs, read_journal, send_message
+from signoff.runtime.client import JournalEvent, RunSummary, read_journal, send_message
+from signoff.runtime.client.history import events_until
 from signoff.runtime.client.operations import ENDED
 from signoff.runtime.client.resolutions import bound_resolution
+from signoff.runtime.client.searching import FILTER_CHARS, find_runs, parse_filter, with_equal
 
 JOURNAL_PAGE = 200
 MAX_JOURNAL_PAGE = 1000
@@ -98,17 +101,19 @@ async def list_(
     actor: ActorOf,
     status: RunStatus | None = None,
     workflow: Annotated[str | None, Query(pattern=NAME)] = None,
+    filter_: Annotated[
+        str, Query(alias="filter", max_length=FILTER_CHARS, description="Such as `status = 'failed' and cents > 1000`.")
+    ] = "",
     cursor: Annotated[UUID | None, Query(description="The `next` of the page before.")] = None,
     limit: Limit = DEFAULT_PAGE,
 ) -> RunPage:
     """The organisation's runs that you may read, newest first."""
+    wanted = with_equal(parse_filter(filter_, now=services.now()), status=status, workflow=workflow)
 
     async def read(position: str | None, rows: int) -> tuple[list[RunSummary], str | None]:
         before = None if position is None else UUID(position)
         async with services.database.transaction(actor.org_id) as connection:
-            found = await list_runs(
-                connection, actor.org_id, status=status, workflow=workflow, before=before, limit=rows + 1
-            )
+            found = await find_runs(connection, actor.org_id, wanted, before=before, limit=rows + 1)
         return found[:rows], str(found[rows - 1].run_id) if len(found) > rows else None
 
     items, after = await visible_page(
@@ -130,16 +135,21 @@ async def list_(
     responses={304: {"description": "It is as `If-None-Match` says."}} | documented(403, 404),
 )
 async def read(
+    *,
     run_id: UUID,
     request: Request,
     services: ServicesOf,
     actor: ActorOf,
     steps: Annotated[bool, Query(description="Also what became of each step, from the journal.")] = False,
+    at: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="As of that event of its journal.")] = None,
 ) -> Response:
     """One run: where it stands, what it waits for, what it used. With an `ETag`."""
     run = await services.permitted_run(actor, "run.read", run_id)
     out = _out(run)
-    if steps:
+    if at is not None:
+        async with services.database.transaction(actor.org_id) as connection:
+            out = as_of(run, await events_until(connection, actor.org_id, run_id, at))
+    elif steps:
         out = out.model_copy(update={"steps": steps_of(await _whole_journal(services, actor, run_id))})
     body = out.model_dump_json().encode()
     return tagged(request, body, tag_of(body))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,8 +67,13 @@ class Services:
         """
         async with self.database.transaction(actor.org_id) as connection:
             yield connection
+        await self.wake((run_id,))
+
+    async def wake(self, run_ids: Sequence[UUID | None]) -> None:
+        """Tell workers of runs that got messages (none: of new runs), once that has committed."""
         try:
-            await self.database.notify(WAKE_CHANNEL, "" if run_id is None else str(run_id))
+            for run_id in run_ids:
+                await self.database.notify(WAKE_CHANNEL, "" if run_id is None else str(run_id))
         except UnavailableError as error:
             # It is committed; workers also look by themselves, only a little later.
             _logger.warning("workers could not be woken: %s", error.detail)

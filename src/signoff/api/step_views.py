@@ -12,15 +12,21 @@ from signoff.runtime.client import JournalEvent
 _TRIED = ("step.started", "effect.intended")
 
 
-def steps_of(events: Iterable[JournalEvent]) -> list[StepOut]:
-    """The steps that a journal tells of, in the order in which they were first heard of."""
+def steps_of(events: Iterable[JournalEvent], *, outputs: bool = False) -> list[StepOut]:
+    """The steps that a journal tells of, in the order in which they were first heard of, perhaps with outputs."""
     found: dict[str, dict[str, Any]] = {}
     for event in events:
+        if event.kind == "run.reopened":
+            for void in event.data["void"]:
+                found.pop(void, None)
+            continue
         path = event.data.get("step")
         if path is None or event.kind == "step.noted":
             continue
         step = found.setdefault(path, {"step": path, "status": "started", "started_at": event.recorded_at})
         _take(step, event)
+        if outputs and event.kind == "step.ended":
+            step["output"] = event.data.get("output")
     return [StepOut(**step) for step in found.values()]
 
 

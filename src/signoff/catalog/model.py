@@ -13,6 +13,7 @@ from signoff.catalog.tools import ToolContract
 from signoff.catalog.versions import parse_constraint, parse_version, split_reference
 from signoff.core.errors import NotFoundError, did_you_mean
 from signoff.core.ids import digest as sha256
+from signoff.runtime.retention import KEEP_FOREVER, RetentionPolicy
 from signoff.workflows.model import Contract, Workflow
 
 DEFAULT_CHUNK_SIZE = 800
@@ -122,6 +123,7 @@ class Project:
         knowledge: path and text of each source, by index.
         index_settings: by index; every index has some.
         rules: by name.
+        retention: how long its finished runs are kept.
         files: the bytes of every file, by path within the project with `/`.
     """
 
@@ -137,6 +139,7 @@ class Project:
     knowledge: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict[str, tuple[tuple[str, str], ...]])
     index_settings: Mapping[str, IndexSettings] = field(default_factory=dict[str, IndexSettings])
     rules: Mapping[str, Rule] = field(default_factory=dict[str, Rule])
+    retention: RetentionPolicy = KEEP_FOREVER
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     @property

@@ -67,6 +67,13 @@ _SELECT_ENVIRONMENT = "SELECT release, version FROM environment WHERE org_id = $
 # An API server serves one environment of every project.
 _SELECT_ENVIRONMENTS = "SELECT project, release FROM environment WHERE org_id = $1 AND name = $2 ORDER BY project"
 
+# What is in force anywhere, with every release of its project; a worker asks over all organisations.
+_SELECT_IN_FORCE = """
+SELECT e.org_id, e.project, e.release,
+    ARRAY(SELECT r.digest FROM release r WHERE r.org_id = e.org_id AND r.project = e.project) AS releases
+FROM environment e ORDER BY e.org_id, e.project, e.name
+"""
+
 # Newest first, for people.
 _SELECT_CHANGES = """
 SELECT version, release, changed_at, changed_by FROM environment_change
@@ -141,6 +148,12 @@ async def select_environment(connection: Connection, org_id: UUID, project: str,
 async def select_environments(connection: Connection, org_id: UUID, name: str) -> list[tuple[str, str]]:
     """Project and release of each project that has an environment of that name."""
     return [(row["project"], row["release"]) for row in await connection.fetch(_SELECT_ENVIRONMENTS, org_id, name)]
+
+
+async def select_in_force(connection: Connection) -> list[tuple[UUID, str, str, list[str]]]:
+    """The release of each project in each environment, and all releases of that project."""
+    rows = await connection.fetch(_SELECT_IN_FORCE)
+    return [(row["org_id"], row["project"], row["release"], row["releases"]) for row in rows]
 
 
 async def select_changes(

@@ -65,6 +65,10 @@ class ApiClient:
         """The answer to a JSON object sent to a path."""
         return self._ask("POST", path, json=body, headers=headers)
 
+    def download(self, path: str) -> bytes:
+        """The bytes at a path."""
+        return self._answered("GET", path).content
+
     def pages(self, path: str, *, most: int, **parameters: Any) -> Iterator[dict[str, Any]]:
         """At most that many items of a list, read page by page."""
         cursor: str | None = None
@@ -77,6 +81,9 @@ class ApiClient:
                 return
 
     def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        return self._answered(method, path, **arguments).json()
+
+    def _answered(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **arguments)
         except httpx.TransportError as error:
@@ -85,7 +92,7 @@ class ApiClient:
         except httpx.InvalidURL as error:
             raise InvalidError(f"'{self.url}' is not a URL: {error}.") from error
         if response.is_success:
-            return response.json()
+            return response
         raise _error(response)
 
 

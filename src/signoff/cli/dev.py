@@ -85,7 +85,10 @@ async def _run(
         key = await _developer_key(database, settings, project)
         app = create_app(database, settings.api, clock, environment=ENVIRONMENT, project=project.name)
         server = ApiServer(app, host, port)
-        async with open_worker(database, clock=clock, environment=ENVIRONMENT, models_profile=models) as worker:
+        archives = settings.state_path / "archives"
+        async with open_worker(
+            database, clock=clock, environment=ENVIRONMENT, models_profile=models, archives=archives
+        ) as worker:
 
             def ready() -> None:
                 state = read_dev(settings.state_path)

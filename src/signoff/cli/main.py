@@ -6,7 +6,19 @@ import sys
 
 import typer
 
-from signoff.cli import dev, keys, models, projects, reviews, runs, runs_operations, serving
+from signoff.cli import (, runs_history, runs_operations
+    artifacts,
+    dev,
+    keys,
+    models,
+    projects,
+    retention,
+    reviews,
+    runs,
+    runs_history,
+    runs_operations,
+    serving,
+)
 from signoff.cli.output import EXIT_CODES, exit_code_of, print_error
 from signoff.core.errors import SignoffError
 
@@ -42,13 +54,16 @@ app.command("check", short_help="Find everything that is wrong with a project.",
 )
 app.command("dev", short_help="Run a project on this machine, all in one process.", epilog=dev.DEV_EXAMPLES)(dev.dev)
 app.command("run", short_help="Start a run of a workflow.", epilog=runs.RUN_EXAMPLES)(runs.run)
-app.add_typer(runs_operations.app, name="runs")
+RUNS = (runs, runs_history, runs_operations)  # each has put its commands into one app
+app.add_typer(RUNS[0].app, name="runs")
 app.add_typer(reviews.app, name="reviews")
 app.command("release", short_help="Bring a project to an environment.", epilog=serving.RELEASE_EXAMPLES)(
     serving.release
 )
 app.command("serve", short_help="Run the API alone.", epilog=serving.SERVE_EXAMPLES)(serving.serve)
 app.command("worker", short_help="Run a worker alone.", epilog=serving.WORKER_EXAMPLES)(serving.worker)
+app.add_typer(artifacts.app, name="artifacts")
+app.add_typer(retention.app, name="retention")
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 

@@ -85,6 +85,9 @@ def list_(
         ),
     ] = None,
     workflow: Annotated[str | None, typer.Option("--workflow", help="Only of this workflow.")] = None,
+    where: Annotated[
+        str, typer.Option("--where", "--filter", "-f", help="A filter: customer = 'c1' and cents > 1000.")
+    ] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -93,7 +96,7 @@ def list_(
 ) -> None:
     """List runs, newest first. With --json: one object per line."""
     with _connect(url, key, project) as client:
-        found = client.pages("/v1/runs", most=limit, status=status, workflow=workflow)
+        found = client.pages("/v1/runs", most=limit, status=status, workflow=workflow, filter=where or None)
         if as_json:
             for item in found:
                 print(json.dumps(item))
@@ -103,9 +106,11 @@ def list_(
         print_runs(list(found))
 
 
-@app.command(epilog=examples("signoff runs show 0198c5a0-…"))
+@app.command(epilog=examples("signoff runs show 0198c5a0-…", "signoff runs show 0198c5a0-… --at 17"))
 def show(
     run_id: RunId,
+    *,
+    at: Annotated[int | None, typer.Option("--at", min=1, help="As of that event of its journal.")] = None,
     url: UrlOption = None,
     key: KeyOption = None,
     project: ProjectOption = None,
@@ -113,7 +118,7 @@ def show(
 ) -> None:
     """Show a run: status, outcome, steps, what it waits for, who decided, what its models cost."""
     with _connect(url, key, project) as client:
-        found = client.get(f"/v1/runs/{run_id}", steps="true")
+        found = client.get(f"/v1/runs/{run_id}", steps="true", at=at)
     _show(found, as_json)
 
 

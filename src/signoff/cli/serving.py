@@ -84,7 +84,12 @@ def worker(
         async with (
             open_database(settings) as database,
             open_worker(
-                database, clock=SystemClock(), settings=limits, environment=environment, models_profile=models
+                database,
+                clock=SystemClock(),
+                settings=limits,
+                environment=environment,
+                models_profile=models,
+                archives=settings.state_path / "archives",
             ) as opened,
         ):
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 from signoff.capabilities.gateway import Gateway
@@ -14,18 +16,25 @@ from signoff.capabilities.tools import ToolRunner
 from signoff.catalog import Release
 from signoff.catalog.authority import PolicyBook
 from signoff.catalog.releases import ReleaseCatalog
+from signoff.catalog.retention import retention_policies
 from signoff.core.clock import Clock
 from signoff.foundation.database import Database
+from signoff.governance.policy import start_request
 from signoff.runtime import RuntimeSettings, Worker
+from signoff.runtime.handlers import StepCall
+from signoff.runtime.retention import Retention
 from signoff.steps.ai import AiStep
+from signoff.steps.call import CallStep
 from signoff.steps.check import CheckStep
 from signoff.steps.embedding import IndexEmbedder
 from signoff.steps.emit import EmitStep
 from signoff.steps.retrieve import RetrieveStep
 from signoff.steps.review import ReviewStep
-from signoff.steps.services import Services
+from signoff.steps.services import Services, required
 from signoff.steps.set import SetStep
 from signoff.steps.tool import ToolStep
+from signoff.steps.wait import WaitStep
+from signoff.workflows.model import Workflow
 
 CHUNK_MIN_SHARE = 4  # a chunk is closed at the next good place once it has a quarter of the most
 
@@ -40,6 +49,7 @@ async def open_worker(
     models_profile: str | None = None,
     gateway: Gateway | None = None,
     variables: Mapping[str, str] | None = None,
+    archives: Path = Path(".signoff/archives"),
 ) -> AsyncGenerator[Worker]:
     """A worker with every verb, its capabilities open while the block lasts.
 
@@ -52,6 +62,7 @@ async def open_worker(
         gateway: another gateway, for tests; closed by whoever made it.
         variables: a deployment's own values of project settings (`SIGNOFF_SETTING_…`); the process's environment
             where not given.
+        archives: where archives of finished runs are whose path is relative.
     """
     releases = ReleaseCatalog(database)
     own = gateway is None
@@ -66,6 +77,7 @@ async def open_worker(
         clock=clock,
         variables=dict(os.environ) if variables is None else variables,
     )
+    retention = Retention(database, partial(retention_policies, database, releases, archives), clock=clock)
     try:
         yield Worker(
             database,
@@ -75,16 +87,32 @@ async def open_worker(
                 RetrieveStep(services),
                 ReviewStep(services),
                 EmitStep(services),
+                WaitStep(database),
+                CallStep(database, releases, permit=partial(_permit_call, services), settings=settings),
             ],
             pure=[SetStep(), CheckStep()],
             releases=releases,
             clock=clock,
             settings=settings,
+            duties=[retention.duty],
         )
     finally:
         await tools.close()
         if own:
             await used.aclose()
+
+
+async def _permit_call(services: Services, call: StepCall, workflow: Workflow) -> None:
+    """Policy's answer to `run.start` of a workflow that a run calls: asked for whoever started the run."""
+    request = start_request(
+        call.run.started_by,
+        workflow=workflow.name,
+        version=workflow.version,
+        risk=workflow.risk,
+        labels=call.labels,
+        environment=services.environment,
+    )
+    required(call, await services.authority(call), request)
 
 
 async def prepare_release(

@@ -9,6 +9,7 @@ from signoff.governance.policy.requests import (
     review_read_request,
     review_request,
     run_request,
+    send_event_request,
     start_request,
     tool_request,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "review_read_request",
     "review_request",
     "run_request",
+    "send_event_request",
     "start_request",
     "tool_request",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from signoff.core.actors import Actor
-from signoff.core.labels import BOTTOM, Labels
+from signoff.core.labels import BOTTOM, DataClass, Labels
 from signoff.governance.policy.model import PolicyRequest, ResourceRef
 from signoff.governance.policy.values import cedar_record
 from signoff.runtime.handlers import Approval, RunFacts
@@ -165,6 +165,18 @@ def run_request(
     if step is not None:
         context |= {"step": step}
     return PolicyRequest(actor, action, ResourceRef("Run", run_id, {"workflow": workflow}), context)
+
+
+def artifact_request(run: PolicyRequest, *, digest: str, data_class: int, media_type: str) -> PolicyRequest:
+    """May this actor read that artifact of a run? Asked like `run_request`, of the artifact and with its class."""
+    told = {
+        "run": run.resource.id,
+        "data_class": data_class,
+        "data_class_name": DataClass(data_class).name.lower(),
+        "media_type": media_type,
+    }
+    resource = ResourceRef("Artifact", digest, run.resource.attributes)
+    return PolicyRequest(run.principal, "artifact.read", resource, {**run.context, **told})
 
 
 def review_read_request(

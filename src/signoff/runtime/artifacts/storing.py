@@ -44,6 +44,16 @@ class Artifact:
     data_class: int
 
 
+@dataclass(frozen=True, slots=True)
+class ArtifactUse:
+    """What is known of an artifact of a run without its content."""
+
+    digest: str
+    size_bytes: int
+    media_type: str
+    data_class: int
+
+
 async def keep(connection: Connection, org_id: UUID, run_id: UUID, contents: Sequence[Content], now: datetime) -> None:
     """Store what is not there yet, and note that the run uses it. Commit before the event that names it, or with it."""
     for content in sorted(contents, key=lambda content: content.digest):  # in one order: no deadlocks
@@ -77,6 +87,18 @@ async def fetch(
     return values, total
 
 
+async def describe_artifact(connection: Connection, org_id: UUID, run_id: UUID, digest: str) -> ArtifactUse:
+    """What is known of one artifact of a run without reading it.
+
+    Raises:
+        NotFoundError: the run uses none with that digest.
+    """
+    rows = await connection.fetch(store.USES, org_id, run_id, [digest])
+    if not rows:
+        raise NotFoundError(f"run {run_id} has no artifact {digest}")
+    return ArtifactUse(digest, rows[0]["size_bytes"], rows[0]["media_type"], rows[0]["data_class"])
+
+
 async def read_artifact(connection: Connection, org_id: UUID, run_id: UUID, digest: str) -> Artifact:
     """One artifact of a run.
 
@@ -84,9 +106,7 @@ async def read_artifact(connection: Connection, org_id: UUID, run_id: UUID, dige
         NotFoundError: the run uses none with that digest.
         ArtifactError: it is damaged.
     """
-    rows = await connection.fetch(store.USES, org_id, run_id, [digest])
-    if not rows:
-        raise NotFoundError(f"run {run_id} has no artifact {digest}")
+    await describe_artifact(connection, org_id, run_id, digest)
     return (await _read(connection, org_id, run_id, [digest]))[digest]
 
 

@@ -8,10 +8,11 @@ from signoff.runtime.client.searching.find import (
     list_runs,
     with_equal,
 )
-from signoff.runtime.client.searching.grammar import Condition, RunFilter, parse_filter
+from signoff.runtime.client.searching.grammar import FILTER_CHARS, Condition, RunFilter, parse_filter
 
 __all__ = [
     "EVERY_RUN",
+    "FILTER_CHARS",
     "Condition",
     "RunFilter",
     "count_runs",
