@@ -1,7 +1,7 @@
 """Empty collections for the fields of dataclasses that are made by the thousand.
 
-`default_factory=dict[str, Any]` says the type, but calling such an alias takes half a microsecond, seven times as long as
-these; a step of a run makes a dozen.
+`default_factory=dict[str, Any]` says the type, but calling such an alias takes half a microsecond, seven times as long
+as these; a step of a run makes a dozen.
 """
 
 from __future__ import annotations

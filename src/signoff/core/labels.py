@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
+
+KNOWN_LABELS = 4096
+"""How many labels are kept to be found again: a worker meets the same few with every step."""
 
 
 class DataClass(IntEnum):
@@ -73,12 +77,7 @@ class Labels:
 
     def as_dict(self) -> dict[str, Any]:
         """The label for JSON, in a fixed order."""
-        return {
-            "class": self.data_class.name.lower(),
-            "trust": self.trust.name.lower(),
-            "residency": sorted(self.residency),
-            "sources": sorted(self.sources),
-        }
+        return dict(_written(self))
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Labels:
@@ -87,12 +86,33 @@ class Labels:
         Raises:
             KeyError: for a class or trust that does not exist.
         """
-        return Labels(
-            data_class=DataClass[str(data.get("class", "public")).upper()],
-            trust=Trust[str(data.get("trust", "trusted")).upper()],
-            residency=frozenset(data.get("residency", ())),
-            sources=frozenset(data.get("sources", ())),
+        return _read(
+            data.get("class", "public"),
+            data.get("trust", "trusted"),
+            tuple(data.get("residency", ())),
+            tuple(data.get("sources", ())),
         )
+
+
+@lru_cache(maxsize=KNOWN_LABELS)
+def _read(data_class: str, trust: str, residency: tuple[str, ...], sources: tuple[str, ...]) -> Labels:
+    """One object for equal labels, so that joining them is a comparison of identities."""
+    return Labels(
+        data_class=DataClass[data_class.upper()],
+        trust=Trust[trust.upper()],
+        residency=frozenset(residency),
+        sources=frozenset(sources),
+    )
+
+
+@lru_cache(maxsize=KNOWN_LABELS)
+def _written(labels: Labels) -> Mapping[str, Any]:
+    return {
+        "class": labels.data_class.name.lower(),
+        "trust": labels.trust.name.lower(),
+        "residency": sorted(labels.residency),
+        "sources": sorted(labels.sources),
+    }
 
 
 BOTTOM = Labels()

@@ -285,17 +285,13 @@ SearchRow = tuple[UUID, UUID, str, str | None, int | None, float | None, datetim
 class Columns:
     """The rows of one append, as the arrays that the statement takes."""
 
-    events: list[tuple[UUID, UUID, int, str, datetime, bytes]] = field(
-        default_factory=fresh_list
-    )
+    events: list[tuple[UUID, UUID, int, str, datetime, bytes]] = field(default_factory=fresh_list)
     views: list[ViewRow] = field(default_factory=fresh_list)
     attributes: dict[tuple[UUID, str], SearchRow] = field(default_factory=fresh_dict)
     words: set[tuple[UUID, UUID, str]] = field(default_factory=fresh_set)
     drained: list[tuple[UUID, UUID]] = field(default_factory=fresh_list)
     finished: list[tuple[UUID, int]] = field(default_factory=fresh_list)
-    parked: list[tuple[UUID, int, datetime, bool, int | None]] = field(
-        default_factory=fresh_list
-    )
+    parked: list[tuple[UUID, int, datetime, bool, int | None]] = field(default_factory=fresh_list)
     keys: list[tuple[UUID, UUID, str, int]] = field(default_factory=fresh_list)
 
 
