@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from signoff.cli import (, runs_history, runs_operations
+from signoff.cli import (
     artifacts,
     dev,
     keys,

@@ -1,0 +1,39 @@
+"""A run as it was as of one event of its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from signoff.api.messages import RunOut
+from signoff.api.step_views import steps_of
+from signoff.runtime.client import JournalEvent, RunSummary
+from signoff.runtime.client.history import state_of, status_of
+from signoff.runtime.views import waiting_for
+
+
+def as_of(run: RunSummary, events: Sequence[JournalEvent]) -> RunOut:
+    """The run after these events, with its steps and what they had given."""
+    state = state_of(events)
+    end: Mapping[str, Any] = state.end or {}
+    return RunOut(
+        run_id=run.run_id,
+        workflow=run.workflow,
+        version=state.started["version"],
+        release=state.started["release"],
+        status=status_of(state),  # pyright: ignore[reportArgumentType]  (one of them)
+        outcome=end.get("outcome"),
+        waiting_for=[] if end else [_plain(entry) for entry in waiting_for(state)],  # pyright: ignore[reportArgumentType]
+        error=end.get("error") or state.stuck,  # pyright: ignore[reportArgumentType]  (JSON objects)
+        usage=state.usage.as_dict(),
+        started_by=run.started_by,
+        started_at=run.started_at,
+        updated_at=events[-1].recorded_at,
+        ended_at=state.ended_at,
+        steps=steps_of(events, outputs=True),
+        at=state.last_seq,
+    )
+
+
+def _plain(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(entry)
