@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from tests.support.engine import FAST, Releases, ScriptedTool, SetHandler, journal
+
 from signoff.core.clock import SystemClock
 from signoff.foundation.database import Database
 from signoff.runtime import RuntimeSettings, Worker
@@ -14,7 +16,6 @@ from signoff.runtime.events import Event
 from signoff.runtime.handlers import StepHandler
 from signoff.runtime.state import RunState, fold
 from signoff.workflows.model import Workflow
-from tests.support.engine import FAST, Releases, ScriptedTool, SetHandler, journal
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from signoff.core.errors import StepError
 from signoff.runtime.artifacts import Content, split
+from signoff.runtime.calls.telling import input_labels
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode
 from signoff.runtime.handlers import Approval, Done, Message, RunFacts, StepCall
@@ -62,7 +63,7 @@ class RunContext(abc.ABC):
         self.withdrawing: set[str] = set()
         self.loaded_s = engine.clock.monotonic_s()
         self.sent_s: dict[str, float] = {}
-        self.scope = RunScope(state.started["input"], state.ended, workflow.input_labels)
+        self.scope = RunScope(state.started["input"], state.ended, input_labels(workflow, state.started))
         self.journal_bytes = 0
         self.began_at: datetime | None = None
         self.queued = False
@@ -96,6 +97,12 @@ class RunContext(abc.ABC):
     def step(self, path: str) -> Step:
         """The step of that path; of `refund/undo` the compensation."""
         return self.program.step(path)
+
+    @property
+    def most_events(self) -> int:
+        """How many events its journal may have before it unwinds."""
+        own, general = self.workflow.limits.events, self.engine.settings.history_events
+        return general if own is None else min(own, general)
 
     @property
     def unbegun(self) -> list[Step]:
@@ -213,6 +220,13 @@ class RunContext(abc.ABC):
         if error is not None:
             self.engine.failed(self.run_id, error)
             return
+        self._advance_guarded()
+
+    def soon(self) -> None:
+        """Advance once whatever else waits has had its turn."""
+        asyncio.get_running_loop().call_soon(self._advance_guarded)
+
+    def _advance_guarded(self) -> None:
         try:
             self.advance()
         except Exception as failure:  # noqa: BLE001  (whatever it is, it concerns this run alone)

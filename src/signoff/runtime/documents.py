@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from signoff.core.errors import StepError
+from signoff.core.labels import Labels
 from signoff.runtime import attempts
 from signoff.runtime.context import RunContext
 from signoff.runtime.groups import Group, body_of, scope_inside
@@ -19,6 +20,9 @@ from signoff.runtime.state import FALLBACK, StepRecord
 from signoff.workflows.groups import items_of
 from signoff.workflows.model import Step
 from signoff.workflows.semantics import Ended, RunScope, StepState, decide_end, decide_step, must_wait
+
+BODIES_IN_A_ROW = 200
+"""Scopes that are looked at before other runs have their turn."""
 
 
 @dataclass(slots=True, eq=False)
@@ -141,7 +145,13 @@ class DocumentProgram:
             return frame.scope
         owner, index = owner_of(prefix)
         record = self.run.state.steps[owner]
-        return scope_inside(self.step(owner), record, self.scope(owner), self.run.state.ended_in(prefix), index=index)
+        around, states, offset = self.scope(owner), self.run.state.ended_in(prefix), self.turns_before(owner)
+        return scope_inside(self.step(owner), record, around, states, index=index, offset=offset)
+
+    def turns_before(self, path: str) -> int:
+        """How many turns of a loop were in the runs that this one continues."""
+        before = self.run.state.started.get("continued_from")
+        return before["turns"] if before is not None and before["loop"] == path else 0
 
     def named(self, path: str, name: str) -> str:
         """The path of the step that the step at `path` calls `name`."""
@@ -176,7 +186,12 @@ class DocumentProgram:
             now = run.engine.clock.now()
             for group in list(self._groups.values()):
                 group.look(now)
-        while self._changed and run.state.unwinding is None:
+        bodies = 0
+        while self._changed and run.state.unwinding is None and run.state.end is None:
+            if bodies >= BODIES_IN_A_ROW or run.state.last_seq > run.most_events:
+                run.soon()  # a long loop that only computes must not hold up every other run
+                return
+            bodies += 1
             frame = self._changed.pop(next(iter(self._changed)))
             self._begin_ready(frame)
             if frame.group is not None and run.state.unwinding is None and self._is_over(frame):
@@ -201,6 +216,11 @@ class DocumentProgram:
         path = frame.prefix + step.name
         if isinstance(decision, Ended):
             attempts.end_early(self.run, step, path, decision)
+            return
+        continued = self.run.state.started.get("continued_from")
+        if continued is not None and step.name == continued["loop"] and not frame.prefix:
+            labels = Labels.from_dict(continued["labels"])
+            self._begin_group(Beginning(step, path, {"start": continued["last"]}, labels))
             return
         data = step.arguments.get("with")
         labels = {} if data is None else {name: part.labels(frame.scope) for name, part in data.parts.items()}
@@ -258,7 +278,9 @@ class DocumentProgram:
         return frame is not None and frame.closing()
 
     def moment(self) -> datetime | None:
-        """When the first group is over its time."""
+        """When the first group is over its time; at once where there is more to begin than could be at one go."""
+        if self._changed:
+            return self.run.engine.clock.now()
         deadlines = [group.deadline for group in self._groups.values() if group.closing is None]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 

@@ -28,6 +28,7 @@ class Engine:
         gone: takes a run out of memory; it is parked, finished or somebody else's.
         read_inbox: the messages that wait for a run, and the generation they were read at.
         report: sends what a fenced worker saw of an effect to the run's inbox.
+        wake: tells workers that a run has something to do, after that was committed.
         failed: takes a run out of memory after an error of ours; it is loaded again later.
         draining: whether the worker is stopping, so that nothing new may begin.
         chance: a random number from 0 to 1, for delays that are not to be the same for all.
@@ -45,6 +46,7 @@ class Engine:
     gone: Callable[[UUID, bool], None]
     read_inbox: Callable[[UUID], Awaitable[tuple[list[tuple[str, Message]], int]]]
     report: Callable[[UUID, UUID, str, Mapping[str, Any]], None]
+    wake: Callable[[UUID], None]
     failed: Callable[[UUID, BaseException], None]
     draining: Callable[[], bool]
     chance: Callable[[], float]

@@ -18,6 +18,7 @@
 | `run.reopened`     | it goes on after its end; names the steps that are void and run again                  |
 | `run.migrated`     | it goes on under another release                                                       |
 | `run.attributes`   | values that the run is searched by, each journaled once                                |
+| `run.continued`    | its loop goes on in another run, with a journal of its own                             |
 | `run.ended`        | the run's end: status and outcome                                                      |
 """
 
@@ -51,6 +52,7 @@ EventKind = Literal[
     "run.reopened",
     "run.migrated",
     "run.attributes",
+    "run.continued",
     "run.ended",
 ]
 

@@ -67,13 +67,16 @@ class RunExecution(RunContext):
         if self.engine.draining():
             self.push()  # nothing new begins; what is under way ends, and another worker goes on from there
             return
+        if self.state.end is None:
+            self._check_unwinding()
         if self.stale:
             pass  # what it is made of has changed: what is under way ends, and then it is loaded anew
         elif self.state.end is None and not cutting_off.advance(self):
             self._check_limits()
             while self.state.unwinding is None:
                 self.program.proceed()
-                if self.state.unwinding is not None or not self._continue_begun():
+                self._check_limits()
+                if self.state.unwinding is not None or self.state.end is not None or not self._continue_begun():
                     break
             if self.state.unwinding is not None:
                 unwinding.advance(self)
@@ -87,8 +90,18 @@ class RunExecution(RunContext):
             return
         if self.engine.clock.now() >= self.deadline:
             self.unwind(cause="failed", error={"kind": "time_limit", "detail": "the run's time is over"})
-        elif self.state.last_seq > self.engine.settings.history_events:
+        elif self.state.last_seq > self.most_events:
             self.unwind(cause="failed", error={"kind": "history_limit", "detail": "the journal is full"})
+
+    def _check_unwinding(self) -> None:
+        """Unwinding has room of its own. Where that is used up too, the run ends at once and says what it leaves."""
+        unwinding = self.state.unwinding
+        most = self.most_events + self.engine.settings.unwinding_events
+        if unwinding is None or cutting_off.terminating(self.state) or self.state.last_seq <= most:
+            return
+        detail = "the journal is full, and so is what it has for unwinding"
+        error = {**unwinding["error"], "history_limit": detail}
+        self.emit("run.unwinding", {"cause": "terminated", "error": error})
 
     def make_program(self) -> Program:
         """What moves this run, by what its workflow is written in."""

@@ -8,12 +8,14 @@ then it fails. Effects that completed in it are taken back only if the run itsel
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from signoff.core.errors import StepError
 from signoff.core.labels import BOTTOM
 from signoff.runtime import attempts
+from signoff.runtime.calls.continuing import continued, may_continue
 from signoff.runtime.handlers import Done, Waiting
 from signoff.runtime.paths import fallback, iteration, owner_of
 from signoff.runtime.state import CLOSING, PAUSE, StepRecord, Turn
@@ -32,9 +34,18 @@ def body_of(step: Step, *, instead: bool) -> Sequence[Step]:
 
 
 def scope_inside(
-    step: Step, record: StepRecord, around: RunScope, states: Mapping[str, StepState], *, index: int | None
+    step: Step,
+    record: StepRecord,
+    around: RunScope,
+    states: Mapping[str, StepState],
+    *,
+    index: int | None,
+    offset: int = 0,
 ) -> RunScope:
-    """What one iteration sees; with no index, what the steps of an `on_error` see."""
+    """What one iteration sees; with no index, what the steps of an `on_error` see.
+
+    `offset`: how many turns of the loop were in the runs that this one continues.
+    """
     labels = record.labels
     if index is None or step.verb == "do":
         return around.inside(states, None, labels)
@@ -45,7 +56,7 @@ def scope_inside(
     if index > 0:
         before = record.turns[index - 1]
         last, labels = before.output, before.labels
-    return turn_scope(around, states, index=index, last=last, labels=labels)
+    return turn_scope(around, states, index=offset + index, last=last, labels=labels)
 
 
 class Group:
@@ -140,7 +151,8 @@ class Group:
         path = self.record.path
         prefix = fallback(path) if place is None else iteration(path, index)
         states = self._run.state.ended_in(prefix)
-        scope = scope_inside(self.step, self.record, self._around, states, index=place)
+        offset = self._program.turns_before(path)
+        scope = scope_inside(self.step, self.record, self._around, states, index=place, offset=offset)
         self._active[index] = self._program.open_frame(self, prefix, scope, index)
 
     def _open_more(self, now: datetime) -> None:
@@ -219,8 +231,12 @@ class Group:
         self._end(end)
 
     def _turn_over(self, frame: Frame, end: BodyEnd) -> None:
-        after = after_turn(self.step, frame.scope, end, turns=frame.index + 1)
+        before, renew = self._program.turns_before(self.record.path), self.step.settings.get("renew")
+        turns = frame.index + 1 + before
+        after = after_turn(self.step, frame.scope, end, turns=frame.index + 1 if renew else turns)
         if isinstance(after, BodyEnd):
+            if after.status == "done" and renew:
+                after = replace(after, output={**after.output, "turns": turns})
             self._end(after)
             return
         every_s, now = self.step.settings.get("every"), self._run.engine.clock.now()
@@ -232,7 +248,18 @@ class Group:
             self._end(turned)
             return
         self._next = frame.index + 1
+        if self._renews(frame.index + 1):
+            path, next_at = self.record.path, more.get("next_at")
+            if continued(self._run, path, after.last, after.labels, turns=turns, next_at=next_at):
+                return
         self._go_on(now)
+
+    def _renews(self, turns: int) -> bool:
+        """Whether the loop goes on in a new run: as declared, or before the journal is full."""
+        run, renew = self._run, self.step.settings.get("renew")
+        share = run.engine.settings.renew_share
+        long = (renew is not None and turns >= renew) or run.state.last_seq > share * run.most_events
+        return long and "/" not in self.record.path and may_continue(run, self.record.path)
 
     def _turned(self, index: int, end: BodyEnd, more: Mapping[str, Any]) -> BodyEnd:
         """Journal the end of an iteration. One whose result is no plain data, or too large, has failed."""

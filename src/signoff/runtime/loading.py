@@ -15,6 +15,8 @@ from signoff.core.errors import NonDeterminismError, SignoffError, UnavailableEr
 from signoff.foundation.database import Connection, Record
 from signoff.runtime import store
 from signoff.runtime.artifacts import MARK, fetch, find_references, put_back
+from signoff.runtime.calls.telling import tell_parent
+from signoff.runtime.crashes import check_crashes
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode, moment
 from signoff.runtime.execution import RunExecution, received
@@ -64,6 +66,9 @@ class Loader:
                 execution.journal_bytes = sum(len(event["data"]) for event in journals[run_id]) + held
                 execution.artifact_bytes = held
                 execution.began_at, execution.queued = row["began_at"], row["queue"] is not None
+                if row.get("crashes"):
+                    limit = self._engine.settings.crash_limit
+                    await check_crashes(connection, run_id, state, inbox[0], limit=limit)
                 execution.receive(*inbox)
             except UnavailableError:
                 raise
@@ -131,6 +136,7 @@ class Loader:
         moved = stuck.whole and self._answer_stuck(stuck, entry, str(data["detail"]), now)
         if state.end is not None:
             entry.finish_gen, entry.view = gen, view_of(state, now)
+            entry.solo = tell_parent(stuck.org_id, stuck.run_id, state, now)
         elif moved:
             entry.park, entry.view = (gen, now), view_of(state, now)
         else:

@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from signoff.core.errors import StepError
 from signoff.runtime.attempts import describe
 from signoff.runtime.attributes import note_attributes
+from signoff.runtime.calls.continuing import continues_as
+from signoff.runtime.calls.telling import parent_of, tell_parent
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Message
+from signoff.runtime.journal import Entry, SoloWrite
 from signoff.runtime.state import OUTCOME_UNKNOWN, UNDO_FAILED, StepRecord
 from signoff.runtime.views import view_of
 
@@ -115,12 +119,24 @@ async def _finish(execution: RunContext) -> None:
         entry = execution.take_buffer()
         entry.view = view_of(execution.state, execution.engine.clock.now())
         entry.finish_gen = execution.gen
+        entry.solo, following = _with_the_end(execution, entry)
         if await execution.written(entry):
             execution.engine.gone(execution.run_id, True)
+            if following is not None:
+                execution.engine.wake(following)
             return
         # Something arrived after we last looked: it is recorded, as late, and the run is taken out again.
         messages, gen = await _look_again(execution)
         execution.receive(messages, gen)
+
+
+def _with_the_end(execution: RunContext, entry: Entry) -> tuple[SoloWrite | None, UUID | None]:
+    """What is written together with the run's end, and the run that has something to do then."""
+    state = execution.state
+    if state.continued is not None:
+        return continues_as(execution, entry), UUID(state.continued["run_id"])
+    now = execution.engine.clock.now()
+    return tell_parent(execution.facts.org_id, execution.run_id, state, now), parent_of(state)
 
 
 async def _look_again(execution: RunContext) -> tuple[list[tuple[str, Message]], int]:

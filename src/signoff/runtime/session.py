@@ -67,6 +67,7 @@ class Session:
         self._wake = asyncio.Event()
         self._messaged: set[UUID] = set()
         self._ended: list[UUID] = []
+        self._told: list[UUID] = []
         self._ended_event = asyncio.Event()
         self._others_wanted = False
         self._full = False
@@ -94,6 +95,7 @@ class Session:
             failed=self._run_failed,
             draining=stopping.is_set,
             chance=chance,
+            wake=self._tell,
         )
         self._loader = Loader(self._engine, releases)
 
@@ -255,6 +257,8 @@ class Session:
         async with self._database.worker_connection() as connection:
             while True:
                 dead = await connection.fetch(store.REAP_SESSIONS)
+                if dead:
+                    await connection.execute(store.COUNT_CRASHES, [row["id"] for row in dead])
                 freed = await connection.fetch(store.RELEASE_ORPHANS, self._clock.now())
                 if freed:
                     _log.warning("took over %d runs of %d dead workers", len(freed), len(dead))
@@ -266,12 +270,20 @@ class Session:
         while True:
             await self._ended_event.wait()
             self._ended_event.clear()
+            told, self._told = self._told, []
+            for run_id in told:
+                await self._database.notify(WAKE_CHANNEL, str(run_id))
             if self._others_wanted:
                 self._others_wanted = False
                 await self._database.notify(WAKE_CHANNEL, "")
             while self._ended:
                 batch, self._ended = self._ended[:NOTIFY_IDS], self._ended[NOTIFY_IDS:]
                 await self._database.notify(ENDED_CHANNEL, ",".join(str(run_id) for run_id in batch))
+
+    def _tell(self, run_id: UUID) -> None:
+        """A run of ours has given another something to do."""
+        self._told.append(run_id)
+        self._ended_event.set()
 
     async def _read_inbox(self, run_id: UUID) -> tuple[list[tuple[str, Message]], int]:
         async with self._database.worker_connection() as connection:

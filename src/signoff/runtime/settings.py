@@ -33,6 +33,16 @@ class RuntimeSettings(BaseModel):
         default=60.0, gt=0, description="How long one try of a step may take where it says nothing."
     )
     run_time_s: float = Field(default=30 * 86400.0, gt=0, description="How long a run may take where it says nothing.")
+    call_depth: int = Field(default=10, ge=1, description="Runs that may have called one another when one calls.")
+    crash_limit: int = Field(
+        default=5, ge=1, description="Workers that may die with a run in the same place before a person must look."
+    )
+    renew_share: float = Field(
+        default=0.5, gt=0, le=1, description="Share of its events after which a run's loop goes on in a new run."
+    )
+    unwinding_events: int = Field(
+        default=5_000, ge=10, description="Events beyond its limit that a run may take to settle and undo."
+    )
     history_events: int = Field(
         default=20_000, ge=100, description="Events in one run's journal; past that the run fails."
     )

@@ -119,6 +119,7 @@ class RunState:
         usage: of all model calls so far.
         unwinding: the data of `run.unwinding`: nothing new starts any more.
         stuck: the data of the latest `run.stuck`; cleared by any later event.
+        continued: the data of `run.continued`: another run goes on from here.
         end: the data of `run.ended`.
         messages: ids of all messages received, so that a second copy changes nothing.
         operated: how people have steered it.
@@ -136,6 +137,7 @@ class RunState:
     usage: Usage = NO_USAGE
     unwinding: Mapping[str, Any] | None = None
     stuck: Mapping[str, Any] | None = None
+    continued: Mapping[str, Any] | None = None
     end: Mapping[str, Any] | None = None
     ended_at: datetime | None = None
     messages: set[UUID] = field(default_factory=fresh_set)
@@ -183,6 +185,11 @@ def fold(events: Iterable[Event]) -> RunState:
 def _run_started(state: RunState, event: Event) -> None:
     state.started = event.data
     state.started_at = event.recorded_at
+    before = event.data.get("continued_from")
+    if before is not None:
+        state.usage = Usage.from_dict(before["usage"])
+        for ended in before["ended"]:
+            _step_ended(state, Event(event.seq, "step.ended", event.recorded_at, ended))
     _run_attributes(state, event)
 
 
@@ -346,6 +353,10 @@ def _run_stuck(state: RunState, event: Event) -> None:
     state.stuck = event.data
 
 
+def _run_continued(state: RunState, event: Event) -> None:
+    state.continued = event.data
+
+
 def _run_ended(state: RunState, event: Event) -> None:
     state.end = event.data
     state.ended_at = event.recorded_at
@@ -406,5 +417,6 @@ _APPLY = {
     "run.reopened": _run_reopened,
     "run.migrated": _run_migrated,
     "run.attributes": _run_attributes,
+    "run.continued": _run_continued,
     "run.ended": _run_ended,
 }

@@ -69,6 +69,16 @@ FROM orphan WHERE q.run_id = orphan.run_id
 RETURNING q.run_id
 """
 
+# Only for workers that were declared dead: one that stops or loses the database gives its runs back by itself.
+COUNT_CRASHES = "UPDATE run_queue SET crashes = least(crashes, 30000) + 1 WHERE owner = ANY($1::uuid[])"
+
+# The count goes on where the run is where it was the time before.
+NOTE_CRASH = """
+UPDATE run_queue SET crashes = CASE WHEN crashed_at = $2 THEN crashes ELSE 1 END, crashed_at = $2
+WHERE run_id = $1 RETURNING crashes
+"""
+FORGET_CRASHES = "UPDATE run_queue SET crashes = 0, crashed_at = NULL WHERE run_id = $1"
+
 RELEASE_RUNS = "UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner = $1 AND run_id = ANY($2::uuid[])"
 
 # Decision 0002, rule 7: a recursive loose scan over (organisation, team, priority), a few due runs of each, then round
@@ -110,7 +120,7 @@ WITH RECURSIVE fence AS MATERIALIZED (
     ) ranked WHERE number <= $3 AND (size_bytes <= $4 OR (number = 1 AND $5))
 )
 UPDATE run_queue q SET owner = fence.id FROM chosen, fence WHERE q.run_id = chosen.run_id
-RETURNING q.run_id, q.org_id, q.gen, q.queue, coalesce(q.admitted_at, q.not_before) AS began_at
+RETURNING q.run_id, q.org_id, q.gen, q.crashes, q.queue, coalesce(q.admitted_at, q.not_before) AS began_at
 """
 
 # One query for the whole batch. The inner ORDER BY keeps the planner from joining whole partitions: each run is looked

@@ -40,5 +40,5 @@ class ActingStep:
     def check_answer(self, call: StepCall, output: Mapping[str, Any]) -> None:
         """Without an effect nobody is asked what became of it."""
 
-    async def withdraw(self, call: StepCall, waiting: Waiting) -> None:
+    async def withdraw(self, call: StepCall, waiting: Waiting) -> Waiting | None:
         """Nobody was told that it waits."""

@@ -1,0 +1,86 @@
+"""Start a run for a step that calls a workflow, and find it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from signoff.core.ids import uuid7
+from signoff.core.labels import Labels
+from signoff.foundation.database import Connection
+from signoff.runtime.calls import store
+from signoff.runtime.client.beginning import Beginning, begin
+from signoff.runtime.client.model import StartRequest
+from signoff.runtime.events import decode
+from signoff.runtime.handlers import RunFacts
+
+CHILD_ENDED = "child.ended"
+"""Kind of the message that tells a step how the run that it called has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStart:
+    """A workflow to call.
+
+    Attributes:
+        parent: the run that calls.
+        path: the step that calls.
+        attempt: which try of it, over all of its generations.
+        detached: nobody waits for its end.
+        labels: of each field of the input.
+    """
+
+    request: StartRequest
+    parent: RunFacts
+    path: str
+    attempt: int
+    detached: bool
+    labels: Mapping[str, Labels] = field(default_factory=dict[str, Labels])
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A run that was called. `end`: the data of its `run.ended`, where it has ended already."""
+
+    run_id: UUID
+    end: Mapping[str, Any] | None = None
+
+
+async def start_child(connection: Connection, start: ChildStart, *, now: datetime) -> Child:
+    """The run of this try: started now, or found where a worker died before it could say so."""
+    parent = start.parent
+    run_id = uuid7(time_ms=int(now.timestamp() * 1000))
+    key = (parent.run_id, start.path, start.attempt)
+    if await connection.fetchval(store.CALL, *key, parent.org_id, run_id) is None:
+        found = await find_child(connection, *key)
+        assert found is not None
+        return found
+    beginning = Beginning.of(start.request, run_id, "", now=now)
+    told = {
+        "run_id": str(parent.run_id),
+        "path": start.path,
+        "attempt": start.attempt,
+        "depth": parent.depth + 1,
+        "detached": start.detached,
+        "labels": {name: labels.as_dict() for name, labels in start.labels.items()},
+    }
+    await begin(connection, replace(beginning, started={**beginning.started, "parent": told}), now=now)
+    return Child(run_id)
+
+
+async def find_child(connection: Connection, parent_id: UUID, path: str, attempt: int) -> Child | None:
+    """The run that this try started; none where it started none."""
+    run_id = await connection.fetchval(store.CALLED, parent_id, path, attempt)
+    if run_id is None:
+        return None
+    end = await connection.fetchval(store.END, run_id)
+    return Child(run_id, None if end is None else cast("dict[str, Any]", decode(end)))
+
+
+def end_told(run_id: UUID, end: Mapping[str, Any]) -> dict[str, Any]:
+    """How a run ended, as whoever called it is told."""
+    names = ("status", "outcome", "output", "labels", "error")
+    return {"run_id": str(run_id), **{name: end[name] for name in names if end.get(name) is not None}}

@@ -1,0 +1,143 @@
+"""Endless loops: a run that has turned long enough ends, and another goes on with its loop, in one transaction.
+
+The new run has the same input and release, the ends of all steps outside the loop, and what the last turn gave. Its
+journal begins anew, so that no journal grows for ever. What the old run completed is final: a run in which a completed
+effect could still be undone does not continue as another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from signoff.core.actors import Actor
+from signoff.core.ids import uuid7
+from signoff.core.labels import Labels
+from signoff.foundation.database import Connection
+from signoff.runtime.calls import store
+from signoff.runtime.client.beginning import Beginning, begin
+from signoff.runtime.context import RunContext
+from signoff.runtime.events import encode, moment
+from signoff.runtime.handlers import Approval
+from signoff.runtime.journal import Entry, SoloWrite
+from signoff.runtime.state import StepRecord
+
+CONTINUED = "continued"
+"""Outcome of a run that goes on as another."""
+
+
+def may_continue(execution: RunContext, loop: str) -> bool:
+    """Whether nothing but the loop is under way, and nothing is left that could have to be undone."""
+    state = execution.state
+    if state.unwinding is not None or list(state.open) != [loop]:
+        return False
+    return not any(
+        record.state is not None and record.state.status == "done" and execution.step(path).undo is not None
+        for path, record in state.steps.items()
+        if not path.endswith("/undo")
+    )
+
+
+def continued(
+    execution: RunContext, loop: str, last: Mapping[str, Any], labels: Labels, *, turns: int, next_at: datetime | None
+) -> bool:
+    """End the run, and name the one that goes on with its loop; false where what it needs is too large."""
+    state, facts, now = execution.state, execution.facts, execution.engine.clock.now()
+    started_at = state.started_at
+    assert started_at is not None
+    before: Mapping[str, Any] = state.started.get("continued_from") or {}
+    data: dict[str, Any] = {
+        "run_id": str(uuid7(time_ms=int(now.timestamp() * 1000))),
+        "loop": loop,
+        "turns": turns,
+        "continued_from": {
+            "run_id": str(execution.run_id),
+            "chain_id": str(facts.chain_id or execution.run_id),
+            "chain_started_at": before.get("chain_started_at", started_at),
+            "loop": loop,
+            "last": last,
+            "labels": labels.as_dict(),
+            "turns": turns,
+            "next_at": next_at,
+            "ended": [_carried(record) for record in state.steps.values() if "/" not in record.path and record.state],
+            "usage": state.usage.as_dict(),
+        },
+    }
+    if len(encode({**state.started, **data})) > execution.engine.settings.event_bytes:
+        return False
+    execution.emit("run.continued", data)
+    execution.emit("run.ended", {"status": "done", "outcome": CONTINUED, "output": {"run_id": data["run_id"]}})
+    return True
+
+
+def _carried(record: StepRecord) -> dict[str, Any]:
+    state = record.state
+    assert state is not None
+    data: dict[str, Any] = {
+        "step": record.path,
+        "status": state.status,
+        "result": state.result,
+        "output": state.output,
+        "labels": state.labels.as_dict(),
+        "readable": state.readable,
+        "review": state.is_review,
+    }
+    more = {"via": record.via, "error": record.error, "caught": record.caught or None}
+    if isinstance(record.approval, Approval):
+        more["approval"] = {name: getattr(record.approval, name) for name in record.approval.__slots__}
+    return data | {name: value for name, value in more.items() if value is not None}
+
+
+def continues_as(execution: RunContext, entry: Entry) -> SoloWrite | None:
+    """What to write together with the end of a run that continues as another; none of any other."""
+    told = execution.state.continued
+    if told is None:
+        return None
+    facts, now = execution.facts, execution.engine.clock.now()
+    started = {**execution.state.started, "continued_from": told["continued_from"]}
+    run_id = UUID(told["run_id"])
+
+    async def write(connection: Connection) -> None:
+        # Whoever sends to the run locks this row first: what came before goes to the new run, what comes after is told
+        # that this one has ended.
+        place = await connection.fetchrow(store.PLACE, execution.run_id)
+        if place is None:
+            return  # it was written before; the append finds that out
+        entry.finish_gen = place["gen"]
+        beginning = _beginning(facts.started_by, facts.release, run_id, started)
+        beginning = replace(
+            beginning,
+            team=place["team"],
+            priority=place["priority"],
+            start_at=moment(told["continued_from"]["next_at"]),
+        )
+        await begin(connection, beginning, now=now)
+        await connection.execute(store.MESSAGES_MOVE, execution.run_id, run_id)
+        await connection.execute(store.CALL_MOVES, execution.run_id, run_id)
+
+    return write
+
+
+def _beginning(actor: Actor, release: str, run_id: UUID, started: Mapping[str, Any]) -> Beginning:
+    return Beginning(
+        run_id=run_id,
+        org_id=actor.org_id,
+        workflow=started["workflow"],
+        version=started["version"],
+        release=release,
+        idempotency_key=None,
+        request_digest="",
+        started_by=str(actor),
+        priority=5,
+        started=started,
+        team="",
+        queue=None,
+        queue_key=None,
+        gate=None,
+        yields=False,
+        limits=None,
+        start_at=None,
+    )
