@@ -144,7 +144,7 @@ VERBS: Mapping[Verb, VerbKeys] = {
     "repeat": VerbKeys(
         "body",
         required=("until",),
-        settings={"max": Count(DEFAULT_MAX_TURNS, MAX_TURNS), "every": "duration"},
+        settings={"max": Count(DEFAULT_MAX_TURNS, MAX_TURNS), "every": "duration", "renew": Count(None, MAX_TURNS)},
         others=("until", "start", "give", "timeout"),
     ),
     "do": VerbKeys("body", others=("give", "timeout")),
