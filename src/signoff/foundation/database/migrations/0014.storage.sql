@@ -1,5 +1,5 @@
 -- Storage: the journal by months, artifacts, search attributes, retention.
--- depends: 0001.foundation 0010.runtime 0060.reviews
+-- depends: 0001.foundation 0010.runtime 0011.waits_and_calls 0060.reviews
 
 -- The journal by months of the run's start: a run id is a UUID of version 7, so its first 48 bits are milliseconds of
 -- Unix time, and a run stays in one partition for life (rule 10 of the engine). Only migrations call these two.
@@ -210,7 +210,8 @@ DECLARE
     target text;
 BEGIN
     FOREACH target IN ARRAY ARRAY['run', 'run_view', 'run_queue', 'journal', 'inbox', 'approval_use', 'emitted_event',
-        'review', 'artifact', 'artifact_use', 'run_attribute', 'run_word', 'retention_batch'] LOOP
+        'review', 'artifact', 'artifact_use', 'run_attribute', 'run_word', 'event_wait', 'event_taken', 'run_call',
+        'retention_batch'] LOOP
         EXECUTE format('CREATE POLICY owner_retires ON %I TO CURRENT_USER USING (true)', target);
     END LOOP;
 END
@@ -249,10 +250,11 @@ BEGIN
     WHERE org_id = wanted_org AND run_id = ANY (leaving);
     -- Planned anew each time, so that only the months are looked at which these runs are in.
     FOREACH target IN ARRAY ARRAY['review', 'emitted_event', 'inbox', 'artifact_use', 'run_attribute', 'run_word',
-        'journal', 'run_view'] LOOP
+        'event_wait', 'event_taken', 'journal', 'run_view'] LOOP
         EXECUTE format('DELETE FROM public.%I WHERE org_id = $1 AND run_id = ANY ($2)', target)
         USING wanted_org, leaving;
     END LOOP;
+    DELETE FROM public.run_call WHERE org_id = wanted_org AND parent_id = ANY (leaving);
     DELETE FROM public.run WHERE org_id = wanted_org AND run_id = ANY (leaving) AND idempotency_key IS NULL;
     -- Locked first and asked then: a run that began to use one meanwhile has it locked until its use can be seen.
     PERFORM FROM public.artifact WHERE org_id = wanted_org AND digest = ANY (unused) ORDER BY digest FOR UPDATE;
