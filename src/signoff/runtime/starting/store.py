@@ -156,3 +156,128 @@ DELETE FROM start_deduplicated WHERE (org_id, project, workflow, key) IN (
     SELECT org_id, project, workflow, key FROM start_deduplicated WHERE until < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 """
+
+# --- schedules -------------------------------------------------------------------------------------------------------
+
+# Environments that point at another release than the one whose queues and schedules are in force.
+TO_APPLY = """
+SELECT e.org_id, e.project FROM environment e LEFT JOIN starts_applied a
+    ON a.org_id = e.org_id AND a.project = e.project AND a.environment = e.name
+WHERE e.name = $1 AND a.release IS DISTINCT FROM e.release LIMIT $2
+"""
+
+# Shared, so that nobody deploys in between: what is applied is what the environment points at.
+RELEASE_TO_APPLY = """
+SELECT release FROM environment WHERE org_id = $1 AND project = $2 AND name = $3 FOR SHARE
+"""
+
+MARK_APPLIED = """
+INSERT INTO starts_applied (org_id, project, environment, release) VALUES ($1, $2, $3, $4)
+ON CONFLICT (org_id, project, environment) DO UPDATE SET release = excluded.release
+    WHERE starts_applied.release <> excluded.release
+RETURNING release
+"""
+
+APPLIED_QUEUES = "SELECT queue, limits FROM queue WHERE org_id = $1 AND starts_with(queue, $2) FOR UPDATE"
+
+PUT_QUEUE = """
+INSERT INTO queue (org_id, queue, limits, declared) VALUES ($1, $2, $3, $4)
+ON CONFLICT (org_id, queue) DO UPDATE SET limits = excluded.limits, declared = excluded.declared
+"""
+
+APPLIED_SCHEDULES = """
+SELECT name, spec FROM schedule WHERE org_id = $1 AND environment = $2 AND project = $3 FOR UPDATE
+"""
+
+# Another timetable begins to count now; where only other things changed, times of a downtime are not forgotten.
+PUT_SCHEDULE = """
+INSERT INTO schedule AS s (org_id, environment, project, name, workflow, spec, next_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (org_id, environment, project, name) DO UPDATE SET workflow = excluded.workflow, spec = excluded.spec,
+    version = s.version + 1,
+    next_at = CASE WHEN s.paused_at IS NOT NULL THEN NULL WHEN $8 THEN excluded.next_at ELSE s.next_at END
+"""
+
+DROP_SCHEDULE = "DELETE FROM schedule WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4"
+
+DUE_SCHEDULES = """
+SELECT org_id, project, name FROM schedule WHERE environment = $1 AND next_at <= $2 ORDER BY next_at LIMIT $3
+"""
+
+# Those whose times wait for the run before them, which has ended.
+TO_GO_ON = """
+SELECT DISTINCT s.org_id, s.project, s.name FROM schedule_firing f
+JOIN schedule s USING (org_id, environment, project, name)
+WHERE f.environment = $1 AND f.status = 'waiting'
+    AND NOT EXISTS (SELECT FROM run_queue q WHERE q.run_id = s.last_run_id)
+LIMIT $2
+"""
+
+NEXT_SCHEDULE = "SELECT min(next_at) FROM schedule WHERE environment = $1 AND next_at IS NOT NULL"
+
+# One worker at a time; the others go on with the next one.
+LOCK_SCHEDULE = """
+SELECT spec, next_at, last_run_id, version FROM schedule
+WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4 FOR UPDATE SKIP LOCKED
+"""
+
+# The fence: it moves on only from the time that was looked at.
+MOVE_ON = """
+UPDATE schedule SET next_at = $6
+WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4 AND next_at = $5 RETURNING name
+"""
+
+REMEMBER_RUN = """
+UPDATE schedule SET last_run_id = $5 WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4
+"""
+
+IS_ACTIVE = "SELECT EXISTS (SELECT FROM run_queue WHERE run_id = $1)"
+
+WAITING = """
+SELECT nominal_at, cause FROM schedule_firing
+WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4 AND status = 'waiting'
+ORDER BY nominal_at LIMIT $5
+"""
+
+RECORD = """
+INSERT INTO schedule_firing (org_id, environment, project, name, nominal_at, cause, status, recorded_at, run_id, detail)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (org_id, environment, project, name, nominal_at, cause) DO UPDATE SET status = excluded.status,
+    recorded_at = excluded.recorded_at, run_id = excluded.run_id, detail = excluded.detail
+"""
+
+# The latest firings of a schedule are kept; what waits is kept in any case.
+FORGET_FIRINGS = """
+DELETE FROM schedule_firing
+WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4 AND status <> 'waiting' AND nominal_at < (
+    SELECT nominal_at FROM schedule_firing
+    WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4 ORDER BY nominal_at DESC OFFSET $5 LIMIT 1
+)
+"""
+
+_SCHEDULE = """
+SELECT project, name, workflow, spec, version, next_at, paused_at, paused_by, paused_reason, last_run_id FROM schedule
+"""
+
+LIST_SCHEDULES = (
+    _SCHEDULE
+    + """WHERE org_id = $1 AND environment = $2 AND ($3::text IS NULL OR (project, name) > ($3, $4))
+ORDER BY project, name LIMIT $5"""
+)
+
+READ_SCHEDULE = _SCHEDULE + "WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4"
+
+FIRINGS = """
+SELECT nominal_at, cause, status, recorded_at, run_id, detail FROM schedule_firing
+WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4 ORDER BY nominal_at DESC LIMIT $5
+"""
+
+PAUSE = """
+UPDATE schedule SET paused_at = $5, paused_by = $6, paused_reason = $7, next_at = NULL, version = version + 1
+WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4 AND paused_at IS NULL RETURNING name
+"""
+
+RESUME = """
+UPDATE schedule SET paused_at = NULL, paused_by = NULL, paused_reason = NULL, next_at = $5, version = version + 1
+WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4 AND paused_at IS NOT NULL RETURNING name
+"""
