@@ -14,6 +14,8 @@ from signoff.catalog.versions import parse_constraint, parse_version, split_refe
 from signoff.core.errors import NotFoundError, did_you_mean
 from signoff.core.ids import digest as sha256
 from signoff.runtime.retention import KEEP_FOREVER, RetentionPolicy
+from signoff.runtime.queues import Queue
+from signoff.runtime.starting import Schedule
 from signoff.workflows.model import Contract, Workflow
 
 DEFAULT_CHUNK_SIZE = 800
@@ -124,6 +126,8 @@ class Project:
         index_settings: by index; every index has some.
         rules: by name.
         retention: how long its finished runs are kept.
+        queues: by name.
+        schedules: by name.
         files: the bytes of every file, by path within the project with `/`.
     """
 
@@ -140,6 +144,8 @@ class Project:
     index_settings: Mapping[str, IndexSettings] = field(default_factory=dict[str, IndexSettings])
     rules: Mapping[str, Rule] = field(default_factory=dict[str, Rule])
     retention: RetentionPolicy = KEEP_FOREVER
+    queues: Mapping[str, Queue] = field(default_factory=dict[str, Queue])
+    schedules: Mapping[str, Schedule] = field(default_factory=dict[str, Schedule])
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     @property

@@ -17,7 +17,9 @@ from signoff.catalog.parsing.manifest import Manifest, parse_index, parse_manife
 from signoff.catalog.parsing.models import parse_models
 from signoff.catalog.parsing.prompts import parse_prompt, split_front_matter
 from signoff.catalog.parsing.rules import parse_rule
+from signoff.catalog.parsing.schedules import parse_schedule
 from signoff.catalog.parsing.tools import parse_tool
+from signoff.catalog.planned import check_starts
 from signoff.catalog.prompts import Prompt
 from signoff.catalog.python_workflows import check_code, compile_python
 from signoff.catalog.rules import Rule
@@ -27,6 +29,7 @@ from signoff.core.errors import DefinitionError, NotFoundError, Problem
 from signoff.core.ids import digest
 from signoff.core.schemas import check_schema
 from signoff.governance.policy import PolicySet
+from signoff.runtime.starting import Schedule
 from signoff.workflows.documents import load_document
 from signoff.workflows.model import Contract, Contracts, Workflow
 
@@ -106,9 +109,11 @@ class _Loader:
             index_settings=index_settings,
             rules=rules,
             retention=manifest.retention,
+            queues=manifest.queues,
+            schedules=self._schedules(manifest),
             files=dict(self.files),
         )
-        self.problems += [*check_references(project), *check_code(project)]
+        self.problems += [*check_references(project), *check_code(project), *check_starts(project)]
         return project
 
     def _in(self, folder: str, ending: str) -> Iterator[str]:
@@ -188,6 +193,19 @@ class _Loader:
             elif name:
                 first[name] = item
         return list(first.values())
+
+    def _schedules(self, manifest: Manifest) -> dict[str, Schedule]:
+        found: dict[str, Schedule] = {}
+        for name in self._in("schedules", ".yaml"):
+            fields = self._fields(name)
+            schedule = parse_schedule(fields, manifest.calendars) if fields else None
+            if schedule is None:
+                continue
+            if schedule.name in found:
+                detail = f"The schedule '{schedule.name}' is in another file already."
+                self.problems.append(Problem(detail, name, suggestion="Give one another name.", code="duplicate"))
+            found.setdefault(schedule.name, schedule)
+        return found
 
     def _schemas(self) -> dict[str, Mapping[str, Any]]:
         found: dict[str, Mapping[str, Any]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,15 +11,40 @@ from signoff.catalog.authority import PolicyBook
 from signoff.catalog.model import Release
 from signoff.catalog.releases import ReleaseCatalog, environment_release
 from signoff.core.actors import Actor
-from signoff.core.errors import InvalidError, NotFoundError, did_you_mean
+from signoff.core.errors import InvalidError, NotFoundError, Problem, did_you_mean
 from signoff.core.labels import join_all
 from signoff.core.schemas import validate
 from signoff.foundation.database import Connection
 from signoff.governance.policy import start_request
-from signoff.runtime.client import RunStarted, StartRequest, find_started, start_run
+from signoff.runtime.client import Debounce, Deduplicate, RunStarted, StartRequest, find_started, start_run
+from signoff.runtime.queues import QueuePlace, queue_path
+from signoff.runtime.starting.backlog import Backlog
 from signoff.workflows.model import Workflow
 
 DEFAULT_PRIORITY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """When and in which order a run gets its turn.
+
+    Attributes:
+        queue: a queue of the project; the one that lists the workflow where none is named.
+    """
+
+    start_at: datetime | None = None
+    team: str = ""
+    queue: str | None = None
+    queue_key: str | None = None
+    deduplicate: Deduplicate | None = None
+    debounce: Debounce | None = None
+
+    def as_context(self, priority: int) -> dict[str, Any]:
+        """What policies see of them."""
+        return {"priority": priority, "team": self.team, "queue": self.queue or ""}
+
+
+NO_OPTIONS = StartOptions()
 
 
 async def start_workflow(
@@ -33,6 +59,8 @@ async def start_workflow(
     now: datetime,
     idempotency_key: str | None = None,
     priority: int = DEFAULT_PRIORITY,
+    options: StartOptions = NO_OPTIONS,
+    backlog: Backlog | None = None,
 ) -> RunStarted:
     """Start a run of the release that the process's environment points at, or find the one of the same request.
 
@@ -43,6 +71,7 @@ async def start_workflow(
         InvalidError: the input breaks the workflow's schema; one problem per field, with JSON Pointers.
         ForbiddenError: policy does not permit `run.start`.
         ConflictError: the idempotency key was used for another request.
+        BacklogError: too many runs wait already.
     """
     org_id = actor.org_id
     if idempotency_key is not None:
@@ -62,7 +91,9 @@ async def start_workflow(
         risk=compiled.risk,
         labels=join_all(compiled.input_labels.values()),
         environment=policies.environment,
+        start=options.as_context(priority),
     )
+    place = _place(release, compiled.name, policies.environment, options)
     decision = authority.decide(request)
     decision.require()
     problems = validate(compiled.input_schema, value)
@@ -77,8 +108,33 @@ async def start_workflow(
         priority=priority,
         decision=decision.as_dict(),
         project=project,
+        start_at=options.start_at,
+        team=options.team,
+        place=place,
+        deduplicate=options.deduplicate,
+        debounce=options.debounce,
     )
+    if backlog is not None:
+        await backlog.require_room(connection, org_id, place, now=now)
     return await start_run(connection, started, now=now)
+
+
+def _place(release: Release, workflow: str, environment: str, options: StartOptions) -> QueuePlace | None:
+    queues = release.project.queues
+    if options.queue is None:
+        found = next((queue for queue in queues.values() if workflow in queue.workflows), None)
+    else:
+        found = queues.get(options.queue)
+        if found is None:
+            hint = did_you_mean(options.queue, tuple(queues)) or f"There is: {', '.join(queues) or 'none'}."
+            detail = f"There is no queue '{options.queue}'. {hint}"
+            raise InvalidError(detail, problems=[Problem(detail, pointer="/queue", code="unknown")])
+    if found is None:
+        if options.queue_key is not None:
+            detail = "'queue_key' needs a queue, and the workflow is in none."
+            raise InvalidError(detail, problems=[Problem(detail, pointer="/queue_key", code="not-allowed")])
+        return None
+    return QueuePlace(found, queue_path(environment, release.project.name, found.name), options.queue_key)
 
 
 def _workflow(release: Release, name: str, environment: str) -> Workflow:

@@ -16,6 +16,7 @@ from signoff.capabilities.tools import ToolRunner
 from signoff.catalog import Release
 from signoff.catalog.authority import PolicyBook
 from signoff.catalog.releases import ReleaseCatalog
+from signoff.catalog.scheduling import Scheduler
 from signoff.catalog.retention import retention_policies
 from signoff.core.clock import Clock
 from signoff.foundation.database import Database
@@ -94,6 +95,7 @@ async def open_worker(
             releases=releases,
             clock=clock,
             settings=settings,
+            duties=[Scheduler(database, releases, services.policies, clock).run],
             duties=[retention.duty],
         )
     finally:

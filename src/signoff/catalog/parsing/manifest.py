@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import date
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from signoff.catalog.model import DEFAULT_CHUNK_SIZE, IndexSettings
 from signoff.catalog.parsing.fields import Fields
+from signoff.catalog.parsing.queues import parse_calendars, parse_queues
 from signoff.catalog.parsing.retention import parse_retention
 from signoff.catalog.references import find_references
+from signoff.runtime.queues import Queue
 from signoff.runtime.retention import KEEP_FOREVER, RetentionPolicy
 
 SMALLEST_CHUNK_SIZE = 100
@@ -32,11 +35,13 @@ class Manifest:
     roles: dict[str, str] = field(default_factory=dict[str, str])
     requires: tuple[str, ...] = ()
     retention: RetentionPolicy = KEEP_FOREVER
+    queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
+    calendars: dict[str, frozenset[date]] = field(default_factory=dict[str, frozenset[date]])
 
 
 def parse_manifest(fields: Fields) -> Manifest:
     """The project's name, settings and roles; what is wrong with them is reported."""
-    fields.only("project", "about", "owner", "settings", "roles", "python", "retention")
+    fields.only("project", "about", "owner", "settings", "roles", "python", "retention", "queues", "calendars")
     name = fields.text("project")
     if name and not _PROJECT.match(name):
         suggestion = "Use lower-case letters, digits and '-', such as refunds."
@@ -45,7 +50,15 @@ def parse_manifest(fields: Fields) -> Manifest:
     fields.text("owner", "")
     requires = _requires(fields.mapping("python"))
     retention = parse_retention(fields.mapping("retention")) if "retention" in fields.data else KEEP_FOREVER
-    return Manifest(name, _settings(fields.mapping("settings")), _roles(fields), requires, retention)
+    return Manifest(
+        name,
+        _settings(fields.mapping("settings")),
+        _roles(fields),
+        requires,
+        retention,
+        queues=parse_queues(fields.mapping("queues")),
+        calendars=parse_calendars(fields.mapping("calendars")),
+    )
 
 
 def _settings(fields: Fields) -> dict[str, str]:

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from signoff.core.actors import Actor
 from signoff.core.errors import ForbiddenError
 
-ResourceKind = Literal["Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key"]
+ResourceKind = Literal["Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key", "Schedule"]
 
 PRINCIPAL_KINDS = {"user": "User", "key": "Key", "system": "System"}
 RESOURCE_KINDS: frozenset[str] = frozenset(
-    ("Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key")
+    ("Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key", "Schedule")
 )
 ENTITY_TYPES = RESOURCE_KINDS | frozenset(PRINCIPAL_KINDS.values()) | {"Role", "Action"}
 ACTIONS = frozenset(
@@ -39,6 +39,8 @@ ACTIONS = frozenset(
         "review.decide",
         "release.register",
         "release.promote",
+        "schedule.read",
+        "schedule.operate",
         "artifact.read",
         "key.manage",
     )

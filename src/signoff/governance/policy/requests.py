@@ -98,11 +98,33 @@ def send_event_request(actor: Actor, *, event_type: str, source: str, environmen
 
 
 def start_request(
-    actor: Actor, *, workflow: str, version: str, risk: str, labels: Labels = BOTTOM, environment: str = "dev"
+    actor: Actor,
+    *,
+    workflow: str,
+    version: str,
+    risk: str,
+    labels: Labels = BOTTOM,
+    environment: str = "dev",
+    start: Mapping[str, Any] | None = None,
 ) -> PolicyRequest:
-    """May this actor start a run of that workflow?"""
-    context = {**_workflow_context(workflow, version, risk, environment), **_label_context(labels)}
+    """May this actor start a run of that workflow, with that priority, for that team, in that queue (`start`)?"""
+    context = {
+        **_workflow_context(workflow, version, risk, environment),
+        **_label_context(labels),
+        **{"priority": 5, "team": "", "queue": "", **(start or {})},
+    }
     return PolicyRequest(actor, "run.start", ResourceRef("Workflow", workflow), context)
+
+
+def schedule_request(
+    actor: Actor, action: str, *, project: str, schedule: str, workflow: str, operation: str = "", environment: str = "dev"
+) -> PolicyRequest:
+    """May this actor do that (`schedule.read`, `schedule.operate`) to that schedule?
+
+    `operation` is pause, resume, trigger or backfill; empty to read.
+    """
+    context = {"environment": environment, "workflow": workflow, "operation": operation}
+    return PolicyRequest(actor, action, ResourceRef("Schedule", f"{project}/{schedule}", {"workflow": workflow}), context)
 
 
 def review_request(

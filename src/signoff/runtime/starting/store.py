@@ -136,6 +136,36 @@ INSERT INTO queue_turn (org_id, queue, queue_key, due_at)
 SELECT $1, $2, queue_key, $3::timestamptz FROM lane UNION ALL SELECT $1, $2, NULL, $3::timestamptz
 """
 
+# Bounded by what is asked for, and asked at most once a second: index-only, lane by lane, so parked runs are not read.
+COUNT_WAITING = """
+WITH RECURSIVE lane AS (
+    (SELECT team, priority FROM run_queue WHERE owner IS NULL AND gate IS NULL AND org_id = $1
+     ORDER BY team, priority LIMIT 1)
+    UNION ALL
+    SELECT next.* FROM lane CROSS JOIN LATERAL (
+        SELECT q.team, q.priority FROM run_queue q
+        WHERE q.owner IS NULL AND q.gate IS NULL AND q.org_id = $1
+            AND (q.team, q.priority) > (lane.team, lane.priority)
+        ORDER BY q.team, q.priority LIMIT 1
+    ) next
+), due AS (
+    SELECT FROM lane CROSS JOIN LATERAL (
+        SELECT FROM run_queue q WHERE q.owner IS NULL AND q.gate IS NULL
+            AND q.org_id = $1 AND q.team = lane.team AND q.priority = lane.priority AND q.due_at <= $2 LIMIT $3
+    ) of_lane
+    UNION ALL (SELECT FROM run_queue WHERE org_id = $1 AND gate = 'queue' LIMIT $3)
+    UNION ALL (SELECT FROM run_queue WHERE org_id = $1 AND gate = 'key' LIMIT $3)
+)
+SELECT count(*) FROM (SELECT FROM due LIMIT $3) bounded
+"""
+
+COUNT_QUEUE = """
+SELECT count(*) FROM (
+    (SELECT FROM run_queue WHERE org_id = $1 AND queue = $2 AND gate = 'queue' LIMIT $3)
+    UNION ALL (SELECT FROM run_queue WHERE org_id = $1 AND queue = $2 AND gate = 'key' LIMIT $3)
+) waiting
+"""
+
 # --- debounced starts ------------------------------------------------------------------------------------------------
 
 # Taken and started in one transaction: a second worker skips the row, and a crash leaves it.
