@@ -108,6 +108,8 @@ class Group:
 
     def look(self, now: datetime) -> None:
         """A moment may have come: its time is over, or its next turn begins. Or nothing is under way in it."""
+        if self._program.closing(self.record.path):
+            return  # what is around it ends, and it is settled with that
         if self.deadline is not None and self.closing is None and now >= self.deadline:
             error = StepError(f"not ended within {self.step.timeout_s:g} s", kind="timeout")
             state = {"error": attempts.describe(error)}
@@ -117,6 +119,8 @@ class Group:
             self._go_on(now)
 
     def _go_on(self, now: datetime) -> None:
+        if self._program.closing(self.record.path):
+            return
         if self.closing is not None:
             self._closed()
             return

@@ -14,6 +14,7 @@ from signoff.runtime.attributes import note_attributes
 from signoff.runtime.calls.continuing import continues_as
 from signoff.runtime.calls.telling import parent_of, tell_parent
 from signoff.runtime.context import RunContext
+from signoff.runtime.events import encode
 from signoff.runtime.handlers import Message
 from signoff.runtime.journal import Entry, SoloWrite
 from signoff.runtime.state import OUTCOME_UNKNOWN, UNDO_FAILED, StepRecord
@@ -57,6 +58,11 @@ def _conclude(execution: RunContext) -> None:
     try:
         conclusion = execution.program.conclude()
         end: dict[str, Any] = {"status": "done", "outcome": conclusion.outcome}
+        most = execution.engine.settings.event_bytes
+        if len(encode(conclusion.output)) > most:
+            detail = f"the output has more than {most} bytes"
+            execution.unwind(cause="failed", error={"kind": "too_large", "detail": detail})
+            return
         if conclusion.output:
             end["output"] = conclusion.output
             end["labels"] = conclusion.labels.as_dict()

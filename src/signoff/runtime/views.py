@@ -71,9 +71,7 @@ def _without_nul(value: Any) -> Any:
 def waiting_for(state: RunState) -> list[dict[str, Any]]:
     """What a run waits for, per step: kind, what it is about, until when."""
     found: list[dict[str, Any]] = []
-    for record in state.steps.values():
-        if record.state is not None:
-            continue
+    for record in state.open.values():
         if record.waiting is not None:
             waiting = record.waiting
             entry = {"step": record.path, "kind": waiting.kind, "about": waiting.about, "until": waiting.until}

@@ -18,10 +18,12 @@ from signoff.core.ids import uuid7
 from signoff.core.labels import Labels
 from signoff.foundation.database import Connection
 from signoff.runtime.calls import store
+from signoff.runtime.client import store as client_store
 from signoff.runtime.client.beginning import Beginning, begin
+from signoff.runtime.codec import PAYLOADS
 from signoff.runtime.context import RunContext
 from signoff.runtime.events import encode, moment
-from signoff.runtime.handlers import Approval
+from signoff.runtime.handlers import Approval, Message
 from signoff.runtime.journal import Entry, SoloWrite
 from signoff.runtime.state import StepRecord
 
@@ -117,8 +119,27 @@ def continues_as(execution: RunContext, entry: Entry) -> SoloWrite | None:
         await begin(connection, beginning, now=now)
         await connection.execute(store.MESSAGES_MOVE, execution.run_id, run_id)
         await connection.execute(store.CALL_MOVES, execution.run_id, run_id)
+        for path, message in _early(execution, told["loop"]):
+            packed = PAYLOADS.pack(encode(message.data))
+            sent = (message.message_id, facts.org_id, run_id, path, message.kind, message.sent_by, now, packed)
+            await connection.execute(client_store.SEND, *sent)
 
     return write
+
+
+def _early(execution: RunContext, loop: str) -> list[tuple[str, Message]]:
+    """Messages that came for steps which have not begun: the new run gets them, under the paths that it will have."""
+    turns = len(execution.state.steps[loop].turns)
+    found: list[tuple[str, Message]] = []
+    for path, record in execution.state.steps.items():
+        if record.attempt or record.state is not None:
+            continue
+        place, inside = path, path.startswith(f"{loop}[")
+        if inside:
+            index, rest = path.removeprefix(f"{loop}[").split("]", 1)
+            place = f"{loop}[{int(index) - turns}]{rest}"
+        found += [(place, message) for message in record.undelivered]
+    return found
 
 
 def _beginning(actor: Actor, release: str, run_id: UUID, started: Mapping[str, Any]) -> Beginning:
