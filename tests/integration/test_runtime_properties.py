@@ -26,6 +26,7 @@ from signoff.core.errors import ConflictError, StepError
 from signoff.foundation.database import Database
 from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime import store
+from signoff.runtime.breakers import Breakers, BreakerSettings
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event
 from signoff.runtime.handlers import Done, Effect, Message, StepCall, Waiting
@@ -194,6 +195,9 @@ async def compared(url: str, plan: Plan) -> None:
             report=unreported,
             failed=lambda _, error: left.set_exception(error),
             draining=lambda: False,
+            wake=lambda _: None,
+            chance=lambda: 0.5,
+            breakers=Breakers(database, clock=SystemClock(), settings=BreakerSettings(), chance=lambda: 0.5),
         )
         claimed = await connection.fetch(store.CLAIM, session_id, SystemClock().now(), 1, 2**40, True)
         [run] = await Loader(engine, Releases({flow.name: flow})).load(connection, claimed, session_id)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from signoff.core.clock import Clock
 from signoff.foundation.database import Database
+from signoff.runtime.breakers import Breakers
 from signoff.runtime.handlers import Message, PureHandler, StepHandler
 from signoff.runtime.journal import Journal
 from signoff.runtime.settings import RuntimeSettings
@@ -32,6 +33,7 @@ class Engine:
         failed: takes a run out of memory after an error of ours; it is loaded again later.
         draining: whether the worker is stopping, so that nothing new may begin.
         chance: a random number from 0 to 1, for delays that are not to be the same for all.
+        breakers: stand before the calls of tools and models.
         suspect_before: runs from before then may lack their latest events: the database failed over, or was restored.
     """
 
@@ -50,4 +52,5 @@ class Engine:
     failed: Callable[[UUID, BaseException], None]
     draining: Callable[[], bool]
     chance: Callable[[], float]
+    breakers: Breakers
     suspect_before: datetime | None = None

@@ -15,6 +15,7 @@ from signoff.core.clock import Clock
 from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import store
+from signoff.runtime.breakers import Breakers, BreakerSettings
 from signoff.runtime.continuity import suspect_before
 from signoff.runtime.engine import Engine
 from signoff.runtime.execution import RunExecution
@@ -55,6 +56,7 @@ class Session:
         stopping: asyncio.Event,
         ready: asyncio.Event,
         chance: Callable[[], float],
+        breakers: BreakerSettings,
         duties: Sequence[Duty] = (),
     ) -> None:
         self._database = database
@@ -79,6 +81,7 @@ class Session:
         self._turns = Turns(database, clock=clock, poll_s=settings.poll_s, admitted=self._admitted)
         self._duties = duties
         self._journal = Journal(database, session_id, flush_events=settings.flush_events, rejected=self._run_failed)
+        self._breakers = Breakers(database, clock=clock, settings=breakers, chance=chance)
         self._reporter = Reporter(database, session_id, clock)
         self._engine = Engine(
             database=database,
@@ -95,6 +98,7 @@ class Session:
             failed=self._run_failed,
             draining=stopping.is_set,
             chance=chance,
+            breakers=self._breakers,
             wake=self._tell,
         )
         self._loader = Loader(self._engine, releases)
@@ -136,6 +140,7 @@ class Session:
                         self._announce(),
                         self._lag.watch(),
                         self._turns.run(),
+                        self._breakers.run(),
                     )
                 ]
                 tasks += [group.create_task(_kept(duty, self._admitted)) for duty in self._duties]

@@ -61,6 +61,7 @@ class StepRecord:
         recovery: what the tool's contract says to do when the outcome is unknown, of an effect.
         settle_s: how long after `tried_at` the call may still take effect, in seconds.
         in_doubt: an intent is journaled, and no answer yet.
+        held: how many of its tries a circuit breaker held back: they were never made.
         tried_at: when the latest try began.
         retry_at: when the next try begins, after a failed one.
         waiting: what the step waits for.
@@ -88,6 +89,7 @@ class StepRecord:
     recovery: str | None = None
     settle_s: float = 0.0
     in_doubt: bool = False
+    held: int = 0
     tried_at: datetime | None = None
     retry_at: datetime | None = None
     waiting: Waiting | None = None
@@ -236,6 +238,7 @@ def _step_retrying(state: RunState, event: Event) -> None:
     record.error = event.data["error"]
     record.retry_at = moment(event.data["retry_at"])
     record.in_doubt = event.data.get("in_doubt", False)
+    record.held += event.data.get("held", False)
     record.waiting = None
     _delivered(record, event.data.get("message_id"))
 

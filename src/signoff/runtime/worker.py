@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from signoff.core.clock import Clock
 from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Database
+from signoff.runtime.breakers import BreakerSettings
 from signoff.runtime.handlers import PureHandler, ReleaseLoader, StepHandler
 from signoff.runtime.session import Duty, Session
 from signoff.runtime.settings import RuntimeSettings
@@ -35,6 +36,7 @@ class Worker:
         clock: the injected clock.
         settings: the worker's limits.
         chance: random numbers from 0 to 1, for jitter.
+        breakers: when tools and models that keep failing are left alone.
         duties: what else it does while it holds a session, such as firing schedules.
     """
 
@@ -48,6 +50,7 @@ class Worker:
         clock: Clock,
         settings: RuntimeSettings | None = None,
         chance: Callable[[], float] = random.random,
+        breakers: BreakerSettings | None = None,
         duties: Sequence[Duty] = (),
     ) -> None:
         self._database = database
@@ -56,6 +59,7 @@ class Worker:
         self._releases = releases
         self._clock = clock
         self._chance = chance
+        self._breakers = breakers or BreakerSettings()
         self._settings = settings or RuntimeSettings()
         self._duties = duties
         self._stopping = asyncio.Event()
@@ -76,6 +80,7 @@ class Worker:
                 stopping=self._stopping,
                 ready=self._ready,
                 chance=self._chance,
+                breakers=self._breakers,
                 duties=self._duties,
             )
             try:

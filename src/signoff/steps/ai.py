@@ -23,6 +23,13 @@ class AiStep(ActingStep):
     def __init__(self, services: Services) -> None:
         self._services = services
 
+    def target(self, call: StepCall) -> str:
+        """What a circuit breaker counts together: the models that may answer; it fails when all of them have."""
+        project = project_of(call)
+        prompt = project.prompts.find(call.step.target)
+        models = self._services.gateway.route(project.models, prompt.task, prompt.name)
+        return f"models/{'+'.join(model.name for model in models)}"
+
     async def execute(self, call: StepCall) -> Done:
         """The model's answer, which meets the prompt's output contract.
 

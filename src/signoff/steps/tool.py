@@ -32,6 +32,10 @@ class ToolStep(ActingStep):
         assert contract.idempotency is not None
         return Effect(contract.idempotency.recovery, settle_s=contract.timeout_s + contract.settle_s)
 
+    def target(self, call: StepCall) -> str:
+        """What a circuit breaker counts together: the tool."""
+        return f"tool/{call.step.target}"
+
     async def permit(self, call: StepCall) -> None:
         """Policy's answer to `tool.call`.
 

@@ -99,7 +99,7 @@ class Gateway:
                 observe(attempt)
 
         failures: list[Failure] = []
-        for spec in self._route(config, task.task, task.prompt):
+        for spec in self.route(config, task.task, task.prompt):
             try:
                 provider = await self._permitted(spec, task.task, task.prompt, decide)
                 call = Call(spec, provider, task, self._clock, budget, note)
@@ -147,7 +147,7 @@ class Gateway:
             if observe is not None:
                 observe(attempt)
 
-        for spec in self._route(config, "embed", None):
+        for spec in self.route(config, "embed", None):
             try:
                 provider = await self._permitted(spec, "embed", "", decide)
                 embedding = Embedding(spec, provider, texts, timeout_s, self._clock, budget, note)
@@ -163,7 +163,12 @@ class Gateway:
             _, provider = self._providers.popitem()
             await provider.aclose()
 
-    def _route(self, config: ModelsConfig, task: str, prompt: str | None) -> tuple[ModelSpec, ...]:
+    def route(self, config: ModelsConfig, task: str, prompt: str | None) -> tuple[ModelSpec, ...]:
+        """The models that may answer, in fallback order.
+
+        Raises:
+            GatewayError: kind `model_unavailable`, no route is for that task.
+        """
         candidates = config.route(task, prompt, profile=self._profile)[:MAX_CANDIDATES]
         if not candidates:
             raise GatewayError(

@@ -1,0 +1,212 @@
+"""Stands before every call of a tool or model: lets it through, or says when to come again; learns from how it ended.
+
+Three states as in Nygard, Release It! (2nd edition, section 5.2). A worker knows which breakers are not closed from a
+look in the background, so a call that goes well costs no query. What it knows may be a second old: a few calls more
+reach a target that others have given up, and that is all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol, TypeGuard, runtime_checkable
+from uuid import UUID
+
+from signoff.core.clock import Clock
+from signoff.core.errors import SignoffError, StepError, UnavailableError
+from signoff.foundation.database import Database
+from signoff.runtime.breakers import store
+from signoff.runtime.breakers.model import Key
+from signoff.runtime.breakers.settings import BreakerSettings
+from signoff.runtime.handlers import StepCall, StepHandler
+
+BREAKER_OPEN = "breaker_open"
+"""The kind of the error that a call gets that was not let through."""
+
+SLOW = "slow"
+PROBE_SLACK_S = 5.0  # beyond a probe's own time before it counts as lost: its worker is dead
+OURS = frozenset({"unavailable", "internal", "embed", "budget"})  # failures that say nothing of the other side
+
+_log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Targeted(Protocol):
+    """A handler whose calls go to something that can be down."""
+
+    def target(self, call: StepCall) -> str | None:
+        """What the call is sent to, such as `tool/payments.refund`; none where nothing is to be counted."""
+        ...
+
+
+@dataclass(slots=True)
+class Entry:
+    """A call that was let through.
+
+    Attributes:
+        sent: whether it has gone out; what fails before says nothing of the target.
+        probe: whether it is the one call that a half-open breaker lets through.
+    """
+
+    sent: bool = False
+    probe: UUID | None = None
+
+
+@dataclass(slots=True)
+class _Window:
+    """A worker's own calls of one target since a moment."""
+
+    since_s: float
+    calls: int = 0
+    wrong: int = 0
+
+
+class Breakers:
+    """The breakers as one worker knows them.
+
+    Args:
+        database: where all workers share them.
+        clock: the injected clock.
+        settings: when they open, and for how long.
+        chance: a random number from 0 to 1, so that what waits for a breaker does not come back all at once.
+    """
+
+    def __init__(
+        self, database: Database, *, clock: Clock, settings: BreakerSettings, chance: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+        self._chance = chance
+        self._shut: dict[Key, datetime] = {}
+        self._windows: dict[Key, _Window] = {}
+        self._targeted: dict[str, bool] = {}
+
+    async def run(self) -> None:
+        """Keep what is known of them fresh, until cancelled.
+
+        Raises:
+            UnavailableError: the database is away.
+        """
+        while True:
+            await self.refresh()
+            await asyncio.sleep(self._settings.refresh_s)
+
+    async def refresh(self) -> None:
+        """Read which breakers are not closed, and forget targets that were not called for a window."""
+        async with self._database.worker_connection() as connection:
+            rows = await connection.fetch(store.NOT_CLOSED)
+        self._shut = {(row["org_id"], row["target"]): row["retry_at"] for row in rows}
+        old_s = self._clock.monotonic_s() - self._settings.window_s
+        self._windows = {key: window for key, window in self._windows.items() if window.since_s > old_s}
+
+    @asynccontextmanager
+    async def entered(self, handler: StepHandler, call: StepCall) -> AsyncGenerator[Entry]:
+        """Let a call through, and learn from how it ends. Mark the entry `sent` when the call goes out.
+
+        Raises:
+            StepError: kind `breaker_open`; nothing may be sent now, and it says when to come again.
+        """
+        target = None
+        if self._is_targeted(handler):
+            with suppress(SignoffError):  # whatever it is, the call itself fails with it
+                target = handler.target(call)
+        if target is None:
+            yield Entry()
+            return
+        key = (call.run.org_id, target)
+        entry = Entry(probe=await self._admit(key, call) if key in self._shut else None)
+        began_s = self._clock.monotonic_s()
+        try:
+            yield entry
+        except StepError as error:
+            wrong = entry.sent and error.kind not in OURS and (error.retryable or error.outcome_unknown)
+            await self._ended(key, entry, error.kind if wrong else None)
+            raise
+        except BaseException:
+            entry.sent = False  # cut off: nobody knows
+            await self._ended(key, entry, None)
+            raise
+        slow = self._clock.monotonic_s() - began_s >= self._settings.slow_s
+        await self._ended(key, entry, SLOW if slow else None)
+
+    def _is_targeted(self, handler: StepHandler) -> TypeGuard[Targeted]:
+        found = self._targeted.get(handler.verb)
+        if found is None:  # looked at once, as asking a protocol costs as much as a small step
+            found = self._targeted[handler.verb] = isinstance(handler, Targeted)
+        return found
+
+    async def _admit(self, key: Key, call: StepCall) -> UUID | None:
+        now, retry_at = self._clock.now(), self._shut[key]
+        if retry_at <= now:
+            probe = uuid.uuid4()
+            lost_at = now + timedelta(seconds=call.timeout_s + PROBE_SLACK_S)
+            async with self._database.worker_connection() as connection:
+                if await connection.fetchval(store.PROBE, *key, probe, now, lost_at) is not None:
+                    self._shut[key] = lost_at
+                    return probe
+            # Another one is the probe, or it is closed again: the next look tells. Until then nobody here asks.
+            retry_at = self._shut[key] = now + timedelta(seconds=self._settings.refresh_s)
+        wait_s = min((retry_at - now).total_seconds(), self._settings.longest_open_s)
+        detail = f"'{key[1]}' has failed too often; it is left alone for a while"
+        raise StepError(
+            detail, kind=BREAKER_OPEN, retryable=True, retry_after_s=max(wait_s, 0.0) * (1 + self._chance() / 2)
+        )
+
+    async def _ended(self, key: Key, entry: Entry, wrong: str | None) -> None:
+        """Count a call, and write what others must know. A database that is away loses a count, not a result."""
+        try:
+            if entry.probe is not None:
+                await self._probed(key, entry.probe, wrong, sent=entry.sent)
+            elif entry.sent:
+                await self._count(key, wrong)
+        except UnavailableError as error:
+            _log.warning("the breaker of %s was not told of a call: %s", key[1], error.detail)
+
+    async def _probed(self, key: Key, probe: UUID, wrong: str | None, *, sent: bool) -> None:
+        now, settings = self._clock.now(), self._settings
+        async with self._database.worker_connection() as connection:
+            if not sent:
+                retry_at = await connection.fetchval(store.GIVE_BACK, *key, probe, now)
+            elif wrong is None:
+                if await connection.fetchval(store.CLOSE, *key, probe, now) is not None:
+                    self._shut.pop(key, None)
+                    _log.info("the breaker of %s is closed again", key[1])
+                return
+            else:
+                times = (settings.open_s, settings.longest_open_s)
+                retry_at = await connection.fetchval(store.REOPEN, *key, probe, now, wrong, *times)
+        if retry_at is not None:
+            self._shut[key] = retry_at
+
+    async def _count(self, key: Key, wrong: str | None) -> None:
+        settings, now_s = self._settings, self._clock.monotonic_s()
+        window = self._windows.get(key)
+        if window is None or now_s - window.since_s >= settings.window_s:
+            window = self._windows[key] = _Window(now_s)
+        window.calls += 1
+        if wrong is None:
+            return
+        window.wrong += 1
+        # A busy target always has some failures: they are written where they are a good part of what this worker sees.
+        if window.wrong < settings.share * window.calls:
+            return
+        await self._record(key, wrong)
+
+    async def _record(self, key: Key, wrong: str) -> None:
+        now, settings = self._clock.now(), self._settings
+        failed, slow = ([], [now]) if wrong == SLOW else ([now], [])
+        since = now - timedelta(seconds=settings.window_s)
+        opened = now + timedelta(seconds=settings.open_s)
+        limits = (settings.failures, settings.slow_calls)
+        async with self._database.worker_connection() as connection:
+            await connection.execute(store.RECORD, *key, failed, slow, wrong, now, since, *limits)
+            retry_at = await connection.fetchval(store.TRIP, *key, *limits, opened, now)
+        if retry_at is not None:
+            self._shut[key] = retry_at
+            _log.warning("the breaker of %s is open: %s", key[1], wrong)

@@ -1,0 +1,20 @@
+"""Breakers for people."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from signoff.foundation.database import Connection
+from signoff.runtime.breakers import store
+from signoff.runtime.breakers.model import Breaker
+
+MAX_LISTED = 200
+"""Breakers of one page."""
+
+
+async def list_breakers(
+    connection: Connection, org_id: UUID, *, after: str | None = None, limit: int = MAX_LISTED
+) -> list[Breaker]:
+    """An organisation's breakers by target, those after a given one. Targets that never failed have none."""
+    rows = await connection.fetch(store.LIST, org_id, after, min(limit, MAX_LISTED))
+    return [Breaker(**dict(row)) for row in rows]
