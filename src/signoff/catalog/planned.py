@@ -45,9 +45,13 @@ def _schedule(project: Project, file: str, schedule: Schedule) -> Iterator[Probl
 def _file(project: Project, name: str) -> str:
     """The file of a schedule: most often the one of its name."""
     files = [file for file in project.files if file.startswith("schedules/")]
-    return next((file for file in files if file == f"schedules/{name}.yaml"), files[0] if len(files) == 1 else "schedules/")
+    return next(
+        (file for file in files if file == f"schedules/{name}.yaml"), files[0] if len(files) == 1 else "schedules/"
+    )
 
 
 def _unknown(file: str, what: str, kind: str, name: str, known: tuple[str, ...]) -> Problem:
     suggestion = did_you_mean(name, known) or f"There is: {', '.join(known) or 'none'}."
-    return Problem(f"{what} names a {kind} '{name}', which is not there.", file, suggestion=suggestion, code="unknown-name")
+    return Problem(
+        f"{what} names a {kind} '{name}', which is not there.", file, suggestion=suggestion, code="unknown-name"
+    )

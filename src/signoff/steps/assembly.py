@@ -95,8 +95,7 @@ async def open_worker(
             releases=releases,
             clock=clock,
             settings=settings,
-            duties=[Scheduler(database, releases, services.policies, clock).run],
-            duties=[retention.duty],
+            duties=[Scheduler(database, releases, services.policies, clock).run, retention.duty],
         )
     finally:
         await tools.close()
