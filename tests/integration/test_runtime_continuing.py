@@ -31,7 +31,7 @@ from signoff.runtime.handlers import Done, StepCall, Waiting
 ENDLESS = """
 steps:
   base: {set: {n: 100}}
-  loop:
+  cycle:
     repeat:
       turn: {tool: shop.act, with: {n: "${last.n}", index: "${index}", base: "${base.n}"}}
     until: turn.n >= 25
@@ -39,7 +39,7 @@ steps:
     RENEW
     start: {n: 0}
     give: {n: "${turn.n}"}
-  final: {set: {n: "${loop.n + base.n}", turns: "${loop.turns}"}}
+  final: {set: {n: "${cycle.n + base.n}", turns: "${cycle.turns}"}}
 outcome: {over: {when: final.done, give: {n: "${final.n}", turns: "${final.turns}"}}}
 """
 
@@ -107,13 +107,13 @@ async def test_a_loop_renews_itself_before_its_journal_is_full(database: Databas
 async def test_messages_follow_the_loop_and_senders_learn_where_it_is(database: Database) -> None:
     body = """
 steps:
-  loop:
+  cycle:
     repeat: {ask: {tool: ask.person}}
     until: ask.answer == 'stop'
     max: 9
     renew: 1
     give: {said: "${ask.answer}"}
-outcome: {over: {when: loop.done, give: {turns: "${loop.turns}"}}}
+outcome: {over: {when: cycle.done, give: {turns: "${cycle.turns}"}}}
 """
     workflow = compiled("talks", body, ask__person=False)
     tool = ScriptedTool({"ask.person": lambda _: Waiting("person")})
@@ -121,11 +121,11 @@ outcome: {over: {when: loop.done, give: {turns: "${loop.turns}"}}}
         run_id = await start(database, workflow, {})
         for answer in ("go", "go", "stop"):
             await until(database, run_id, lambda run: run.status == "waiting")
-            await send(database, run_id, "loop[0]/ask", {"answer": answer})
+            await send(database, run_id, "cycle[0]/ask", {"answer": answer})
             run = await ended(database, run_id)
             if run.outcome == "continued":
                 try:
-                    await send(database, run_id, "loop[0]/ask", {"answer": "late"})
+                    await send(database, run_id, "cycle[0]/ask", {"answer": "late"})
                     raise AssertionError("it has ended")
                 except ConflictError:
                     run_id = UUID((await output(database, run_id))["run_id"])
@@ -152,6 +152,7 @@ async def test_a_run_that_workers_die_with_waits_for_a_person(database: Database
                 return len(dies.calls) > most
 
             await eventually(called)
+            await eventually(lambda: _begun(database, run_id))
             await _died(database, run_id)
     async with running(database, [workflow], hangs, settings):
         run = await until(database, run_id, lambda run: run.status == "stuck")
@@ -166,6 +167,10 @@ async def test_a_run_that_workers_die_with_waits_for_a_person(database: Database
 async def _never(call: StepCall) -> Done:
     await SystemClock().sleep(3600)
     return Done({})
+
+
+async def _begun(database: Database, run_id: UUID) -> bool:
+    return any(event.kind == "step.started" for event in await journal(database, run_id))
 
 
 async def _died(database: Database, run_id: UUID) -> None:

@@ -173,7 +173,7 @@ async def test_jitter_comes_from_the_worker_and_is_journaled(database: Database)
     record = (await folded(database, run_id)).steps["act"]
     (event,) = [event for event in await journal(database, run_id) if event.kind == "step.retrying"]
     assert record.retry_at is not None
-    assert abs((record.retry_at - event.recorded_at).total_seconds() - 5400) < 1
+    assert abs((record.retry_at - event.recorded_at).total_seconds() - 450) < 1
 
 
 @asynccontextmanager
@@ -187,13 +187,13 @@ async def _working(worker: Worker) -> AsyncGenerator[None]:
 FULL = """
 steps:
   first: {tool: shop.act, undo: {tool: shop.back}}
-  loop:
+  cycle:
     after: first
     repeat: {turn: {set: {n: "${index}"}}}
     until: index < 0
     max: 9000
     give: {n: "${turn.n}"}
-outcome: {over: loop.done}
+outcome: {over: cycle.done}
 """
 
 
