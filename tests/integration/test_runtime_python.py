@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
+
+from support.engine import ScriptedTool, ended, journal, running, send, start, until, waits_for
+from support.python_workflows import python_workflow
 
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
 from signoff.runtime.handlers import Done, Effect, StepCall, Waiting
 from signoff.workflows.python import Context, RunOutcome, StepBlocked, StepFailed
-from tests.support.engine import ScriptedTool, ended, journal, running, send, start, until, waits_for
-from tests.support.python_workflows import python_workflow
 
 Input = dict[str, Any]
 
@@ -20,13 +20,13 @@ def given(call: StepCall) -> Done:
     return Done({"got": call.arguments["with"]})
 
 
-def kinds(events: list[Any], path: str) -> list[str]:
-    return [event.kind for event in events if event.data.get("step") == path]
+def waits(call: StepCall) -> Waiting:
+    return Waiting("signal")
 
 
 async def test_steps_run_in_order_and_the_outcome_is_what_the_code_returns(database: Database) -> None:
-    async def refund(ctx: Context, input: Input) -> RunOutcome:
-        order = await ctx.tool("shop.order", {"id": input["order"]}, name="order")
+    async def refund(ctx: Context, value: Input) -> RunOutcome:
+        order = await ctx.tool("shop.order", {"id": value["order"]}, name="order")
         first, second = await ctx.gather(ctx.tool("shop.a", {"n": 1}), ctx.tool("shop.b", {"n": 2}))
         return ctx.outcome("ok", {"order": order["got"]["id"], "sum": first["got"]["n"] + second["got"]["n"]})
 
@@ -45,7 +45,7 @@ async def test_steps_run_in_order_and_the_outcome_is_what_the_code_returns(datab
 
 
 async def test_a_failure_is_raised_where_the_step_is_awaited_and_may_be_caught(database: Database) -> None:
-    async def careful(ctx: Context, input: Input) -> RunOutcome:
+    async def careful(ctx: Context, value: Input) -> RunOutcome:
         try:
             await ctx.tool("shop.broken", name="broken")
         except StepFailed as failure:
@@ -62,7 +62,7 @@ async def test_a_failure_is_raised_where_the_step_is_awaited_and_may_be_caught(d
 
 
 async def test_what_nothing_catches_fails_the_run_and_undoes_what_was_done(database: Database) -> None:
-    async def pay(ctx: Context, input: Input) -> RunOutcome:
+    async def pay(ctx: Context, value: Input) -> RunOutcome:
         await ctx.tool(
             "bank.pay", {"n": 1}, name="pay", once="pay/1", undo=("bank.back", lambda paid: {"of": paid["got"]["n"]})
         )
@@ -83,14 +83,14 @@ async def test_what_nothing_catches_fails_the_run_and_undoes_what_was_done(datab
 
 
 async def test_a_cancelled_run_is_unwound_by_the_engine(database: Database) -> None:
-    async def slow(ctx: Context, input: Input) -> RunOutcome:
+    async def slow(ctx: Context, value: Input) -> RunOutcome:
         await ctx.tool("bank.pay", name="pay", undo=("bank.back", dict))
         await ctx.tool("shop.wait", name="wait")
         return ctx.outcome("ok")
 
     workflow = python_workflow("slow", slow)
     effects = {"bank.pay": Effect("resend"), "bank.back": Effect("resend")}
-    tool = ScriptedTool({"bank.pay": given, "bank.back": given, "shop.wait": lambda _: Waiting("signal")}, effects)
+    tool = ScriptedTool({"bank.pay": given, "bank.back": given, "shop.wait": waits}, effects)
     async with running(database, [workflow], tool):
         run_id = await start(database, workflow, {})
         await until(database, run_id, waits_for("signal"))
@@ -104,7 +104,7 @@ async def test_a_cancelled_run_is_unwound_by_the_engine(database: Database) -> N
 async def test_a_run_that_left_memory_goes_on_where_it_was(database: Database) -> None:
     seen: list[tuple[Any, ...]] = []
 
-    async def long(ctx: Context, input: Input) -> RunOutcome:
+    async def long(ctx: Context, value: Input) -> RunOutcome:
         before = (ctx.now(), ctx.random(), ctx.uuid())
         first = await ctx.tool("shop.a", {"n": 1})
         answer = await ctx.tool("shop.wait", name="wait")
@@ -113,7 +113,6 @@ async def test_a_run_that_left_memory_goes_on_where_it_was(database: Database) -
         return ctx.outcome("ok", {"id": before[2]})
 
     workflow = python_workflow("long", long)
-    waits: Callable[[StepCall], Waiting] = lambda _: Waiting("signal")
     tool = ScriptedTool({"shop.a": given, "shop.b": given, "shop.wait": waits})
     async with running(database, [workflow], tool):
         run_id = await start(database, workflow, {})
@@ -130,18 +129,18 @@ async def test_a_run_that_left_memory_goes_on_where_it_was(database: Database) -
 
 
 async def test_code_that_changed_parks_its_run_and_the_old_code_takes_it_up_again(database: Database) -> None:
-    async def before(ctx: Context, input: Input) -> RunOutcome:
+    async def before(ctx: Context, value: Input) -> RunOutcome:
         await ctx.tool("shop.a", {"n": 1})
         await ctx.tool("shop.wait", name="wait")
         return ctx.outcome("ok")
 
-    async def after(ctx: Context, input: Input) -> RunOutcome:
+    async def after(ctx: Context, value: Input) -> RunOutcome:
         await ctx.tool("shop.b", {"n": 1})
         await ctx.tool("shop.wait", name="wait")
         return ctx.outcome("ok")
 
     old, new = python_workflow("changed", before), python_workflow("changed", after)
-    tool = ScriptedTool({"shop.a": given, "shop.b": given, "shop.wait": lambda _: Waiting("signal")})
+    tool = ScriptedTool({"shop.a": given, "shop.b": given, "shop.wait": waits})
     async with running(database, [old], tool):
         run_id = await start(database, old, {})
         await until(database, run_id, waits_for("signal"))
@@ -161,7 +160,7 @@ async def test_code_that_changed_parks_its_run_and_the_old_code_takes_it_up_agai
 
 
 async def test_a_run_that_awaits_what_no_journal_has_is_stuck_with_its_line(database: Database) -> None:
-    async def astray(ctx: Context, input: Input) -> RunOutcome:
+    async def astray(ctx: Context, value: Input) -> RunOutcome:
         await ctx.tool("shop.a", {"n": 1})
         await asyncio.sleep(0)
         return ctx.outcome("ok")
@@ -178,7 +177,7 @@ async def test_a_run_that_awaits_what_no_journal_has_is_stuck_with_its_line(data
 
 
 async def test_what_a_step_requires_must_have_been_approved(database: Database) -> None:
-    async def gated(ctx: Context, input: Input) -> RunOutcome:
+    async def gated(ctx: Context, value: Input) -> RunOutcome:
         decision = await ctx.tool("shop.wait", name="wait")
         try:
             await ctx.tool("bank.pay", requires=[decision], name="pay")
@@ -187,7 +186,7 @@ async def test_what_a_step_requires_must_have_been_approved(database: Database) 
         return ctx.outcome("ok")
 
     workflow = python_workflow("gated", gated, "ok", "blocked")
-    tool = ScriptedTool({"shop.wait": lambda _: Waiting("signal"), "bank.pay": given})
+    tool = ScriptedTool({"shop.wait": waits, "bank.pay": given})
     async with running(database, [workflow], tool):
         run_id = await start(database, workflow, {})
         await until(database, run_id, waits_for("signal"))
@@ -199,7 +198,7 @@ async def test_what_a_step_requires_must_have_been_approved(database: Database) 
 
 
 async def test_a_worker_without_the_packages_gives_the_run_back_and_says_so(database: Database) -> None:
-    async def plain(ctx: Context, input: Input) -> RunOutcome:
+    async def plain(ctx: Context, value: Input) -> RunOutcome:
         return ctx.outcome("ok")
 
     workflow = python_workflow("plain", plain, requires=("no-such-package>=2",))

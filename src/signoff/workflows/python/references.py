@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from signoff.core.errors import NotFoundError, Problem, did_you_mean
 from signoff.workflows.python.options import escalate_of, retry_of, role_of, seconds_of
@@ -87,13 +87,15 @@ def _keys(source: Source, call: ast.Call, known: Known) -> Iterator[Problem]:
     """Constants behind keys, held against what the verbs take."""
     for keyword in call.keywords:
         try:
-            value = cast("Any", ast.literal_eval(keyword.value))
+            value = ast.literal_eval(keyword.value)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             continue  # known only when it runs
+        if value is None:
+            continue
         try:
             if keyword.arg == "retry":
                 retry_of(value)
-            elif keyword.arg in _DURATIONS and value is not None:
+            elif keyword.arg in _DURATIONS:
                 seconds_of(value, keyword.arg)
             elif keyword.arg == "escalate":
                 escalate_of(value, None)
