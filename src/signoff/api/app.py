@@ -9,7 +9,20 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
-from signoff.api import artifacts, catalogue, events, health, history, messages, operations, problems, reviews, runs
+from signoff.api import (
+    artifacts,
+    breakers,
+    catalogue,
+    events,
+    health,
+    history,
+    messages,
+    moving,
+    operations,
+    problems,
+    reviews,
+    runs,
+)
 from signoff.api.boundary import Boundary
 from signoff.api.reading import page_of
 from signoff.api.services import Services
@@ -54,6 +67,7 @@ def create_app(
         artifacts.router,
         operations.router,
         history.router,
+        moving.router,
         reviews.router,
         catalogue.router,
         events.router,

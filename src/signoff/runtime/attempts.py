@@ -11,6 +11,7 @@ from signoff.core.labels import BOTTOM, Labels
 from signoff.runtime import effects
 from signoff.runtime.calling import called, effect_of
 from signoff.runtime.context import RunContext
+from signoff.runtime.dry_effects import acts_dry, dry_answer
 from signoff.runtime.handlers import Done, Message, StepCall, StepHandler, Waiting
 from signoff.runtime.paths import is_undo
 from signoff.runtime.program import Beginning
@@ -105,7 +106,7 @@ async def run(execution: RunContext, step: Step, record: StepRecord) -> None:
         if execution.abandoned:
             effects.report(execution, record, attempt, done)
         elif record.state is None:
-            await _end(execution, record, done)
+            await _end(execution, record, done, dry=tried.dry)
     except (StepError, Blocked, ExpressionError) as error:
         if not execution.abandoned and record.state is None:
             _failed(execution, step, record, as_step_error(error), tried=tried)
@@ -118,6 +119,7 @@ class _Try:
         attempt: which one, from 1.
         doubt: an earlier try may have taken effect.
         sent: this try may have.
+        dry: its run acts dry, and nothing was sent.
     """
 
     def __init__(self, execution: RunContext, step: Step, record: StepRecord, attempt: int) -> None:
@@ -127,6 +129,7 @@ class _Try:
         self.attempt = attempt
         self.doubt = record.in_doubt
         self.sent = False
+        self.dry = False
 
     async def result(self) -> Done | Waiting:
         """What the try comes to: found out where an earlier one may have acted, else by acting."""
@@ -147,16 +150,20 @@ class _Try:
                 return found
         async with execution.engine.slots:
             await called(execution, call, lambda: handler.permit(call))
-            effect = effect_of(handler, call)
-            if effect is not None:
-                call = await effects.intend(execution, step, record, call, effect)
-            elif handler.visible:
-                await (
-                    execution.durable()
-                )  # after a crash the steps before it would be redone, and may come out otherwise
-            self.sent = True
-            final = call
-            return await called(execution, final, lambda: handler.execute(final), once=effect is not None)
+            if execution.state.started.get("dry") and acts_dry(step, effect_of(handler, call)):
+                self.dry = True
+                return dry_answer(execution.state, step, record.path)
+            async with execution.engine.breakers.entered(handler, call) as entry:
+                effect = effect_of(handler, call)
+                if effect is not None:
+                    call = await effects.intend(execution, step, record, call, effect)
+                elif handler.visible:
+                    await (
+                        execution.durable()
+                    )  # after a crash the steps before it would be redone, and may come out otherwise
+                self.sent = entry.sent = True
+                final = call
+                return await called(execution, final, lambda: handler.execute(final), once=effect is not None)
 
     async def _lost(self, handler: StepHandler, call: StepCall) -> Done | Waiting | None:
         """What became of an effect whose intent may be among the events that a failover lost; none: it may be sent."""
@@ -183,7 +190,14 @@ class _Try:
         return error.outcome_unknown or (self.doubt and not settled)
 
 
-async def _end(execution: RunContext, record: StepRecord, done: Done | Waiting, message: Message | None = None) -> None:
+async def _end(
+    execution: RunContext,
+    record: StepRecord,
+    done: Done | Waiting,
+    message: Message | None = None,
+    *,
+    dry: bool = False,
+) -> None:
     """Journal a result.
 
     Raises:
@@ -192,7 +206,9 @@ async def _end(execution: RunContext, record: StepRecord, done: Done | Waiting, 
     if isinstance(done, Waiting):
         wait(execution, record, done, message=message)
         return
-    facts = {} if message is None else {"message_id": str(message.message_id), "by": message.sent_by}
+    facts: dict[str, Any] = {} if message is None else {"message_id": str(message.message_id), "by": message.sent_by}
+    if dry:
+        facts["dry"] = True
     try:
         execution.end_done(record, done, **facts)
     except TypeError as error:

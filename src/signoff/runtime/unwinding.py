@@ -11,6 +11,7 @@ from typing import Any
 from signoff.core.errors import StepError
 from signoff.runtime import attempts
 from signoff.runtime.context import RunContext
+from signoff.runtime.dry_effects import inherited
 from signoff.runtime.paths import UNDO, is_undo
 from signoff.runtime.program import Beginning
 from signoff.runtime.settling import cancelled, settle
@@ -57,6 +58,7 @@ def _next_to_undo(execution: RunContext) -> StepRecord | None:
             if record.state is not None
             and record.state.status == "done"
             and record.via is None
+            and not inherited(execution.state, record)
             and not is_undo(path)
             and execution.step(path).undo is not None
             and not _begun(steps.get(f"{path}/undo"))

@@ -95,6 +95,14 @@ RETURNING run_id
 
 PRIORITISE = "UPDATE run_queue SET priority = $3 WHERE org_id = $1 AND run_id = $2 RETURNING run_id"
 
+# A fork's past, byte for byte; nobody sees the run before the transaction commits, so nobody else writes to it.
+COPY_JOURNAL = """
+INSERT INTO journal (org_id, run_id, seq, kind, recorded_at, data)
+SELECT org_id, $3, seq, kind, recorded_at, data FROM journal
+WHERE org_id = $1 AND run_id = $2 AND seq > 1 AND seq <= $4
+"""
+APPEND_EVENT = "INSERT INTO journal (org_id, run_id, seq, kind, recorded_at, data) VALUES ($1, $2, $3, $4, $5, $6)"
+
 # Where a run is in the queue, for its explanation. Those ahead of it are counted no further than `$3`.
 PLACE = """
 SELECT q.due_at, q.priority, q.queue, q.queue_key, q.gate, q.not_before, s.host, s.process_id, l.limits,
