@@ -9,11 +9,26 @@ from typing import Any, Literal
 from signoff.core.actors import Actor
 from signoff.core.errors import ForbiddenError
 
-ResourceKind = Literal["Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key", "Schedule"]
+ResourceKind = Literal[
+    "Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key", "Schedule", "Breaker"
+]
 
 PRINCIPAL_KINDS = {"user": "User", "key": "Key", "system": "System"}
 RESOURCE_KINDS: frozenset[str] = frozenset(
-    ("Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key", "Schedule")
+    (
+        "Tool",
+        "Model",
+        "Workflow",
+        "Review",
+        "Index",
+        "Event",
+        "Run",
+        "Release",
+        "Artifact",
+        "Key",
+        "Schedule",
+        "Breaker",
+    )
 )
 ENTITY_TYPES = RESOURCE_KINDS | frozenset(PRINCIPAL_KINDS.values()) | {"Role", "Action"}
 ACTIONS = frozenset(
@@ -42,6 +57,7 @@ ACTIONS = frozenset(
         "schedule.read",
         "schedule.operate",
         "artifact.read",
+        "breaker.read",
         "key.manage",
     )
 )

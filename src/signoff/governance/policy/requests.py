@@ -97,6 +97,11 @@ def send_event_request(actor: Actor, *, event_type: str, source: str, environmen
     return PolicyRequest(actor, "event.send", ResourceRef("Event", event_type), context)
 
 
+def breaker_request(actor: Actor, *, target: str, environment: str = "dev") -> PolicyRequest:
+    """May this actor see how the circuit breaker of that tool or model stands?"""
+    return PolicyRequest(actor, "breaker.read", ResourceRef("Breaker", target), {"environment": environment})
+
+
 def start_request(
     actor: Actor,
     *,

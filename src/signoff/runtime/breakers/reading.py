@@ -8,8 +8,8 @@ from signoff.foundation.database import Connection
 from signoff.runtime.breakers import store
 from signoff.runtime.breakers.model import Breaker
 
-MAX_LISTED = 200
-"""Breakers of one page."""
+MAX_LISTED = 201
+"""Breakers that are read at once: a page, and one more to know whether another follows."""
 
 
 async def list_breakers(

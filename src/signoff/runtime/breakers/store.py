@@ -42,8 +42,9 @@ RETURNING target
 
 # The probe failed: twice as long as before, up to a ceiling.
 REOPEN = """
-UPDATE breaker SET state = 'open', probe = NULL, trips = trips + 1, reason = $5, changed_at = $4,
-                   retry_at = $4 + least($7::double precision, $6 * 2 ^ least(trips, 30)) * interval '1 second'
+UPDATE breaker SET state = 'open', probe = NULL, trips = trips + 1, reason = $5, changed_at = $4::timestamptz,
+                   retry_at = $4::timestamptz
+                              + least($7::double precision, $6 * 2 ^ least(trips, 30)) * interval '1 second'
 WHERE org_id = $1 AND target = $2 AND probe = $3
 RETURNING retry_at
 """
