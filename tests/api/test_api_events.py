@@ -1,4 +1,4 @@
-"""`POST /v1/events`: what comes from outside reaches the runs that wait, where policy lets it in; and calls, for real."""
+"""`POST /v1/events`: events from outside reach the runs that wait, where policy lets them in; and calls, for real."""
 
 from __future__ import annotations
 
@@ -70,8 +70,7 @@ async def test_an_event_moves_the_run_that_waits_for_it_and_calls_another(databa
 
 async def test_events_need_a_permit_and_have_limits(database: Database) -> None:
     await deployed(database)
-    async with serving(database) as api:
-        async with api.client("lead") as client:
-            assert (await client.post("/v1/events", json=EVENT)).status_code == 403
-            assert (await client.post("/v1/events", json={**EVENT, "id": ""})).status_code == 422
-            assert (await client.post("/v1/events", json={**EVENT, "colour": "red"})).status_code == 422
+    async with serving(database) as api, api.client("lead") as client:
+        assert (await client.post("/v1/events", json=EVENT)).status_code == 403
+        assert (await client.post("/v1/events", json={**EVENT, "id": ""})).status_code == 422
+        assert (await client.post("/v1/events", json={**EVENT, "colour": "red"})).status_code == 422
