@@ -70,6 +70,7 @@ def create_app(
         moving.router,
         reviews.router,
         catalogue.router,
+        breakers.router,
         events.router,
         health.router,
     ):

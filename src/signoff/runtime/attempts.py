@@ -9,6 +9,7 @@ from typing import Any
 from signoff.core.errors import StepError
 from signoff.core.labels import BOTTOM, Labels
 from signoff.runtime import effects
+from signoff.runtime.breakers import BREAKER_OPEN
 from signoff.runtime.calling import called, effect_of
 from signoff.runtime.context import RunContext
 from signoff.runtime.dry_effects import acts_dry, dry_answer
@@ -223,23 +224,26 @@ def _not_plain(what: str, error: TypeError) -> StepError:
 
 def _failed(execution: RunContext, step: Step, record: StepRecord, error: StepError, *, tried: _Try) -> None:
     in_doubt = tried.leaves_doubt(error)
+    held = error.kind == BREAKER_OPEN
+    made = tried.attempt - record.held  # a try that a breaker held back asked nothing of the tool
     tries = step.retry.times + 1
-    if in_doubt:
+    if in_doubt and not held:
         least = LEAST_LOOK_UPS if record.recovery == "lookup" else 1
         # Sending again finds nothing out where the same call would be refused the same way.
         hopeless = record.recovery == "resend" and not (error.retryable or error.outcome_unknown)
-        if record.recovery == "ask" or hopeless or tried.attempt >= max(tries, least):
+        if record.recovery == "ask" or hopeless or made >= max(tries, least):
             wait(execution, record, effects.ask_person(record), error)
             return
     elif error.kind == "not_sent":
         facts = {"error": describe(error), "review": False}
         execution.emit("step.ended", {"step": record.path, "status": "cancelled", **facts})
         return
-    elif not _again(step, error) or tried.attempt >= tries or effects.unwound(execution, record):
+    elif not in_doubt and (effects.unwound(execution, record) or not (held or (_again(step, error) and made < tries))):
         end_failed(execution, step, record, error)
         return
     chance = execution.engine.chance()
-    delay_s = max(step.retry.delay_before_s(tried.attempt, chance), error.retry_after_s or 0.0)
+    backoff_s = 0.0 if held else step.retry.delay_before_s(max(made, 1), chance)
+    delay_s = max(backoff_s, error.retry_after_s or 0.0)
     execution.emit(
         "step.retrying",
         {
@@ -248,6 +252,7 @@ def _failed(execution: RunContext, step: Step, record: StepRecord, error: StepEr
             "error": describe(error),
             "retry_at": execution.engine.clock.now() + timedelta(seconds=delay_s),
             "in_doubt": in_doubt,
+            **({"held": True} if held else {}),
         },
     )
 
