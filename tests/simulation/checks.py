@@ -6,12 +6,12 @@ from collections import Counter
 from uuid import UUID
 
 import orjson
+from tests.simulation.journals import events_of
+from tests.simulation.world import BrokenError, Simulation
 
 from signoff.runtime.events import Event
 from signoff.runtime.state import RunState, fold
 from signoff.runtime.views import view_of
-from tests.simulation.journals import events_of
-from tests.simulation.world import BrokenError, Simulation
 
 
 def check(simulation: Simulation) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from tests.simulation.memory_store import MemoryStore
+
 from signoff.runtime.events import Event, decode
 from signoff.runtime.state import RunState, fold
-from tests.simulation.memory_store import MemoryStore
 
 
 def events_of(store: MemoryStore, run_id: UUID) -> list[Event]:

@@ -13,11 +13,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+from tests.simulation.memory_store import MemoryStore, Row
+
 from signoff.core.errors import UnavailableError
 from signoff.runtime import store
+from signoff.runtime.breakers import store as breaker_store
 from signoff.runtime.client import store as client_store
 from signoff.runtime.starting import store as starting_store
-from tests.simulation.memory_store import MemoryStore, Row
 
 LATENCY_S = 0.002
 SLOW_LATENCY_S = 0.3
@@ -56,9 +58,12 @@ STATEMENTS: dict[str, Callable[..., list[Row] | None]] = {
 }
 
 UNUSED = frozenset(
-    statement for name, statement in vars(starting_store).items() if name.isupper() and isinstance(statement, str)
+    statement
+    for unused in (starting_store, breaker_store)
+    for name, statement in vars(unused).items()
+    if name.isupper() and isinstance(statement, str)
 )
-"""Of queues, schedules and debounced starts, which simulated runs have none of: their tables are empty."""
+"""Of queues, schedules, debounced starts and circuit breakers, of which there are none here: they find nothing."""
 
 
 class Network:
@@ -105,7 +110,7 @@ class MemoryDatabase:
                     self._network.tables.restore(snapshot)
                 raise
 
-    def transaction(self, org_id: UUID) -> Any:  # noqa: ARG002  (one organisation is simulated)
+    def transaction(self, org_id: UUID) -> Any:
         return self.worker_transaction()
 
     @asynccontextmanager
@@ -140,15 +145,22 @@ class MemoryDatabase:
             await self._delay()
         self.check(cuts)
         if alone:
-            found = STATEMENTS[query](self._network.tables, *arguments)
+            found = self._applied(query, arguments)
             await asyncio.sleep(0)
         else:
             async with self._network.lock:
                 self.check(cuts)
-                found = STATEMENTS[query](self._network.tables, *arguments)
+                found = self._applied(query, arguments)
             await self._delay()
         self.check(cuts)  # applied, and the answer was lost
         return found or []
+
+    def _applied(self, query: str, arguments: tuple[Any, ...]) -> list[Row] | None:
+        try:
+            return STATEMENTS[query](self._network.tables, *arguments)
+        except (TypeError, ValueError) as error:
+            self._network.unknown = f"{query}\n{error}"
+            raise UnavailableError("the store in memory does not know this form of a statement") from error
 
     def check(self, cuts: int) -> None:
         """Raises UnavailableError where the connection is no more."""
@@ -159,7 +171,7 @@ class MemoryDatabase:
         chance, loop = self._network.chance, asyncio.get_running_loop()
         slow = chance.random() < SLOW_SHARE
         await asyncio.sleep(chance.uniform(0, SLOW_LATENCY_S if slow else LATENCY_S))
-        while self.stalled_until_s > loop.time() and not self.dead:
+        while self.stalled_until_s > loop.time() and not self.dead:  # noqa: ASYNC110  (it may be stalled once more)
             await asyncio.sleep(self.stalled_until_s - loop.time())
 
 

@@ -207,7 +207,8 @@ class MemoryStore:
         held = session_id in self.sessions and row is not None and row["owner"] == session_id
         return [{"run_id": run_id}] if held else []
 
-    def use_approval(self, review_id: str, org_id: UUID, run_id: UUID, path: str, seq: int, digest: str) -> list[Row]:
+    def use_approval(self, review_id: str, org_id: UUID, run_id: UUID, *facts: Any) -> list[Row]:
+        path, seq, *_ = facts
         used = self.approvals.setdefault(review_id, {"run_id": run_id, "path": path, "seq": seq})
         return [{"review_id": review_id}] if (used["run_id"], used["path"]) == (run_id, path) else []
 

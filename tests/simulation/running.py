@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from signoff.workflows.model import Workflow
 from tests.simulation.checks import check
 from tests.simulation.journals import events_of
 from tests.simulation.schedule import Schedule
 from tests.simulation.virtual_loop import run_virtually
 from tests.simulation.world import simulated
 from tests.support.engine import compiled
+
+from signoff.workflows.model import Workflow
 
 SHRINKING_TRIES = 200
 

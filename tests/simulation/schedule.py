@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Kind = Literal["set", "read", "lookup", "resend", "ask", "wait", "for", "repeat", "do"]
@@ -60,7 +60,6 @@ class Schedule:
     happenings: tuple[Happening, ...] = ()
     runs: int = 1
     workers: int = 2
-    stops: int = field(default=0)
 
     def document(self) -> str:
         """The workflow, in the language."""
@@ -93,7 +92,7 @@ class Schedule:
         return replace(self, steps=tuple(moved))
 
 
-def _step_lines(index: int, step: PlannedStep) -> list[str]:
+def _step_lines(index: int, step: PlannedStep) -> list[str]:  # noqa: PLR0911  (one form per kind)
     after = f"after: [{', '.join(f's{other}' for other in step.follows)}]"
     retry = "retry: {times: 2, delay: 100ms, backoff: 1}"
     undo = ", undo: {tool: undo, with: {}}" if step.effect in ("lookup", "resend") else ""

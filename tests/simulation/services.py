@@ -8,10 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from signoff.core.errors import StepError
-from signoff.runtime.handlers import Approval, Done, Effect, Message, StepCall, Waiting
 from tests.simulation.memory_database import MemoryDatabase
 from tests.simulation.schedule import Schedule
+
+from signoff.core.errors import StepError
+from signoff.runtime.handlers import Approval, Done, Effect, Message, StepCall, Waiting
 
 TIMEOUT_S = 1.0
 """How long one call may take: what is performed later than that after its start cannot happen."""

@@ -1,4 +1,4 @@
-"""An event loop whose time is a number: when nothing is ready, it jumps to the next moment instead of waiting for it."""
+"""An event loop whose time is a number: when nothing is ready, it jumps to the next moment instead of waiting."""
 
 from __future__ import annotations
 

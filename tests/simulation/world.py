@@ -12,13 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-
-from signoff.core.errors import ConflictError, UnavailableError
-from signoff.core.ids import uuid7
-from signoff.runtime import RuntimeSettings, Worker, client
-from signoff.runtime.client import StartRequest, start_run
-from signoff.runtime.state import RunState
-from signoff.workflows.model import Workflow
 from tests.simulation.journals import folded
 from tests.simulation.memory_database import MemoryDatabase, Network
 from tests.simulation.memory_store import MemoryStore
@@ -26,6 +19,13 @@ from tests.simulation.schedule import Happening, Schedule
 from tests.simulation.services import TIMEOUT_S, SimulatedReview, SimulatedSet, SimulatedTool, World
 from tests.simulation.virtual_loop import START, VirtualClock
 from tests.support.engine import ACTOR, RELEASE, Releases
+
+from signoff.core.errors import ConflictError, UnavailableError
+from signoff.core.ids import uuid7
+from signoff.runtime import RuntimeSettings, Worker, client
+from signoff.runtime.client import StartRequest, start_run
+from signoff.runtime.state import RunState
+from signoff.workflows.model import Workflow
 
 SETTINGS = RuntimeSettings(
     lease_s=3.0, heartbeat_s=1.0, poll_s=1.0, park_after_s=0.1, step_timeout_s=TIMEOUT_S, drain_s=2.0
@@ -278,8 +278,8 @@ def simulated(schedule: Schedule, flow: Workflow) -> Simulation:
     made: list[Simulation] = []
     store = MemoryStore(
         VirtualClock(loop).now,
-        locked=lambda run_id: made[0].locked(run_id),
-        left=lambda run_id, ended: made[0].left(run_id, ended),
+        locked=lambda run_id: made[0].locked(run_id),  # noqa: PLW0108  (it is made below)
+        left=lambda run_id, ended: made[0].left(run_id, ended),  # noqa: PLW0108  (it is made below)
     )
     network = Network(store, chance)
     made.append(Simulation(schedule, flow, loop, World(schedule, chance), network, store, MemoryDatabase(network)))
