@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from support.engine import ScriptedTool, ended, journal, running, send, start, until, waits_for
-from support.python_workflows import python_workflow
+from tests.support.engine import ScriptedTool, ended, journal, running, send, start, until, waits_for
+from tests.support.python_workflows import python_workflow
 
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
