@@ -7,16 +7,18 @@ import importlib
 import json
 import sys
 
-NAMES = ("runtime", "demo")
+NAMES = ("runtime", "parked", "recovery", "timers", "growth", "demo")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it runs, not for the record")
+    parser.add_argument("--runs", type=int, help="of `parked`: how many runs wait (100,000 by default)")
     arguments = parser.parse_args()
     module = importlib.import_module(f"benchmarks.{arguments.name}")
-    figures = module.run(quick=arguments.quick)
+    more = {"runs": arguments.runs} if arguments.runs and arguments.name == "parked" else {}
+    figures = module.run(quick=arguments.quick, **more)
     print(json.dumps(figures))
     return 0
 

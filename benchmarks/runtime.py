@@ -1,210 +1,124 @@
-"""Durable steps per second through the real worker, on the embedded PostgreSQL with fsync on.
+"""Durable steps per second, Signoff beside its peers, each on a PostgreSQL of its own with fsync on.
 
-Every step of every run is an event of its own in the journal. `bare` is the ceiling: the same rows by group commit, 64
-writers in flight, no engine. `steps_per_s_256` works off a backlog with 256 runs in memory; `run_p50_ms` is one run
-alone, from the start call to the notification that it has ended.
+Every step of every run is an event of its own in the journal. `bare` is the ceiling: rows of the same bytes by group
+commit, 256 appenders in flight, no engine. What counts is worked off a backlog by worker processes with 256 runs in
+memory over all of them; `run_p50_ms` is one run alone, from the start call to the news of its end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import statistics
-import tempfile
-import time
-import uuid
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from signoff.catalog.model import Project, Release
-from signoff.catalog.projects import load_project_files
-from signoff.catalog.releases import point_environment, register
-from signoff.core.actors import Actor
-from signoff.core.clock import SystemClock
-from signoff.foundation.database import DEFAULT_ORG_ID, Database, EmbeddedServer, migrate
+from benchmarks.bare import bare
+from benchmarks.closed_loop import closed_loop
+from benchmarks.engine_runs import Rate, alone, backlog, counted
+from benchmarks.machine import Server, percentile, running_server
+from benchmarks.peers.measure import PEERS, PeerFigures, measure
+from benchmarks.workloads import FANNED, GOVERNED, PLAIN, SERIAL, Shape, released
+from signoff.catalog.model import Release
+from signoff.foundation.database import Database, migrate
 from signoff.foundation.settings import DatabaseSettings
-from signoff.runtime import RuntimeSettings, StartRequest, Worker, start_run
-from signoff.runtime.session import ENDED_CHANNEL, WAKE_CHANNEL
-from signoff.steps import open_worker
 
-STEPS = 5
-ACTOR = Actor(DEFAULT_ORG_ID, "user", "bench", frozenset({"admin"}))
-FILES = {
-    "signoff.yaml": b"project: bench\n",
-    "workflows/noop.yaml": b"""workflow: bench/noop
-version: 1.0.0
-about: Five steps that do nothing but follow each other.
-owner: team/bench
-risk: low
-input: {type: object, properties: {n: {type: integer}}, required: [n], additionalProperties: false}
-steps:
-  a: {set: {n: "${input.n}"}}
-  b: {set: {n: "${a.n}"}}
-  c: {set: {n: "${b.n}"}}
-  d: {set: {n: "${c.n}"}}
-  e: {set: {n: "${d.n}"}}
-outcome: {done: e.done}
-""",
-}
-
-BARE_TABLE = """
-CREATE TABLE bare (run_id uuid, seq int, org_id uuid, kind text, recorded_at timestamptz, session_id uuid, data bytea,
-    PRIMARY KEY (run_id, seq))
-"""
-BARE_GRANT = "GRANT INSERT ON bare TO signoff_worker"
-BARE_INSERT = """
-INSERT INTO bare (org_id, run_id, seq, kind, recorded_at, data)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::bytea[])
-"""
+WORKERS = (1, 2)
+PEER_CONNECTIONS = 200
+RATIOS = ("dbos", "restate", "langgraph")
 
 
 def run(*, quick: bool) -> dict[str, float]:
     """The figures, by their names in RESULTS.md."""
-    return uvloop.run(_measure(quick=quick))
-
-
-async def _measure(*, quick: bool) -> dict[str, float]:
-    with tempfile.TemporaryDirectory(prefix="signoff-bench-") as directory:
-        server = EmbeddedServer(Path(directory))
-        url = await asyncio.to_thread(server.start)
-        try:
-            await asyncio.to_thread(migrate, url)
-            async with await Database.open(DatabaseSettings(url=url)) as database:
-                bare = await _bare(url, database, seconds=1.0 if quick else 5.0)
-                release = await _released(database)
-                alone_ms = await _alone(database, release, runs=50 if quick else 500)
-                rates = [
-                    await _backlog(database, release, runs=1000 if quick else 8000) for _ in range(1 if quick else 3)
-                ]
-        finally:
-            await asyncio.to_thread(server.stop, delete=True)
-    rate = statistics.median(rates)
-    figures = {
-        "steps_per_s_256": round(rate),
-        "steps_per_s_1": round(STEPS * 1000 / statistics.median(alone_ms)),
-        "run_p50_ms": round(statistics.median(alone_ms), 2),
-        "run_p99_ms": round(statistics.quantiles(alone_ms, n=100)[98], 2),
-        "bare_steps_per_s": round(bare),
-        "ratio_bare": round(rate / bare, 3),
-    }
-    table = Table("figure", "value", title="runtime: five-step workflows of no-op steps")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:,}")
-    Console().print(table)
+    with running_server() as server:
+        migrate(server.url)
+        figures, rows = uvloop.run(_signoff(server, quick=quick))
+    peers: list[PeerFigures] = []
+    for name in PEERS:
+        with running_server(max_connections=PEER_CONNECTIONS) as server:
+            peers.append(measure(name, server, quick=quick))
+    for peer in peers:
+        if peer.problem:
+            continue
+        figures[f"run_p50_ms_{peer.name}"] = round(peer.p50_ms, 2)
+        if peer.name in RATIOS and peer.steps_per_s:
+            figures[f"ratio_{peer.name}"] = round(figures["steps_per_s_256"] / peer.steps_per_s, 1)
+    _print(figures, rows, peers)
     return figures
 
 
-async def _bare(url: str, database: Database, seconds: float) -> float:
-    """Rows per second of one writer that commits what 64 appenders wait for."""
-    import psycopg  # noqa: PLC0415  (only to create a table that is not the product's)
-
-    with psycopg.connect(url, autocommit=True) as administration:
-        administration.execute(BARE_TABLE)
-        administration.execute(BARE_GRANT)
-    pending: list[tuple[tuple[Any, ...], asyncio.Future[None]]] = []
-    wake, loop = asyncio.Event(), asyncio.get_running_loop()
-    written, until = 0, time.perf_counter() + seconds
-
-    async def appender() -> None:
-        run_id, seq, now = uuid.uuid4(), 0, SystemClock().now()
-        data = b'{"step":"a","status":"done","output":{"n":1},"labels":{"class":"internal","trust":"untrusted"}}'
-        while time.perf_counter() < until:
-            seq += 1
-            future: asyncio.Future[None] = loop.create_future()
-            pending.append(((DEFAULT_ORG_ID, run_id, seq, "step.ended", now, data), future))
-            wake.set()
-            await future
-
-    async def writer() -> None:
-        nonlocal written
-        async with database.worker_connection() as connection:
-            while True:
-                await wake.wait()
-                wake.clear()
-                batch, pending[:] = pending[:], []
-                if not batch:
-                    continue
-                await connection.execute(
-                    BARE_INSERT, *[list(column) for column in zip(*[row for row, _ in batch], strict=True)]
-                )
-                written += len(batch)
-                for _, future in batch:
-                    future.set_result(None)
-
-    task = asyncio.create_task(writer())
-    started = time.perf_counter()
-    await asyncio.gather(*(appender() for _ in range(64)))
-    elapsed = time.perf_counter() - started
-    task.cancel()
-    return written / elapsed
+async def _signoff(server: Server, *, quick: bool) -> tuple[dict[str, float], list[tuple[str, Rate, str]]]:
+    rows: list[tuple[str, Rate, str]] = []
+    async with await Database.open(DatabaseSettings(url=server.url)) as database:
+        release = await released(database)
+        ceiling = await bare(server, database, seconds=1.0 if quick else 4.0)
+        rows.append(("bare group commit, 256 appenders", ceiling, ""))
+        alone_ms = await alone(database, release, PLAIN, runs=20 if quick else 400)
+        plain, expected = await _best(server, database, release, PLAIN, runs=300 if quick else 6000, rows=rows)
+        governed, _ = await _best(server, database, release, GOVERNED, runs=100 if quick else 1200, rows=rows)
+        whole = await closed_loop(server, database, release, PLAIN, seconds=1.0 if quick else 6.0)
+        rows.append(("5 steps, starts included (closed loop)", whole, "1 worker"))
+        if not quick:
+            for shape, runs in ((SERIAL[1], 8000), (SERIAL[3], 6000), (SERIAL[9], 3000), (FANNED, 600)):
+                rate = await backlog(server, database, release, shape, runs=runs, workers=plain[1])
+                rows.append((f"{shape.name.removeprefix('bench/')}", rate, f"{plain[1]} workers"))
+    before = counted(server.url)
+    server.kill()
+    after = counted(server.url)
+    if after != before or after[0] < expected:
+        raise RuntimeError(f"{before} runs and steps were done before the server was killed, {after} after")
+    figures: dict[str, float] = {
+        "steps_per_s_256": round(plain[0].steps_per_s),
+        "workers_256": plain[1],
+        "governed_steps_per_s": round(governed[0].steps_per_s),
+        "ratio_governed": round(governed[0].steps_per_s / plain[0].steps_per_s, 3),
+        "cpu_us_per_step": round(plain[0].cpu_us["worker"], 1),
+        "bare_steps_per_s": round(ceiling.steps_per_s),
+        "ratio_bare": round(plain[0].steps_per_s / ceiling.steps_per_s, 3),
+        "closed_loop_steps_per_s": round(whole.steps_per_s),
+        "run_p50_ms": round(statistics.median(alone_ms), 2),
+        "run_p99_ms": round(percentile(alone_ms, 0.99), 2),
+        "steps_per_s_1": round(PLAIN.steps * 1000 / statistics.median(alone_ms)),
+        "runs_recounted": after[0],
+    }
+    return figures, rows
 
 
-async def _released(database: Database) -> Release:
-    project: Project = load_project_files(FILES)
-    async with database.transaction(DEFAULT_ORG_ID) as connection:
-        digest = await register(connection, DEFAULT_ORG_ID, project, ACTOR)
-        await point_environment(connection, DEFAULT_ORG_ID, project.name, "dev", digest, actor=ACTOR)
-    return Release(digest, project)
+async def _best(
+    server: Server, database: Database, release: Release, shape: Shape, *, runs: int, rows: list[tuple[str, Rate, str]]
+) -> tuple[tuple[Rate, int], int]:
+    """The best rate over numbers of worker processes, which number that was, and how many runs were done in all."""
+    found: list[tuple[Rate, int]] = []
+    for workers in WORKERS:
+        rate = await backlog(server, database, release, shape, runs=runs, workers=workers)
+        rows.append((shape.name.removeprefix("bench/"), rate, f"{workers} workers"))
+        found.append((rate, workers))
+        await asyncio.sleep(0)
+    return max(found, key=lambda pair: pair[0].steps_per_s), runs * len(WORKERS)
 
 
-async def _start(database: Database, release: Release, count: int) -> list[uuid.UUID]:
-    workflow, now = release.project.workflows["bench/noop"], SystemClock().now()
-    async with database.transaction(DEFAULT_ORG_ID) as connection:
-        return [
-            (await start_run(connection, StartRequest(workflow, release.digest, {"n": n}, ACTOR), now=now)).run_id
-            for n in range(count)
-        ]
+def _print(figures: dict[str, float], rows: Sequence[tuple[str, Rate, str]], peers: Sequence[PeerFigures]) -> None:
+    console = Console(width=140)
+    table = Table("workload", "steps/s", "CPU per step, µs", "", title="Signoff: PostgreSQL with fsync on")
+    for what, rate, note in rows:
+        table.add_row(what, f"{rate.steps_per_s:,.0f}", _cpu(rate.cpu_us), note)
+    console.print(table)
+    beside = Table(
+        "peer", "steps/s at 256", "CPU per step, µs", "alone, p50 ms", "other shapes, steps/s", "recounted", ""
+    )
+    for peer in peers:
+        shapes = ", ".join(f"{shape}: {rate:,.0f}" for shape, rate in peer.by_shape.items())
+        note = peer.problem or f"{peer.processes} processes; {peer.settings}"
+        recounted = f"{peer.found} of {peer.done}"
+        cells = (f"{peer.steps_per_s:,.0f}", _cpu(peer.cpu_us), f"{peer.p50_ms:.1f}", shapes, recounted)
+        beside.add_row(peer.name, *(cells if not peer.problem else ("",) * 5), note)
+    console.print(beside)
+    for name, value in figures.items():
+        console.print(f"{name}: {value:,}")
 
 
-@asynccontextmanager
-async def _working(database: Database, settings: RuntimeSettings) -> AsyncGenerator[Worker]:
-    async with open_worker(database, clock=SystemClock(), settings=settings) as worker:
-        task = asyncio.create_task(worker.run())
-        await worker.ready()
-        yield worker
-        worker.stop()
-        await task
-
-
-async def _alone(database: Database, release: Release, runs: int) -> list[float]:
-    """Milliseconds from the start call to the news of the end, one run after another."""
-    ended = asyncio.Event()
-    durations: list[float] = []
-    async with (
-        database.listen(ENDED_CHANNEL, lambda _: ended.set()),
-        _working(database, RuntimeSettings(poll_s=5.0)),
-    ):
-        for number in range(runs + 20):
-            ended.clear()
-            began = time.perf_counter()
-            await _start(database, release, 1)
-            await database.notify(WAKE_CHANNEL, "")
-            await ended.wait()
-            if number >= 20:
-                durations.append((time.perf_counter() - began) * 1000)
-    return durations
-
-
-async def _backlog(database: Database, release: Release, runs: int) -> float:
-    """Steps per second while a backlog is worked off with 256 runs in memory."""
-    for _ in range(runs // 500):
-        await _start(database, release, 500)
-    left, done = runs // 500 * 500, asyncio.Event()
-
-    def count(payload: str) -> None:
-        nonlocal left
-        left -= payload.count(",") + 1
-        if left <= 0:
-            done.set()
-
-    async with database.listen(ENDED_CHANNEL, count):
-        began = time.perf_counter()
-        async with _working(database, RuntimeSettings(resident_runs=256, claim_batch=128)):
-            await done.wait()
-            elapsed = time.perf_counter() - began
-    return runs // 500 * 500 * STEPS / elapsed
+def _cpu(cpu_us: object) -> str:
+    assert isinstance(cpu_us, dict)
+    return ", ".join(f"{name} {value:,.0f}" for name, value in cpu_us.items())  # pyright: ignore[reportUnknownVariableType]

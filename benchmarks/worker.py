@@ -1,6 +1,7 @@
 """A worker process as `signoff worker` makes it, for benchmarks: `python -m benchmarks.worker URL [SETTINGS]`.
 
-It says `ready` once it claims runs, and ends when its input is closed. Both as lines of JSON.
+It says when it claims runs and how many seconds that took from its first connection, as a line of JSON, and ends when
+its input is closed.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 
 import uvloop
 
@@ -22,14 +24,16 @@ from signoff.steps import open_worker
 async def main() -> None:
     url = sys.argv[1]
     settings = RuntimeSettings.model_validate_json(sys.argv[2] if len(sys.argv) > 2 else "{}")
+    began_s = time.perf_counter()
     async with (
         await Database.open(DatabaseSettings(url=url)) as database,
         open_worker(database, clock=SystemClock(), settings=settings) as worker,
     ):
         task = asyncio.create_task(worker.run())
         await worker.ready()
+        startup_s = time.perf_counter() - began_s
         settle_collector()  # as `signoff worker` does
-        print(json.dumps({"ready": True}), flush=True)
+        print(json.dumps({"startup_s": startup_s}), flush=True)
         await asyncio.to_thread(sys.stdin.read)
         worker.stop()
         await task

@@ -1,0 +1,106 @@
+"""A worker is killed with 1,000 runs in flight: how soon another goes on with them, and no effect is lost or doubled.
+
+Each run holds still for a moment in a step without effect, then acts: its tool appends the key of the effect to a file
+and does not deduplicate, then holds still again. The tool's contract says how to look an effect up. Default lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import random
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.engine_runs import start_workers
+from benchmarks.machine import Server, running_server
+from benchmarks.workloads import released, start_runs
+from signoff.foundation.database import Database, migrate
+from signoff.foundation.settings import DatabaseSettings
+from signoff.runtime import RuntimeSettings
+
+RUNS = 1000
+TIMEOUT_S = 180.0
+KILL_AT_SHARE = 0.5
+_BEGUN = "SELECT count(DISTINCT run_id) FROM journal WHERE kind IN ('step.started', 'effect.intended')"
+_INTENDED = "SELECT count(*) FROM journal WHERE kind = 'effect.intended'"
+_DONE = "SELECT count(*) FROM run_view WHERE status = 'done'"
+_OPEN = "SELECT run_id FROM run_view WHERE status <> 'done'"
+# A run goes on with the first event that another session wrote of it.
+_CONTINUED = """
+SELECT run_id, min(recorded_at) FROM journal WHERE session_id IS NOT NULL AND session_id <> ALL(%s) GROUP BY run_id
+"""
+_SESSIONS = "SELECT id FROM worker_session"
+
+
+def run(*, quick: bool) -> dict[str, float]:
+    """The figures, by their names in RESULTS.md."""
+    runs = 40 if quick else RUNS
+    with running_server() as server:
+        migrate(server.url)
+        figures = uvloop.run(_measure(server, runs))
+    table = Table("figure", "value", title=f"kill -9 with {runs:,} runs in flight, default lease")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,}")
+    Console().print(table)
+    return figures
+
+
+async def _measure(server: Server, runs: int) -> dict[str, float]:
+    book = Path(server.embedded.log_path.parent.parent) / "acted.txt"
+    book.touch()
+    settings = {"resident_runs": runs, "tasks": runs}
+    async with await Database.open(DatabaseSettings(url=server.url)) as database:
+        release = await released(database, book=book)
+        await start_runs(database, release, "bench/holding", runs, random.Random(1))
+        (first,) = await asyncio.to_thread(start_workers, server.url, 1, settings)
+        try:
+            await _until(server.url, _BEGUN, runs)
+            (second,) = await asyncio.to_thread(start_workers, server.url, 1, settings)
+            try:
+                await _until(server.url, _INTENDED, int(runs * KILL_AT_SHARE))
+                dead = [row[0] for row in _rows(server.url, _SESSIONS)][:1]
+                first.kill()
+                killed_at = datetime.now(UTC)
+                in_flight = {row[0] for row in _rows(server.url, _OPEN)}
+                await _until(server.url, _DONE, runs)
+            finally:
+                await asyncio.to_thread(second.stop)
+        finally:
+            first.kill()
+    continued = {row[0]: row[1] for row in _rows(server.url, _CONTINUED, dead)}
+    return _figures(runs, in_flight, continued, killed_at=killed_at, acted=book.read_text(encoding="utf-8"))
+
+
+def _figures(
+    runs: int, in_flight: set[UUID], continued: dict[UUID, datetime], *, killed_at: datetime, acted: str
+) -> dict[str, float]:
+    late_s = [(continued[run_id] - killed_at).total_seconds() for run_id in in_flight if run_id in continued]
+    times = collections.Counter(acted.split())
+    return {
+        "runs_in_flight": len(in_flight),
+        "takeover_s": round(max(late_s, default=0.0), 2),
+        "lease_s": RuntimeSettings().lease_s,
+        "lost": runs - len(times),
+        "doubled": sum(1 for count in times.values() if count > 1),
+    }
+
+
+def _rows(url: str, query: str, *parameters: object) -> list[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(query.encode(), parameters or None).fetchall()
+
+
+async def _until(url: str, query: str, wanted: int) -> None:
+    until_s = time.monotonic() + TIMEOUT_S
+    while (found := int(str(_rows(url, query)[0][0]))) < wanted:
+        if time.monotonic() > until_s:
+            raise RuntimeError(f"{found} of {wanted} after {TIMEOUT_S:g} s: {query}")
+        await asyncio.sleep(0.1)
