@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
-from signoff.api import (
+from signoff.api import (, schedules
     artifacts,
     breakers,
     catalogue,
@@ -61,7 +61,9 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.services = Services.over(database, clock, environment=environment, project=project)
+    app.state.services = Services.over(
+        database, clock, environment=environment, project=project, max_queued_runs=settings.max_queued_runs
+    )
     for router in (
         runs.router,
         artifacts.router,
@@ -69,7 +71,7 @@ def create_app(
         history.router,
         moving.router,
         reviews.router,
-        catalogue.router,
+        catalogue.router, schedules.router,
         breakers.router,
         events.router,
         health.router,

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from signoff.api.schedule_messages import DebounceIn, DeduplicateIn, Duration, Key
 
 RunStatus = Literal["queued", "running", "waiting", "paused", "stuck", "done", "failed", "cancelled", "terminated"]
 ReviewState = Literal["open", "approved", "rejected", "expired", "withdrawn"]
@@ -35,6 +37,13 @@ class StartRun(_Request):
         default=None, description="The project, where more than one has such a workflow.", examples=["refunds"]
     )
     priority: int = Field(default=5, ge=1, le=9, description="1 is first, 9 is last.")
+    delay: Duration | None = Field(default=None, description="It begins so much later; instead of `start_at`.")
+    start_at: AwareDatetime | None = Field(default=None, description="It does not begin before then.")
+    team: Name | None = Field(default=None, description="Teams take turns, however many runs each has.")
+    queue: Name | None = Field(default=None, description="A queue of the project; else the workflow's own.")
+    queue_key: Key | None = Field(default=None, description="What the queue's `per_key` bounds by.")
+    deduplicate: DeduplicateIn | None = None
+    debounce: DebounceIn | None = None
 
 
 class RunStartedOut(_Response):
@@ -42,6 +51,9 @@ class RunStartedOut(_Response):
 
     run_id: UUID
     created: bool = Field(description="False where an earlier request with the same key started it.")
+    starts_at: datetime | None = Field(
+        default=None, description="When it may begin, where that is not now; a debounced run can be read from then on."
+    )
 
 
 class WaitingFor(_Response):

@@ -75,6 +75,8 @@ def problem_response(error: SignoffError, *, instance: str, request_id: str) -> 
         headers["WWW-Authenticate"] = 'Bearer realm="signoff"'
     if isinstance(error, UnavailableError):
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    if "retry_after_s" in error.members:
+        headers["Retry-After"] = str(error.members["retry_after_s"])
     return _response({**body, "status": status}, headers)
 
 

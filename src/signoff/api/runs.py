@@ -25,12 +25,13 @@ from signoff.api.past import as_of
 from signoff.api.problems import documented
 from signoff.api.resolutions import KIND, check_resolution
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
-from signoff.api.starting import project_of
+from signoff.api.starting import options_of, project_of
 from signoff.api.step_views import steps_of
 from signoff.api.strict_json import StrictRoute
 from signoff.catalog.starts import start_workflow
 from signoff.core.actors import Actor
 from signoff.core.errors import InvalidError, Problem
+from signoff.runtime.starting.schedules import KEY_PREFIX
 from signoff.runtime.client import JournalEvent, RunSummary, read_journal, send_message
 from signoff.runtime.client.history import events_until
 from signoff.runtime.client.operations import ENDED
@@ -63,7 +64,7 @@ IdempotencyKey = Annotated[
     status_code=201,
     response_model=RunStartedOut,
     responses={200: {"model": RunStartedOut, "description": "An earlier request with this key started it."}}
-    | documented(400, 403, 404, 409, 413),
+    | documented(400, 403, 404, 409, 413, 429),
 )
 async def start(
     *,
@@ -75,6 +76,9 @@ async def start(
     idempotency_key: IdempotencyKey = None,
 ) -> RunStartedOut:
     """Start a run of what the environment points at. Its input is checked against the workflow's schema first."""
+    if idempotency_key is not None and idempotency_key.startswith(KEY_PREFIX):
+        detail = f"Keys that begin with '{KEY_PREFIX}' are those of schedules."
+        raise InvalidError(detail, problems=[Problem(detail, pointer="/Idempotency-Key", code="reserved")])
     project = await project_of(services, actor, body)
     async with services.commanding(actor) as connection:
         started = await start_workflow(
@@ -88,10 +92,12 @@ async def start(
             now=services.now(),
             idempotency_key=idempotency_key,
             priority=body.priority,
+            options=options_of(body, services.now()),
+            backlog=services.backlog,
         )
     response.status_code = 201 if started.created else 200
     response.headers["Location"] = str(request.url_for("readRun", run_id=started.run_id).path)
-    return RunStartedOut(run_id=started.run_id, created=started.created)
+    return RunStartedOut(run_id=started.run_id, created=started.created, starts_at=started.starts_at)
 
 
 @router.get("", operation_id="listRuns", summary="List runs", response_model=RunPage, responses=documented())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -20,8 +20,10 @@ from signoff.core.actors import Actor
 from signoff.core.clock import Clock
 from signoff.core.errors import UnauthenticatedError, UnavailableError
 from signoff.foundation.database import Connection, Database
+from signoff.foundation.settings import ApiSettings
 from signoff.runtime.client import RunSummary, read_run
 from signoff.runtime.session import WAKE_CHANNEL
+from signoff.runtime.starting.backlog import Backlog
 
 _logger = logging.getLogger(__name__)
 
@@ -40,13 +42,16 @@ class Services:
     policies: PolicyBook
     access: Access
     project: str | None = None
+    backlog: Backlog = field(default_factory=lambda: Backlog(ApiSettings().max_queued_runs))
 
     @staticmethod
-    def over(database: Database, clock: Clock, *, environment: str, project: str | None) -> Services:
+    def over(
+        database: Database, clock: Clock, *, environment: str, project: str | None, max_queued_runs: int
+    ) -> Services:
         """The services of one environment over a database."""
         releases = ReleaseCatalog(database)
         policies = PolicyBook(database, releases, clock=clock, environment=environment)
-        return Services(database, clock, releases, policies, Access(releases, policies), project)
+        return Services(database, clock, releases, policies, Access(releases, policies), project, Backlog(max_queued_runs))
 
     @property
     def environment(self) -> str:

@@ -76,6 +76,11 @@ class ApiSettings(_Frozen):
     )
     port: int = Field(default=8080, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Most bytes that a request's body may have.")
+    max_queued_runs: int = Field(
+        default=200_000,
+        ge=1,
+        description="Most runs of one organisation that may wait for a worker or in queues; further starts are refused.",
+    )
 
 
 class WorkerSettings(_Frozen):
