@@ -83,12 +83,13 @@ class Busy:
     held: asyncio.Event | None = None
 
     async def __call__(self, call: StepCall) -> Done:
-        label = str(call.arguments.get("n"))
+        given = int(call.arguments["with"]["n"])
+        label = str(given)
         self.now += 1
         self.by_label[label] += 1
         self.most = max(self.most, self.now)
         self.most_by_label[label] = max(self.most_by_label[label], self.by_label[label])
-        self.order.append(int(call.arguments.get("n", 0)))
+        self.order.append(given)
         if self.held is not None:
             await self.held.wait()
         await asyncio.sleep(self.hold_s)

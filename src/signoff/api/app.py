@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
-from signoff.api import (, schedules
+from signoff.api import (
     artifacts,
     breakers,
     catalogue,
@@ -22,6 +22,7 @@ from signoff.api import (, schedules
     problems,
     reviews,
     runs,
+    schedules,
 )
 from signoff.api.boundary import Boundary
 from signoff.api.reading import page_of
@@ -71,7 +72,8 @@ def create_app(
         history.router,
         moving.router,
         reviews.router,
-        catalogue.router, schedules.router,
+        catalogue.router,
+        schedules.router,
         breakers.router,
         events.router,
         health.router,

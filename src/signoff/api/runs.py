@@ -19,6 +19,7 @@ from signoff.api.messages import (
     RunStatus,
     Signal,
     StartRun,
+    StepOut,
 )
 from signoff.api.paging import DEFAULT_PAGE, Limit, visible_page
 from signoff.api.past import as_of
@@ -26,20 +27,23 @@ from signoff.api.problems import documented
 from signoff.api.resolutions import KIND, check_resolution
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
 from signoff.api.starting import options_of, project_of
-from signoff.api.step_views import steps_of
+from signoff.api.step_views import slim, steps_of
 from signoff.api.strict_json import StrictRoute
 from signoff.catalog.starts import start_workflow
 from signoff.core.actors import Actor
-from signoff.core.errors import InvalidError, Problem
-from signoff.runtime.starting.schedules import KEY_PREFIX
+from signoff.core.durations import parse_duration_s
+from signoff.core.errors import InvalidError, LimitError, Problem
 from signoff.runtime.client import JournalEvent, RunSummary, read_journal, send_message
-from signoff.runtime.client.history import events_until
+from signoff.runtime.client.history import each_event, events_until
 from signoff.runtime.client.operations import ENDED
 from signoff.runtime.client.resolutions import bound_resolution
 from signoff.runtime.client.searching import FILTER_CHARS, find_runs, parse_filter, with_equal
+from signoff.runtime.starting.schedules import KEY_PREFIX
 
 JOURNAL_PAGE = 200
 MAX_JOURNAL_PAGE = 1000
+MAX_STEPS = 5000
+"""Steps that `?steps=true` shows; a run with more is read by its journal."""
 RESERVED_KINDS = ("run.", "review.", "step.", "effect.observed")
 """What only the house itself sends: nobody decides a review, or speaks for a worker, through a signal.
 
@@ -54,6 +58,12 @@ IdempotencyKey = Annotated[
         pattern=r"^[\x21-\x7e]{1,200}$",
         description="The same key gives the same run, for ever; with another workflow or input it is a conflict.",
     ),
+]
+
+
+Wait = Annotated[
+    str | None,
+    Query(pattern=r"^\d{1,6}(\.\d{1,3})?(ms|s|m)$", description="Answer when the run has ended, or after this: `30s`."),
 ]
 
 
@@ -74,8 +84,10 @@ async def start(
     services: ServicesOf,
     actor: ActorOf,
     idempotency_key: IdempotencyKey = None,
+    wait: Wait = None,
 ) -> RunStartedOut:
     """Start a run of what the environment points at. Its input is checked against the workflow's schema first."""
+    wait_s = _wait_s(services, wait)
     if idempotency_key is not None and idempotency_key.startswith(KEY_PREFIX):
         detail = f"Keys that begin with '{KEY_PREFIX}' are those of schedules."
         raise InvalidError(detail, problems=[Problem(detail, pointer="/Idempotency-Key", code="reserved")])
@@ -156,7 +168,7 @@ async def read(
         async with services.database.transaction(actor.org_id) as connection:
             out = as_of(run, await events_until(connection, actor.org_id, run_id, at))
     elif steps:
-        out = out.model_copy(update={"steps": steps_of(await _whole_journal(services, actor, run_id))})
+        out = out.model_copy(update={"steps": await _steps(services, actor, run_id)})
     body = out.model_dump_json().encode()
     return tagged(request, body, tag_of(body))
 
@@ -179,8 +191,11 @@ async def journal(
     await services.permitted_run(actor, "run.read", run_id)
     async with services.database.transaction(actor.org_id) as connection:
         found = await read_journal(connection, actor.org_id, run_id, after=cursor, limit=limit + 1)
-    page = found[:limit]
-    return JournalPage(items=[_event(event) for event in page], next=str(page[-1].seq) if len(found) > limit else None)
+        more = len(found) > limit
+        page = found[:limit]
+        if page and not more:  # its size may have ended the page
+            more = bool(await read_journal(connection, actor.org_id, run_id, after=page[-1].seq, limit=1))
+    return JournalPage(items=[_event(event) for event in page], next=str(page[-1].seq) if more else None)
 
 
 @router.post(
@@ -217,15 +232,25 @@ async def signal(run_id: UUID, body: Signal, services: ServicesOf, actor: ActorO
     return Accepted(run_id=run_id, message_id=message_id)
 
 
-async def _whole_journal(services: Services, actor: Actor, run_id: UUID) -> list[JournalEvent]:
-    events: list[JournalEvent] = []
+def _wait_s(services: Services, wait: str | None) -> float | None:
+    if wait is None:
+        return None
+    seconds = parse_duration_s(wait)
+    if seconds > services.max_wait_s:
+        detail = f"'wait' is at most {services.max_wait_s:g}s; the run goes on all the same: read it again."
+        raise InvalidError(detail, problems=[Problem(detail, pointer="/wait", code="too-long")])
+    return seconds
+
+
+async def _steps(services: Services, actor: Actor, run_id: UUID) -> list[StepOut]:
+    """What became of each step. Of each event only what that needs is kept, so that a long journal fits."""
     async with services.database.transaction(actor.org_id) as connection:
-        while True:
-            after = events[-1].seq if events else 0
-            page = await read_journal(connection, actor.org_id, run_id, after=after, limit=MAX_JOURNAL_PAGE)
-            events += page
-            if len(page) < MAX_JOURNAL_PAGE:
-                return events
+        events = [slim(event) async for event in each_event(connection, actor.org_id, run_id)]
+    steps = steps_of(events)
+    if len(steps) > MAX_STEPS:
+        detail = f"The run has {len(steps)} steps; at most {MAX_STEPS} are shown so. Read its journal page by page."
+        raise LimitError(detail)
+    return steps
 
 
 def _out(run: RunSummary) -> RunOut:

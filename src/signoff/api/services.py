@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
 from signoff.api.access import Access
+from signoff.api.end_waiting import EndWaiters
 from signoff.catalog import ReleaseCatalog
 from signoff.catalog.authority import PolicyBook
 from signoff.core.actors import Actor
@@ -33,6 +34,8 @@ class Services:
     """Everything an operation may use.
 
     Attributes:
+        waiters: everybody who waits for a run's end.
+        max_wait_s: how long one request may.
         project: what a start without a project means; none where the environment decides.
     """
 
@@ -41,6 +44,8 @@ class Services:
     releases: ReleaseCatalog
     policies: PolicyBook
     access: Access
+    waiters: EndWaiters
+    max_wait_s: float
     project: str | None = None
     backlog: Backlog = field(default_factory=lambda: Backlog(ApiSettings().max_queued_runs))
 
@@ -51,7 +56,9 @@ class Services:
         """The services of one environment over a database."""
         releases = ReleaseCatalog(database)
         policies = PolicyBook(database, releases, clock=clock, environment=environment)
-        return Services(database, clock, releases, policies, Access(releases, policies), project, Backlog(max_queued_runs))
+        return Services(
+            database, clock, releases, policies, Access(releases, policies), project, Backlog(max_queued_runs)
+        )
 
     @property
     def environment(self) -> str:

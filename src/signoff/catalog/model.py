@@ -13,8 +13,8 @@ from signoff.catalog.tools import ToolContract
 from signoff.catalog.versions import parse_constraint, parse_version, split_reference
 from signoff.core.errors import NotFoundError, did_you_mean
 from signoff.core.ids import digest as sha256
-from signoff.runtime.retention import KEEP_FOREVER, RetentionPolicy
 from signoff.runtime.queues import Queue
+from signoff.runtime.retention import KEEP_FOREVER, RetentionPolicy
 from signoff.runtime.starting import Schedule
 from signoff.workflows.model import Contract, Workflow
 

@@ -116,7 +116,7 @@ class Scheduler:
             except (DefinitionError, NotFoundError) as error:
                 if (project, digest) not in self._unusable:
                     self._unusable.add((project, digest))
-                    _log.error("schedules of %s stay as they were: %s", project, error.detail)  # noqa: TRY400  (a problem of the project's, told without our stack)
+                    _log.error("schedules of %s stay as they were: %s", project, error.detail)
                 continue
             now = self._clock.now()
             async with self._database.worker_transaction() as connection:

@@ -76,10 +76,12 @@ class ApiSettings(_Frozen):
     )
     port: int = Field(default=8080, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Most bytes that a request's body may have.")
+    max_wait_s: float = Field(default=60.0, gt=0, description="Seconds that a request may wait for a run's end.")
+    max_waiters: int = Field(default=1000, ge=1, description="Requests that may wait for runs' ends at once.")
     max_queued_runs: int = Field(
         default=200_000,
         ge=1,
-        description="Most runs of one organisation that may wait for a worker or in queues; further starts are refused.",
+        description="Most runs of one organisation that may wait for a worker or a slot; further starts are refused.",
     )
 
 

@@ -116,20 +116,32 @@ def start_request(
     context = {
         **_workflow_context(workflow, version, risk, environment),
         **_label_context(labels),
-        **{"priority": 5, "team": "", "queue": "", **(start or {})},
+        "priority": 5,
+        "team": "",
+        "queue": "",
+        **(start or {}),
     }
     return PolicyRequest(actor, "run.start", ResourceRef("Workflow", workflow), context)
 
 
 def schedule_request(
-    actor: Actor, action: str, *, project: str, schedule: str, workflow: str, operation: str = "", environment: str = "dev"
+    actor: Actor,
+    action: str,
+    *,
+    project: str,
+    schedule: str,
+    workflow: str,
+    operation: str = "",
+    environment: str = "dev",
 ) -> PolicyRequest:
     """May this actor do that (`schedule.read`, `schedule.operate`) to that schedule?
 
     `operation` is pause, resume, trigger or backfill; empty to read.
     """
     context = {"environment": environment, "workflow": workflow, "operation": operation}
-    return PolicyRequest(actor, action, ResourceRef("Schedule", f"{project}/{schedule}", {"workflow": workflow}), context)
+    return PolicyRequest(
+        actor, action, ResourceRef("Schedule", f"{project}/{schedule}", {"workflow": workflow}), context
+    )
 
 
 def review_request(

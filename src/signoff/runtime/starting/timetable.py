@@ -42,15 +42,15 @@ class Timetable:
 
     def after(self, moment: datetime) -> datetime | None:
         """The first nominal time after a moment; none where there is none in the next 50 years."""
-        return next(self._upward(moment), None)
+        return next(self.upward(moment), None)
 
     def until(self, moment: datetime) -> Iterator[datetime]:
         """The nominal times at and before a moment, the latest first."""
-        return (found for found in self._downward(moment + timedelta(seconds=1)) if found <= moment)
+        return (found for found in self.downward(moment + timedelta(seconds=1)) if found <= moment)
 
     def between(self, first: datetime, last: datetime) -> Iterator[datetime]:
         """The nominal times from the first moment to the last, both included, in order."""
-        for found in self._upward(first - timedelta(seconds=1)):
+        for found in self.upward(first - timedelta(seconds=1)):
             if found > last:
                 return
             if found >= first:
@@ -71,10 +71,12 @@ class Timetable:
         excluded = frozenset(date.fromisoformat(day) for day in data["excluded"])
         return Timetable(data["cron"], data["every_s"], data["time_zone"], excluded)
 
-    def _upward(self, moment: datetime) -> Iterator[datetime]:
+    def upward(self, moment: datetime) -> Iterator[datetime]:
+        """The nominal times after a moment, in order."""
         return (found for times in self._days(moment, 1) for found in times if found > moment)
 
-    def _downward(self, moment: datetime) -> Iterator[datetime]:
+    def downward(self, moment: datetime) -> Iterator[datetime]:
+        """The nominal times before a moment, the latest first."""
         return (found for times in self._days(moment, -1) for found in reversed(times) if found < moment)
 
     def _days(self, moment: datetime, step: int) -> Iterator[Sequence[datetime]]:

@@ -1,0 +1,67 @@
+"""Runs of a schedule beside its times: one now, or those of a span of time again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import islice
+
+from signoff.core.errors import ConflictError, InvalidError, LimitError, Problem
+from signoff.foundation.database import Connection
+from signoff.runtime.client import RunStarted
+from signoff.runtime.starting import SchedulePlace, Starter, Turn, store
+from signoff.runtime.starting.operating import read_schedule
+
+MOST_BACKFILLED = 1000
+"""The most times of one backfill."""
+
+
+async def trigger(connection: Connection, place: SchedulePlace, starter: Starter, *, now: datetime) -> RunStarted:
+    """Start its run now, whatever its times, its overlap and its pause say.
+
+    Raises:
+        NotFoundError: there is no such schedule.
+        SignoffError: the run may not, or cannot, be started.
+    """
+    state = await read_schedule(connection, place)
+    started = await starter.start(connection, place, state.schedule, now, now=now)
+    key = (place.org_id, place.environment, place.project, place.name)
+    await connection.execute(store.RECORD, *key, now, "trigger", "started", now, started.run_id, "")
+    return started
+
+
+async def backfill(
+    connection: Connection,
+    place: SchedulePlace,
+    starter: Starter | None,
+    *,
+    first: datetime,
+    last: datetime,
+    now: datetime,
+) -> list[datetime]:
+    """Run the times of a span that is over; one that was run gives the run of then. Without a starter, only tell them.
+
+    Under `overlap: queue` they wait for each other; otherwise all start at once, in their queue if they have one.
+
+    Raises:
+        NotFoundError: there is no such schedule.
+        InvalidError: the span ends before it begins, or is not over.
+        LimitError: it has more than `MOST_BACKFILLED` times.
+        ConflictError: a worker is at the schedule just now.
+    """
+    if not first <= last <= now:
+        detail = "A backfill goes from a time to a later one that is over."
+        raise InvalidError(detail, problems=[Problem(detail, pointer="/to", code="wrong")])
+    state = await read_schedule(connection, place)
+    times = list(islice(state.schedule.timetable.between(first, last), MOST_BACKFILLED + 1))
+    if len(times) > MOST_BACKFILLED:
+        raise LimitError(f"That are more than {MOST_BACKFILLED} times; take a shorter span.")
+    if starter is None:
+        return times
+    key = (place.org_id, place.environment, place.project, place.name)
+    row = await connection.fetchrow(store.LOCK_SCHEDULE, *key)
+    if row is None:
+        raise ConflictError("A worker is at the schedule just now; try again.")
+    turn = Turn(connection, place, state.schedule, starter, now, row["last_run_id"])
+    for nominal_at in times:
+        await turn.fire(nominal_at, "backfill")
+    return times
