@@ -7,6 +7,7 @@ import sys
 import typer
 
 from signoff.cli import (
+    schedules,
     artifacts,
     dev,
     keys,
@@ -57,6 +58,7 @@ app.command("run", short_help="Start a run of a workflow.", epilog=runs.RUN_EXAM
 RUNS = (runs, runs_history, runs_operations)  # each has put its commands into one app
 app.add_typer(RUNS[0].app, name="runs")
 app.add_typer(reviews.app, name="reviews")
+app.add_typer(schedules.app, name="schedules")
 app.command("release", short_help="Bring a project to an environment.", epilog=serving.RELEASE_EXAMPLES)(
     serving.release
 )

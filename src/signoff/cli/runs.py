@@ -12,6 +12,16 @@ from uuid import UUID
 import typer
 
 from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples
+from signoff.cli.start_options import (
+    DebounceOption,
+    DeduplicateOption,
+    DelayOption,
+    QueueKeyOption,
+    QueueOption,
+    StartAtOption,
+    TeamOption,
+    start_options,
+)
 from signoff.cli.output import EXIT_FAILURE, EXIT_STILL_RUNNING, print_json, tell
 
 if TYPE_CHECKING:
@@ -37,6 +47,13 @@ def run(
         str | None, typer.Option("--idempotency-key", help="The same key gives the same run, for ever.")
     ] = None,
     priority: Annotated[int, typer.Option("--priority", min=1, max=9, help="1 is first, 9 is last.")] = 5,
+    delay: DelayOption = None,
+    start_at: StartAtOption = None,
+    team: TeamOption = None,
+    queue: QueueOption = None,
+    queue_key: QueueKeyOption = None,
+    once: DeduplicateOption = None,
+    quiet: DebounceOption = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the run has ended, then show it.")] = False,
     timeout_s: Annotated[
         float | None, typer.Option("--timeout", min=0, help="With --wait: seconds to wait at most.")
@@ -47,7 +64,10 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Start a run of a workflow. Prints the run's id; with --wait, what became of it."""
-    body = {"workflow": workflow, "input": read_json(value, "--input"), "priority": priority}
+    body: dict[str, Any] = {"workflow": workflow, "input": read_json(value, "--input"), "priority": priority}
+    body |= start_options(
+        delay=delay, start_at=start_at, team=team, queue=queue, queue_key=queue_key, once=once, quiet=quiet
+    )
     headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
     with _connect(url, key, project) as client:
         started = client.post("/v1/runs", body, headers)

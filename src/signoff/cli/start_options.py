@@ -1,0 +1,48 @@
+"""The options of `signoff run` that say when and in which order a run gets its turn."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+DelayOption = Annotated[str | None, typer.Option("--delay", help="Begin so much later, such as 15m.")]
+StartAtOption = Annotated[
+    str | None, typer.Option("--start-at", help="Do not begin before then: RFC 3339 with its offset.")
+]
+TeamOption = Annotated[str | None, typer.Option("--team", help="Whose run it is; teams take turns.")]
+QueueOption = Annotated[str | None, typer.Option("--queue", help="A queue of the project; else the workflow's own.")]
+QueueKeyOption = Annotated[str | None, typer.Option("--queue-key", help="What the queue's per_key bounds by.")]
+DeduplicateOption = Annotated[
+    tuple[str, str] | None,
+    typer.Option("--deduplicate", metavar="KEY WINDOW", help="Within the window the same key gives the first run."),
+]
+DebounceOption = Annotated[
+    tuple[str, str, str] | None,
+    typer.Option(
+        "--debounce", metavar="KEY QUIET MAX_WAIT", help="Start once the key was quiet, with the latest input."
+    ),
+]
+
+
+def start_options(
+    *,
+    delay: str | None,
+    start_at: str | None,
+    team: str | None,
+    queue: str | None,
+    queue_key: str | None,
+    once: tuple[str, str] | None,
+    quiet: tuple[str, str, str] | None,
+) -> dict[str, Any]:
+    """The members of the request; only those that were given."""
+    given: dict[str, Any] = {
+        "delay": delay,
+        "start_at": start_at,
+        "team": team,
+        "queue": queue,
+        "queue_key": queue_key,
+        "deduplicate": None if once is None else dict(zip(("key", "window"), once, strict=True)),
+        "debounce": None if quiet is None else dict(zip(("key", "quiet", "max_wait"), quiet, strict=True)),
+    }
+    return {name: value for name, value in given.items() if value is not None}
