@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import signal
 import sys
 
 NAMES = ("runtime", "parked", "recovery", "timers", "growth", "demo")
@@ -16,6 +17,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it runs, not for the record")
     parser.add_argument("--runs", type=int, help="of `parked`: how many runs wait (100,000 by default)")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and workers are ended on the way out
     module = importlib.import_module(f"benchmarks.{arguments.name}")
     more = {"runs": arguments.runs} if arguments.runs and arguments.name == "parked" else {}
     figures = module.run(quick=arguments.quick, **more)

@@ -1,7 +1,7 @@
 """A worker is killed with 1,000 runs in flight: how soon another goes on with them, and no effect is lost or doubled.
 
-Each run holds still for a moment in a step without effect, then acts: its tool appends the key of the effect to a file
-and does not deduplicate, then holds still again. The tool's contract says how to look an effect up. Default lease.
+Each run holds still in a step without effect until the second worker is there, then acts: its tool appends the key of
+the effect to a file and does not deduplicate, then holds still again, and is killed there. The tool's contract says how to look an effect up. Default lease.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ async def _measure(server: Server, runs: int) -> dict[str, float]:
             await _until(server.url, _BEGUN, runs)
             (second,) = await asyncio.to_thread(start_workers, server.url, 1, settings)
             try:
+                book.with_name(f"{book.name}.go").touch()
                 await _until(server.url, _INTENDED, int(runs * KILL_AT_SHARE))
                 dead = [row[0] for row in _rows(server.url, _SESSIONS)][:1]
                 first.kill()

@@ -175,7 +175,8 @@ BOOK = {book!r}
 
 
 async def hold(arguments):
-    await asyncio.sleep({hold_s})
+    while not os.path.exists(BOOK + ".go"):
+        await asyncio.sleep(0.05)
     return {{"ok": True}}
 
 
