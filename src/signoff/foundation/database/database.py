@@ -25,8 +25,9 @@ _LONGEST_RETRY_S = 0.5
 
 # Row-level security compares every row with this setting; local to the transaction, so a pool keeps nothing.
 _SET_ORGANISATION = "SELECT set_config('signoff.org_id', $1, true)"
-# After commit, coalesced, never inside the journal's append: with writers it would serialise their commits.
-_NOTIFY = "SELECT pg_notify($1, $2)"
+# After commit, coalesced, never inside the journal's append: with writers it would serialise their commits. A
+# notification is on no disk, but a transaction that sends one would wait for the log to be flushed all the same.
+_NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
 _PING = "SELECT 1"
 
 
