@@ -1,7 +1,8 @@
 """A worker is killed with 1,000 runs in flight: how soon another goes on with them, and no effect is lost or doubled.
 
 Each run holds still in a step without effect until the second worker is there, then acts: its tool appends the key of
-the effect to a file and does not deduplicate, then holds still again, and is killed there. The tool's contract says how to look an effect up. Default lease.
+the effect to a file and does not deduplicate, then holds still again, and is killed there. The tool's contract says how
+to look an effect up. Default lease.
 """
 
 from __future__ import annotations
