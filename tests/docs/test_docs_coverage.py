@@ -34,6 +34,7 @@ from signoff.foundation.settings import Settings
 from signoff.governance.policy import PolicyRequest, requests
 from signoff.governance.policy.model import ACTIONS, ENTITY_TYPES, OBLIGATIONS
 from signoff.runtime import RuntimeSettings
+from signoff.runtime.breakers import BreakerSettings
 from signoff.runtime.events import EventKind
 from signoff.runtime.handlers import RunFacts
 from signoff.runtime.settings import StartLimits
@@ -80,6 +81,7 @@ def written(default: Any) -> set[str]:
     ("model", "name", "heading"),
     [
         (RuntimeSettings, "docs/reference/engine.md", "## Limits (`RuntimeSettings`)"),
+        (BreakerSettings, "docs/reference/breakers.md", "## Limits (`BreakerSettings`)"),
         (StartLimits, "docs/reference/engine.md", "## Limits of what is sent (`StartLimits`)"),
         (ToolSettings, "docs/reference/tools.md", "## Limits (`ToolSettings`)"),
         (RetrievalLimits, "docs/reference/retrieval.md", "## Limits (`RetrievalLimits`)"),

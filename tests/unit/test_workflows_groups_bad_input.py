@@ -103,6 +103,11 @@ GROUPS = {
         "unknown-key",
         "not a key of a step with 'do'",
     ),
+    "renew inside a group": (
+        "  g: {do: {h: {repeat: {x: {set: {y: 1}}}, until: 'true', »renew: 5}}}\n",
+        "value",
+        "cannot go on in a new run",
+    ),
     "retry of a group": ("  g: {do: {x: {set: {y: 1}}}, »retry: {times: 1}}\n", "unknown-key", "'do'"),
 }
 

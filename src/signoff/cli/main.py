@@ -7,8 +7,8 @@ import sys
 import typer
 
 from signoff.cli import (
-    schedules,
     artifacts,
+    breakers,
     dev,
     keys,
     models,
@@ -18,6 +18,7 @@ from signoff.cli import (
     runs,
     runs_history,
     runs_operations,
+    schedules,
     serving,
 )
 from signoff.cli.output import EXIT_CODES, exit_code_of, print_error
@@ -64,6 +65,9 @@ app.command("release", short_help="Bring a project to an environment.", epilog=s
 )
 app.command("serve", short_help="Run the API alone.", epilog=serving.SERVE_EXAMPLES)(serving.serve)
 app.command("worker", short_help="Run a worker alone.", epilog=serving.WORKER_EXAMPLES)(serving.worker)
+app.command("breakers", short_help="Which tools and models are left alone.", epilog=breakers.BREAKERS_EXAMPLES)(
+    breakers.breakers
+)
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(retention.app, name="retention")
 app.add_typer(keys.app, name="keys")

@@ -68,6 +68,7 @@ class GroupCompiler:
 
     def compile(self) -> Body:
         """The body, its result and its end."""
+        self._check_renew()
         steps = self._scope.compile_all()
         give = self.give()
         until = self._until()
@@ -139,6 +140,13 @@ class GroupCompiler:
         return NOTHING if start is None else shape_of(start)
 
     # --- checks ----------------------------------------------------------------------------------------------------
+
+    def _check_renew(self) -> None:
+        """Only the workflow's own steps go on in a new run: of a group's step the rest of the group would be lost."""
+        if "renew" in self._node.entries and self._outer.depth:
+            detail = "A 'repeat' inside another step cannot go on in a new run."
+            hint = "Leave out 'renew', or move it into a workflow of its own and `call` that."
+            self._report.add_key(self._node, "renew", detail, suggestion=hint, code="value")
 
     def _until(self) -> CelExpression | None:
         node = self._node.entries.get("until")
