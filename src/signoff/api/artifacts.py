@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response, Security
@@ -18,20 +18,21 @@ router = APIRouter(prefix="/v1/runs", tags=["runs"], dependencies=[Security(api_
 
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="The SHA-256, as the journal names it.")]
 
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The value: a text, or any other as JSON.",
+        "content": {"text/plain": {}, "application/json": {}},
+    },
+    304: {"description": "You have it."},
+}
+
 
 @router.get(
     "/{run_id}/artifacts/{digest}",
     operation_id="readArtifact",
     summary="Read an artifact of a run",
     response_class=Response,
-    responses={
-        200: {
-            "description": "The value: a text, or any other as JSON.",
-            "content": {"text/plain": {}, "application/json": {}},
-        },
-        304: {"description": "You have it."},
-    }
-    | documented(403, 404),
+    responses=_ANSWERS | documented(403, 404),
 )
 async def read(run_id: UUID, digest: Digest, request: Request, services: ServicesOf, actor: ActorOf) -> Response:
     """One value that a run's journal names by reference (`$artifact`). Its content never changes."""

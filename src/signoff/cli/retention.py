@@ -57,10 +57,17 @@ def _print(report: RetentionReport, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         from dataclasses import asdict
 
-        due = [{**asdict(item), "archive": item.archive and str(item.archive)} for item in report.due]
-        print_json(
-            {**asdict(report), "due": [{**item, "ended_before": item["ended_before"].isoformat()} for item in due]}
-        )
+        due = [
+            {
+                "project": item.project,
+                "status": item.status,
+                "runs": item.runs,
+                "ended_before": item.ended_before.isoformat(),
+                "archive": None if item.archive is None else str(item.archive),
+            }
+            for item in report.due
+        ]
+        print_json({**asdict(report), "due": due})
         return
     if dry_run:
         for item in report.due:

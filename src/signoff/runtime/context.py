@@ -11,10 +11,10 @@ from uuid import UUID
 
 from signoff.core.errors import StepError
 from signoff.runtime.artifacts import Content, split
-from signoff.runtime.calls.telling import input_labels
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode
 from signoff.runtime.handlers import Approval, Done, Message, RunFacts, StepCall
+from signoff.runtime.inputs import input_labels
 from signoff.runtime.journal import Entry, Row, SessionLostError, SoloWrite
 from signoff.runtime.program import Beginning, Program
 from signoff.runtime.state import RunState, StepRecord

@@ -6,66 +6,30 @@ Frames are found again from the state; work is done for those in which something
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from signoff.core.errors import StepError
 from signoff.core.labels import Labels
-from signoff.runtime import attempts
+from signoff.runtime import attempts, endings
 from signoff.runtime.context import RunContext
+from signoff.runtime.frames import Enclosing, Frame, Place
 from signoff.runtime.groups import Group, body_of, scope_inside
 from signoff.runtime.paths import is_undo, name_of, owner_of, prefix_of, undone_by
 from signoff.runtime.program import Beginning, Conclusion
 from signoff.runtime.state import FALLBACK, StepRecord
 from signoff.workflows.groups import items_of
 from signoff.workflows.model import Step
-from signoff.workflows.semantics import Ended, RunScope, StepState, decide_end, decide_step, must_wait
+from signoff.workflows.semantics import Ended, RunScope, decide_end, decide_step, must_wait
 
 BODIES_IN_A_ROW = 200
 """Scopes that are looked at before other runs have their turn."""
-
-
-@dataclass(slots=True, eq=False)
-class Frame:
-    """One scope of a run that is under way.
-
-    Attributes:
-        prefix: of the paths of its steps.
-        steps: by name.
-        scope: what its expressions see.
-        ended: its ended steps; part of the state.
-        unbegun: steps that have neither begun nor ended.
-        parent: the frame around it; none at the top.
-        group: the group whose iteration it is; none at the top.
-        index: which iteration.
-        failed: a step of it failed with nothing to catch it: nothing begins in it any more.
-    """
-
-    prefix: str
-    steps: dict[str, Step]
-    scope: RunScope
-    ended: dict[str, StepState]
-    unbegun: list[Step]
-    parent: Frame | None = None
-    group: Group | None = None
-    index: int = 0
-    failed: bool = False
-
-    def closing(self) -> bool:
-        """Whether it, or anything around it, is being ended."""
-        frame: Frame | None = self
-        while frame is not None and frame.group is not None:
-            if frame.failed or frame.group.closing is not None:
-                return True
-            frame = frame.parent
-        return False
 
 
 class DocumentProgram:
     """Implements `program.Program` for a compiled document."""
 
     def __init__(self, run: RunContext) -> None:
-        self.run = run
+        self._run = run
         self._bodies: dict[tuple[int, bool], dict[str, Step]] = {}
         self._steps = {step.name: step for step in run.workflow.steps}
         self.rebuild()
@@ -85,6 +49,11 @@ class DocumentProgram:
             waits_for_fallback = record.waiting is not None and record.waiting.kind == FALLBACK
             if step.is_group or waits_for_fallback:
                 self.open_group(step, record, instead=waits_for_fallback)
+
+    @property
+    def run(self) -> RunContext:
+        """The run that it moves."""
+        return self._run
 
     @property
     def unbegun(self) -> list[Step]:
@@ -215,7 +184,7 @@ class DocumentProgram:
         decision = decide_step(step, frame.scope, frame.ended)
         path = frame.prefix + step.name
         if isinstance(decision, Ended):
-            attempts.end_early(self.run, step, path, decision)
+            endings.end_early(self.run, step, path, decision)
             return
         continued = self.run.state.started.get("continued_from")
         if continued is not None and step.name == continued["loop"] and not frame.prefix:
@@ -236,7 +205,7 @@ class DocumentProgram:
             if step.verb == "for":
                 items_of(step, beginning.arguments)
         except StepError as error:
-            attempts.end_early(self.run, step, path, Ended("failed", error.detail, error, beginning.labels))
+            endings.end_early(self.run, step, path, Ended("failed", error.detail, error, beginning.labels))
             return
         record = attempts.started(self.run, beginning)
         if record is not None:
@@ -255,7 +224,7 @@ class DocumentProgram:
             if self._caught_around(frame):
                 self._changed[frame.prefix] = frame
                 return
-        self.run.unwind(cause="failed", error={"step": record.path, **attempts.describe(error)})
+        self.run.unwind(cause="failed", error={"step": record.path, **endings.describe(error)})
 
     def _caught_around(self, frame: Frame) -> bool:
         """Whether anything around a frame catches a failure in it."""
@@ -314,12 +283,12 @@ class DocumentProgram:
         self._groups[record.path] = group
         group.begin()
 
-    def open_frame(self, group: Group, prefix: str, scope: RunScope, index: int) -> Frame:
+    def open_frame(self, group: Enclosing, place: Place) -> Frame:
         """A scope inside is under way, perhaps since long ago."""
-        state = self.run.state
-        steps = self.body(group.step, instead=group.instead)
-        around = self._frames[prefix_of(group.record.path)]
-        frame = Frame(prefix, steps, scope, state.ended_in(prefix), [], around, group, index)
+        state, prefix = self.run.state, place.prefix
+        steps = self.body(place.step, instead=place.instead)
+        around = self._frames[prefix_of(place.path)]
+        frame = Frame(prefix, steps, place.scope, state.ended_in(prefix), [], around, group, place.index)
         frame.unbegun = [step for step in steps.values() if not _begun(state.steps.get(prefix + step.name))]
         frame.failed = any(_failed(state.steps.get(prefix + name)) for name in frame.ended)
         return self._add(frame)
@@ -329,9 +298,9 @@ class DocumentProgram:
         self._frames.pop(frame.prefix, None)
         self._changed.pop(frame.prefix, None)
 
-    def close_group(self, group: Group) -> None:
+    def close_group(self, path: str) -> None:
         """A group is under way no more."""
-        self._groups.pop(group.record.path, None)
+        self._groups.pop(path, None)
 
     def _add(self, frame: Frame) -> Frame:
         self._frames[frame.prefix] = frame

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from signoff.runtime import attempts, cutting_off, operating, resting, settling, unwinding
+from signoff.runtime import attempts, cutting_off, endings, operating, resting, settling, unwinding
 from signoff.runtime.calling import raised
 from signoff.runtime.context import RunContext
 from signoff.runtime.documents import DocumentProgram
@@ -123,7 +123,7 @@ class RunExecution(RunContext):
         try:
             self.end_done(record, pure.compute(call))
         except Exception as error:  # noqa: BLE001  (whatever a step raises is its failure)
-            attempts.end_failed(self, step, record, raised(call, error))
+            endings.end_failed(self, step, record, raised(call, error))
 
     def _continue_begun(self) -> bool:
         """Go on with steps that have begun and have nothing under way: after a load, a message, a moment's coming.

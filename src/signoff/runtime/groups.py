@@ -10,22 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from signoff.core.errors import StepError
 from signoff.core.labels import BOTTOM
-from signoff.runtime import attempts
-from signoff.runtime.calls.continuing import continued, may_continue
+from signoff.runtime import endings
+from signoff.runtime.continuing import continued, may_continue
+from signoff.runtime.frames import Frame, Frames, Place
 from signoff.runtime.handlers import Done, Waiting
 from signoff.runtime.paths import fallback, iteration, owner_of
 from signoff.runtime.state import CLOSING, PAUSE, StepRecord, Turn
 from signoff.workflows.groups import BodyEnd, after_turn, end_body, end_for, item_scope, turn_scope
 from signoff.workflows.model import Step
 from signoff.workflows.semantics import RunScope, StepState
-
-if TYPE_CHECKING:
-    # The program opens groups, and groups open its frames: only the types are needed here.
-    from signoff.runtime.documents import DocumentProgram, Frame
 
 
 def body_of(step: Step, *, instead: bool) -> Sequence[Step]:
@@ -70,9 +67,7 @@ class Group:
         deadline: when its time is over.
     """
 
-    def __init__(
-        self, program: DocumentProgram, step: Step, record: StepRecord, around: RunScope, *, instead: bool
-    ) -> None:
+    def __init__(self, program: Frames, step: Step, record: StepRecord, around: RunScope, *, instead: bool) -> None:
         self._program = program
         self._run = program.run
         self._around = around
@@ -112,8 +107,8 @@ class Group:
             return  # what is around it ends, and it is settled with that
         if self.deadline is not None and self.closing is None and now >= self.deadline:
             error = StepError(f"not ended within {self.step.timeout_s:g} s", kind="timeout")
-            state = {"error": attempts.describe(error)}
-            attempts.wait(self._run, self.record, Waiting(CLOSING, None, state, "what is under way in it is ended"))
+            state = {"error": endings.describe(error)}
+            endings.wait(self._run, self.record, Waiting(CLOSING, None, state, "what is under way in it is ended"))
             self._close(error)
         elif not self._active:
             self._go_on(now)
@@ -157,7 +152,7 @@ class Group:
         states = self._run.state.ended_in(prefix)
         offset = self._program.turns_before(path)
         scope = scope_inside(self.step, self.record, self._around, states, index=place, offset=offset)
-        self._active[index] = self._program.open_frame(self, prefix, scope, index)
+        self._active[index] = self._program.open_frame(self, Place(path, self.step, self.instead, prefix, scope, index))
 
     def _open_more(self, now: datetime) -> None:
         if self.instead or self.step.verb == "do":
@@ -273,18 +268,18 @@ class Group:
         if end.status != "done":
             data["status"] = end.status
         if end.error is not None:
-            data["error"] = attempts.describe(end.error)
+            data["error"] = endings.describe(end.error)
         try:
             self._run.emit("group.turned", data)
         except (StepError, TypeError) as error:
             failure = _plain(error)
             end = BodyEnd("failed", labels=end.labels, error=failure)
-            failed = {"step": self.record.path, "index": index, "status": "failed", "error": attempts.describe(failure)}
+            failed = {"step": self.record.path, "index": index, "status": "failed", "error": endings.describe(failure)}
             self._run.emit("group.turned", failed)
         return end
 
     def _end(self, end: BodyEnd) -> None:
-        self._program.close_group(self)
+        self._program.close_group(self.record.path)
         run, record = self._run, self.record
         if end.status == "blocked":
             reason = "it has no data" if end.error is None else end.error.detail
@@ -295,7 +290,7 @@ class Group:
         if end.status == "done":
             failure = self._done(end, {})
         if failure is not None:
-            attempts.end_failed(run, self.step, record, failure, labels=end.labels)
+            endings.end_failed(run, self.step, record, failure, labels=end.labels)
 
     def _done(self, end: BodyEnd, facts: Mapping[str, Any]) -> StepError | None:
         """Journal the output; the error where it is no plain data, or too large."""
@@ -307,13 +302,13 @@ class Group:
 
     def _end_instead(self, end: BodyEnd) -> None:
         """The steps of `on_error` are over. Where they fail, the first failure is the one to tell of."""
-        self._program.close_group(self)
+        self._program.close_group(self.record.path)
         waiting = self.record.waiting
         assert waiting is not None
         first: Mapping[str, Any] = waiting.state["error"]
         if end.status == "done" and self._done(end, {"via": "fallback", "error": first}) is None:
             return
-        attempts.end_uncaught(self._run, self.step, self.record, _error_of(first), labels=end.labels)
+        endings.end_uncaught(self._run, self.step, self.record, _error_of(first), labels=end.labels)
 
 
 def _plain(error: StepError | TypeError) -> StepError:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from signoff.core.errors import NonDeterminismError, StepError
-from signoff.runtime import attempts
+from signoff.runtime import endings
 from signoff.runtime.context import RunContext
 from signoff.runtime.paths import is_undo, undone_by
 from signoff.runtime.program import Beginning, Conclusion
@@ -148,7 +148,7 @@ class PythonProgram:
             return  # skipped by a person before it could begin
         decision = issued.decision
         if isinstance(decision, Ended):
-            attempts.end_early(self.run, issued.step, issued.path, decision)
+            endings.end_early(self.run, issued.step, issued.path, decision)
             return
         command = _command(issued)
         del command["step"]

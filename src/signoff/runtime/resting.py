@@ -9,11 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from signoff.core.errors import StepError
-from signoff.runtime.attempts import describe
 from signoff.runtime.attributes import note_attributes
-from signoff.runtime.calls.continuing import continues_as
 from signoff.runtime.calls.telling import parent_of, tell_parent
 from signoff.runtime.context import RunContext
+from signoff.runtime.continuing import continues_as
+from signoff.runtime.endings import describe
 from signoff.runtime.events import encode
 from signoff.runtime.handlers import Message
 from signoff.runtime.journal import Entry, SoloWrite

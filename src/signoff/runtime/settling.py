@@ -7,10 +7,10 @@ outcome is not known is found out, by its contract or a person.
 from __future__ import annotations
 
 from signoff.core.errors import StepError
-from signoff.runtime import attempts
-from signoff.runtime.attempts import describe
+from signoff.runtime import attempts, endings
 from signoff.runtime.calling import called
 from signoff.runtime.context import RunContext
+from signoff.runtime.endings import describe
 from signoff.runtime.handlers import Waiting
 from signoff.runtime.state import CLOSING, ENGINE_WAITS, FALLBACK, SETTLING, StepRecord
 from signoff.workflows.model import Step
@@ -85,7 +85,7 @@ async def _withdraw(execution: RunContext, step: Step, record: StepRecord, waiti
     if until is None:
         cancelled(execution, record.path)
     else:
-        attempts.wait(execution, record, until)
+        endings.wait(execution, record, until)
 
 
 def cancelled(execution: RunContext, path: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from signoff.core.errors import StepError
-from signoff.runtime import attempts
+from signoff.runtime import attempts, endings
 from signoff.runtime.context import RunContext
 from signoff.runtime.dry_effects import inherited
 from signoff.runtime.paths import UNDO, is_undo
@@ -85,7 +85,7 @@ def _undo(execution: RunContext, record: StepRecord) -> None:
             "step.started",
             {"step": path, "attempt": 1, "arguments": {}, "labels": record.labels.as_dict(), "needed": True},
         )
-        attempts.end_failed(execution, undo, execution.state.record(path), StepError(error.detail, kind="expression"))
+        endings.end_failed(execution, undo, execution.state.record(path), StepError(error.detail, kind="expression"))
         return
     data = undo.arguments.get("with")
     labels = {} if data is None else {name: part.labels(around) for name, part in data.parts.items()}

@@ -1,7 +1,7 @@
 """Runs that call runs: one is started once, and its end reaches whoever waits for it."""
 
 from signoff.runtime.calls.children import CHILD_ENDED, Child, ChildStart, end_told, find_child, start_child
-from signoff.runtime.calls.telling import SENDER, input_labels, tell_parent
+from signoff.runtime.calls.telling import SENDER, tell_parent
 
 __all__ = [
     "CHILD_ENDED",
@@ -10,7 +10,6 @@ __all__ = [
     "ChildStart",
     "end_told",
     "find_child",
-    "input_labels",
     "start_child",
     "tell_parent",
 ]

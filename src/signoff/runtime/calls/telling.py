@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from signoff.core.labels import Labels
 from signoff.foundation.database import Connection
 from signoff.runtime.calls.children import CHILD_ENDED, end_told
 from signoff.runtime.client import store as client_store
@@ -16,8 +13,6 @@ from signoff.runtime.codec import PAYLOADS
 from signoff.runtime.events import encode
 from signoff.runtime.journal import SoloWrite
 from signoff.runtime.state import RunState
-from signoff.workflows.model import Workflow
-from signoff.workflows.sources import labels_at
 
 SENDER = "system/calls"
 _MESSAGES = UUID("7d1c6f0a-8b1e-5f0e-9a36-0c9b0a4a4f02")
@@ -47,19 +42,3 @@ def tell_parent(org_id: UUID, run_id: UUID, state: RunState, now: datetime) -> S
         )
 
     return write
-
-
-def input_labels(workflow: Workflow, started: Mapping[str, Any]) -> Mapping[tuple[str, ...], Labels]:
-    """The labels of a run's input: what its schema says, and of a called run also what its caller's data had."""
-    parent: Mapping[str, Any] = started.get("parent") or {}
-    given: Mapping[str, Any] = parent.get("labels", {})
-    if not given:
-        return workflow.input_labels
-    found = dict(workflow.input_labels)
-    for name, data in given.items():
-        labels = Labels.from_dict(data)
-        own = labels_at(workflow.input_labels, (name,))
-        for path in [path for path in found if path[:1] == (name,)]:
-            found[path] = found[path].join(labels)
-        found[name,] = found.get((name,), own).join(labels)
-    return found

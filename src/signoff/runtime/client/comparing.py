@@ -48,9 +48,14 @@ def compare(state: RunState, old: Workflow | None, new: Workflow) -> list[Differ
     """
     if old is not None and old.digest == new.digest:
         return []
-    if new.python is not None or (old is not None and old.python is not None):
-        return [Difference("", "the workflow is code, and only running it would tell what it asks for", begun=True)]
-    found = [*_recorded(state, old, new), *_to_come(state, old, new)]
+    if old is not None and (old.python is None) != (new.python is None):
+        return [Difference("", "one of both is written in Python, and the other is not", begun=True)]
+    if new.python is not None:
+        # No code of projects runs here. A worker runs it over the journal, and parks the run where it disagrees.
+        told = "it is code: a worker runs it over the journal, and the run is stuck where it asks for something else"
+        found = [Difference("", told, begun=False)]
+    else:
+        found = [*_recorded(state, old, new), *_to_come(state, old, new)]
     wrong = validate(new.input_schema, state.started["input"])
     found += [Difference("", f"the input does not match: {problem}", begun=True) for problem in wrong]
     return sorted(found, key=lambda difference: (not difference.begun, difference.step))

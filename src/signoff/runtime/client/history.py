@@ -14,7 +14,7 @@ from uuid import UUID
 from signoff.core.errors import NotFoundError
 from signoff.foundation.database import Connection
 from signoff.runtime.client.model import JournalEvent
-from signoff.runtime.client.reads import JOURNAL_PAGE_EVENTS, read_journal
+from signoff.runtime.client.reads import read_journal
 from signoff.runtime.events import Event
 from signoff.runtime.state import RunState
 
@@ -76,7 +76,7 @@ async def each_event(
             if until is not None and event.seq > until:
                 return
             yield event
-        if len(page) < JOURNAL_PAGE_EVENTS:
+        if not page:
             return
         after = page[-1].seq
 

@@ -14,6 +14,8 @@ from signoff.runtime.events import Event, decode
 from signoff.runtime.state import RunState
 
 JOURNAL_PAGE_EVENTS = 1000
+JOURNAL_PAGE_BYTES = 4 * 1024 * 1024
+"""A page of a journal ends with the event that takes it past this."""
 
 
 async def read_run(connection: Connection, org_id: UUID, run_id: UUID) -> RunSummary:
@@ -31,12 +33,12 @@ async def read_run(connection: Connection, org_id: UUID, run_id: UUID) -> RunSum
 async def read_journal(
     connection: Connection, org_id: UUID, run_id: UUID, *, after: int = 0, limit: int = JOURNAL_PAGE_EVENTS
 ) -> list[JournalEvent]:
-    """Events of a run in order, after the place `after`.
+    """Events of a run in order, after the place `after`; fewer where they are large. None are left where none came.
 
     Raises:
         NotFoundError: no such run in that organisation.
     """
-    rows = await connection.fetch(store.JOURNAL, org_id, run_id, after, limit)
+    rows = await connection.fetch(store.JOURNAL, org_id, run_id, after, limit, JOURNAL_PAGE_BYTES)
     if not rows and after == 0:
         raise NotFoundError(f"there is no run {run_id}")
     return [JournalEvent(row["seq"], row["kind"], row["recorded_at"], decode(row["data"])) for row in rows]
@@ -53,8 +55,6 @@ async def read_state(connection: Connection, org_id: UUID, run_id: UUID) -> RunS
     while page:
         for entry in page:
             state.apply(Event(entry.seq, entry.kind, entry.recorded_at, entry.data))
-        if len(page) < JOURNAL_PAGE_EVENTS:
-            break
         page = await read_journal(connection, org_id, run_id, after=page[-1].seq)
     return state
 

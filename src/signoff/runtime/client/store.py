@@ -95,11 +95,17 @@ RETURNING run_id
 
 PRIORITISE = "UPDATE run_queue SET priority = $3 WHERE org_id = $1 AND run_id = $2 RETURNING run_id"
 
+# Of runs that somebody waits for, those that have ended; what they are is read as whoever asked.
+ENDED_OF = "SELECT run_id FROM run_view WHERE run_id = ANY($1::uuid[]) AND ended_at IS NOT NULL"
+
 # A fork's past, byte for byte; nobody sees the run before the transaction commits, so nobody else writes to it.
-COPY_JOURNAL = """
-INSERT INTO journal (org_id, run_id, seq, kind, recorded_at, data)
-SELECT org_id, $3, seq, kind, recorded_at, data FROM journal
-WHERE org_id = $1 AND run_id = $2 AND seq > 1 AND seq <= $4
+COPY_# A page has at least one event, and ends with the one that fills it: sizes are known without reading the data.
+JOURNAL = """
+SELECT seq, kind, recorded_at, data FROM (
+    SELECT seq, kind, recorded_at, data,
+        sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before
+    FROM journal WHERE org_id = $1 AND run_id = $2 AND seq > $3 ORDER BY seq LIMIT $4
+) page WHERE bytes_before < $5 ORDER BY seq
 """
 APPEND_EVENT = "INSERT INTO journal (org_id, run_id, seq, kind, recorded_at, data) VALUES ($1, $2, $3, $4, $5, $6)"
 

@@ -31,6 +31,7 @@ PAGE_EVENTS = 1000
 WRITE_BYTES = 1024 * 1024
 """How much is gathered before it is compressed and written."""
 
+_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z
 _zstd: Any = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
@@ -101,7 +102,7 @@ async def write(connection: Connection, batch: Batch) -> AsyncIterator[Archived 
         digest, size = await asyncio.to_thread(_digest, path)
         body = {**header, "file": path.name, "sha256": digest, "size_bytes": size, "events": events, "runs": runs}
         beside = manifest.with_suffix(".part")
-        await asyncio.to_thread(beside.write_bytes, orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
+        await asyncio.to_thread(beside.write_bytes, orjson.dumps(body, default=str, option=_OPTIONS))
         await asyncio.to_thread(_put, beside, manifest)
         yield "manifest"
     except OSError as error:
@@ -120,13 +121,17 @@ async def _lines(connection: Connection, batch: Batch, run_id: Any) -> AsyncIter
             # The bytes of the event's JSON as they are in the journal, so that digests of them still hold.
             event = {name: row[name] for name in ("seq", "kind", "recorded_at", "session_id")}
             data = orjson.Fragment(PAYLOADS.unpack(row["data"]))
-            yield orjson.dumps({"table": "journal", "run_id": run_id, **event, "data": data}), True
+            yield _line({"table": "journal", "run_id": run_id, **event, "data": data}), True
         after = page[-1]["seq"]
     for row in await connection.fetch(store.DIGESTS, batch.org_id, run_id):
         artifact = await read_artifact(connection, batch.org_id, run_id, row["digest"])
         content = base64.b64encode(artifact.data).decode()
         told = {"digest": artifact.digest, "media_type": artifact.media_type, "base64": content}
-        yield orjson.dumps({"table": "artifact", "run_id": run_id, **told}), False
+        yield _line({"table": "artifact", "run_id": run_id, **told}), False
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return orjson.dumps(value, default=str)  # the driver's UUID is a class of its own
 
 
 def _put(part: Path, path: Path) -> None:
