@@ -62,9 +62,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.services = Services.over(
-        database, clock, environment=environment, project=project, max_queued_runs=settings.max_queued_runs
-    )
+    app.state.services = Services.over(database, clock, settings, environment=environment, project=project)
     for router in (
         runs.router,
         artifacts.router,

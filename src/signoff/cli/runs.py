@@ -12,6 +12,7 @@ from uuid import UUID
 import typer
 
 from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples
+from signoff.cli.output import EXIT_FAILURE, EXIT_STILL_RUNNING, print_json, tell
 from signoff.cli.start_options import (
     DebounceOption,
     DeduplicateOption,
@@ -22,7 +23,6 @@ from signoff.cli.start_options import (
     TeamOption,
     start_options,
 )
-from signoff.cli.output import EXIT_FAILURE, EXIT_STILL_RUNNING, print_json, tell
 
 if TYPE_CHECKING:
     from signoff.cli.client import ApiClient
