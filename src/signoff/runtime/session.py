@@ -163,6 +163,7 @@ class Session:
 
     async def _claim_until_stopped(self) -> None:
         async with self._database.worker_connection() as connection:
+            await connection.execute(store.CLAIM_WITHOUT_FLUSH)
             while not self._stopping.is_set():
                 self._wake.clear()
                 limit = min(self._settings.resident_runs - len(self._residents), self._lag.allowed(self._settings))

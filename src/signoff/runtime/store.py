@@ -123,6 +123,11 @@ UPDATE run_queue q SET owner = fence.id FROM chosen, fence WHERE q.run_id = chos
 RETURNING q.run_id, q.org_id, q.gen, q.crashes, q.queue, coalesce(q.admitted_at, q.not_before) AS began_at
 """
 
+# A claim is a promise to nobody, so its commit waits neither for the disk nor for a replica. If it is lost with the
+# server, so are our connections; and whatever we would append all the same finds that the run is not ours. Every commit
+# that somebody rests on, the append's first, takes the claim to the disk before itself, as the log is one sequence.
+CLAIM_WITHOUT_FLUSH = "SET synchronous_commit = off"
+
 # One query for the whole batch. The inner ORDER BY keeps the planner from joining whole partitions: each run is looked
 # for by the key, in its own month only, whatever the statistics of a month that has just begun.
 LOAD_JOURNALS = """
