@@ -255,7 +255,7 @@ class MemoryStore:
         message = {"message_id": message_id, "run_id": run_id, "path": path, "kind": kind, "sent_by": sent_by}
         self.inbox.setdefault(message_id, {**message, "org_id": org_id, "sent_at": sent_at, "data": data})
 
-    def read_journal(self, org_id: UUID, run_id: UUID, after: int, limit: int) -> list[Row]:
+    def read_journal(self, org_id: UUID, run_id: UUID, after: int, limit: int, size_bytes: int) -> list[Row]:
         rows = [row for row in self.journal.values() if row["run_id"] == run_id and row["seq"] > after]
         return sorted(rows, key=_place)[:limit]
 

@@ -44,15 +44,11 @@ class StartRun(_Request):
     queue_key: Key | None = Field(default=None, description="What the queue's `per_key` bounds by.")
     deduplicate: DeduplicateIn | None = None
     debounce: DebounceIn | None = None
-
-
-class RunStartedOut(_Response):
-    """The run that the request started, now or earlier with the same idempotency key."""
-
-    run_id: UUID
-    created: bool = Field(description="False where an earlier request with the same key started it.")
-    starts_at: datetime | None = Field(
-        default=None, description="When it may begin, where that is not now; a debounced run can be read from then on."
+    attributes: dict[str, str | int | float | bool] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="What the run is searched by, beside what its workflow declares.",
+        examples=[{"customer": "c1", "cents": 1250}],
     )
 
 
@@ -102,6 +98,17 @@ class RunOut(_Response):
     ended_at: datetime | None
     steps: list[StepOut] | None = Field(default=None, description="With `?steps=true`, and with `?at=SEQ`.")
     at: int | None = Field(default=None, description="With `?at=SEQ`: all of it is as of that event.")
+
+
+class RunStartedOut(_Response):
+    """The run that the request started, now or earlier with the same idempotency key."""
+
+    run_id: UUID
+    created: bool = Field(description="False where an earlier request with the same key started it.")
+    starts_at: datetime | None = Field(
+        default=None, description="When it may begin, where that is not now; a debounced run can be read from then on."
+    )
+    run: RunOut | None = Field(default=None, description="With `?wait=`: the run, ended or as far as it is.")
 
 
 class RunPage(_Response):

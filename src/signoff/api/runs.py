@@ -73,7 +73,10 @@ Wait = Annotated[
     summary="Start a run",
     status_code=201,
     response_model=RunStartedOut,
-    responses={200: {"model": RunStartedOut, "description": "An earlier request with this key started it."}}
+    responses={
+        200: {"model": RunStartedOut, "description": "An earlier request with this key started it."},
+        202: {"model": RunStartedOut, "description": "With `?wait=`: it has not ended within that time, and goes on."},
+    }
     | documented(400, 403, 404, 409, 413, 429),
 )
 async def start(
@@ -109,7 +112,15 @@ async def start(
         )
     response.status_code = 201 if started.created else 200
     response.headers["Location"] = str(request.url_for("readRun", run_id=started.run_id).path)
-    return RunStartedOut(run_id=started.run_id, created=started.created, starts_at=started.starts_at)
+    out = RunStartedOut(run_id=started.run_id, created=started.created, starts_at=started.starts_at)
+    if wait_s is None:
+        return out
+    run = await services.permitted_run(actor, "run.read", started.run_id)
+    if run.status not in ENDED:
+        ended = await services.waiters.ended(started.run_id, wait_s)
+        response.status_code = response.status_code if ended else 202
+        run = await services.permitted_run(actor, "run.read", started.run_id)
+    return out.model_copy(update={"run": _out(run)})
 
 
 @router.get("", operation_id="listRuns", summary="List runs", response_model=RunPage, responses=documented())

@@ -51,13 +51,21 @@ class Services:
 
     @staticmethod
     def over(
-        database: Database, clock: Clock, *, environment: str, project: str | None, max_queued_runs: int
+        database: Database, clock: Clock, settings: ApiSettings, *, environment: str, project: str | None
     ) -> Services:
         """The services of one environment over a database."""
         releases = ReleaseCatalog(database)
         policies = PolicyBook(database, releases, clock=clock, environment=environment)
         return Services(
-            database, clock, releases, policies, Access(releases, policies), project, Backlog(max_queued_runs)
+            database=database,
+            clock=clock,
+            releases=releases,
+            policies=policies,
+            access=Access(releases, policies),
+            waiters=EndWaiters(database, most=settings.max_waiters),
+            max_wait_s=settings.max_wait_s,
+            project=project,
+            backlog=Backlog(settings.max_queued_runs),
         )
 
     @property

@@ -10,6 +10,7 @@ from signoff.api.messages import StepOut
 from signoff.runtime.client import JournalEvent
 
 _TRIED = ("step.started", "effect.intended")
+_KEPT = ("step", "attempt", "status", "result", "approval", "by", "error", "via", "void")
 
 
 def steps_of(events: Iterable[JournalEvent], *, outputs: bool = False) -> list[StepOut]:
@@ -28,6 +29,15 @@ def steps_of(events: Iterable[JournalEvent], *, outputs: bool = False) -> list[S
         if outputs and event.kind == "step.ended":
             step["output"] = event.data.get("output")
     return [StepOut(**step) for step in found.values()]
+
+
+def slim(event: JournalEvent) -> JournalEvent:
+    """The event without what a step gave and was given."""
+    data = {name: event.data[name] for name in _KEPT if name in event.data}
+    output: Mapping[str, Any] = event.data.get("output") or {}
+    if output.get("decided_by"):
+        data["output"] = {"decided_by": output["decided_by"]}
+    return JournalEvent(event.seq, event.kind, event.recorded_at, data)
 
 
 def _take(step: dict[str, Any], event: JournalEvent) -> None:

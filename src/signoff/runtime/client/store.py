@@ -99,13 +99,10 @@ PRIORITISE = "UPDATE run_queue SET priority = $3 WHERE org_id = $1 AND run_id = 
 ENDED_OF = "SELECT run_id FROM run_view WHERE run_id = ANY($1::uuid[]) AND ended_at IS NOT NULL"
 
 # A fork's past, byte for byte; nobody sees the run before the transaction commits, so nobody else writes to it.
-COPY_# A page has at least one event, and ends with the one that fills it: sizes are known without reading the data.
-JOURNAL = """
-SELECT seq, kind, recorded_at, data FROM (
-    SELECT seq, kind, recorded_at, data,
-        sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before
-    FROM journal WHERE org_id = $1 AND run_id = $2 AND seq > $3 ORDER BY seq LIMIT $4
-) page WHERE bytes_before < $5 ORDER BY seq
+COPY_JOURNAL = """
+INSERT INTO journal (org_id, run_id, seq, kind, recorded_at, data)
+SELECT org_id, $3, seq, kind, recorded_at, data FROM journal
+WHERE org_id = $1 AND run_id = $2 AND seq > 1 AND seq <= $4
 """
 APPEND_EVENT = "INSERT INTO journal (org_id, run_id, seq, kind, recorded_at, data) VALUES ($1, $2, $3, $4, $5, $6)"
 
@@ -136,9 +133,13 @@ FROM run_view v JOIN run r USING (run_id) LEFT JOIN run_queue q USING (run_id)
 
 READ = SUMMARY + "WHERE v.org_id = $1 AND v.run_id = $2"
 
+# A page has at least one event, and ends with the one that fills it: sizes are known without reading the data.
 JOURNAL = """
-SELECT seq, kind, recorded_at, data FROM journal
-WHERE org_id = $1 AND run_id = $2 AND seq > $3 ORDER BY seq LIMIT $4
+SELECT seq, kind, recorded_at, data FROM (
+    SELECT seq, kind, recorded_at, data,
+        sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS bytes_before
+    FROM journal WHERE org_id = $1 AND run_id = $2 AND seq > $3 ORDER BY seq LIMIT $4
+) page WHERE bytes_before < $5 ORDER BY seq
 """
 
 # The lock is held until the commit: events become visible in the order of their places, so a reader's cursor skips none
