@@ -17,7 +17,7 @@ from signoff.core.labels import Labels, Trust
 from signoff.core.money import Cost
 from signoff.workflows import Contract, Workflow, compile_workflow, describe
 from signoff.workflows.model import Retry
-from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_outcome, decide_step
+from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_end, decide_step
 
 FILE = "workflows/refund.yaml"
 
@@ -93,7 +93,7 @@ def test_a_run_that_is_no_refund_blocks_through_to_its_outcome(refund: Workflow)
         "refund": "blocked",
         "notify": "blocked",
     }
-    assert decide_outcome(refund, RunScope({}, states, {})) == "not_a_refund"
+    assert decide_end(refund, RunScope({}, states, {})).outcome == "not_a_refund"
 
 
 def test_a_review_shows_what_is_there_and_null_for_the_rest(refund: Workflow) -> None:

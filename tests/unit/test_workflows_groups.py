@@ -138,8 +138,9 @@ def test_a_retry_says_after_what_and_how_far_apart() -> None:
     found = retry.step("t").retry
     assert found == Retry(4, 2.0, 2.0, 300.0, 0.5, frozenset(("timeout", "http_5xx")), frozenset(("http_501",)))
     kinds = ("timeout", "http_500", "http_501", "http_429", "rate_limited", "http_5xx")
-    assert [kind for kind in kinds if found.allows(kind)] == ["timeout", "http_500", "http_5xx"]
-    assert all(Retry().allows(kind) for kind in kinds)
+    assert [kind for kind in kinds if found.retries(kind, retryable=False)] == ["timeout", "http_500", "http_5xx"]
+    assert all(Retry().retries(kind, retryable=True) for kind in kinds)
+    assert not any(Retry().retries(kind, retryable=False) for kind in kinds)
     assert (found.delay_before_s(1, 0.0), found.delay_before_s(1), found.delay_before_s(1, 1.0)) == (1.0, 2.0, 3.0)
 
 

@@ -12,7 +12,7 @@ from signoff.core.errors import StepError
 from signoff.core.labels import DataClass, Labels, Trust
 from signoff.workflows.expressions import CelExpression, ExpressionCompiler
 from signoff.workflows.model import Limits, Outcome, Step, StepStatus, Workflow
-from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_outcome, decide_step, must_wait
+from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_end, decide_step, must_wait
 from signoff.workflows.shapes import ANY
 
 STATUSES = cast("tuple[StepStatus, ...]", get_args(StepStatus))
@@ -190,7 +190,7 @@ def test_rule_10_the_first_outcome_that_matches(name: str) -> None:
     scope = RunScope({}, {"a": state, "b": ended("done")}, {})
     made = workflow(("read", "a.flag"), ("done", "a.done"), ("else", "b.flag"))
     expected = "read" if state.readable else "done" if state.status == "done" else "else"
-    assert decide_outcome(made, scope) == expected
+    assert decide_end(made, scope).outcome == expected
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_rule_10_the_first_outcome_that_matches(name: str) -> None:
 )
 def test_rule_10_an_error_or_no_match_is_a_failure(source: str, kind: str) -> None:
     with pytest.raises(StepError) as caught:
-        decide_outcome(workflow(("only", source)), RunScope({}, {"b": ended("done")}, {}))
+        decide_end(workflow(("only", source)), RunScope({}, {"b": ended("done")}, {}))
     assert caught.value.kind == kind
 
 

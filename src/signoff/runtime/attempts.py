@@ -319,4 +319,4 @@ async def _resolve_by_person(execution: RunContext, step: Step, record: StepReco
 
 def _again(step: Step, error: StepError) -> bool:
     """Whether a try that failed is followed by another, as far as its kind decides. `on` may name any kind."""
-    return (error.retryable or error.kind in step.retry.on) and step.retry.allows(error.kind)
+    return step.retry.retries(error.kind, retryable=error.retryable)

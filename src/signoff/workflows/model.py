@@ -93,7 +93,8 @@ class Retry:
         backoff: what the delay is multiplied with after each.
         max_delay_s: a ceiling, in seconds.
         jitter: how much a delay may differ from that, as a share from 0 to 1, so that many runs do not come at once.
-        on: kinds of errors that are retried, others are not; empty means every retryable one.
+        on: kinds of errors that are retried, whether or not they are called retryable; others are not. Empty means
+            every retryable one.
         never: kinds of errors that are not retried, whatever `on` says.
     """
 
@@ -115,14 +116,14 @@ class Retry:
         delay_s = min(self.delay_s * self.backoff ** (retry - 1), self.max_delay_s)
         return delay_s * (1 + self.jitter * (2 * chance - 1))
 
-    def allows(self, kind: str) -> bool:
-        """Whether an error of that kind is retried, given that it is retryable and that there are tries left.
+    def retries(self, kind: str, *, retryable: bool) -> bool:
+        """Whether an error of that kind is retried where there are tries left.
 
         A kind stands for itself; one that ends in `xx` for the hundred HTTP statuses that it names (`http_5xx`).
         """
         if any(_stands_for(named, kind) for named in self.never):
             return False
-        return not self.on or any(_stands_for(named, kind) for named in self.on)
+        return any(_stands_for(named, kind) for named in self.on) if self.on else retryable
 
 
 def _stands_for(named: str, kind: str) -> bool:

@@ -268,11 +268,6 @@ def decide_end(workflow: Workflow, scope: RunScope) -> RunEnd:
     raise StepError("no outcome matches; add one for this case", kind="no_outcome")
 
 
-def decide_outcome(workflow: Workflow, scope: RunScope) -> str:
-    """The name of the run's end; see `decide_end`."""
-    return decide_end(workflow, scope).outcome
-
-
 def _end(outcome: Outcome, scope: RunScope, labels: Labels) -> RunEnd:
     if outcome.give is None:
         return RunEnd(outcome.name, {}, labels)
