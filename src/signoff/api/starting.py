@@ -61,6 +61,7 @@ def options_of(body: StartRun, now: datetime) -> StartOptions:
         start_at = now + timedelta(seconds=parse_duration_s(body.delay))
     once, quiet = body.deduplicate, body.debounce
     return StartOptions(
+        attributes=body.attributes,
         start_at=start_at,
         team=body.team or "",
         queue=body.queue,

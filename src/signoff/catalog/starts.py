@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ class StartOptions:
 
     Attributes:
         queue: a queue of the project; the one that lists the workflow where none is named.
+        attributes: what the run is searched by, beside what its workflow declares.
     """
 
     start_at: datetime | None = None
@@ -38,6 +39,7 @@ class StartOptions:
     queue_key: str | None = None
     deduplicate: Deduplicate | None = None
     debounce: Debounce | None = None
+    attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict[str, "str | int | float | bool"])
 
     def as_context(self, priority: int) -> dict[str, Any]:
         """What policies see of them."""
@@ -113,6 +115,7 @@ async def start_workflow(
         place=place,
         deduplicate=options.deduplicate,
         debounce=options.debounce,
+        attributes=options.attributes,
     )
     if backlog is not None:
         await backlog.require_room(connection, org_id, place, now=now)
