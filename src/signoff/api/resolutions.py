@@ -34,9 +34,10 @@ def check_resolution(project: Project, workflow: str, path: str, data: Mapping[s
 
 
 def _problems(project: Project, workflow: str, path: str, data: Mapping[str, Any]) -> list[Problem]:
-    steps = {step.name: step for step in project.workflows[workflow].steps}
+    definition = project.workflows[workflow]
+    steps = {step.name: step for step in definition.steps}
     step = steps.get(path.removesuffix(UNDO))
-    if step is None:
+    if definition.python is None and step is None:
         detail = f"Workflow '{workflow}' has no step '{path}'."
         return [Problem(detail, pointer="/step", suggestion=did_you_mean(path, tuple(steps)), code="unknown-name")]
     said = data.get("resolution")
@@ -48,8 +49,9 @@ def _problems(project: Project, workflow: str, path: str, data: Mapping[str, Any
         return []
     output = data.get("output")
     if not isinstance(output, Mapping):
-        detail = f"'output' is the object that {step.target} would have answered with."
+        target = "the step" if step is None else step.target
+        detail = f"'output' is the object that {target} would have answered with."
         return [Problem(detail, pointer="/data/output", code="wrong-type")]
-    tool = project.tools.get(step.target)
+    tool = None if step is None else project.tools.get(step.target)  # of code, the worker knows it and checks
     found = validate(tool.output_schema, output) if tool is not None else []
     return [Problem(problem.detail, pointer=f"/data/output{problem.pointer}", code=problem.code) for problem in found]
