@@ -17,6 +17,7 @@ from signoff.cli import (
     reviews,
     runs,
     runs_history,
+    runs_moving,
     runs_operations,
     schedules,
     serving,
@@ -56,7 +57,7 @@ app.command("check", short_help="Find everything that is wrong with a project.",
 )
 app.command("dev", short_help="Run a project on this machine, all in one process.", epilog=dev.DEV_EXAMPLES)(dev.dev)
 app.command("run", short_help="Start a run of a workflow.", epilog=runs.RUN_EXAMPLES)(runs.run)
-RUNS = (runs, runs_history, runs_operations)  # each has put its commands into one app
+RUNS = (runs, runs_history, runs_moving, runs_operations)  # each has put its commands into one app
 app.add_typer(RUNS[0].app, name="runs")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(schedules.app, name="schedules")

@@ -81,13 +81,22 @@ def _said(asked: Asked) -> dict[str, Any]:
 
 
 def _ask_for_many(client: ApiClient, asked: Asked, wanted: str, *, as_json: bool) -> None:
-    # One key for the whole command: a batch that is sent again after a broken connection does nothing twice.
-    headers = {"Idempotency-Key": f"{asked.operation}-{uuid4()}"}
     body = {"operation": asked.operation, "filter": wanted, "dry_run": asked.dry_run, **_said(asked)}
+    print_batches(client, "/v1/runs/bulk", body, as_json=as_json)
+
+
+def print_batches(client: ApiClient, path: str, body: Mapping[str, Any], *, as_json: bool) -> None:
+    """Go through all batches of what a filter finds, printing what became of each run.
+
+    Raises:
+        typer.Exit: some of them refused, or may not be touched.
+    """
+    # One key for the whole command: a batch that is sent again after a broken connection does nothing twice.
+    headers = {"Idempotency-Key": f"cli-{uuid4()}"}
     results: Counter[str] = Counter()
     cursor: str | None = None
     while True:
-        batch = client.post("/v1/runs/bulk", body | ({} if cursor is None else {"cursor": cursor}), headers)
+        batch = client.post(path, {**body} if cursor is None else {**body, "cursor": cursor}, headers)
         if cursor is None and not as_json:
             more = "or more " if batch["counted_up_to"] else ""
             tell(f"{batch['matched']} {more}runs match.")

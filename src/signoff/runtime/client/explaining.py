@@ -237,7 +237,7 @@ class _Teller:
         if acting:
             return f"{', '.join(acting)}: under way, and waits for a worker to go on.", (*self._no_worker(), *waits)
         if len(waits) == 1:
-            return f"It waits. {waits[0].text}", tuple(waits)
+            return f"It waits at step '{waits[0].step}'.", tuple(waits)
         if waits:
             return f"It waits for {len(waits)} things.", tuple(waits)
         return "It goes on as soon as a worker looks at it.", tuple(self._no_worker())
