@@ -22,7 +22,7 @@ from signoff.runtime.artifacts import share
 from signoff.runtime.client import store
 from signoff.runtime.client.beginning import Beginning, begin
 from signoff.runtime.client.comparing import changes, find_step, reads_input
-from signoff.runtime.client.history import each_event, state_of
+from signoff.runtime.client.history import state_of, whole_events
 from signoff.runtime.client.model import JournalEvent, RunStarted, StartRequest
 from signoff.runtime.codec import PAYLOADS
 from signoff.runtime.events import encode
@@ -76,7 +76,7 @@ async def fork(connection: Connection, asked: Fork, *, now: datetime) -> RunStar
         LimitError: input and recorded answers are too large together.
     """
     actor, source = asked.actor, asked.source
-    whole = [event async for event in each_event(connection, actor.org_id, source)]
+    whole = await whole_events(connection, actor.org_id, source)
     at = len(whole) if asked.at is None else asked.at
     if not 0 < at <= len(whole):
         raise NotFoundError(f"The journal of run {source} has no event {at}; it has {len(whole)}.")

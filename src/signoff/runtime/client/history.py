@@ -6,17 +6,21 @@ All of it is read from the journal alone, so it is there for any run at any time
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from signoff.core.errors import NotFoundError
 from signoff.foundation.database import Connection
+from signoff.runtime.artifacts import MARK, fetch, find_references, put_back
 from signoff.runtime.client.model import JournalEvent
 from signoff.runtime.client.reads import read_journal
 from signoff.runtime.events import Event
 from signoff.runtime.state import RunState
+
+WHOLE_BYTES = 67_108_864
+"""Size of the artifacts that are read at once of one run."""
 
 SpanKind = Literal["try", "wait", "backoff", "pause"]
 
@@ -79,6 +83,21 @@ async def each_event(
         if not page:
             return
         after = page[-1].seq
+
+
+async def whole_events(connection: Connection, org_id: UUID, run_id: UUID) -> list[JournalEvent]:
+    """A run's events with the values in place that its journal names by reference, for whatever computes with them.
+
+    Raises:
+        NotFoundError: no such run in that organisation.
+        ArtifactError: a value is not there, or together they are too large.
+    """
+    events = [event async for event in each_event(connection, org_id, run_id)]
+    references = [reference for event in events for reference in find_references(event.data)]
+    if not references:
+        return events
+    values, _ = await fetch(connection, org_id, run_id, references, most_bytes=WHOLE_BYTES)
+    return [replace(event, data=put_back(event.data, values)) if MARK in event.data else event for event in events]
 
 
 async def events_until(connection: Connection, org_id: UUID, run_id: UUID, seq: int) -> list[JournalEvent]:

@@ -14,8 +14,8 @@ from signoff.core.actors import Actor
 from signoff.core.errors import ConflictError, Problem
 from signoff.foundation.database import Connection
 from signoff.runtime.client.comparing import Difference, compare
+from signoff.runtime.client.history import state_of, whole_events
 from signoff.runtime.client.operations import Asked, message_id_of
-from signoff.runtime.client.reads import read_state
 from signoff.runtime.client.writes import RUN_PATH, send_message
 from signoff.runtime.state import RunState
 from signoff.workflows.model import Workflow
@@ -47,7 +47,7 @@ async def compared(connection: Connection, actor: Actor, run_id: UUID, move: Mov
         NotFoundError: no such run in the actor's organisation.
         ConflictError: it has ended, or is ending.
     """
-    state = await read_state(connection, actor.org_id, run_id)
+    state = state_of(await whole_events(connection, actor.org_id, run_id))
     if state.end is not None or state.unwinding is not None:
         raise ConflictError(f"run {run_id} has ended, or is ending: it goes on under another release only by a retry")
     return state, compare(state, move.old, move.workflow)
