@@ -24,7 +24,7 @@ from tests.support.engine import (
 from signoff.core.clock import SystemClock
 from signoff.core.errors import ConflictError
 from signoff.foundation.database import Database
-from signoff.runtime import RuntimeSettings, store
+from signoff.runtime import store
 from signoff.runtime.client import list_runs
 from signoff.runtime.handlers import Done, StepCall, Waiting
 
@@ -91,7 +91,7 @@ async def test_a_loop_goes_on_in_new_runs_across_crashes(database: Database) -> 
 
 async def test_a_loop_renews_itself_before_its_journal_is_full(database: Database) -> None:
     workflow = compiled("long", ENDLESS.replace("    RENEW\n", ""), shop__act=False)
-    settings = RuntimeSettings(**{**FAST.model_dump(), "history_events": 100, "renew_share": 0.4})
+    settings = FAST.model_copy(update={"history_events": 100, "renew_share": 0.4})
     async with running(database, [workflow], ScriptedTool({"shop.act": counts}), settings):
         await start(database, workflow, {})
 
@@ -140,7 +140,7 @@ outcome: {over: act.done}
 
 async def test_a_run_that_workers_die_with_waits_for_a_person(database: Database) -> None:
     workflow = compiled("poison", POISON, shop__act=False)
-    settings = RuntimeSettings(**{**FAST.model_dump(), "crash_limit": 3})
+    settings = FAST.model_copy(update={"crash_limit": 3})
     run_id = await start(database, workflow, {})
     hangs = ScriptedTool({"shop.act": lambda _: Waiting("never")})
     dies = ScriptedTool({"shop.act": _never})

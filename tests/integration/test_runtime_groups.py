@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.support.crashing import crashing, folded, kinds
+from tests.support.engine import ScriptedTool, compiled, ended, eventually, journal, running, send, start, until
 
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
 from signoff.runtime.handlers import Done, Effect, StepCall, Waiting
-from tests.support.crashing import crashing, folded, kinds
-from tests.support.engine import ScriptedTool, compiled, ended, eventually, journal, running, send, start, until
 
 LINES = """
 steps:
@@ -80,10 +80,13 @@ async def test_a_failing_item_fails_the_group_and_the_run(database: Database) ->
         run_id = await start(database, workflow, {"items": ["a", "bad", "ccc", "dddd"]})
         run = await ended(database, run_id)
     assert run.status == "failed"
-    assert run.error is not None and run.error["step"] == "lines[1]/price"
+    assert run.error is not None
+    assert run.error["step"] == "lines[1]/price"
     state = await folded(database, run_id)
-    assert state.steps["lines"].state is not None and state.steps["lines"].state.status == "failed"
-    assert not state.open and not state.busy
+    assert state.steps["lines"].state is not None
+    assert state.steps["lines"].state.status == "failed"
+    assert not state.open
+    assert not state.busy
 
 
 async def test_no_items_and_too_many(database: Database) -> None:
@@ -93,7 +96,8 @@ async def test_no_items_and_too_many(database: Database) -> None:
         many = await start(database, workflow, {"items": list("abcd")})
         assert (await ended(database, none)).status == "done"
         run = await ended(database, many)
-    assert run.error is not None and run.error["kind"] == "too_many"
+    assert run.error is not None
+    assert run.error["kind"] == "too_many"
 
 
 REPEAT = """
@@ -143,7 +147,8 @@ async def test_repeat_reaches_its_most(database: Database) -> None:
     async with running(database, [workflow], tool):
         run_id = await start(database, workflow, {})
         run = await ended(database, run_id)
-    assert run.error is not None and run.error["kind"] == "max_reached"
+    assert run.error is not None
+    assert run.error["kind"] == "max_reached"
     assert len(tool.calls) == 5
 
 
@@ -171,7 +176,11 @@ steps:
 outcome:
   all: {when: orders.done, give: {orders: "${orders.items}"}}
 """
-ORDERS = [{"id": "o1", "lines": ["a", "bb"]}, {"id": "o2", "lines": ["ccc"]}, {"id": "o3", "lines": []}]
+ORDERS: list[dict[str, Any]] = [
+    {"id": "o1", "lines": ["a", "bb"]},
+    {"id": "o2", "lines": ["ccc"]},
+    {"id": "o3", "lines": []},
+]
 
 
 @pytest.mark.parametrize("crashes", [0, 1, 3, 6])
@@ -180,9 +189,12 @@ async def test_nested_groups_come_to_the_same_after_any_crash(database: Database
     tool = ScriptedTool({"shop.price": price})
     run_id = await start(database, workflow, {"orders": ORDERS})
     for crash in range(crashes):
-        seen = len(tool.calls)
         async with crashing(database, [workflow], tool):
-            await eventually(lambda: len(tool.calls) > min(seen, 6 + crash), 5)
+
+            def called(most: int = min(len(tool.calls), 6 + crash)) -> bool:
+                return len(tool.calls) > most
+
+            await eventually(called)
     async with running(database, [workflow], tool):
         assert (await ended(database, run_id)).outcome == "all"
     assert (await output(database, run_id))["output"]["orders"] == [
@@ -193,7 +205,8 @@ async def test_nested_groups_come_to_the_same_after_any_crash(database: Database
     ends = [event.data["step"] for event in await journal(database, run_id) if event.kind == "step.ended"]
     assert len(ends) == len(set(ends))
     state = await folded(database, run_id)
-    assert not state.open and not state.busy
+    assert not state.open
+    assert not state.busy
 
 
 UNDONE = """
@@ -296,4 +309,5 @@ async def test_cancelling_ends_what_is_under_way_in_groups(database: Database) -
         assert (await ended(database, run_id)).status == "cancelled"
     assert sorted(tool.withdrawn) == ["asks[0]/ask", "asks[1]/ask"]
     state = await folded(database, run_id)
-    assert state.steps["asks"].state is not None and state.steps["asks"].state.status == "cancelled"
+    assert state.steps["asks"].state is not None
+    assert state.steps["asks"].state.status == "cancelled"

@@ -12,6 +12,7 @@ import pytest
 from tests.support.crashing import crashing, folded, kinds
 from tests.support.engine import (
     FAST,
+    Behaviour,
     Releases,
     ScriptedTool,
     SetHandler,
@@ -27,7 +28,7 @@ from tests.support.engine import (
 from signoff.core.clock import SystemClock
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
-from signoff.runtime import RuntimeSettings, Worker
+from signoff.runtime import Worker
 from signoff.runtime.handlers import Done, Effect, StepCall, Waiting
 
 
@@ -118,7 +119,7 @@ outcome: {over: {when: reader.done, give: {n: "${reader.n}"}}}
 
 async def test_a_caught_group_ends_what_is_under_way_and_undoes_nothing(database: Database) -> None:
     workflow = compiled("caught", GROUP, shop__act=True, shop__back=True, shop__wait=False, shop__break=False)
-    behaviours = {
+    behaviours: dict[str, Behaviour] = {
         "shop.act": lambda _: Done({"n": 1}),
         "shop.break": fails,
         "shop.wait": lambda _: Waiting("person"),
@@ -203,7 +204,7 @@ async def test_a_full_journal_still_has_room_to_unwind(database: Database) -> No
         {"shop.act": lambda _: Done({}), "shop.back": lambda _: Done({})},
         {"shop.act": Effect("resend"), "shop.back": Effect("resend")},
     )
-    settings = RuntimeSettings(**{**FAST.model_dump(), "history_events": 200})
+    settings = FAST.model_copy(update={"history_events": 200})
     async with running(database, [workflow], tool, settings):
         run_id = await start(database, workflow, {})
         run = await ended(database, run_id)
@@ -217,7 +218,7 @@ async def test_a_workflow_may_limit_its_own_events(database: Database) -> None:
         {"shop.act": lambda _: Done({}), "shop.back": fails},
         {"shop.act": Effect("resend"), "shop.back": Effect("resend")},
     )
-    settings = RuntimeSettings(**{**FAST.model_dump(), "unwinding_events": 10})
+    settings = FAST.model_copy(update={"unwinding_events": 10})
     async with running(database, [workflow], tool, settings):
         run_id = await start(database, workflow, {})
         await until(database, run_id, lambda run: run.status == "waiting")

@@ -8,7 +8,18 @@ from uuid import UUID
 
 import pytest
 from tests.support.crashing import crashing
-from tests.support.engine import ACTOR, FAST, ScriptedTool, compiled, ended, eventually, journal, running, start
+from tests.support.engine import (
+    ACTOR,
+    FAST,
+    Behaviour,
+    ScriptedTool,
+    compiled,
+    ended,
+    eventually,
+    journal,
+    running,
+    start,
+)
 
 from signoff.core.clock import SystemClock
 from signoff.core.errors import StepError
@@ -50,7 +61,11 @@ steps:
 outcome:
   all: {when: orders.done, give: {orders: "${orders.items}"}}
 """
-ORDERS = [{"id": "o1", "lines": ["a", "odd"]}, {"id": "bad", "lines": ["ccc"]}, {"id": "o3", "lines": []}]
+ORDERS: list[dict[str, Any]] = [
+    {"id": "o1", "lines": ["a", "odd"]},
+    {"id": "bad", "lines": ["ccc"]},
+    {"id": "o3", "lines": []},
+]
 
 
 def price(call: StepCall) -> Done:
@@ -64,7 +79,7 @@ def fail(call: StepCall) -> Done:
     raise StepError("broken", kind="broken")
 
 
-TOOLS = {"shop.price": price, "shop.ask": lambda _: Done({"cents": 9}), "shop.fail": fail}
+TOOLS: dict[str, Behaviour] = {"shop.price": price, "shop.ask": lambda _: Done({"cents": 9}), "shop.fail": fail}
 
 
 class Rebuilt(RunContext):

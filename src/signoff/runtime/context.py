@@ -284,10 +284,15 @@ class RunContext(abc.ABC):
             needed=record.needed,
             approvals=self._approvals(step, path),
             idempotency_key=record.key,
+            may_send=self._may_send,
             timeout_s=step.timeout_s or self.engine.settings.step_timeout_s,
             spent=self.state.usage,
             generation=record.generation,
         )
+
+    def _may_send(self) -> None:
+        if self.abandoned or not self.engine.lease_holds():
+            raise SessionLostError("the lease is over, or was not renewed in time; nothing was sent")
 
     def _approvals(self, step: Step, path: str) -> tuple[Approval, ...]:
         if not step.requires:

@@ -230,6 +230,9 @@ class PythonProgram:
         finished = self._driver.finished
         assert finished is not None
         if isinstance(finished, StepError):
+            if self._driver.failed_step is not None:
+                error = {"step": self._driver.failed_step, **endings.describe(finished)}
+                self.run.unwind(cause="failed", error=error)
             raise finished
         return Conclusion(finished.name, finished.output, self._driver.labels)
 

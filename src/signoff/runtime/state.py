@@ -157,6 +157,7 @@ def _step_tried(state: RunState, event: Event) -> None:
         }
         record.needed = data.get("needed", True)
         record.command = data.get("command")
+        record.begun_seq = event.seq
     if event.kind == "effect.intended":
         record.in_doubt = True
         record.key = data["key"]
@@ -211,6 +212,7 @@ def _step_ended(state: RunState, event: Event) -> None:
     record.retry_at = None
     record.ended_seq = event.seq
     record.ended_at = event.recorded_at
+    record.begun_seq = record.begun_seq or event.seq
     record.error = data.get("error", record.error)
     record.via = data.get("via")
     record.caught = data.get("caught", False)

@@ -1,0 +1,103 @@
+"""What the journal says of one step: the parts of a run's state, without the fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from signoff.core.fresh import fresh_dict, fresh_list
+from signoff.core.labels import BOTTOM, Labels
+from signoff.runtime.handlers import Approval, Message, Waiting
+from signoff.workflows.semantics import StepState
+
+OUTCOME_UNKNOWN = "outcome_unknown"
+UNDO_FAILED = "undo_failed"
+ENGINE_WAITS = frozenset({OUTCOME_UNKNOWN, UNDO_FAILED})
+RESOLUTION = "effect.resolution"
+PAUSE = "pause"
+FALLBACK = "fallback"
+CLOSING = "closing"
+SETTLING = "settling"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The end of one iteration of a group, where the group goes on after it.
+
+    Attributes:
+        status: done, failed or blocked.
+        output: what `give` said.
+        labels: of that, and of what decided what follows.
+        error: of one that is not done.
+        again: of `repeat`: another turn follows.
+    """
+
+    status: str
+    output: Mapping[str, Any]
+    labels: Labels
+    error: Mapping[str, Any] | None = None
+    again: bool = False
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """What the journal says of one step, or of one compensation (`refund/undo`).
+
+    Attributes:
+        attempt: the latest try, from 1; 0 before the first.
+        arguments: as evaluated for the first try; never evaluated again.
+        labels: of everything the step read.
+        argument_labels: per key of `with`.
+        needed: of a review.
+        key: the idempotency key as sent, of an effect.
+        once: the key by business meaning, without its generation; none where the document gives none.
+        recovery: what the tool's contract says to do when the outcome is unknown, of an effect.
+        settle_s: how long after `tried_at` the call may still take effect, in seconds.
+        in_doubt: an intent is journaled, and no answer yet.
+        held: how many of its tries a circuit breaker held back: they were never made.
+        tried_at: when the latest try began.
+        retry_at: when the next try begins, after a failed one.
+        waiting: what the step waits for.
+        undelivered: messages that arrived for it and were not handled yet.
+        error: of the latest failed try.
+        state: its end, as later steps see it; none before.
+        ended_seq: where in the journal it ended; compensations run in the reverse of this order.
+        ended_at: when.
+        begun_seq: where in the journal it began, or ended where it was computed at once.
+        command: of a workflow in Python: what asked for the step, to compare with what does when it is run again.
+        approval: of a review that was approved or not needed.
+        via: `fallback` where `on_error` gave the output.
+        caught: it failed, and its document foresees that (`on_error: continue`).
+        turns: of a group: the ends of its iterations, by index.
+        generation: how often an effect of this step was settled and made void by a reopening; its own key carries it.
+    """
+
+    path: str
+    attempt: int = 0
+    arguments: Mapping[str, Any] = field(default_factory=fresh_dict)
+    labels: Labels = BOTTOM
+    argument_labels: Mapping[str, Labels] = field(default_factory=fresh_dict)
+    needed: bool = True
+    key: str | None = None
+    once: str | None = None
+    recovery: str | None = None
+    settle_s: float = 0.0
+    in_doubt: bool = False
+    held: int = 0
+    tried_at: datetime | None = None
+    retry_at: datetime | None = None
+    waiting: Waiting | None = None
+    undelivered: list[Message] = field(default_factory=fresh_list)
+    error: Mapping[str, Any] | None = None
+    state: StepState | None = None
+    ended_seq: int = 0
+    ended_at: datetime | None = None
+    begun_seq: int = 0
+    command: Mapping[str, Any] | None = None
+    approval: Approval | None = None
+    via: str | None = None
+    caught: bool = False
+    turns: dict[int, Turn] = field(default_factory=fresh_dict)
+    generation: int = 0
