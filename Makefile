@@ -30,6 +30,10 @@ fmt: $(VENV)/.dev ## format and apply safe fixes
 
 bench: $(VENV)/.dev models ## every benchmark, printed; figures go to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks runtime
+	$(BIN)/python -m benchmarks parked
+	$(BIN)/python -m benchmarks recovery
+	$(BIN)/python -m benchmarks timers
+	$(BIN)/python -m benchmarks growth
 	$(BIN)/python -m benchmarks demo
 
 docs: $(VENV)/.dev models ## run every snippet of the documentation

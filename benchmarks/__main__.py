@@ -7,6 +7,7 @@ import importlib
 import json
 import signal
 import sys
+from typing import Any
 
 NAMES = ("runtime", "parked", "recovery", "timers", "growth", "demo")
 
@@ -16,10 +17,15 @@ def main() -> int:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it runs, not for the record")
     parser.add_argument("--runs", type=int, help="of `parked`: how many runs wait (100,000 by default)")
+    parser.add_argument("--no-peers", action="store_true", help="of `runtime`: Signoff alone")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and workers are ended on the way out
     module = importlib.import_module(f"benchmarks.{arguments.name}")
-    more = {"runs": arguments.runs} if arguments.runs and arguments.name == "parked" else {}
+    more: dict[str, Any] = {}
+    if arguments.name == "parked" and arguments.runs:
+        more["runs"] = arguments.runs
+    if arguments.name == "runtime":
+        more["beside"] = not arguments.no_peers
     figures = module.run(quick=arguments.quick, **more)
     print(json.dumps(figures))
     return 0

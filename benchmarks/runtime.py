@@ -30,13 +30,13 @@ PEER_CONNECTIONS = 200
 RATIOS = ("dbos", "restate", "langgraph")
 
 
-def run(*, quick: bool) -> dict[str, float]:
-    """The figures, by their names in RESULTS.md."""
+def run(*, quick: bool, beside: bool = True) -> dict[str, float]:
+    """The figures, by their names in RESULTS.md; without `beside` no peer's."""
     with running_server() as server:
         migrate(server.url)
         figures, rows = uvloop.run(_signoff(server, quick=quick))
     peers: list[PeerFigures] = []
-    for name in PEERS:
+    for name in PEERS if beside else ():
         with running_server(max_connections=PEER_CONNECTIONS) as server:
             peers.append(measure(name, server, quick=quick))
     for peer in peers:
