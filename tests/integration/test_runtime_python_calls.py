@@ -25,6 +25,7 @@ from tests.support.python_workflows import python_workflow
 from signoff.core.clock import SystemClock
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
+from signoff.runtime.client.operations import Operation, operate
 from signoff.runtime.handlers import Done, Effect, StepCall
 from signoff.runtime.waits import EventLimits, IncomingEvent, post_event
 from signoff.steps.call import CallStep
@@ -168,3 +169,35 @@ async def test_workers_that_die_leave_no_effect_out_and_none_doubled(database: D
     assert (run.status, len(undone), len(happened)) == (("failed", 4, 8) if fails else ("done", 0, 4))
     begun = [event.data for event in await journal(database, run_id) if event.kind == "step.started"]
     assert len({data["step"] for data in begun if data["attempt"] == 1}) == (9 if fails else 5)
+
+
+async def test_a_failed_run_begins_again_with_the_step_that_failed(database: Database) -> None:
+    healed: list[bool] = []
+
+    async def work(ctx: Context, value: Input) -> RunOutcome:
+        first = await ctx.tool("shop.act", {"n": 1}, name="first")
+        await ctx.tool("bank.pay", name="pay", undo=("bank.back", dict))
+        second = await ctx.tool("shop.broken", {"n": first["n"] + 1}, name="second")
+        return ctx.outcome("ok", {"n": second["n"]})
+
+    def broken(call: StepCall) -> Done:
+        if not healed:
+            raise StepError("not today", kind="closed")
+        return Done({"n": call.arguments["with"]["n"]})
+
+    workflow = python_workflow("work", work)
+    tool = ScriptedTool(
+        {"shop.act": act, "shop.broken": broken, "bank.pay": lambda _: Done({}), "bank.back": lambda _: Done({})},
+        effects={"bank.pay": Effect("resend"), "bank.back": Effect("resend")},
+    )
+    async with running(database, [workflow], tool):
+        run_id = await start(database, workflow, {})
+        run = await ended(database, run_id)
+        assert run.error is not None
+        assert (run.error["step"], run.error["kind"]) == ("second", "closed")
+        healed.append(True)
+        async with database.transaction(ACTOR.org_id) as connection:
+            await operate(connection, ACTOR, run_id, Operation("retry"), now=SystemClock().now())
+        await database.notify("signoff_wake", "")
+        await until(database, run_id, lambda summary: summary.status == "done")
+    assert [call.path for call in tool.calls] == ["first", "pay", "second", "pay/undo", "pay", "second"]

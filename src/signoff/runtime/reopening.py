@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from signoff.core.errors import ConflictError, NotFoundError, did_you_mean
 from signoff.runtime.paths import UNDO, is_undo
@@ -53,6 +54,8 @@ def reopening(workflow: Workflow, state: RunState, start: str | None = None) -> 
         NotFoundError: there is no such step.
         ConflictError: it has not ended, or an effect that stands came from it.
     """
+    if workflow.python is not None:
+        return Reopening(_void_commands(state, start))
     steps = {step.name: step for step in workflow.steps}
     undone = {name for name in steps if _undone(state, name)}
     broken = {name for name, step in steps.items() if _broken(state, step)}
@@ -72,6 +75,29 @@ def reopening(workflow: Workflow, state: RunState, start: str | None = None) -> 
         paths |= inner
         again += groups
     return Reopening(paths, tuple(again))
+
+
+def _void_commands(state: RunState, start: str | None) -> dict[str, int]:
+    """Of a workflow in Python: what failed the run, was cancelled or undone, and all that began after one had ended.
+
+    What its code asked for later may come from any of them, and what it asked for earlier from none.
+    """
+    records = {path: record for path, record in state.steps.items() if not is_undo(path) and record.begun_seq}
+    if start is not None and start not in records:
+        raise NotFoundError(f"There is no step '{start}'. {did_you_mean(start, tuple(records)) or ''}".rstrip())
+    error: Mapping[str, Any] = (state.end or {}).get("error") or {}
+    chosen = {path for path in (start, error.get("step")) if path is not None and path in records}
+    chosen |= {path for path in records if _done(state.steps.get(f"{path}{UNDO}"))}
+    chosen |= {path for path, record in records.items() if record.state is None or record.state.status == "cancelled"}
+    first = min((records[path].ended_seq for path in chosen), default=state.last_seq)
+    later = {path for path, record in records.items() if record.begun_seq > first}
+    void = {path for path in chosen | later if not records[path].in_doubt}
+    for path in sorted(void):
+        lasting = (records[path].command or {}).get("verb") in LASTING and _done(records[path])
+        if lasting or _lasting(state, records[path]):
+            raise ConflictError(f"Step '{path}' took effect, and that stands: again would be twice.", step=path)
+    undos = {f"{path}{UNDO}": 0 for path in void if f"{path}{UNDO}" in state.steps}
+    return {**{path: records[path].generation + 1 for path in sorted(void)}, **undos}
 
 
 def _check_start(steps: Mapping[str, Step], state: RunState, start: str) -> None:

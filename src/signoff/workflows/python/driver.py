@@ -124,6 +124,7 @@ class Driver:
         labels: the join of the labels of everything that the workflow has read.
         issued: its commands so far, in the order in which they were given, by path.
         new: those of them that nobody has taken yet.
+        failed_step: of a workflow that a step's failure has ended: the step's path.
         finished: how it ended: an outcome, or the failure that nothing caught; none while it goes on.
     """
 
@@ -145,6 +146,7 @@ class Driver:
         self.issued: dict[str, Issued] = {}
         self.new: deque[Issued] = deque()
         self.finished: RunOutcome | StepError | None = None
+        self.failed_step: str | None = None
         self._outcomes = outcomes
         self._states: dict[str, StepState] = {}
         self._waiting: dict[str, _Branch] = {}
@@ -328,6 +330,7 @@ class Driver:
         group = branch.group
         if group is None:
             self.finished = self._outcome(value) if failure is None else as_step_error(failure)
+            self.failed_step = failure.path if isinstance(failure, StepFailed) else None
             return
         group.left -= 1
         group.results[branch.index] = value if failure is None else failure
