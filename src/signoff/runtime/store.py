@@ -85,6 +85,8 @@ RELEASE_RUNS = "UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner = $1 
 # robin: organisations first, in each its teams, in each team by priority and time. `ORDER BY priority, due_at` over all
 # gave every claim to the organisation with the longest backlog. Lots decide between equals: a full worker claims one
 # run at a time, and would otherwise always take from whoever sorts first. Runs behind a gate are not in the index.
+# Lanes share twice what is wanted; with several organisations each of these has an equal part, which takes a function,
+# as LIMIT takes no column.
 # `$4` is what may be loaded, in bytes of journal; `$5` lets one run through whatever its size.
 CLAIM = """
 WITH RECURSIVE fence AS MATERIALIZED (
@@ -100,15 +102,23 @@ WITH RECURSIVE fence AS MATERIALIZED (
         ORDER BY q.org_id, q.team, q.priority, q.due_at LIMIT 1
     ) next
 ), ready AS MATERIALIZED (
-    SELECT org_id, team, priority FROM lane WHERE due_at <= $2
+    SELECT org_id, team, priority, count(*) OVER (PARTITION BY org_id) AS lanes FROM lane WHERE due_at <= $2
+), organisations AS MATERIALIZED (
+    SELECT count(DISTINCT org_id) AS number FROM ready
 ), candidate AS (
-    SELECT due.*, ready.* FROM ready CROSS JOIN LATERAL (
+    SELECT due.*, ready.org_id, ready.team, ready.priority
+    FROM (SELECT * FROM ready WHERE (SELECT number FROM organisations) = 1) ready CROSS JOIN LATERAL (
         SELECT q.run_id, q.due_at, q.journal_bytes, random() AS lot FROM run_queue q
         WHERE q.owner IS NULL AND q.gate IS NULL
             AND q.org_id = ready.org_id AND q.team = ready.team AND q.priority = ready.priority AND q.due_at <= $2
         ORDER BY q.due_at LIMIT (SELECT least($3::bigint, 1 + 2 * $3::bigint / greatest(count(*), 1)) FROM ready)
         FOR UPDATE SKIP LOCKED
     ) due
+    UNION ALL
+    SELECT due.*, random(), ready.org_id, ready.team, ready.priority
+    FROM ready, organisations, LATERAL signoff_due_runs(ready.org_id, ready.team, ready.priority, $2,
+        least($3::bigint, 1 + 2 * $3::bigint / (organisations.number * ready.lanes))) due
+    WHERE organisations.number > 1
 ), in_team AS (
     SELECT *, row_number() OVER (PARTITION BY org_id, team ORDER BY priority, due_at) AS place FROM candidate
 ), in_organisation AS (

@@ -24,6 +24,19 @@ CREATE INDEX run_queue_gated ON run_queue (org_id, queue, team, priority, due_at
 CREATE INDEX run_queue_gated_by_key ON run_queue (org_id, queue, queue_key, priority, due_at) WHERE gate = 'key';
 CREATE INDEX run_queue_coming_back ON run_queue (org_id, queue, due_at) WHERE gate = 'back';
 
+-- The first due runs of a lane, for claims: LIMIT takes an argument of a function, but no column.
+CREATE FUNCTION signoff_due_runs(org_id uuid, team text, priority smallint, due_at timestamptz, most bigint)
+RETURNS TABLE (run_id uuid, run_due_at timestamptz, journal_bytes bigint)
+LANGUAGE sql VOLATILE ROWS 16
+SET search_path = pg_catalog, public, pg_temp
+AS $due$
+    SELECT q.run_id, q.due_at, q.journal_bytes FROM public.run_queue q
+    WHERE q.owner IS NULL AND q.gate IS NULL AND q.org_id = $1 AND q.team = $2 AND q.priority = $3 AND q.due_at <= $4
+    ORDER BY q.due_at LIMIT $5 FOR UPDATE SKIP LOCKED
+$due$;
+REVOKE ALL ON FUNCTION signoff_due_runs(uuid, text, smallint, timestamptz, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION signoff_due_runs(uuid, text, smallint, timestamptz, bigint) TO signoff_worker;
+
 -- What projects declare, as of the release that was applied last. The row's lock makes one admission at a time of each.
 CREATE TABLE queue (
     org_id uuid NOT NULL REFERENCES organisation,
