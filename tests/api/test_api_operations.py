@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
 from support.api_cases import ASK, COUNT, FILES, deployed, serving, until, working
 
 from signoff.foundation.database import Database
+from signoff.foundation.settings import ApiSettings
 
 
 async def started(client: httpx.AsyncClient, body: Any = ASK) -> str:
@@ -175,3 +177,30 @@ async def _approve(lead: httpx.AsyncClient, run: dict[str, Any]) -> None:
     digest = (await lead.get(f"/v1/reviews/{review}")).json()["digest"]
     answer = await lead.post(f"/v1/reviews/{review}/decision", json={"decision": "approve", "digest": digest})
     assert answer.status_code == 200, answer.text
+
+
+async def test_a_start_waits_for_the_end_or_gives_the_live_run(database: Database) -> None:
+    await deployed(database)
+    async with serving(database) as api, working(database), api.client("clerk", "lead") as client:
+        ended = await client.post("/v1/runs", params={"wait": "20s"}, json=COUNT)
+        assert (ended.status_code, ended.json()["run"]["outcome"]) == (201, "counted")
+        live = await client.post("/v1/runs", params={"wait": "200ms"}, json=ASK)
+        assert (live.status_code, live.json()["run"]["ended_at"]) == (202, None)
+        assert (await client.post("/v1/runs", params={"wait": "5m"}, json=COUNT)).status_code == 422
+        assert (await client.post("/v1/runs", params={"wait": "soon"}, json=COUNT)).status_code == 422
+
+
+async def test_only_so_many_requests_wait_at_once(database: Database) -> None:
+    await deployed(database)
+    settings = ApiSettings(max_waiters=1)
+    async with serving(database, settings=settings) as api, api.client("clerk", "lead") as client:
+        first = asyncio.create_task(client.post("/v1/runs", params={"wait": "2s"}, json=COUNT))  # no worker is up
+        refused = 0
+        while not first.done():
+            answer = await client.post("/v1/runs", params={"wait": "1ms"}, json=COUNT)
+            refused += answer.status_code == 429
+        assert (await first).status_code == 202
+        assert refused > 0
+        (run, *_) = (await client.get("/v1/runs", params={"status": "queued"})).json()["items"]
+        told = (await client.get(f"/v1/runs/{run['run_id']}/explain")).json()
+        assert told["summary"] == "It waits for a worker, and no worker is alive."

@@ -287,8 +287,11 @@ def all_requests() -> Iterator[PolicyRequest]:
     yield requests.start_request(ACTOR, **OF_WORKFLOW)
     yield requests.review_request(ACTOR, result="approved", **OF_REVIEW)
     yield requests.review_read_request(ACTOR, **OF_REVIEW)
-    for action, signal in (("run.read", None), ("run.cancel", None), ("run.signal", ("s", "k"))):
-        yield requests.run_request(ACTOR, action, run_id="1", started_by="user/ana", signal=signal, **OF_WORKFLOW)
+    of_run = {"run_id": "1", "started_by": "user/ana", **OF_WORKFLOW}
+    for action in sorted(action for action in ACTIONS if action.startswith("run.") and action != "run.start"):
+        signal = ("s", "k") if action == "run.signal" else None
+        step = "s" if action == "run.skip" else None
+        yield requests.run_request(ACTOR, action, signal=signal, step=step, **of_run)
 
 
 def test_the_context_of_every_action_is_as_the_table_says() -> None:

@@ -147,6 +147,6 @@ def diff(
 def _side(side: dict[str, Any] | None) -> str:
     if side is None:
         return "-"
-    shown = side["error"] or side["output"] or {}
+    shown: dict[str, Any] = side["error"] or side["output"] or {}
     result = "" if side["result"] in (None, side["status"]) else f" ({side['result']})"
     return f"{side['status']}{result} {json.dumps(shown)}"
