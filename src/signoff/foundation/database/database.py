@@ -202,7 +202,9 @@ async def _release(pool: Any, connection: Any) -> None:
     try:
         await pool.release(connection)
     except Exception as error:
-        if not is_connection_lost(error):
+        # A server that does not answer the reset in time, or this process after a pause: the pool has ended the
+        # connection by then, and what was done on it has been committed or not.
+        if not (is_connection_lost(error) or isinstance(error, TimeoutError)):
             raise
 
 
