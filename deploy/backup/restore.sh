@@ -21,6 +21,8 @@ part="$data.part"
 rm -rf "$part"
 cp -R "$base" "$part"
 chmod 700 "$part"
+# The embedded server keeps its socket among its data; the lock of the one that was backed up is nobody's here.
+rm -f "$part"/.s.PGSQL.*
 # The restored server must not write into the log that it is restored from.
 cat >> "$part/postgresql.auto.conf" <<CONF
 restore_command = 'cp "$wal/%f" "%p"'
@@ -31,4 +33,4 @@ CONF
 : > "$part/recovery.signal"
 sync
 mv "$part" "$data"
-echo "Start PostgreSQL on $data; it recovers to ${target} and then accepts writes."
+echo "Start PostgreSQL on $data; it recovers to ${target}, and accepts writes once pg_is_in_recovery() is false."

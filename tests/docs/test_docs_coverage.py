@@ -37,6 +37,7 @@ from signoff.runtime import RuntimeSettings
 from signoff.runtime.breakers import BreakerSettings
 from signoff.runtime.events import EventKind
 from signoff.runtime.handlers import RunFacts
+from signoff.runtime.retention import RetentionSettings
 from signoff.runtime.settings import StartLimits
 from signoff.workflows.model import GROUP_VERBS
 from signoff.workflows.verbs import COMMON_KEYS, VERBS
@@ -86,6 +87,7 @@ def written(default: Any) -> set[str]:
         (ToolSettings, "docs/reference/tools.md", "## Limits (`ToolSettings`)"),
         (RetrievalLimits, "docs/reference/retrieval.md", "## Limits (`RetrievalLimits`)"),
         (IndexSettings, "docs/reference/retrieval.md", "## Building"),
+        (RetentionSettings, "docs/reference/storage.md", "### Limits (`RetentionSettings`)"),
         (ReviewLimits, "docs/reference/reviews.md", "## Limits (`ReviewLimits`)"),
     ],
 )

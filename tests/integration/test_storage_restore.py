@@ -10,7 +10,19 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support.engine import ACTOR, ScriptedTool, compiled, ended, journal, running, send, start, until, waits_for
+from support.engine import (
+    ACTOR,
+    ScriptedTool,
+    compiled,
+    ended,
+    eventually,
+    journal,
+    running,
+    send,
+    start,
+    until,
+    waits_for,
+)
 
 from signoff.foundation.database import Database, EmbeddedServer, migrate
 from signoff.foundation.database.account import server_account
@@ -74,6 +86,12 @@ def archiving(server: EmbeddedServer, place: Path) -> str:
     return server.start()
 
 
+async def recovered(url: str) -> None:
+    """Return once the server accepts writes."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        await eventually(lambda: connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,), 60)
+
+
 async def opened(url: str) -> Database:
     return await Database.open(DatabaseSettings(url=url))
 
@@ -123,6 +141,7 @@ async def test_a_restore_to_a_point_between_two_effects_shows_the_runs_of_then(p
             "restore.sh", str(place / "base"), str(place / "wal"), str(place / "second" / "postgres"), "name=between"
         )
         restored = second.start()
+        await recovered(restored)
         async with await opened(restored) as database:
             async with database.transaction(ACTOR.org_id) as connection:
                 runs = await list_runs(connection, ACTOR.org_id)
