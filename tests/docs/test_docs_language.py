@@ -12,14 +12,11 @@ from signoff.workflows import compile_workflow
 
 PAGE = "docs/reference/groups-calls-and-waits.md"
 SNIPPETS = [
-    pytest.param(snippet, id=str(snippet))
-    for page in pages()
-    for snippet in page.snippets
-    if snippet.page == PAGE and snippet.language == "yaml"
+    snippet for page in pages() for snippet in page.snippets if snippet.page == PAGE and snippet.language == "yaml"
 ]
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS)
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=str)
 def test_an_example_compiles(snippet: Snippet) -> None:
     whole = snippet.text.startswith("workflow:")
     text = snippet.text if whole else f"{HEAD}steps:\n{ORDER}{indent(snippet.text, '  ')}\n{END}"
@@ -28,7 +25,7 @@ def test_an_example_compiles(snippet: Snippet) -> None:
 
 
 def test_every_new_verb_has_an_example() -> None:
-    text = "\n".join(parameter.values[0].text for parameter in SNIPPETS)
+    text = "\n".join(snippet.text for snippet in SNIPPETS)
     assert all(
         f"{verb}:" in text for verb in ("for", "repeat", "do", "wait", "call", "retry", "on_error", "attributes")
     )

@@ -301,6 +301,11 @@ def test_limits_of_a_document() -> None:
     assert [problem.code for problem in found] == ["limit"]
 
 
+def test_the_digest_of_a_document_never_changes(refund: Workflow) -> None:
+    """Journals pin it: a run whose workflow compiles to another digest is set aside as not deterministic."""
+    assert refund.digest == "abca152405f6900fb120bd6580d72a1cc43daf4890cc42217f53168ae9800632"
+
+
 def test_the_digest_covers_the_document_and_its_contracts(refund: Workflow) -> None:
     assert compile_workflow(REFUND + "# a comment\n", FILE, CONTRACTS).digest == refund.digest
     assert compile_workflow(changed("expire: 2d", "expire: 3d"), FILE, CONTRACTS).digest != refund.digest
