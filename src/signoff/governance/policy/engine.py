@@ -27,6 +27,7 @@ from signoff.governance.policy.model import (
     PolicyRequest,
 )
 from signoff.governance.policy.parsing import ParsedPolicy, parse_policies
+from signoff.governance.policy.reading import arguments_read, told_apart
 from signoff.governance.policy.values import cedar_record
 
 CACHED_DECISIONS = 4_096
@@ -47,14 +48,29 @@ class Verdict:
 
 
 class Engine:
-    """Cedar with its policies prepared under ids of our choice. Stateless; safe to share."""
+    """Cedar with its policies prepared under ids of our choice. Remembers verdicts by what the policies read."""
 
     def __init__(self, bodies: Mapping[str, Mapping[str, Any]]) -> None:
         document: dict[str, Any] = {"templates": {}, "templateLinks": [], "staticPolicies": dict(bodies)}
         self._prepared = cedarpy.PolicySet.from_json_str(json.dumps(document))
+        self._read = arguments_read(bodies.values())
+        self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
 
     def evaluate(self, request: Mapping[str, Any], entities: str) -> Verdict:
         """Cedar's verdict on a request in cedarpy's form, with the entities as JSON text."""
+        if self._read is None:
+            return self._asked(request, entities)
+        key = sha256(orjson.dumps([told_apart(request, self._read), entities])).digest()
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = self._asked(request, entities)
+            if not verdict.errors:  # an error may tell of anything
+                self._verdicts[key] = verdict
+                if len(self._verdicts) > CACHED_DECISIONS:
+                    self._verdicts.popitem(last=False)
+        return verdict
+
+    def _asked(self, request: Mapping[str, Any], entities: str) -> Verdict:
         result = _is_authorized(dict(request), self._prepared, entities)
         return Verdict(
             allow=result.decision is cedarpy.Decision.Allow,
@@ -208,7 +224,7 @@ def _question(
     ]
     if principal == resource:  # a key that manages itself is one entity, not two
         entities = [{**entities[1], "parents": roles}]
-    question = {
+    question: dict[str, Any] = {
         "principal": principal,
         "action": {"type": "Action", "id": request.action},
         "resource": resource,
