@@ -17,7 +17,7 @@ Row = dict[str, Any]
 TABLES = ("sessions", "runs", "queue", "views", "journal", "inbox", "approvals", "generations", "emitted", "servers")
 
 
-def nobody(run_id: UUID, ended: bool) -> None:
+def nobody(session_id: UUID, run_id: UUID) -> None:
     """Nobody watches."""
 
 
@@ -27,7 +27,7 @@ class MemoryStore:
     Args:
         now: the server's clock.
         locked: whether somebody else has that run's row locked now; statements that skip locked rows skip it.
-        left: told of each run that was parked or finished.
+        left: told of each run that a session parked or finished.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class MemoryStore:
         now: Callable[[], datetime],
         *,
         locked: Callable[[UUID], bool] = lambda _: False,
-        left: Callable[[UUID, bool], None] = nobody,
+        left: Callable[[UUID, UUID], None] = nobody,
     ) -> None:
         self._now = now
         self._locked = locked
@@ -192,10 +192,10 @@ class MemoryStore:
         resting = [row for row in parked if self._may_leave(ours, row[0], row[1])]
         for run_id in gone:
             del self.queue[run_id]
-            self._left(run_id, True)
+            self._left(session_id, run_id)
         for run_id, _, due_at, *_ in resting:
             self._queued(self.queue[run_id], owner=None, due_at=due_at)
-            self._left(run_id, False)
+            self._left(session_id, run_id)
         left = {"finished": gone, "parked": [row[0] for row in resting], "moved": list(moved)}
         return [{"fenced": 1, "appended": len(written), **left}]
 

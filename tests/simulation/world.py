@@ -98,12 +98,14 @@ class Simulation:
     def locked(self, run_id: UUID) -> bool:
         return self.locked_until_s.get(run_id, 0.0) > self.loop.time()
 
-    def left(self, run_id: UUID, ended: bool) -> None:
+    def left(self, session_id: UUID, run_id: UUID) -> None:
         """A run has left a worker's memory: what the worker knew of it is what its journal says."""
         for process in self.processes:
             session = process.worker._session
-            execution = None if session is None else session._residents.get(run_id)
-            if execution is not None and execution.resting and not execution.abandoned:
+            if session is None or session._id != session_id:
+                continue
+            execution = session._residents.get(run_id)
+            if execution is not None and execution.resting:
                 recorded = folded(self.store, run_id)
                 if execution.state != recorded:
                     self.unequal.append(difference(execution.state, recorded))
@@ -279,7 +281,7 @@ def simulated(schedule: Schedule, flow: Workflow) -> Simulation:
     store = MemoryStore(
         VirtualClock(loop).now,
         locked=lambda run_id: made[0].locked(run_id),  # noqa: PLW0108  (it is made below)
-        left=lambda run_id, ended: made[0].left(run_id, ended),  # noqa: PLW0108  (it is made below)
+        left=lambda session_id, run_id: made[0].left(session_id, run_id),  # noqa: PLW0108  (it is made below)
     )
     network = Network(store, chance)
     made.append(Simulation(schedule, flow, loop, World(schedule, chance), network, store, MemoryDatabase(network)))

@@ -101,6 +101,8 @@ class StepCall:
         needed: of a review: whether a person is needed.
         approvals: the decided reviews that the step requires.
         idempotency_key: of an effect: the same for every try, from `once` or the run and step.
+        may_send: of an effect: call it at the last moment before anything leaves this process. It raises where the
+            lease may be over by now, and another worker at it; preparing, connecting or a pause take time.
         timeout_s: how long this try may take, in seconds.
         spent: what the run used before this try.
         release: whatever the release loader returned for the run's release; handlers know its type.
@@ -122,6 +124,7 @@ class StepCall:
     needed: bool = True
     approvals: tuple[Approval, ...] = ()
     idempotency_key: str | None = None
+    may_send: Callable[[], None] = lambda: None
     timeout_s: float = 60.0
     spent: Usage = NO_USAGE
     generation: int = 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from signoff.capabilities.tools import ToolResult
 from signoff.capabilities.tools.failures import broken_answer
+from signoff.capabilities.tools.runner import always
 from signoff.catalog import ToolContract
 from signoff.core.labels import Labels
 from signoff.core.schemas import validate
@@ -67,6 +68,7 @@ class ToolStep(ActingStep):
             timeout_s=call.timeout_s,
             settings=project.resolved_settings(self._services.variables),
             files=project.files,
+            may_send=call.may_send if contract.effect else always,
         )
         return _done(contract, result)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -48,12 +48,18 @@ class _Prepared:
 
 @dataclass(slots=True)
 class _Sent:
-    """Whether any byte of the request may have reached the other side."""
+    """Whether any byte of the request may have reached the other side.
 
+    Attributes:
+        may_send: called right before head and body are written, as connecting takes time; raises to write nothing.
+    """
+
+    may_send: Callable[[], None]
     value: bool = False
 
     async def trace(self, event: str, info: Any) -> None:  # noqa: ARG002  (httpcore's signature)
-        if event.endswith("send_request_headers.started"):
+        if event.endswith(("send_request_headers.started", "send_request_body.started")):
+            self.may_send()
             self.value = True
 
 
@@ -86,6 +92,7 @@ class HttpTools:
         idempotency_key: str | None,
         timeout_s: float,
         settings: Mapping[str, str],
+        may_send: Callable[[], None],
     ) -> tuple[dict[str, Any], int]:
         """The JSON object that the tool answered with, unchecked against its schema, and the status.
 
@@ -94,7 +101,7 @@ class HttpTools:
                 `connection`), or not a good one (`contract`, `redirect`, and kinds by status).
         """
         prepared = self._prepare(contract, call, arguments, idempotency_key, settings)
-        sent = _Sent()
+        sent = _Sent(may_send)
         try:
             async with asyncio.timeout(timeout_s):
                 response, body = await self._exchange(contract, prepared.request, timeout_s, sent)

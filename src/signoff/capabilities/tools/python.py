@@ -12,19 +12,14 @@ import importlib
 import inspect
 import sys
 import threading
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from hashlib import sha256
-from importlib.abc import InspectLoader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import spec_from_loader
-from types import ModuleType
 from typing import Any, cast
 
 from signoff.capabilities.tools.failures import broken_answer, misconfigured, timed_out
 from signoff.capabilities.tools.model import ToolSettings
 from signoff.capabilities.tools.secrets import mask_secrets
+from signoff.catalog.modules import ReleaseModules, python_files
 from signoff.catalog.tools import PythonCall, ToolContract
 from signoff.core.errors import StepError
 from signoff.foundation.logging import mask_credentials
@@ -37,49 +32,19 @@ _PACKAGE = "signoff_release_"
 ToolFunction = Callable[[dict[str, Any]], Any]
 
 
-class _ReleaseImporter(MetaPathFinder, InspectLoader):
-    """Imports one release's Python files from memory: `tools/shop.py` is `<package>.tools.shop`."""
-
-    def __init__(self, package: str, sources: Mapping[str, bytes]) -> None:
-        self.package = package
-        self._sources = {f"{package}.{_module_name(path)}": (path, source) for path, source in sources.items()}
-        self._packages = {package}
-        for name in self._sources:
-            parts = name.split(".")
-            self._packages.update(".".join(parts[:length]) for length in range(1, len(parts)))
-
-    def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,  # noqa: ARG002  (importlib's signature)
-        target: ModuleType | None = None,  # noqa: ARG002  (importlib's signature)
-    ) -> ModuleSpec | None:
-        if fullname not in self._sources and fullname not in self._packages:
-            return None
-        origin = f"<{self.package[: len(_PACKAGE) + 8]}>/{self._sources.get(fullname, ('', b''))[0]}"
-        return spec_from_loader(fullname, self, origin=origin, is_package=fullname in self._packages)
-
-    def get_source(self, fullname: str) -> str:
-        return self._sources.get(fullname, ("", b""))[1].decode()
-
-    def is_package(self, fullname: str) -> bool:
-        return fullname in self._packages
-
-
 class PythonTools:
     """Loads and calls Python tools. Synchronous functions run in threads of their own, a bounded number at once."""
 
     def __init__(self, settings: ToolSettings) -> None:
         self._settings = settings
         self._threads = asyncio.Semaphore(settings.max_threads)
-        self._importers: OrderedDict[str, _ReleaseImporter] = OrderedDict()
+        self._modules = ReleaseModules(_PACKAGE, settings.max_releases)
         self._loaded: set[str] = set()
         self._writing: dict[str, set[asyncio.Future[None]]] = {}
 
     def close(self) -> None:
         """Forget every loaded release."""
-        while self._importers:
-            self._forget(next(iter(self._importers)))
+        self._modules.close()
 
     async def quiet(self, idempotency_key: str) -> None:
         """Return once no thread of this worker is in a write with that key, also of calls that gave up waiting."""
@@ -95,6 +60,7 @@ class PythonTools:
         timeout_s: float,
         files: Mapping[str, bytes],
         idempotency_key: str | None = None,
+        may_send: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """What the function returned, unchecked against its schema.
 
@@ -110,14 +76,18 @@ class PythonTools:
             async with asyncio.timeout(timeout_s):
                 function = await self._function(contract, call, files)
                 if inspect.iscoroutinefunction(function):
+                    _leave(may_send)
                     started.set()
                     result = await cast("Awaitable[Any]", function(given))
                 else:
-                    result = await self._in_thread(function, given, started, self._written(idempotency_key))
+                    begin = self._written(idempotency_key, may_send)
+                    result = await self._in_thread(function, given, started, begin)
         except TimeoutError as error:
             if _raised_inside(error):
                 return _declared_answer(contract, error)
             raise timed_out(contract, timeout_s, sent=started.is_set()) from None
+        except _StayedError as stayed:
+            raise stayed.reason from None
         except StepError:
             raise
         except Exception as error:  # noqa: BLE001  (a tool's code may raise anything; all of it becomes a StepError)
@@ -126,13 +96,14 @@ class PythonTools:
             raise broken_answer(contract, "the function returned no dict.")
         return cast("dict[str, Any]", result)
 
-    def _written(self, idempotency_key: str | None) -> Callable[[], Callable[[], None]]:
-        """Called when a write's thread begins; what it gives is called when the thread has ended."""
-        key = idempotency_key
-        if key is None:
-            return _unwatched
+    def _written(self, idempotency_key: str | None, may_send: Callable[[], None]) -> Callable[[], Callable[[], None]]:
+        """Called right before a thread begins; what it gives is called when the thread has ended."""
 
         def begin() -> Callable[[], None]:
+            _leave(may_send)
+            key = idempotency_key
+            if key is None:
+                return _unwatched()
             ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._writing.setdefault(key, set()).add(ended)
             return lambda: self._ended(key, ended)
@@ -156,7 +127,11 @@ class PythonTools:
         await self._threads.acquire()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        end = (begin or _unwatched)()
+        try:
+            end = (begin or _unwatched)()
+        except BaseException:
+            self._threads.release()
+            raise
 
         def settle(result: Any, error: BaseException | None) -> None:
             self._threads.release()
@@ -183,11 +158,11 @@ class PythonTools:
         return await answer
 
     async def _function(self, contract: ToolContract, call: PythonCall, files: Mapping[str, bytes]) -> ToolFunction:
-        sources = {path: source for path, source in files.items() if path.endswith(".py")}
+        sources = python_files(files)
         if call.file not in sources:
             raise misconfigured(contract, f"the release has no file '{call.file}'.")
-        name = f"{self._importer(sources).package}.{_module_name(call.file)}"
-        if name not in self._loaded:
+        name = self._modules.name(sources, call.file)
+        if name not in self._loaded or name not in sys.modules:
             try:  # in a thread: importing runs the project's code, and may load large libraries
                 await self._in_thread(lambda _: importlib.import_module(name), {}, threading.Event())
             except Exception as error:  # noqa: BLE001  (the project's code may raise anything)
@@ -198,34 +173,24 @@ class PythonTools:
             raise misconfigured(contract, f"'{call.file}' has no function '{call.function}'.")
         return function
 
-    def _importer(self, sources: Mapping[str, bytes]) -> _ReleaseImporter:
-        hashed = sha256()
-        for path in sorted(sources):
-            hashed.update(f"{len(path)}:{path}:{len(sources[path])}:".encode())
-            hashed.update(sources[path])
-        package = _PACKAGE + hashed.hexdigest()
-        importer = self._importers.get(package)
-        if importer is None:
-            importer = self._importers[package] = _ReleaseImporter(package, sources)
-            sys.meta_path.append(importer)
-            if len(self._importers) > self._settings.max_releases:
-                self._forget(next(iter(self._importers)))
-        self._importers.move_to_end(package)
-        return importer
 
-    def _forget(self, package: str) -> None:
-        sys.meta_path.remove(self._importers.pop(package))
-        for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
-            del sys.modules[name]
-            self._loaded.discard(name)
+class _StayedError(Exception):
+    """A call was not made, for a reason that is not the tool's."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def _leave(may_send: Callable[[], None]) -> None:
+    try:
+        may_send()
+    except Exception as reason:
+        raise _StayedError(reason) from reason
 
 
 def _unwatched() -> Callable[[], None]:
     return lambda: None
-
-
-def _module_name(path: str) -> str:
-    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _fits_future(error: BaseException) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,10 @@ from signoff.core.schemas import validate
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 NO_FILES: Mapping[str, bytes] = MappingProxyType({})
+
+
+def always() -> None:
+    """Nothing forbids it."""
 
 
 class ToolRunner:
@@ -49,6 +53,7 @@ class ToolRunner:
         timeout_s: float | None = None,
         settings: Mapping[str, str] = NO_SETTINGS,
         files: Mapping[str, bytes] = NO_FILES,
+        may_send: Callable[[], None] = always,
     ) -> ToolResult:
         """Call a tool once. Policy and intent records are the step's business, before this.
 
@@ -59,6 +64,7 @@ class ToolRunner:
             timeout_s: how long the whole call may take, in seconds; the contract's own where that is shorter.
             settings: the project's settings, resolved, for `${settings.name}` in URLs and headers.
             files: the bytes of the release's files, for Python tools.
+            may_send: called at the last moment before anything leaves; what it raises comes out, and nothing has left.
 
         Raises:
             StepError: with `outcome_unknown` where a write may have happened: no answer after sending, a 5xx, or an
@@ -79,6 +85,7 @@ class ToolRunner:
                 idempotency_key=idempotency_key,
                 timeout_s=limit_s,
                 settings=settings,
+                may_send=may_send,
             )
         else:
             output = await self._python.call(
@@ -88,6 +95,7 @@ class ToolRunner:
                 timeout_s=limit_s,
                 files=files,
                 idempotency_key=idempotency_key if contract.effect else None,
+                may_send=may_send,
             )
         problems = validate(contract.output_schema, output)
         if problems:

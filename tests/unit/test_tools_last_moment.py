@@ -1,0 +1,63 @@
+"""What may forbid a call is asked at the last moment: after preparing and connecting, before the first byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.http_server import loopback_server, reply
+
+from signoff.capabilities.tools import ToolRunner
+from signoff.catalog.tools import HttpCall, Idempotency, PythonCall, ToolContract
+from signoff.core.errors import UnavailableError
+
+SCHEMA: dict[str, Any] = {"type": "object"}
+CODE = b"""
+CALLS = []
+
+def write(arguments):
+    CALLS.append(arguments)
+    return {"calls": len(CALLS)}
+
+async def write_async(arguments):
+    return write(arguments)
+"""
+
+
+def contract(call: HttpCall | PythonCall) -> ToolContract:
+    return ToolContract("pay", "Pays.", call, SCHEMA, SCHEMA, effect=True, idempotency=Idempotency("ask"))
+
+
+def forbidden() -> None:
+    raise UnavailableError("the lease is over")
+
+
+@pytest.mark.parametrize("function", ["write", "write_async"])
+async def test_a_python_tool_is_not_called(function: str):
+    runner, pay = ToolRunner(), contract(PythonCall("tools/code.py", function))
+    files = {"tools/code.py": CODE}
+    with pytest.raises(UnavailableError):
+        await runner.call(pay, {}, files=files, may_send=forbidden)
+    assert (await runner.call(pay, {}, files=files)).output == {"calls": 1}
+    await runner.close()
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+async def test_nothing_of_an_http_request_is_read_by_the_other_side(asked: int):
+    """Asked before the head and before the body: a request whose body never comes is none."""
+    runner, times = ToolRunner(), 0
+
+    def may_send() -> None:
+        nonlocal times
+        times += 1
+        if times > asked:
+            raise UnavailableError("the lease is over")
+
+    with loopback_server(reply()) as server:
+        pay = contract(HttpCall("POST", f"{server.url}/pay"))
+        with pytest.raises(UnavailableError):
+            await runner.call(pay, {"n": 1}, may_send=may_send)
+        await runner.call(pay, {"n": 2})
+        whole = [one for one in server.received if len(one.body) == int(one.headers["Content-Length"])]
+        assert [request.body for request in whole] == [b'{"n":2}']
+    await runner.close()
