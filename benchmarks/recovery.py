@@ -38,7 +38,7 @@ _OPEN = "SELECT run_id FROM run_view WHERE status <> 'done'"
 _CONTINUED = """
 SELECT run_id, min(recorded_at) FROM journal WHERE session_id IS NOT NULL AND session_id <> ALL(%s) GROUP BY run_id
 """
-_SESSIONS = "SELECT id FROM worker_session"
+_SESSIONS = "SELECT id FROM worker_session WHERE process_id = %s"
 
 
 def run(*, quick: bool) -> dict[str, float]:
@@ -68,7 +68,7 @@ async def _measure(server: Server, runs: int) -> dict[str, float]:
             try:
                 book.with_name(f"{book.name}.go").touch()
                 await _until(server.url, _INTENDED, int(runs * KILL_AT_SHARE))
-                dead = [row[0] for row in _rows(server.url, _SESSIONS)][:1]
+                dead = [row[0] for row in _rows(server.url, _SESSIONS, first.pid)]
                 first.kill()
                 killed_at = datetime.now(UTC)
                 in_flight = {row[0] for row in _rows(server.url, _OPEN)}
