@@ -24,6 +24,7 @@ from signoff.runtime.session import ENDED_CHANNEL, WAKE_CHANNEL
 from signoff.steps import open_worker
 
 IN_FLIGHT = 256
+FEW_RUNS = 4 * IN_FLIGHT
 _EVENTS = "SELECT count(*) FROM journal WHERE kind = 'step.ended'"
 _DONE = "SELECT count(*) FROM run_view WHERE status = 'done'"
 
@@ -54,7 +55,8 @@ async def backlog(
 ) -> Rate:
     """Steps per second while a backlog is worked off with 256 runs in memory over all worker processes.
 
-    The clock begins at the first news of an end and stops at the last, so that processes starting up do not count.
+    The clock begins at the first news of an end and stops at the last, so that processes starting up do not count. With
+    few runs, of which all may be under way before the first has ended, it begins when the workers are ready.
     """
     left, began, finished = runs, asyncio.Event(), asyncio.Event()
 
@@ -70,10 +72,12 @@ async def backlog(
     settings = {"resident_runs": IN_FLIGHT // workers, "claim_batch": IN_FLIGHT // workers}
     async with database.listen(ENDED_CHANNEL, count):
         children = await asyncio.to_thread(start_workers, server.url, workers, settings)
+        pids = {"worker": [child.pid for child in children], "postgresql": [server.pid]}
         try:
-            await began.wait()
-            watch = Stopwatch({"worker": [child.pid for child in children], "postgresql": [server.pid]})
-            already = runs - left
+            watch, already = Stopwatch(pids), 0
+            if runs >= FEW_RUNS:
+                await began.wait()
+                watch, already = Stopwatch(pids), runs - left
             await finished.wait()
             elapsed_s, cpu = watch.read()
         finally:
