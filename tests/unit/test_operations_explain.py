@@ -1,0 +1,163 @@
+"""The explanation of a run, for every place that a run can be in: what it waits for, who ends that, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from signoff.runtime.client.explaining import Explanation, Place, explain
+from signoff.runtime.client.history import timeline
+from signoff.runtime.client.model import JournalEvent, RunSummary
+from signoff.runtime.events import Event, EventKind, decode, encode
+from signoff.runtime.state import RunState
+
+T = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = T + timedelta(minutes=5)
+RUN = UUID("01a202ed-66f8-7af5-a8c8-a09a3d363555")
+IDLE = Place(due_at=T, priority=5, workers=1)
+HELD = replace(IDLE, host="host-1", process_id=7)
+STARTED: Mapping[str, Any] = {"workflow": "w", "input": {}, "started_by": {"kind": "user", "id": "ana"}}
+TRIED: Mapping[str, Any] = {
+    "step": "pay", "attempt": 1, "arguments": {}, "labels": {}, "argument_labels": {}, "needed": True
+}  # fmt: skip
+BEGUN = (("run.started", STARTED), ("step.started", TRIED))
+
+
+def events(*found: tuple[EventKind, Mapping[str, Any]]) -> list[JournalEvent]:
+    told = [(kind, decode(encode(data))) for kind, data in found]
+    return [JournalEvent(seq, kind, T + timedelta(seconds=seq), data) for seq, (kind, data) in enumerate(told, 1)]
+
+
+def state(*found: tuple[EventKind, Mapping[str, Any]]) -> RunState:
+    made = RunState()
+    for event in events(*found):
+        made.apply(Event(event.seq, event.kind, event.recorded_at, event.data))
+    return made
+
+
+def told(made: RunState, place: Place | None, status: str = "waiting", error: Any = None) -> Explanation:
+    run = RunSummary(RUN, "w", "1.0.0", "r", status, None, (), error, {}, "user/ana", T, T, None)
+    return explain(run, made, place, NOW)
+
+
+def waiting(kind: str, about: str = "about it", until: Any = None, **more: Any) -> tuple[EventKind, Mapping[str, Any]]:
+    return "step.waiting", {"step": "pay", "kind": kind, "until": until, "state": more, "about": about}
+
+
+@pytest.mark.parametrize(
+    ("place", "summary", "word"),
+    [
+        (replace(IDLE, workers=0), "It waits for a worker, and no worker is alive.", "signoff worker"),
+        (IDLE, "It waits until a worker has room.", f"signoff runs priority {RUN} 1"),
+        (replace(IDLE, not_before=NOW + timedelta(hours=2)), "It is delayed and begins in 2 h.", "with a delay"),
+        (
+            replace(IDLE, gate="queue", queue="bank", ahead=3, limits={"whole": {"at_once": 2, "rate": None}}),
+            "It waits for its turn in a queue.",
+            "Queue 'bank' is at its limit (whole at once 2); 3 are before it.",
+        ),
+    ],
+)
+def test_a_run_that_has_not_begun(place: Place, summary: str, word: str) -> None:
+    found = told(state(("run.started", STARTED)), place, "queued")
+    assert found.summary == summary
+    (reason,) = found.reasons
+    assert word in " ".join((reason.text, *reason.commands)).replace("at_once", "at once")
+
+
+@pytest.mark.parametrize(
+    ("event", "command"),
+    [
+        (waiting("review", review_id="r-1"), "signoff reviews approve r-1"),
+        (waiting("outcome_unknown"), "--kind effect.resolution"),
+        (waiting("undo_failed"), "--kind effect.resolution"),
+        (waiting("event"), f"signoff runs skip {RUN} pay"),
+        (waiting("child", run_id="c-1"), "signoff runs explain c-1"),
+        (
+            ("step.retrying", {"step": "pay", "attempt": 1, "error": {"detail": "busy"}, "retry_at": NOW}),
+            f"signoff runs retry {RUN}",
+        ),
+    ],
+)
+def test_a_run_that_waits_says_who_can_end_that_and_how(event: Any, command: str) -> None:
+    found = told(state(*BEGUN, event), IDLE)
+    assert found.summary == "It waits at step 'pay'."
+    (reason,) = found.reasons
+    assert reason.who
+    assert any(command in line for line in reason.commands), reason.commands
+
+
+def test_a_run_at_work_paused_unwinding_or_stuck() -> None:
+    assert told(state(*BEGUN), HELD, "running").summary == "pay: under way at worker host-1, process 7."
+    paused = told(state(*BEGUN, ("run.paused", {"by": "user/bo", "reason": "look"})), IDLE, "paused")
+    assert paused.summary == "user/bo paused it 4 min 57 s ago: look."
+    assert paused.reasons[0].commands == (f"signoff runs resume {RUN}",)
+    unwinding = ("run.unwinding", {"cause": "cancelled", "error": {"detail": "no more", "by": "user/bo"}})
+    assert told(state(*BEGUN, unwinding), HELD).summary.startswith("It was cancelled: no more.")
+    stuck = told(state(*BEGUN), IDLE, "stuck", {"code": "not-found", "detail": "no release"})
+    assert "cannot be loaded" in stuck.summary
+    assert any("migrate" in command for command in stuck.reasons[0].commands)
+
+
+@pytest.mark.parametrize(
+    ("end", "summary"),
+    [
+        ({"status": "done", "outcome": "paid"}, "It ended 4 min 57 s ago with the outcome 'paid'."),
+        (
+            {"status": "failed", "outcome": None, "error": {"step": "pay", "kind": "refused", "detail": "no"}},
+            "It failed 4 min 57 s ago at step 'pay'.",
+        ),
+        (
+            {"status": "cancelled", "outcome": None, "error": {"by": "user/bo", "detail": "late"}},
+            "It was cancelled by user/bo 4 min 57 s ago: late.",
+        ),
+    ],
+)
+def test_a_run_that_ended_says_why(end: Mapping[str, Any], summary: str) -> None:
+    found = told(state(*BEGUN, ("run.ended", end)), None, str(end["status"]))
+    assert found.summary == summary
+    commands = [command for reason in found.reasons for command in reason.commands]
+    assert commands == ([] if end["status"] == "done" else [f"signoff runs retry {RUN} --reason '…'"])
+
+
+def test_a_terminated_run_names_what_nobody_knows() -> None:
+    end = {"status": "terminated", "outcome": None, "error": {}, "in_doubt": [{"step": "pay", "key": "k"}]}
+    found = told(state(*BEGUN, ("run.ended", end)), None, "terminated")
+    assert found.reasons[0].text == "Nobody knows whether 'pay' took effect (key k)."
+
+
+def test_messages_that_nobody_took_yet_are_told() -> None:
+    found = told(state(*BEGUN), replace(IDLE, messages=2))
+    assert found.reasons[-1].text == "2 messages wait until a worker takes them."
+
+
+def test_a_timeline_has_every_stretch_and_who_or_what_ended_it() -> None:
+    message = {
+        "message_id": str(RUN), "path": "pay", "kind": "signal", "sent_by": "user/bo", "data": {},
+        "disposition": "accepted",
+    }  # fmt: skip
+    found = timeline(
+        events(
+            *BEGUN,
+            ("step.retrying", {"step": "pay", "attempt": 1, "error": {"kind": "busy", "detail": "x"}, "retry_at": NOW}),
+            ("step.started", {"step": "pay", "attempt": 2}),
+            waiting("review"),
+            ("message.received", message),
+            ("step.ended", {"step": "pay", "status": "done", "message_id": str(RUN)}),
+            ("run.ended", {"status": "done", "outcome": "paid"}),
+        )
+    )
+    assert [(span.kind, span.by) for span in found.spans] == [
+        ("try", "pay"),
+        ("backoff", "its next try was due"),
+        ("try", "pay"),
+        ("wait", "user/bo"),
+    ]
+    assert [event.cause for event in found.events] == [
+        "user/ana", "the run began", "pay", "its next try was due", "pay", "user/bo", "user/bo", "its last step"
+    ]  # fmt: skip
+    assert all(span.ended_at is not None for span in found.spans)
