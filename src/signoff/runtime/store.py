@@ -86,7 +86,8 @@ RELEASE_RUNS = "UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner = $1 
 # gave every claim to the organisation with the longest backlog. Lots decide between equals: a full worker claims one
 # run at a time, and would otherwise always take from whoever sorts first. Runs behind a gate are not in the index.
 # Lanes share twice what is wanted; with several organisations each of these has an equal part, which takes a function,
-# as LIMIT takes no column.
+# as LIMIT takes no column. The array keeps the plan to the primary key: joined, `chosen` was taken for thousands of rows,
+# and the whole queue was read.
 # `$4` is what may be loaded, in bytes of journal; `$5` lets one run through whatever its size.
 CLAIM = """
 WITH RECURSIVE fence AS MATERIALIZED (
@@ -129,7 +130,7 @@ WITH RECURSIVE fence AS MATERIALIZED (
         FROM in_organisation WINDOW turns AS (ORDER BY place, lot)
     ) ranked WHERE number <= $3 AND (size_bytes <= $4 OR (number = 1 AND $5))
 )
-UPDATE run_queue q SET owner = fence.id FROM chosen, fence WHERE q.run_id = chosen.run_id
+UPDATE run_queue q SET owner = fence.id FROM fence WHERE q.run_id = ANY (ARRAY(SELECT run_id FROM chosen))
 RETURNING q.run_id, q.org_id, q.gen, q.crashes, q.queue, coalesce(q.admitted_at, q.not_before) AS began_at
 """
 
