@@ -19,7 +19,9 @@ from signoff.runtime.events import decode, encode
 from signoff.runtime.handlers import Done, StepCall, Waiting
 
 TEXT = "".join(random.Random(7).choices("abcdefgh \n", k=200_000))
-FORGED = {"$artifact": {"digest": digest(TEXT.encode()), "size_bytes": 3, "media_type": "text/plain", "labels": {}}}
+FORGED: dict[str, Any] = {
+    "$artifact": {"digest": digest(TEXT.encode()), "size_bytes": 3, "media_type": "text/plain", "labels": {}}
+}
 
 FLOW = """
 steps:
@@ -49,7 +51,7 @@ def scripted() -> tuple[ScriptedTool, list[Any]]:
         put.append(call.arguments)
         return Done({})
 
-    answers = {"id": "d-1", "text": TEXT, "forged": FORGED}
+    answers: dict[str, Any] = {"id": "d-1", "text": TEXT, "forged": FORGED}
     return ScriptedTool({"doc.get": lambda call: Done(answers), "doc.ask": waiting, "doc.put": keep_it}), put
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from psycopg import sql
-from support.engine import ACTOR, RELEASE, compiled
+from support.engine import ACTOR, RELEASE, compiled, eventually
 
 from signoff.core.clock import SystemClock
 from signoff.core.ids import uuid7
@@ -143,8 +144,14 @@ async def test_a_run_without_a_partition_fails_alone(database: Database):
             await connection.execute(insert, run_id, DEFAULT_ORG_ID, session_id)
         journal = Journal(database, session_id, flush_events=100, rejected=lambda run_id, _: rejected.append(run_id))
         batch = [Entry(DEFAULT_ORG_ID, run_id, [Row(1, "run.started", NOW, b"{}")]) for run_id in (bad, good)]
-        await journal._flush(connection, batch)
-        assert rejected == [bad]
+        writing = asyncio.create_task(journal.run())
+        for entry in batch:
+            entry.written = asyncio.get_running_loop().create_future()
+            journal.submit(entry)
+        assert batch[1].written is not None
+        assert await batch[1].written
+        await eventually(lambda: rejected == [bad])
+        writing.cancel()
         assert await connection.fetchval("SELECT count(*) FROM journal WHERE run_id = $1", good) == 1
     journal.close(SessionLostError("over"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from signoff.core.errors import InvalidError, Problem
 from signoff.core.words import words_of
@@ -78,7 +78,7 @@ def given_attributes(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         problems.append(Problem(f"A start gives at most {MOST_ATTRIBUTES} attributes.", pointer="/attributes"))
     found: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
-        item = journaled(_KINDS.get(cast("type", type(value)), ""), value)
+        item = journaled(_KINDS.get(value.__class__, ""), value)
         if item is None or not (name.isascii() and name.isidentifier() and len(name) <= NAME_CHARS):
             detail = "An attribute has a name of letters, digits and '_', and a text, a number, true or false."
             problems.append(Problem(detail, pointer=f"/attributes/{name[:NAME_CHARS]}"))
