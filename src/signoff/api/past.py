@@ -16,24 +16,21 @@ def as_of(run: RunSummary, events: Sequence[JournalEvent]) -> RunOut:
     """The run after these events, with its steps and what they had given."""
     state = state_of(events)
     end: Mapping[str, Any] = state.end or {}
-    return RunOut(
-        run_id=run.run_id,
-        workflow=run.workflow,
-        version=state.started["version"],
-        release=state.started["release"],
-        status=status_of(state),  # pyright: ignore[reportArgumentType]  (one of them)
-        outcome=end.get("outcome"),
-        waiting_for=[] if end else [_plain(entry) for entry in waiting_for(state)],  # pyright: ignore[reportArgumentType]
-        error=end.get("error") or state.stuck,  # pyright: ignore[reportArgumentType]  (JSON objects)
-        usage=state.usage.as_dict(),
-        started_by=run.started_by,
-        started_at=run.started_at,
-        updated_at=events[-1].recorded_at,
-        ended_at=state.ended_at,
-        steps=steps_of(events, outputs=True),
-        at=state.last_seq,
-    )
-
-
-def _plain(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(entry)
+    facts = {
+        "run_id": run.run_id,
+        "workflow": run.workflow,
+        "version": state.started["version"],
+        "release": state.started["release"],
+        "status": status_of(state),
+        "outcome": end.get("outcome"),
+        "waiting_for": [] if end else waiting_for(state),
+        "error": end.get("error") or state.stuck,
+        "usage": state.usage.as_dict(),
+        "started_by": run.started_by,
+        "started_at": run.started_at,
+        "updated_at": events[-1].recorded_at,
+        "ended_at": state.ended_at,
+        "steps": steps_of(events, outputs=True),
+        "at": state.last_seq,
+    }
+    return RunOut.model_validate(facts)
