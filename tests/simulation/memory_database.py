@@ -39,6 +39,7 @@ STATEMENTS: dict[str, Callable[..., list[Row] | None]] = {
     store.NOTE_CRASH: MemoryStore.note_crash,
     store.FORGET_CRASHES: MemoryStore.forget_crashes,
     store.CLAIM: MemoryStore.claim,
+    store.CLAIM_WITHOUT_FLUSH: lambda _: None,  # a claim that a crash of the server undoes was fenced by the same crash
     store.LOAD_JOURNALS: MemoryStore.load_journals,
     store.LOAD_INBOX: MemoryStore.load_inbox,
     store.RESIDENT_WITH_MESSAGES: MemoryStore.resident_with_messages,

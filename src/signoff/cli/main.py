@@ -10,6 +10,7 @@ from signoff.cli import (
     artifacts,
     breakers,
     dev,
+    doctor,
     keys,
     models,
     projects,
@@ -71,6 +72,9 @@ app.command("breakers", short_help="Which tools and models are left alone.", epi
 )
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(retention.app, name="retention")
+app.command(
+    "doctor", short_help="Find out what is wrong with the database or the work.", epilog=doctor.DOCTOR_EXAMPLES
+)(doctor.doctor)
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 

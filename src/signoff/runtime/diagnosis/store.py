@@ -1,0 +1,42 @@
+"""What the diagnosis reads of PostgreSQL. All of it reads only, as the worker role."""
+
+# One row: settings as the server runs them, of this session, which has those of every session of Signoff.
+SERVER = """
+SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_text,
+    current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
+    current_setting('synchronous_commit') AS synchronous_commit,
+    current_setting('synchronous_standby_names') AS synchronous_standby_names,
+    (SELECT count(*) FROM pg_stat_replication) AS standbys,
+    (SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout') AS idle_timeout_ms,
+    current_setting('max_connections')::int AS max_connections,
+    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int AS connections,
+    clock_timestamp() AS now, pg_database_size(current_database()) AS size_bytes
+"""
+
+# A worker's row whose lease is long over was left by nobody who could remove it: no worker is alive to do it either.
+SESSIONS = """
+SELECT count(*) FILTER (WHERE expires_at >= now())::int AS alive,
+    count(*) FILTER (WHERE expires_at < now() - interval '1 minute')::int AS dead,
+    max(host) FILTER (WHERE expires_at < now() - interval '1 minute') AS host
+FROM worker_session
+"""
+
+STUCK = """
+SELECT count(*)::int AS stuck, min(run_id::text) AS run_id FROM run_view WHERE status = 'stuck'
+"""
+
+# Free and long due: every worker would have taken it within a second. Runs behind the gate of a queue are not due.
+OVERDUE = """
+SELECT count(*)::int AS overdue, min(due_at) AS since FROM (
+    SELECT due_at FROM run_queue WHERE owner IS NULL AND gate IS NULL AND due_at < now() - interval '1 minute'
+    ORDER BY due_at LIMIT 1000
+) late
+"""
+
+# Old snapshots keep dead rows from being removed, which slows claims down.
+LONG_TRANSACTIONS = """
+SELECT count(*)::int AS long, max(now() - xact_start) AS longest FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND xact_start < now() - interval '5 minutes'
+"""
+
+BREAKS = "SELECT count(*)::int AS breaks, max(seen_at) AS latest FROM server_history WHERE broke"
