@@ -30,7 +30,7 @@ from signoff.foundation.settings import DatabaseSettings
 BATCH = 200
 SHORTEST_LIFE, LONGEST_LIFE = 20, 400
 """Events that a worker may journal before it dies: each run of a batch has about nine."""
-LAST_WORKER_AFTER = 12
+LAST_WORKER_AFTER = 6
 """So many deaths into a batch a worker is left alive to finish it."""
 
 

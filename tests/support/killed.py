@@ -24,7 +24,7 @@ from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime import RuntimeSettings
 from signoff.steps import open_worker
 
-SETTINGS = RuntimeSettings(lease_s=0.5, heartbeat_s=0.1, poll_s=0.1, park_after_s=0.1, drain_s=5.0)
+SETTINGS = RuntimeSettings(lease_s=0.5, heartbeat_s=0.1, poll_s=0.1, park_after_s=0.1, drain_s=5.0, crash_limit=1000)
 
 # Each worker is forked off a process that has imported everything: a start costs milliseconds instead of seconds.
 forkserver = multiprocessing.get_context("forkserver")
