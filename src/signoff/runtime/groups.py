@@ -135,7 +135,7 @@ class Group:
     def body_failed(self) -> None:
         """A step of an iteration failed with nothing to catch it."""
         if self.closing is None and not self._collects():
-            self._close(StepError(f"a step of '{self.record.path}' failed", kind="step"))
+            self._close(StepError(f"a step of '{self.record.path}' failed"))
 
     def _close(self, error: StepError) -> None:
         self.closing = error
