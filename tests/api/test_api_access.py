@@ -21,6 +21,12 @@ from signoff.foundation.settings import ApiSettings
 from signoff.governance.identity import list_keys, revoke_key
 
 BODIES: dict[str, Mapping[str, Any]] = {
+    "/v1/runs/{run_id}/skip": {"step": "decision", "reason": "done by hand"},
+    "/v1/runs/{run_id}/priority": {"priority": 1},
+    "/v1/runs/{run_id}/migrate": {"release": "current"},
+    "/v1/runs/migrate": {"release": "current"},
+    "/v1/runs/bulk": {"operation": "cancel"},
+    **{f"/v1/runs/{{run_id}}/{name}": {} for name in ("terminate", "pause", "resume", "retry", "fork")},
     "/v1/runs": ASK,
     "/v1/runs/{run_id}/cancel": {"reason": "why not"},
     "/v1/runs/{run_id}/signals": {"step": "decision", "data": {}},
@@ -105,7 +111,8 @@ async def test_another_organisation_sees_and_reaches_nothing(api: Api, database:
         reviews = await until(ours, "/v1/reviews", lambda page: bool(page["items"]))
         review_id = reviews["items"][0]["review_id"]
         for method, path in _routes(database):
-            filled = path.replace("{run_id}", run_id).replace("{review_id}", review_id)
+            filled = path.replace("{run_id}", run_id).replace("{review_id}", review_id).replace("{digest}", "0" * 64)
+            filled += f"?other={run_id}" if path.endswith("/difference") else ""
             if path in OPEN_PATHS or method == "HEAD":
                 continue
             response = await _ask(theirs, method, path, filled)

@@ -19,7 +19,7 @@ async def test_one_idempotency_key_gives_one_run(api: Api) -> None:
         other = await client.post("/v1/runs", json=COUNT, headers=headers)
     assert (first.status_code, again.status_code, other.status_code) == (201, 200, 409)
     assert first.json()["created"] is True
-    assert again.json() == {"run_id": first.json()["run_id"], "created": False}
+    assert again.json() == {**first.json(), "created": False}
     assert first.headers["location"] == f"/v1/runs/{first.json()['run_id']}"
     assert other.json()["run_id"] == first.json()["run_id"]
     assert other.headers["content-type"] == "application/problem+json"
@@ -35,7 +35,7 @@ async def test_a_retry_after_a_deploy_gives_the_same_run(api: Api, database: Dat
         again = await client.post("/v1/runs", json=ASK, headers=headers)
         fresh = await client.post("/v1/runs", json=ASK)
     assert (first.status_code, again.status_code, fresh.status_code) == (201, 200, 422)
-    assert again.json() == {"run_id": first.json()["run_id"], "created": False}
+    assert again.json() == {**first.json(), "created": False}
 
 
 async def test_an_idempotency_key_of_another_project_is_a_conflict(api: Api, database: Database) -> None:
