@@ -16,9 +16,11 @@ from benchmarks.machine import Server, Stopwatch
 from benchmarks.workloads import Shape, start_runs
 from signoff.catalog.model import Release
 from signoff.foundation.database import Database
+from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime.session import ENDED_CHANNEL, WAKE_CHANNEL
 
 WARM_UP_S = 1.0
+CONNECTIONS = 20
 
 
 async def closed_loop(server: Server, database: Database, release: Release, shape: Shape, *, seconds: float) -> Rate:
@@ -40,7 +42,7 @@ async def closed_loop(server: Server, database: Database, release: Release, shap
         nonlocal done
         source = random.Random(number)
         while not over.is_set():
-            (run_id,) = await start_runs(database, release, shape.name, 1, source)
+            (run_id,) = await start_runs(callers_own, release, shape.name, 1, source)
             await database.notify(WAKE_CHANNEL, "")
             if run_id not in early:
                 future = waiting[run_id] = asyncio.get_running_loop().create_future()
@@ -48,7 +50,12 @@ async def closed_loop(server: Server, database: Database, release: Release, shap
             early.discard(run_id)
             done += 1
 
-    async with database.listen(ENDED_CHANNEL, ended):
+    async with (
+        await Database.open(
+            DatabaseSettings(url=server.url, app_pool_size=CONNECTIONS, connect_timeout_s=60.0)
+        ) as callers_own,
+        database.listen(ENDED_CHANNEL, ended),
+    ):
         workers = await asyncio.to_thread(start_workers, server.url, 1, {"resident_runs": IN_FLIGHT})
         callers = [asyncio.create_task(caller(number)) for number in range(IN_FLIGHT)]
         try:

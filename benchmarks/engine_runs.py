@@ -25,6 +25,7 @@ from signoff.steps import open_worker
 
 IN_FLIGHT = 256
 FEW_RUNS = 4 * IN_FLIGHT
+BACKLOG_TIMEOUT_S = 240.0
 _EVENTS = "SELECT count(*) FROM journal WHERE kind = 'step.ended'"
 _DONE = "SELECT count(*) FROM run_view WHERE status = 'done'"
 
@@ -76,9 +77,9 @@ async def backlog(
         try:
             watch, already = Stopwatch(pids), 0
             if runs >= FEW_RUNS:
-                await began.wait()
+                await asyncio.wait_for(began.wait(), BACKLOG_TIMEOUT_S)
                 watch, already = Stopwatch(pids), runs - left
-            await finished.wait()
+            await asyncio.wait_for(finished.wait(), BACKLOG_TIMEOUT_S)
             elapsed_s, cpu = watch.read()
         finally:
             for child in children:
