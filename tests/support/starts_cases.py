@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from support.engine import ACTOR, RELEASE, compiled
+
 from signoff.foundation.database import Database
 from signoff.runtime import StartRequest, start_run
 from signoff.runtime.client import RunStarted
 from signoff.runtime.handlers import Done, StepCall
 from signoff.runtime.queues import Bounds, Queue, QueuePlace, queue_path
 from signoff.workflows.model import Workflow
-from support.engine import ACTOR, RELEASE, compiled
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
