@@ -12,6 +12,11 @@ from typing import Any
 NAMES = ("runtime", "parked", "recovery", "timers", "growth", "demo")
 
 
+def _end(*_: object) -> None:
+    """Leave in order, so that servers and workers are ended on the way out."""
+    sys.exit(143)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=NAMES)
@@ -19,7 +24,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, help="of `parked`: how many runs wait (100,000 by default)")
     parser.add_argument("--no-peers", action="store_true", help="of `runtime`: Signoff alone")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and workers are ended on the way out
+    signal.signal(signal.SIGTERM, _end)
     module = importlib.import_module(f"benchmarks.{arguments.name}")
     more: dict[str, Any] = {}
     if arguments.name == "parked" and arguments.runs:

@@ -13,6 +13,7 @@ import random
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -95,14 +96,14 @@ def _figures(
     }
 
 
-def _rows(url: str, query: str, *parameters: object) -> list[tuple[object, ...]]:
+def _rows(url: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
     with psycopg.connect(url) as connection:
         return connection.execute(query.encode(), parameters or None).fetchall()
 
 
 async def _until(url: str, query: str, wanted: int) -> None:
     until_s = time.monotonic() + TIMEOUT_S
-    while (found := int(str(_rows(url, query)[0][0]))) < wanted:
+    while (found := _rows(url, query)[0][0]) < wanted:
         if time.monotonic() > until_s:
             raise RuntimeError(f"{found} of {wanted} after {TIMEOUT_S:g} s: {query}")
         await asyncio.sleep(0.1)
