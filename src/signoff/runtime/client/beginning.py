@@ -94,7 +94,7 @@ class Beginning:
 
     def written(self) -> bytes:
         """The rows for `start_debounced`."""
-        return orjson.dumps(asdict(self))
+        return orjson.dumps(asdict(self), default=str)  # the driver's UUIDs are of a type of their own
 
 
 async def begin(connection: Connection, beginning: Beginning, *, now: datetime) -> bool:
