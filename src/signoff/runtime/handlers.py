@@ -8,9 +8,10 @@ so a handler's effects are idempotent or declared through `effect`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from signoff.core.actors import Actor
@@ -227,6 +228,18 @@ class StepHandler(Protocol):
         Of a review, a wait and a call also where no event says yet that it waits: `waiting.state` is empty then. What
         it gives is waited for before the step counts as ended, of kind `settling`; `resume` hears of it.
         """
+        ...
+
+
+@runtime_checkable
+class Queueing(Protocol):
+    """A handler whose calls wait for something that this process has few of, such as a local model's one thread.
+
+    The wait is before the try: no timeout counts it, and no attempt is used up.
+    """
+
+    def turn(self, call: StepCall) -> AbstractAsyncContextManager[None]:
+        """Entered before `permit`, left when the try is over."""
         ...
 
 

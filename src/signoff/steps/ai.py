@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from signoff.capabilities.gateway import Attempt, ModelTask
@@ -29,6 +30,12 @@ class AiStep(ActingStep):
         prompt = project.prompts.find(call.step.target)
         models = self._services.gateway.route(project.models, prompt.task, prompt.name)
         return f"models/{'+'.join(model.name for model in models)}"
+
+    def turn(self, call: StepCall) -> AbstractAsyncContextManager[None]:
+        """A local model answers one call at a time; those that wait for it are not late."""
+        project = project_of(call)
+        prompt = project.prompts.find(call.step.target)
+        return self._services.gateway.turn(project.models, prompt.task, prompt.name)
 
     async def execute(self, call: StepCall) -> Done:
         """The model's answer, which meets the prompt's output contract.

@@ -9,8 +9,9 @@ conformance suite (`tests/conformance/test_providers_conformance.py`) says what 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from signoff.capabilities.gateway.model import FinishReason, TaskKind
 from signoff.catalog.models import ModelSpec
@@ -129,3 +130,12 @@ class Provider(Protocol):
 
 ProviderFactory = Callable[[ModelSpec], Provider]
 """Makes the provider of one configured model, whose `${env.NAME}` settings are resolved. Must not touch the network."""
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """A provider that answers few calls at once: whoever waits for its turn is not timed out meanwhile."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Entered when the provider can take a call."""
+        ...

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import orjson
@@ -25,7 +26,7 @@ from signoff.capabilities.gateway.model import (
     total_usage,
 )
 from signoff.capabilities.gateway.pricing import price
-from signoff.capabilities.gateway.provider import Provider, ProviderError, ProviderFactory
+from signoff.capabilities.gateway.provider import Provider, ProviderError, ProviderFactory, TakesTurns
 from signoff.catalog.models import ModelsConfig, ModelSpec
 from signoff.core.clock import Clock, SystemClock
 from signoff.core.ids import digest
@@ -156,6 +157,19 @@ class Gateway:
             except CallFailed as failed:
                 failures.append(failed.failure)
         raise final_error("embed", failures, attempts)
+
+    @asynccontextmanager
+    async def turn(self, config: ModelsConfig, task: str, prompt: str | None) -> AsyncGenerator[None]:
+        """Wait until the first model of a route can take a call, outside of any call's timeout.
+
+        A model that cannot be had at all lets the caller in at once: `complete` says what is wrong.
+        """
+        async with AsyncExitStack() as stack:
+            with suppress(ProviderError, GatewayError):
+                provider = await self._provider(self.route(config, task, prompt)[0])
+                if isinstance(provider, TakesTurns):
+                    await stack.enter_async_context(provider.turn())
+            yield
 
     async def aclose(self) -> None:
         """Give back every connection."""

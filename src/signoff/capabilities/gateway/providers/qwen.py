@@ -12,6 +12,7 @@ import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -96,6 +97,11 @@ class Qwen:
     def __init__(self, spec: ModelSpec, store: ModelStore | None = None) -> None:
         self._spec = spec
         self._store = store or ModelStore()
+        self._turns = asyncio.Semaphore(SLOTS)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """One call runs and the next one stands ready."""
+        return self._turns
 
     async def complete(self, request: ProviderRequest) -> ProviderReply:
         """One answer; cancelling drops a waiting call, while one that has begun ends in the background.
