@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Self
 from uuid import UUID
 
@@ -16,6 +16,9 @@ from signoff.foundation.settings import DatabaseSettings
 
 DEFAULT_ORG_ID = UUID("00000000-0000-7000-8000-000000000001")
 """The organisation that the first migration inserts, for installations with one organisation."""
+
+NOT_LISTENING = "none"
+"""What `listen_url` says where no connection can LISTEN."""
 
 APP_ROLE = "signoff_app"
 WORKER_ROLE = "signoff_worker"
@@ -117,8 +120,11 @@ class Database:
         """Call back with the payload of each notification, on a connection of its own, for as long as the block lasts.
 
         It reconnects for ever. What was sent while it had no connection is lost, so it also calls back with an empty
-        payload after each connect: treat that as "look at everything".
+        payload after each connect: treat that as "look at everything". Where the settings say not to listen, nothing
+        calls back: whoever waits also looks by itself.
         """
+        if self._settings.listen_url == NOT_LISTENING:
+            return nullcontext()
         return listening(channel, callback, connect=self._connect_directly, settings=self._settings)
 
     async def notify(self, channel: str, payload: str = "") -> None:
@@ -136,7 +142,8 @@ class Database:
             await connection.fetchval(_PING)
 
     async def _connect_directly(self) -> Any:
-        return await driver.connect(**_connect_arguments(self._settings, WORKER_ROLE))
+        arguments = _connect_arguments(self._settings, WORKER_ROLE)
+        return await driver.connect(**{**arguments, "dsn": self._settings.listen_url or self._settings.url})
 
     @asynccontextmanager
     async def _begun(self, pool: Any) -> AsyncGenerator[Any]:
