@@ -90,12 +90,12 @@ def _holding(book: Path | None) -> dict[str, bytes]:
     """Tools that hold still, and act on a file that deduplicates nothing."""
     source = _BOOK.format(book=str(book or "acted.txt"), hold_s=HOLD_S)
     files = {"tools/book.py": source.encode()}
-    for name, about, effect, function, more in (
-        ("hold", "Holds still.", "none", "hold", ""),
-        ("act_once", "Acts, with no second look.", "write", "act_once", _LOOKED_UP),
-        ("acted", "Whether it acted.", "none", "acted", ""),
+    for name, about, effect, timeout, more in (
+        ("hold", "Holds still.", "none", "120s", ""),
+        ("act_once", "Acts, with no second look.", "write", "3s", _LOOKED_UP),
+        ("acted", "Whether it acted.", "none", "30s", ""),
     ):
-        contract = _BOOK_TOOL.format(name=name, about=about, effect=effect, function=function)
+        contract = _BOOK_TOOL.format(name=name, about=about, effect=effect, timeout=timeout, function=name)
         files[f"tools/bench.{name}.yaml"] = (contract + more).encode()
     return files
 
@@ -161,7 +161,7 @@ effect: {effect}
 python: "tools/book.py:{function}"
 input: {{type: object, properties: {{key: {{type: string}}}}, additionalProperties: false}}
 output: {{type: object, properties: {{ok: {{type: boolean}}}}, required: [ok]}}
-timeout: 30s
+timeout: {timeout}
 """
 
 _LOOKED_UP = "idempotency: {argument: key, recovery: lookup, lookup: {tool: bench.acted, argument: key}}\n"
