@@ -2,8 +2,8 @@
 
 Each run holds still in a step without effect until the second worker is there, then acts: its tool appends the key of
 the effect to a file and does not deduplicate, then holds still again, and is killed there. The tool's contract says how
-to look an effect up. Default lease. A run counts as taken over when another worker owns it; its first event there may come
-later, as an effect in doubt is looked up only when no call of the dead worker can be under way any more.
+to look an effect up. Default lease. A run counts as taken over when another worker owns it; its first event there may
+come later, as an effect in doubt is looked up only when no call of the dead worker can be under way any more.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OPEN = "SELECT run_id FROM run_view WHERE status <> 'done'"
 _CONTINUED = """
 SELECT run_id, min(recorded_at) FROM journal WHERE session_id IS NOT NULL AND session_id <> ALL(%s) GROUP BY run_id
 """
-_NOT_TAKEN_OVER = "SELECT count(*) FROM run_queue WHERE owner IS NULL OR owner = ANY(%s)"
+_TAKEN_OVER = "SELECT (count(*) = 0)::int FROM run_queue WHERE owner IS NULL OR owner = ANY(%s)"
 _SESSIONS = "SELECT id FROM worker_session WHERE process_id = %s"
 
 
@@ -74,8 +74,7 @@ async def _measure(server: Server, runs: int) -> dict[str, float]:
                 first.kill()
                 killed_at = datetime.now(UTC)
                 in_flight = {row[0] for row in _rows(server.url, _OPEN)}
-                while _rows(server.url, _NOT_TAKEN_OVER, dead)[0][0]:
-                    await asyncio.sleep(0.05)
+                await _until(server.url, _TAKEN_OVER, 1, dead)
                 takeover_s = (datetime.now(UTC) - killed_at).total_seconds()
                 await _until(server.url, _DONE, runs)
             finally:
@@ -100,9 +99,9 @@ def _rows(url: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         return connection.execute(query.encode(), parameters or None).fetchall()
 
 
-async def _until(url: str, query: str, wanted: int) -> None:
+async def _until(url: str, query: str, wanted: int, *parameters: object) -> None:
     until_s = time.monotonic() + TIMEOUT_S
-    while (found := _rows(url, query)[0][0]) < wanted:
+    while (found := _rows(url, query, *parameters)[0][0]) < wanted:
         if time.monotonic() > until_s:
             raise RuntimeError(f"{found} of {wanted} after {TIMEOUT_S:g} s: {query}")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
