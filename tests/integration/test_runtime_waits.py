@@ -29,8 +29,7 @@ from signoff.core.clock import SystemClock
 from signoff.core.errors import LimitError
 from signoff.core.labels import BOTTOM
 from signoff.foundation.database import Database
-from signoff.runtime import client
-from signoff.runtime.client import list_events
+from signoff.runtime.client.emitted import emit_event, list_events
 from signoff.runtime.waits import EventLimits, IncomingEvent, Posted, post_event
 from signoff.steps.wait import WaitStep
 
@@ -192,7 +191,7 @@ async def test_a_reader_of_emitted_events_skips_none_that_commits_late(database:
 
     async def emit(path: str, hold: asyncio.Event) -> None:
         async with database.transaction(ACTOR.org_id) as connection:
-            await client.emit_event(
+            await emit_event(
                 connection,
                 org_id=ACTOR.org_id,
                 run_id=run_id,

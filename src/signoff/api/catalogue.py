@@ -16,7 +16,8 @@ from signoff.catalog.releases import environment_releases
 from signoff.core.actors import Actor
 from signoff.core.labels import join_all
 from signoff.governance.policy import start_request
-from signoff.runtime.client import EmittedEvent, list_events, read_run
+from signoff.runtime.client import read_run
+from signoff.runtime.client.emitted import EmittedEvent, list_events
 
 router = APIRouter(prefix="/v1", dependencies=[Security(api_key_scheme)], route_class=StrictRoute)
 

@@ -15,7 +15,7 @@ from signoff.core.errors import InvalidError, NotFoundError, Problem, did_you_me
 from signoff.core.labels import join_all
 from signoff.core.schemas import validate
 from signoff.foundation.database import Connection
-from signoff.governance.policy import start_request
+from signoff.governance.policy import PolicyRequest, start_request
 from signoff.runtime.client import Debounce, Deduplicate, RunStarted, StartRequest, find_started, start_run
 from signoff.runtime.queues import QueuePlace, queue_path
 from signoff.runtime.starting.backlog import Backlog
@@ -86,17 +86,8 @@ async def start_workflow(
     release = await releases.load(org_id, digest)
     compiled = _workflow(release, workflow, policies.environment)
     authority = await policies.authority(org_id, release, today=digest)
-    request = start_request(
-        actor,
-        workflow=compiled.name,
-        version=compiled.version,
-        risk=compiled.risk,
-        labels=join_all(compiled.input_labels.values()),
-        environment=policies.environment,
-        start=options.as_context(priority),
-    )
     place = _place(release, compiled.name, policies.environment, options)
-    decision = authority.decide(request)
+    decision = authority.decide(_question(actor, compiled, policies.environment, priority, options))
     decision.require()
     problems = validate(compiled.input_schema, value)
     if problems:
@@ -120,6 +111,21 @@ async def start_workflow(
     if backlog is not None:
         await backlog.require_room(connection, org_id, place, now=now)
     return await start_run(connection, started, now=now)
+
+
+def _question(
+    actor: Actor, workflow: Workflow, environment: str, priority: int, options: StartOptions
+) -> PolicyRequest:
+    """What policy is asked: what of the start is known before its input is looked at."""
+    return start_request(
+        actor,
+        workflow=workflow.name,
+        version=workflow.version,
+        risk=workflow.risk,
+        labels=join_all(workflow.input_labels.values()),
+        environment=environment,
+        start=options.as_context(priority),
+    )
 
 
 def _place(release: Release, workflow: str, environment: str, options: StartOptions) -> QueuePlace | None:

@@ -16,8 +16,8 @@ from signoff.capabilities.tools import ToolRunner
 from signoff.catalog import Release
 from signoff.catalog.authority import PolicyBook
 from signoff.catalog.releases import ReleaseCatalog
-from signoff.catalog.scheduling import Scheduler
 from signoff.catalog.retention import retention_policies
+from signoff.catalog.scheduling import Scheduler
 from signoff.core.clock import Clock
 from signoff.foundation.database import Database
 from signoff.governance.policy import start_request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from signoff.governance.policy import emit_request
-from signoff.runtime.client import emit_event
+from signoff.runtime.client.emitted import emit_event
 from signoff.runtime.handlers import Done, StepCall
 from signoff.steps.acting import ActingStep
 from signoff.steps.services import Services, required

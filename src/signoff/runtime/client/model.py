@@ -136,14 +136,3 @@ class JournalEvent:
     kind: EventKind
     recorded_at: datetime
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True, slots=True)
-class EmittedEvent:
-    """An event that a workflow emitted, in the terms of CloudEvents 1.0."""
-
-    event_id: UUID
-    run_id: UUID
-    type: str
-    emitted_at: datetime
-    data: Mapping[str, Any]

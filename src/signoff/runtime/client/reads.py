@@ -1,4 +1,4 @@
-"""Read runs, journals and emitted events. What a run's state is comes from its journal; lists come from projections."""
+"""Read runs and journals. What a run's state is comes from its journal; lists come from projections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 from signoff.core.errors import NotFoundError
 from signoff.foundation.database import Connection, Record
 from signoff.runtime.client import store
-from signoff.runtime.client.model import EmittedEvent, JournalEvent, RunSummary
+from signoff.runtime.client.model import JournalEvent, RunSummary
 from signoff.runtime.events import Event, decode
 from signoff.runtime.state import RunState
 
@@ -57,17 +57,6 @@ async def read_state(connection: Connection, org_id: UUID, run_id: UUID) -> RunS
             state.apply(Event(entry.seq, entry.kind, entry.recorded_at, entry.data))
         page = await read_journal(connection, org_id, run_id, after=page[-1].seq)
     return state
-
-
-async def list_events(
-    connection: Connection, org_id: UUID, *, after: UUID | None = None, run_id: UUID | None = None, limit: int = 50
-) -> list[EmittedEvent]:
-    """Events that workflows emitted, oldest first, after the cursor `after`."""
-    rows = await connection.fetch(store.EVENTS, org_id, after, run_id, limit)
-    return [
-        EmittedEvent(row["event_id"], row["run_id"], row["type"], row["emitted_at"], decode(row["data"]))
-        for row in rows
-    ]
 
 
 def summary_of(row: Record) -> RunSummary:

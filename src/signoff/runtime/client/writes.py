@@ -12,7 +12,6 @@ import orjson
 from signoff.core.actors import Actor
 from signoff.core.errors import ConflictError, InvalidError, LimitError, NotFoundError, Problem
 from signoff.core.ids import digest, uuid7
-from signoff.core.labels import Labels
 from signoff.foundation.database import Connection, Record
 from signoff.runtime.client import store
 from signoff.runtime.client.beginning import Beginning, begin, check_options, debounce, first_of_window
@@ -138,31 +137,6 @@ async def cancel_run(connection: Connection, *, actor: Actor, run_id: UUID, reas
         data={"reason": reason},
         sent_by=str(actor),
         now=now,
-    )
-
-
-async def emit_event(
-    connection: Connection,
-    *,
-    org_id: UUID,
-    run_id: UUID,
-    path: str,
-    event_type: str,
-    data: Mapping[str, Any],
-    labels: Labels,
-    now: datetime,
-) -> None:
-    """Store the event that a step emits; a second one of the same step changes nothing."""
-    await connection.execute(
-        store.EMIT,
-        uuid7(time_ms=int(now.timestamp() * 1000)),
-        org_id,
-        run_id,
-        path,
-        event_type,
-        now,
-        PAYLOADS.pack(encode(data)),
-        orjson.dumps(labels.as_dict()).decode(),
     )
 
 

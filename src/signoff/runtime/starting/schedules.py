@@ -128,7 +128,7 @@ def _filled(value: Any, texts: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return texts.get(value, value)
     if isinstance(value, Mapping):
-        return {key: _filled(inner, texts) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {key: _filled(inner, texts) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]  (plain JSON data)
     if isinstance(value, list):
-        return [_filled(inner, texts) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_filled(inner, texts) for inner in value]  # pyright: ignore[reportUnknownVariableType]  (plain JSON data)
     return value

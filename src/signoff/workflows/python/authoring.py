@@ -22,11 +22,11 @@ def workflow(
     version: str,
     input: str | Mapping[str, Any],  # noqa: A002, ARG001  (the language's own key)
     outcomes: Sequence[str],  # noqa: ARG001  (read from the source: see below)
-    about: str = "",  # noqa: ARG001
-    owner: str = "",  # noqa: ARG001
-    risk: str = "medium",  # noqa: ARG001
-    goals: Mapping[str, Any] | None = None,  # noqa: ARG001
-    limits: Mapping[str, Any] | None = None,  # noqa: ARG001
+    about: str = "",  # noqa: ARG001  (likewise)
+    owner: str = "",  # noqa: ARG001  (likewise)
+    risk: str = "medium",  # noqa: ARG001  (likewise)
+    goals: Mapping[str, Any] | None = None,  # noqa: ARG001  (likewise)
+    limits: Mapping[str, Any] | None = None,  # noqa: ARG001  (likewise)
 ) -> Callable[[WorkflowFunction], WorkflowFunction]:
     """Make an `async def` of `(ctx, input)` a workflow of its project. The keys are those of a YAML workflow's head.
 

@@ -26,11 +26,11 @@ def file_of(code: CodeType) -> str:
 def no_running_loop() -> Generator[None]:
     """While a workflow runs, asyncio has no loop: what would escape into the worker's fails where it is called."""
     running = asyncio._get_running_loop()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (asyncio's own hook for whoever drives coroutines)
-    asyncio._set_running_loop(None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    asyncio._set_running_loop(None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (see above)
     try:
         yield
     finally:
-        asyncio._set_running_loop(running)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        asyncio._set_running_loop(running)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (see above)
 
 
 def foreign_await(coroutine: Any, what: str) -> ForeignAwaitError:
