@@ -195,7 +195,9 @@ async def test_a_message_that_is_sent_while_the_run_leaves_keeps_it_here(databas
         session_id = await opened(owner)
         await owner.execute("UPDATE run_queue SET owner = $1", session_id)
         gen = await owner.fetchval("SELECT gen FROM run_queue WHERE run_id = $1", run_id)
-        part: Any = {"parked": [(run_id, gen, NOW, False, None)]} if leaving == "park" else {"finished": [(run_id, gen)]}
+        part: Any = (
+            {"parked": [(run_id, gen, NOW, False, None)]} if leaving == "park" else {"finished": [(run_id, gen)]}
+        )
         async with database.transaction(ACTOR.org_id) as sender:
             await send_in(sender, run_id)
             appended = await store.append(owner, session_id, columns(events=[event(run_id, 2)], **part))

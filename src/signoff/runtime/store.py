@@ -20,8 +20,8 @@ INSERT INTO worker_session (id, host, process_id, expires_at)
 VALUES ($1, $2, $3, now() + make_interval(secs => $4))
 """
 
-# The timeline of what is being written: pg_control_checkpoint() still has the old one until the first checkpoint after a
-# promotion.
+# The timeline of what is being written: pg_control_checkpoint() still has the old one until the first checkpoint after
+# a promotion.
 SERVER = """
 SELECT (SELECT system_identifier FROM pg_control_system()) AS system_identifier,
     ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int AS timeline,
@@ -86,8 +86,8 @@ RELEASE_RUNS = "UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner = $1 
 # gave every claim to the organisation with the longest backlog. Lots decide between equals: a full worker claims one
 # run at a time, and would otherwise always take from whoever sorts first. Runs behind a gate are not in the index.
 # Lanes share twice what is wanted; with several organisations each of these has an equal part, which takes a function,
-# as LIMIT takes no column. The array keeps the plan to the primary key: joined, `chosen` was taken for thousands of rows,
-# and the whole queue was read.
+# as LIMIT takes no column. The array keeps the plan to the primary key: joined, `chosen` was taken for thousands of
+# rows, and the whole queue was read.
 # `$4` is what may be loaded, in bytes of journal; `$5` lets one run through whatever its size.
 CLAIM = """
 WITH RECURSIVE fence AS MATERIALIZED (
