@@ -27,7 +27,7 @@ class DatabaseSettings(_Frozen):
     listen_url: str | None = Field(
         default=None,
         repr=False,
-        description="Where to LISTEN, if `url` is a pooler; `none` to look each second instead. As `url` where not set.",
+        description="Where to LISTEN, if `url` is a pooler; `none` to look each second instead. As `url` if not set.",
     )
     app_pool_size: int = Field(default=10, ge=1, le=500, description="Most connections of the API's pool, per process.")
     worker_pool_size: int = Field(
