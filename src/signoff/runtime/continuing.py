@@ -103,6 +103,8 @@ def continues_as(execution: RunContext, entry: Entry) -> SoloWrite | None:
     run_id = UUID(told["run_id"])
 
     async def write(connection: Connection) -> None:
+        # First, as a schedule that cancels its last run locks them in this order too.
+        await connection.execute(store.SCHEDULE_MOVES, execution.run_id, run_id, facts.org_id)
         # Whoever sends to the run locks this row first: what came before goes to the new run, what comes after is told
         # that this one has ended.
         place = await connection.fetchrow(store.PLACE, execution.run_id)
@@ -114,11 +116,15 @@ def continues_as(execution: RunContext, entry: Entry) -> SoloWrite | None:
             beginning,
             team=place["team"],
             priority=place["priority"],
+            queue=place["queue"],
+            queue_key=place["queue_key"],
+            yields=place["yields"],
             start_at=moment(told["continued_from"]["next_at"]),
         )
         await begin(connection, beginning, now=now)
         await connection.execute(store.MESSAGES_MOVE, execution.run_id, run_id)
         await connection.execute(store.CALL_MOVES, execution.run_id, run_id)
+        await connection.execute(store.SLOTS_MOVE, execution.run_id, run_id)
         for path, message in _early(execution, told["loop"]):
             packed = PAYLOADS.pack(encode(message.data))
             sent = (message.message_id, facts.org_id, run_id, path, message.kind, message.sent_by, now, packed)

@@ -77,6 +77,7 @@ class Queue:
             "per_team": self.per_team.as_dict(),
             "per_key": self.per_key.as_dict(),
             "max_queued": self.max_queued,
+            "release_while_waiting": self.release_while_waiting,
         }
 
     @staticmethod
@@ -87,6 +88,7 @@ class Queue:
             whole=Bounds.from_dict(data["whole"]),
             per_team=Bounds.from_dict(data["per_team"]),
             per_key=Bounds.from_dict(data["per_key"]),
+            release_while_waiting=data.get("release_while_waiting", False),
             max_queued=data["max_queued"],
         )
 

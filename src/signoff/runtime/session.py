@@ -7,8 +7,9 @@ import contextlib
 import logging
 import os
 import platform
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from signoff.core.clock import Clock
@@ -17,6 +18,7 @@ from signoff.foundation.database import Connection, Database
 from signoff.runtime import store
 from signoff.runtime.breakers import Breakers, BreakerSettings
 from signoff.runtime.continuity import suspect_before
+from signoff.runtime.duties import Duty, kept
 from signoff.runtime.engine import Engine
 from signoff.runtime.execution import RunExecution
 from signoff.runtime.handlers import Message, PureHandler, ReleaseLoader, StepHandler
@@ -33,9 +35,6 @@ ENDED_CHANNEL = "signoff_ended"
 NOTIFY_IDS = 150  # ids in one notification: PostgreSQL takes payloads of up to 8,000 bytes
 FAILED_RUN_PAUSE_S = 30.0  # before a run is tried again that an error of ours put out of memory
 FIRST_IDLE_S = 0.005  # before runs are claimed again that are due but were not to be had: somebody has them locked
-
-Duty = Callable[[Callable[[int], None]], Awaitable[None]]
-"""Something else that a worker does until it is cancelled. It tells how many runs it has started."""
 
 _log = logging.getLogger(__name__)
 
@@ -139,11 +138,11 @@ class Session:
                         self._reap(),
                         self._announce(),
                         self._lag.watch(),
-                        self._turns.run(),
+                        kept(self._turns.run),
                         self._breakers.run(),
                     )
                 ]
-                tasks += [group.create_task(_kept(duty, self._admitted)) for duty in self._duties]
+                tasks += [group.create_task(kept(partial(duty, self._admitted))) for duty in self._duties]
                 self._ready.set()
                 await self._claim_until_stopped()
                 await self._drain()
@@ -385,10 +384,6 @@ class Session:
                 await self._database.notify(WAKE_CHANNEL, "")
         except UnavailableError as error:
             _log.warning("the session's row could not be removed: %s", error.detail)
-
-
-async def _kept(duty: Duty, started: Callable[[int], None]) -> None:
-    await duty(started)
 
 
 def _first(group: BaseExceptionGroup[UnavailableError]) -> BaseException:

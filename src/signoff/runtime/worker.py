@@ -18,8 +18,9 @@ from signoff.core.clock import Clock
 from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Database
 from signoff.runtime.breakers import BreakerSettings
+from signoff.runtime.duties import Duty
 from signoff.runtime.handlers import PureHandler, ReleaseLoader, StepHandler
-from signoff.runtime.session import Duty, Session
+from signoff.runtime.session import Session
 from signoff.runtime.settings import RuntimeSettings
 
 _log = logging.getLogger(__name__)

@@ -18,5 +18,12 @@ ORDER BY j.seq DESC LIMIT 1
 CALL_MOVES = "UPDATE run_call SET child_id = $2 WHERE child_id = $1"
 
 # What a run that continues another takes over. The lock keeps senders off until the commit; they find it ended then.
-PLACE = "SELECT team, priority, gen FROM run_queue WHERE run_id = $1 FOR UPDATE"
+PLACE = """
+SELECT team, priority, queue, queue_key, yields, gen FROM run_queue WHERE run_id = $1 FOR UPDATE
+"""
 MESSAGES_MOVE = "UPDATE inbox SET run_id = $2 WHERE run_id = $1"
+
+# It goes on in the slots that it has: queueing again would let another run begin beside the loop, or the loop stand
+# still behind it. A schedule waits for the end of the loop, not of one of its runs.
+SLOTS_MOVE = "UPDATE queue_slot SET run_id = $2 WHERE run_id = $1"
+SCHEDULE_MOVES = "UPDATE schedule SET last_run_id = $2 WHERE org_id = $3 AND last_run_id = $1"

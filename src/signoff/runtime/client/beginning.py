@@ -99,7 +99,7 @@ class Beginning:
 
 async def begin(connection: Connection, beginning: Beginning, *, now: datetime) -> bool:
     """Insert a run; false where its idempotency key started another before."""
-    if beginning.queue is not None:
+    if beginning.queue is not None and beginning.limits is not None:
         limits = orjson.dumps(beginning.limits).decode()
         await connection.execute(store.ENSURE_QUEUE, beginning.org_id, beginning.queue, limits)
     started, contents = split(beginning.started)

@@ -7,10 +7,12 @@ crash, and taken once. What is plainly impossible is refused here; the worker de
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
+
+import orjson
 
 from signoff.core.actors import Actor
 from signoff.core.errors import ConflictError, InvalidError, Problem
@@ -19,6 +21,7 @@ from signoff.foundation.database import Connection
 from signoff.runtime.client import store
 from signoff.runtime.client.reads import read_run, read_state
 from signoff.runtime.client.writes import RUN_PATH, send_message
+from signoff.runtime.queues import Queue, QueuePlace
 from signoff.runtime.state import UNDO_FAILED, RunState
 
 OperationName = Literal["cancel", "terminate", "pause", "resume", "retry", "skip", "priority"]
@@ -75,13 +78,13 @@ class Checked:
     Attributes:
         again: it was asked for before, with the same key.
         status: of the run.
-        team: the run's, where it has to go back into the queue.
+        started: what the run started with, where it may have to go back into the queue.
     """
 
     message_id: UUID
     again: bool
     status: str
-    team: str = ""
+    started: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 async def check(connection: Connection, actor: Actor, run_id: UUID, operation: Operation, *, now: datetime) -> Checked:
@@ -95,17 +98,17 @@ async def check(connection: Connection, actor: Actor, run_id: UUID, operation: O
     _check(operation)
     message_id = message_id_of(run_id, operation.key, now)
     run = await read_run(connection, actor.org_id, run_id)
-    team = ""
+    started: Mapping[str, Any] = {}
     if operation.name in ("retry", "skip") or (operation.key is not None and run.status in ENDED):
         state = await read_state(connection, actor.org_id, run_id)
         if message_id in state.messages:
             return Checked(message_id, True, run.status)
         if operation.name in ("retry", "skip"):
             _check_steps(operation, state)
-        team = state.started.get("team") or ""
+        started = state.started
     if operation.name != "retry" and run.status in ENDED:
         raise ConflictError(f"run {run_id} has ended ({run.status})", status_of_run=run.status)
-    return Checked(message_id, False, run.status, team)
+    return Checked(message_id, False, run.status, started)
 
 
 async def operate(connection: Connection, actor: Actor, run_id: UUID, operation: Operation, *, now: datetime) -> Asked:
@@ -121,7 +124,8 @@ async def operate(connection: Connection, actor: Actor, run_id: UUID, operation:
         return Asked(checked.message_id, again=True)
     if operation.name == "retry" and checked.status in REOPENABLE:
         priority = operation.priority or DEFAULT_PRIORITY
-        await connection.fetchval(store.REVIVE, actor.org_id, run_id, now, priority, checked.team)
+        place = await _place(connection, actor.org_id, checked.started)
+        await connection.fetchval(store.REVIVE, actor.org_id, run_id, now, priority, *place)
     elif operation.name == "priority":
         await connection.fetchval(store.PRIORITISE, actor.org_id, run_id, operation.priority)
     await send_message(
@@ -136,6 +140,16 @@ async def operate(connection: Connection, actor: Actor, run_id: UUID, operation:
         message_id=checked.message_id,
     )
     return Asked(checked.message_id)
+
+
+async def _place(connection: Connection, org_id: UUID, started: Mapping[str, Any]) -> tuple[object, ...]:
+    """Team, queue, key, gate and whether it yields: where a run queues that goes on, by today's bounds."""
+    team, path, key = started.get("team") or "", started.get("queue"), started.get("queue_key")
+    limits = None if path is None else await connection.fetchval(store.QUEUE_LIMITS, org_id, path)
+    if path is None or limits is None:
+        return team, None, None, None, False
+    place = QueuePlace(Queue.from_limits(path, orjson.loads(limits)), path, key)
+    return team, path, key, place.gate, place.queue.release_while_waiting
 
 
 def message_id_of(run_id: UUID, key: str | None, now: datetime) -> UUID:

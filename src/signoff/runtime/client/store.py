@@ -81,17 +81,20 @@ INBOX_SIZE = "SELECT count(*) FROM inbox WHERE run_id = $1"
 EXISTS = "SELECT status FROM run_view WHERE org_id = $1 AND run_id = $2"
 
 # A run that ended and goes on: back in the queue, and for lists as if it had just been started. The second of two at
-# once finds nothing to bring back; a run that has not ended is in the queue anyway. It stands behind no queue's gate: a
-# person has asked for it.
+# once finds nothing to bring back; a run that has not ended is in the queue anyway. It stands behind its queue's gate
+# again: whoever retries a thousand runs at once means no more of them at the service behind the queue than ever.
 REVIVE = """
 WITH again AS (
     UPDATE run_view SET status = 'queued', outcome = NULL, ended_at = NULL, updated_at = $3
     WHERE org_id = $1 AND run_id = $2 AND status IN ('failed', 'cancelled', 'terminated')
     RETURNING run_id, org_id
 )
-INSERT INTO run_queue (run_id, org_id, priority, due_at, team) SELECT run_id, org_id, $4, $3, $5 FROM again
+INSERT INTO run_queue (run_id, org_id, priority, due_at, team, queue, queue_key, gate, yields)
+SELECT run_id, org_id, $4, $3, $5, $6, $7, $8, $9 FROM again
 RETURNING run_id
 """
+
+QUEUE_LIMITS = "SELECT limits FROM queue WHERE org_id = $1 AND queue = $2"
 
 PRIORITISE = "UPDATE run_queue SET priority = $3 WHERE org_id = $1 AND run_id = $2 RETURNING run_id"
 

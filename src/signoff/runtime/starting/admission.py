@@ -8,6 +8,7 @@ so even two admissions at once could not give one away twice.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,17 +18,24 @@ from uuid import UUID
 
 import orjson
 
+from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Connection, Database
 from signoff.runtime.queues import Bounds, Queue, Rate
 from signoff.runtime.starting import store
 
 QUEUES = 32  # looked at in one round
+POSTPONED = timedelta(seconds=1)  # turns of a queue that an error of ours kept from being looked at
 TURNS = 1000  # taken of one queue in one transaction
 BATCH = 256  # runs admitted to one queue in one transaction
+
+SKEW_S = 60.0
+"""How far workers' clocks may be apart: a bucket that was filled later than that from now on counts from now."""
 
 Scope = Literal["queue", "team", "key"]
 
 WHOLE = ""  # the label of what bounds the queue as a whole
+
+_log = logging.getLogger(__name__)
 
 
 async def admit_due(database: Database, now: datetime) -> int:
@@ -41,8 +49,16 @@ async def admit_due(database: Database, now: datetime) -> int:
         async with database.worker_connection() as connection:
             due = await connection.fetch(store.DUE_QUEUES, now, QUEUES)
         for row in due:
-            async with database.worker_transaction() as connection:
-                admitted += await _admit(connection, row["org_id"], row["queue"], now)
+            place = row["org_id"], row["queue"]
+            try:
+                async with database.worker_transaction() as connection:
+                    admitted += await _admit(connection, *place, now)
+            except UnavailableError:
+                raise
+            except Exception:  # noqa: BLE001  (whatever it is, it concerns this queue alone)
+                _log.exception("queue %s could not be looked at; it is looked at again", row["queue"])
+                async with database.worker_connection() as connection:
+                    await connection.execute(store.POSTPONE_TURNS, *place, now, now + POSTPONED)
         if len(due) < QUEUES:
             return admitted
 
@@ -186,18 +202,34 @@ class _Admission:
             return _Tokens(None, {})
         rows = await self.connection.fetch(store.BUCKETS, self.org_id, self.queue.name, scope, list(labels))
         found = dict.fromkeys(labels, float(rate.burst))
+        ahead: dict[str, float] = {}
         for row in rows:
-            passed_s = max(0.0, (self.now - row["filled_at"]).total_seconds())
-            found[row["label"]] = min(float(rate.burst), row["tokens"] + passed_s * rate.per_second)
+            passed_s = (self.now - row["filled_at"]).total_seconds()
+            found[row["label"]] = min(float(rate.burst), row["tokens"] + max(0.0, passed_s) * rate.per_second)
+            if passed_s < -SKEW_S:
+                ahead[row["label"]] = row["tokens"]
+        await self._fill(scope, ahead)
         return _Tokens(rate, found)
 
     async def _spend(self, scope: Scope, tokens: _Tokens, labels: Sequence[str]) -> None:
         if tokens.rate is None or not labels:
             return
-        left = {label: max(0.0, tokens.left[label] - count) for label, count in Counter(labels).items()}
-        await self.connection.execute(
-            store.FILL_BUCKETS, self.org_id, self.queue.name, scope, list(left), list(left.values()), self.now
+        await self._fill(
+            scope, {label: max(0.0, tokens.left[label] - count) for label, count in Counter(labels).items()}
         )
+
+    async def _fill(self, scope: Scope, left: Mapping[str, float]) -> None:
+        if left:
+            await self.connection.execute(
+                store.FILL_BUCKETS,
+                self.org_id,
+                self.queue.name,
+                scope,
+                list(left),
+                list(left.values()),
+                self.now,
+                SKEW_S,
+            )
 
     async def _turn(self, key: str | None, due_at: datetime) -> None:
         await self.connection.execute(store.ADD_TURN, self.org_id, self.queue.name, key, due_at)

@@ -63,8 +63,9 @@ class Schedule:
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Schedule:
         """The schedule that `as_dict` wrote."""
-        timetable = Timetable.from_dict(data["timetable"])
-        return Schedule(**{**data, "roles": tuple(data["roles"]), "timetable": timetable})
+        known: dict[str, Any] = {**data, "roles": tuple(data["roles"])}
+        known["timetable"] = Timetable.from_dict(data["timetable"])
+        return Schedule(**known)
 
     def actor(self, org_id: UUID) -> Actor:
         """Who starts its runs."""

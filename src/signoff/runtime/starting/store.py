@@ -17,6 +17,8 @@ DELETE FROM queue_turn WHERE turn_id IN (
 ) RETURNING queue_key
 """
 
+POSTPONE_TURNS = "UPDATE queue_turn SET due_at = $4 WHERE org_id = $1 AND queue = $2 AND due_at <= $3"
+
 ADD_TURN = "INSERT INTO queue_turn (org_id, queue, queue_key, due_at) VALUES ($1, $2, $3, $4)"
 
 # The number beside the bound, in case it was lowered while runs hold slots beyond it. Bounded by the bound itself;
@@ -108,10 +110,14 @@ SELECT label, tokens, filled_at FROM queue_bucket
 WHERE org_id = $1 AND queue = $2 AND scope = $3 AND label = ANY($4::text[])
 """
 
+# Workers' clocks differ: one that is a little behind does not turn the bucket's back, or the next one in front would
+# count the time between them again, and again. One that is far behind does: it was the other clock that ran away.
 FILL_BUCKETS = """
-INSERT INTO queue_bucket (org_id, queue, scope, label, tokens, filled_at)
+INSERT INTO queue_bucket AS b (org_id, queue, scope, label, tokens, filled_at)
 SELECT $1, $2, $3, u.*, $6 FROM unnest($4::text[], $5::float8[]) AS u(label, tokens)
-ON CONFLICT (org_id, queue, scope, label) DO UPDATE SET tokens = excluded.tokens, filled_at = excluded.filled_at
+ON CONFLICT (org_id, queue, scope, label) DO UPDATE SET tokens = excluded.tokens, filled_at = CASE
+    WHEN b.filled_at <= excluded.filled_at + make_interval(secs => $7) THEN greatest(b.filled_at, excluded.filled_at)
+    ELSE excluded.filled_at END
 """
 
 # A bucket that nobody took from for so long is full again: the row says nothing any more.
@@ -178,6 +184,10 @@ DROP_DEBOUNCED = """
 DELETE FROM start_debounced WHERE org_id = $1 AND project = $2 AND workflow = $3 AND key = $4
 """
 
+POSTPONE_DEBOUNCED = """
+UPDATE start_debounced SET due_at = $5 WHERE org_id = $1 AND project = $2 AND workflow = $3 AND key = $4
+"""
+
 NEXT_DEBOUNCED = "SELECT min(due_at) FROM start_debounced"
 
 # A window that is over says nothing; in bounded batches, beside whatever holds a row.
@@ -234,11 +244,11 @@ DUE_SCHEDULES = """
 SELECT org_id, project, name FROM schedule WHERE environment = $1 AND next_at <= $2 ORDER BY next_at LIMIT $3
 """
 
-# Those whose times wait for the run before them, which has ended.
+# Those whose times wait for the run before them, which has ended. A pause holds them too.
 TO_GO_ON = """
 SELECT DISTINCT s.org_id, s.project, s.name FROM schedule_firing f
 JOIN schedule s USING (org_id, environment, project, name)
-WHERE f.environment = $1 AND f.status = 'waiting'
+WHERE f.environment = $1 AND f.status = 'waiting' AND s.paused_at IS NULL AND NOT (s.spec -> 'paused')::boolean
     AND NOT EXISTS (SELECT FROM run_queue q WHERE q.run_id = s.last_run_id)
 LIMIT $2
 """
