@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -18,8 +19,11 @@ async def started(client: httpx.AsyncClient, body: Any = ASK) -> str:
     return answer.json()["run_id"]
 
 
-def status(wanted: str) -> Any:
-    return lambda run: run["status"] == wanted
+def status(wanted: str) -> Callable[[dict[str, Any]], bool]:
+    def reached(run: dict[str, Any]) -> bool:
+        return run["status"] == wanted
+
+    return reached
 
 
 async def test_operations_need_their_own_permission_and_are_done_once_by_key(database: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -107,7 +108,7 @@ async def _refused(database: Database, run_id: UUID) -> bool:
 
 
 async def _send_stale(database: Database, run_id: UUID, workflow: Workflow, *, compared_at: int) -> None:
-    data = {
+    data: dict[str, Any] = {
         "release": NEW_RELEASE,
         "version": workflow.version,
         "workflow_digest": workflow.digest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from support.engine import ACTOR, FAST, ScriptedTool, ended, journal, running, send
@@ -138,7 +139,7 @@ async def test_workers_start_what_was_debounced(database: Database):
         {"start_at": NOON + timedelta(days=367)},
     ],
 )
-async def test_options_that_cannot_be_meant_are_told(database: Database, options: dict[str, object]):
+async def test_options_that_cannot_be_meant_are_told(database: Database, options: dict[str, Any]):
     with pytest.raises(InvalidError) as caught:
         await begin(database, one_step(), now=NOON, **options)
     assert caught.value.problems

@@ -25,6 +25,11 @@ LATENCY_S = 0.002
 SLOW_LATENCY_S = 0.3
 SLOW_SHARE = 0.03
 
+
+def _nothing(_: MemoryStore) -> None:
+    """A setting that changes nothing here."""
+
+
 STATEMENTS: dict[str, Callable[..., list[Row] | None]] = {
     store.OPEN_SESSION: MemoryStore.open_session,
     store.SERVER: MemoryStore.server,
@@ -39,7 +44,7 @@ STATEMENTS: dict[str, Callable[..., list[Row] | None]] = {
     store.NOTE_CRASH: MemoryStore.note_crash,
     store.FORGET_CRASHES: MemoryStore.forget_crashes,
     store.CLAIM: MemoryStore.claim,
-    store.CLAIM_WITHOUT_FLUSH: lambda _: None,  # a claim that a crash of the server undoes was fenced by the same crash
+    store.CLAIM_WITHOUT_FLUSH: _nothing,  # a claim that a crash of the server undoes was fenced by the same crash
     store.LOAD_JOURNALS: MemoryStore.load_journals,
     store.LOAD_INBOX: MemoryStore.load_inbox,
     store.RESIDENT_WITH_MESSAGES: MemoryStore.resident_with_messages,
@@ -88,7 +93,7 @@ class MemoryDatabase:
     """
 
     def __init__(self, network: Network) -> None:
-        self._network = network
+        self.network = network
         self.dead = False
         self.stalled_until_s = 0.0
         self.cuts = 0
@@ -100,15 +105,15 @@ class MemoryDatabase:
     @asynccontextmanager
     async def worker_transaction(self) -> AsyncGenerator[Any]:
         await self._delay()
-        async with self._network.lock:
-            snapshot = self._network.tables.snapshot()
+        async with self.network.lock:
+            snapshot = self.network.tables.snapshot()
             connection = MemoryConnection(self, alone=True)
             try:
                 yield connection
                 await connection.committed()
             except BaseException:
                 if not connection.is_committed:
-                    self._network.tables.restore(snapshot)
+                    self.network.tables.restore(snapshot)
                 raise
 
     def transaction(self, org_id: UUID) -> Any:
@@ -117,20 +122,20 @@ class MemoryDatabase:
     @asynccontextmanager
     async def listen(self, channel: str, callback: Callable[[str], None]) -> AsyncGenerator[None]:
         listener = (channel, self, callback)
-        self._network.listeners.append(listener)
+        self.network.listeners.append(listener)
         callback("")
         try:
             yield
         finally:
-            self._network.listeners.remove(listener)
+            self.network.listeners.remove(listener)
 
     async def notify(self, channel: str, payload: str = "") -> None:
         """Most notifications arrive; nothing may rest on one."""
         await self._delay()
-        for listening, client, callback in list(self._network.listeners):
-            if listening == channel and not client.dead and self._network.chance.random() < 0.8:
+        for listening, client, callback in list(self.network.listeners):
+            if listening == channel and not client.dead and self.network.chance.random() < 0.8:
                 loop = asyncio.get_running_loop()
-                loop.call_later(self._network.chance.uniform(0, 0.01), _told, client, callback, payload)
+                loop.call_later(self.network.chance.uniform(0, 0.01), _told, client, callback, payload)
 
     async def statement(self, query: str, arguments: tuple[Any, ...], *, alone: bool) -> list[Row]:
         """One statement, there and back."""
@@ -139,7 +144,7 @@ class MemoryDatabase:
             self.check(self.cuts)
             return []
         if query not in STATEMENTS:
-            self._network.unknown = query
+            self.network.unknown = query
             raise UnavailableError("the store in memory does not know a statement")
         cuts = self.cuts
         if not alone:
@@ -149,7 +154,7 @@ class MemoryDatabase:
             found = self._applied(query, arguments)
             await asyncio.sleep(0)
         else:
-            async with self._network.lock:
+            async with self.network.lock:
                 self.check(cuts)
                 found = self._applied(query, arguments)
             await self._delay()
@@ -158,9 +163,9 @@ class MemoryDatabase:
 
     def _applied(self, query: str, arguments: tuple[Any, ...]) -> list[Row] | None:
         try:
-            return STATEMENTS[query](self._network.tables, *arguments)
+            return STATEMENTS[query](self.network.tables, *arguments)
         except (TypeError, ValueError) as error:
-            self._network.unknown = f"{query}\n{error}"
+            self.network.unknown = f"{query}\n{error}"
             raise UnavailableError("the store in memory does not know this form of a statement") from error
 
     def check(self, cuts: int) -> None:
@@ -169,7 +174,7 @@ class MemoryDatabase:
             raise UnavailableError("the connection was cut")
 
     async def _delay(self) -> None:
-        chance, loop = self._network.chance, asyncio.get_running_loop()
+        chance, loop = self.network.chance, asyncio.get_running_loop()
         slow = chance.random() < SLOW_SHARE
         await asyncio.sleep(chance.uniform(0, SLOW_LATENCY_S if slow else LATENCY_S))
         while self.stalled_until_s > loop.time() and not self.dead:  # noqa: ASYNC110  (it may be stalled once more)
@@ -202,7 +207,7 @@ class MemoryConnection:
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[None]:
         """A savepoint within a transaction."""
-        tables = self._database._network.tables
+        tables = self._database.network.tables
         snapshot = tables.snapshot()
         try:
             yield

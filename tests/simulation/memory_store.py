@@ -144,7 +144,7 @@ class MemoryStore:
 
     def load_inbox(self, session_id: UUID, run_ids: Sequence[UUID]) -> list[Row]:
         found: list[Row] = []
-        nothing = dict.fromkeys(("message_id", "path", "kind", "sent_by", "data"))
+        nothing: Row = dict.fromkeys(("message_id", "path", "kind", "sent_by", "data"))
         for run_id in sorted(set(run_ids) & self.queue.keys()):
             row = self.queue[run_id]
             if row["owner"] != session_id:

@@ -77,7 +77,7 @@ class Schedule:
         """The schedule that `as_json` wrote."""
         data: dict[str, Any] = json.loads(text)
         steps = tuple(
-            PlannedStep(**{**step, "follows": tuple(step["follows"]), "results": tuple(step["results"])})
+            PlannedStep(**dict[str, Any](step, follows=tuple(step["follows"]), results=tuple(step["results"])))
             for step in data.pop("steps")
         )
         return Schedule(steps=steps, happenings=tuple(Happening(**one) for one in data.pop("happenings")), **data)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
 
 import pytest
 from tests.simulation import memory_database
@@ -40,17 +43,17 @@ def test_a_schedule_is_read_back_as_it_was_printed():
 def test_a_store_without_a_fence_is_found_out_and_the_schedule_shrunk(monkeypatch: pytest.MonkeyPatch):
     """The checks can fail: a worker that was declared dead writes on, and what it writes is noticed."""
 
-    def unfenced(store: MemoryStore, session_id: object, *arrays: object) -> object:
+    def unfenced(store: MemoryStore, session_id: UUID, *arrays: Sequence[Any]) -> object:
         return (
             fenced(store, session_id, *arrays) if session_id in store.sessions else revived(store, session_id, arrays)
         )
 
-    def revived(store: MemoryStore, session_id: object, arrays: tuple[object, ...]) -> object:
-        store.open_session(session_id, "", 0, 60.0)  # type: ignore[arg-type]
+    def revived(store: MemoryStore, session_id: UUID, arrays: tuple[Sequence[Any], ...]) -> object:
+        store.open_session(session_id, "", 0, 60.0)
         try:
             return fenced(store, session_id, *arrays)
         finally:
-            store.close_session(session_id)  # type: ignore[arg-type]
+            store.close_session(session_id)
 
     [query] = [text for text, method in memory_database.STATEMENTS.items() if method is MemoryStore.release_orphans]
     fenced = MemoryStore.append

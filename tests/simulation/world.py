@@ -101,10 +101,10 @@ class Simulation:
     def left(self, session_id: UUID, run_id: UUID) -> None:
         """A run has left a worker's memory: what the worker knew of it is what its journal says."""
         for process in self.processes:
-            session = process.worker._session
-            if session is None or session._id != session_id:
+            session = process.worker._session  # pyright: ignore[reportPrivateUsage]  (what no caller needs to see, but this check)
+            if session is None or session._id != session_id:  # pyright: ignore[reportPrivateUsage]  (likewise)
                 continue
-            execution = session._residents.get(run_id)
+            execution = session._residents.get(run_id)  # pyright: ignore[reportPrivateUsage]  (likewise)
             if execution is not None and execution.resting:
                 recorded = folded(self.store, run_id)
                 if execution.state != recorded:
@@ -155,11 +155,12 @@ class Simulation:
     async def _stray(self, run_id: UUID, happening: Happening) -> None:
         """Something for nobody, for somebody else, or of a kind that does not belong there."""
         path = ("nobody", "s0", "s0/undo", "s1", "s0[0]/e", "s1_ok")[happening.subject % 6]
-        kind, data = (
+        strays: tuple[tuple[str, dict[str, Any]], ...] = (
             ("signal", {}),
             ("effect.resolution", {"resolution": "retry", "attempt": 99}),
             ("effect.observed", {"output": {}, "labels": {}}),
-        )[int(happening.lasts_s * 10) % 3]
+        )
+        kind, data = strays[int(happening.lasts_s * 10) % 3]
         await self.send(run_id, path, kind, data)
 
     # --- people ------------------------------------------------------------------------------------------------

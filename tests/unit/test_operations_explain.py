@@ -19,21 +19,22 @@ from signoff.runtime.state import RunState
 T = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = T + timedelta(minutes=5)
 RUN = UUID("01a202ed-66f8-7af5-a8c8-a09a3d363555")
+Told = tuple[EventKind, Mapping[str, Any]]
 IDLE = Place(due_at=T, priority=5, workers=1)
 HELD = replace(IDLE, host="host-1", process_id=7)
 STARTED: Mapping[str, Any] = {"workflow": "w", "input": {}, "started_by": {"kind": "user", "id": "ana"}}
 TRIED: Mapping[str, Any] = {
     "step": "pay", "attempt": 1, "arguments": {}, "labels": {}, "argument_labels": {}, "needed": True
 }  # fmt: skip
-BEGUN = (("run.started", STARTED), ("step.started", TRIED))
+BEGUN: tuple[Told, ...] = (("run.started", STARTED), ("step.started", TRIED))
 
 
-def events(*found: tuple[EventKind, Mapping[str, Any]]) -> list[JournalEvent]:
-    told = [(kind, decode(encode(data))) for kind, data in found]
+def events(*found: Told) -> list[JournalEvent]:
+    told: list[Told] = [(kind, decode(encode(data))) for kind, data in found]
     return [JournalEvent(seq, kind, T + timedelta(seconds=seq), data) for seq, (kind, data) in enumerate(told, 1)]
 
 
-def state(*found: tuple[EventKind, Mapping[str, Any]]) -> RunState:
+def state(*found: Told) -> RunState:
     made = RunState()
     for event in events(*found):
         made.apply(Event(event.seq, event.kind, event.recorded_at, event.data))
@@ -45,7 +46,7 @@ def told(made: RunState, place: Place | None, status: str = "waiting", error: An
     return explain(run, made, place, NOW)
 
 
-def waiting(kind: str, about: str = "about it", until: Any = None, **more: Any) -> tuple[EventKind, Mapping[str, Any]]:
+def waiting(kind: str, about: str = "about it", until: Any = None, **more: Any) -> Told:
     return "step.waiting", {"step": "pay", "kind": kind, "until": until, "state": more, "about": about}
 
 
@@ -96,7 +97,7 @@ def test_a_run_at_work_paused_unwinding_or_stuck() -> None:
     paused = told(state(*BEGUN, ("run.paused", {"by": "user/bo", "reason": "look"})), IDLE, "paused")
     assert paused.summary == "user/bo paused it 4 min 57 s ago: look."
     assert paused.reasons[0].commands == (f"signoff runs resume {RUN}",)
-    unwinding = ("run.unwinding", {"cause": "cancelled", "error": {"detail": "no more", "by": "user/bo"}})
+    unwinding: Told = ("run.unwinding", {"cause": "cancelled", "error": {"detail": "no more", "by": "user/bo"}})
     assert told(state(*BEGUN, unwinding), HELD).summary.startswith("It was cancelled: no more.")
     stuck = told(state(*BEGUN), IDLE, "stuck", {"code": "not-found", "detail": "no release"})
     assert "cannot be loaded" in stuck.summary
@@ -125,7 +126,12 @@ def test_a_run_that_ended_says_why(end: Mapping[str, Any], summary: str) -> None
 
 
 def test_a_terminated_run_names_what_nobody_knows() -> None:
-    end = {"status": "terminated", "outcome": None, "error": {}, "in_doubt": [{"step": "pay", "key": "k"}]}
+    end: dict[str, Any] = {
+        "status": "terminated",
+        "outcome": None,
+        "error": {},
+        "in_doubt": [{"step": "pay", "key": "k"}],
+    }
     found = told(state(*BEGUN, ("run.ended", end)), None, "terminated")
     assert found.reasons[0].text == "Nobody knows whether 'pay' took effect (key k)."
 
@@ -136,7 +142,7 @@ def test_messages_that_nobody_took_yet_are_told() -> None:
 
 
 def test_a_timeline_has_every_stretch_and_who_or_what_ended_it() -> None:
-    message = {
+    message: dict[str, Any] = {
         "message_id": str(RUN), "path": "pay", "kind": "signal", "sent_by": "user/bo", "data": {},
         "disposition": "accepted",
     }  # fmt: skip

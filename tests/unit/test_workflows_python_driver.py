@@ -109,6 +109,7 @@ def commands(made: Driver) -> list[Any]:
 def test_every_prefix_of_the_ends_replays_to_the_same_commands(program: Any, seed: int) -> None:
     function = workflow_of(program)
     live, ends, asked = played(function, random.Random(seed))
+    again = live
     for length in range(len(ends) + 1):
         again = driver(function)
         for at, end in enumerate(ends[:length], start=1):
@@ -260,23 +261,23 @@ def test_an_end_that_is_no_outcome_is_a_failure_of_the_run(end: Any, kind: str) 
     assert finished.kind == kind
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda ctx: ctx.tool("a", {"x": object()}),
-        lambda ctx: ctx.tool("a", retry={"time": 3}),
-        lambda ctx: ctx.tool("a", timeout="soon"),
-        lambda ctx: ctx.tool("a", name="No Name"),
-        lambda ctx: ctx.tool("a", once=""),
-        lambda ctx: ctx.tool("a", undo="payments.reverse"),
-        lambda ctx: ctx.tool("a", requires=["never"]),
-        lambda ctx: ctx.review("?", by="lead"),
-        lambda ctx: ctx.review("?", by="role/lead", editable=["x"]),
-        lambda ctx: ctx.wait("-2h"),
-        lambda ctx: ctx.wait(datetime(2026, 1, 1)),  # noqa: DTZ001  (that it has no zone is what is wrong)
-        lambda ctx: ctx.retrieve("docs", "q", top=0),
-    ],
-)
+WRONG: list[Callable[[Any], Awaitable[Any]]] = [
+    lambda ctx: ctx.tool("a", {"x": object()}),
+    lambda ctx: ctx.tool("a", retry={"time": 3}),
+    lambda ctx: ctx.tool("a", timeout="soon"),
+    lambda ctx: ctx.tool("a", name="No Name"),
+    lambda ctx: ctx.tool("a", once=""),
+    lambda ctx: ctx.tool("a", undo="payments.reverse"),
+    lambda ctx: ctx.tool("a", requires=["never"]),
+    lambda ctx: ctx.review("?", by="lead"),
+    lambda ctx: ctx.review("?", by="role/lead", editable=["x"]),
+    lambda ctx: ctx.wait("-2h"),
+    lambda ctx: ctx.wait(datetime(2026, 1, 1)),  # noqa: DTZ001  (that it has no zone is what is wrong)
+    lambda ctx: ctx.retrieve("docs", "q", top=0),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_command_that_cannot_be_is_an_error_at_its_line(wrong: Callable[[Context], Awaitable[Any]]) -> None:
     async def workflow(ctx: Context, value: dict[str, Any]) -> RunOutcome:
         with pytest.raises((ValueError, TypeError)):

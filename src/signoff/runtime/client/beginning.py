@@ -90,7 +90,8 @@ class Beginning:
     def read(cls, request: bytes, run_id: UUID, org_id: UUID) -> Self:
         """What `written` wrote, for the run that the first start of its key was given."""
         data: dict[str, Any] = orjson.loads(request)
-        return cls(**{**data, "run_id": run_id, "org_id": org_id, "start_at": None})
+        data.update(run_id=run_id, org_id=org_id, start_at=None)
+        return cls(**data)
 
     def written(self) -> bytes:
         """The rows for `start_debounced`."""

@@ -19,7 +19,7 @@ from uuid import UUID
 import orjson
 
 from signoff.core.errors import UnavailableError
-from signoff.foundation.database import Connection, Database
+from signoff.foundation.database import Connection, Database, Record
 from signoff.runtime.queues import Bounds, Queue, Rate
 from signoff.runtime.starting import store
 
@@ -267,7 +267,7 @@ def _free_numbers(used: set[int]) -> Iterator[int]:
             yield number
 
 
-def _within(rows: Sequence[Mapping[str, object]], free: int, of_teams: dict[str, int]) -> Iterator[tuple[str, UUID]]:
+def _within(rows: Sequence[Record], free: int, of_teams: dict[str, int]) -> Iterator[tuple[str, UUID]]:
     for row in rows:
         team, run_id = row["team"], row["run_id"]
         assert isinstance(team, str)

@@ -63,8 +63,8 @@ class Schedule:
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Schedule:
         """The schedule that `as_dict` wrote."""
-        known: dict[str, Any] = {**data, "roles": tuple(data["roles"])}
-        known["timetable"] = Timetable.from_dict(data["timetable"])
+        known = dict[str, Any](data)
+        known.update(roles=tuple(data["roles"]), timetable=Timetable.from_dict(data["timetable"]))
         return Schedule(**known)
 
     def actor(self, org_id: UUID) -> Actor:

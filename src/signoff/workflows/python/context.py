@@ -13,6 +13,7 @@ from signoff.workflows.python.commands import Command, Gather, Place, Result, Ru
 from signoff.workflows.python.isolation import file_of
 from signoff.workflows.python.options import (
     Duration,
+    UndoOption,
     escalate_of,
     name_of,
     retry_of,
@@ -88,7 +89,7 @@ class Context:
         name: str | None = None,
         requires: Requires = (),
         once: str | None = None,
-        undo: tuple[Any, ...] | None = None,
+        undo: UndoOption | None = None,
         retry: Mapping[str, Any] | None = None,
         timeout: Duration | None = None,
     ) -> Command:
@@ -303,7 +304,7 @@ def _step(
     retry: Mapping[str, Any] | None = None,
     timeout: Duration | None = None,
     once: str | None = None,
-    undo: tuple[Any, ...] | None = None,
+    undo: UndoOption | None = None,
 ) -> Step:
     return Step(
         name="",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
@@ -16,6 +16,10 @@ from signoff.workflows.python.commands import Undo
 
 Duration = str | float | timedelta
 """`30s`, `4h`, `2d`; a number of seconds; or a timedelta."""
+
+UndoArguments = Callable[[Any], Mapping[str, Any]]
+UndoOption = tuple[str, UndoArguments] | tuple[str, UndoArguments, Mapping[str, Any]]
+"""The tool that takes a step back, its arguments from the step's output, and `{retry, timeout}`."""
 
 RETRY_KEYS = ("times", "delay", "backoff", "max_delay", "jitter", "on", "never")
 UNDO_KEYS = ("retry", "timeout")
