@@ -89,9 +89,7 @@ async def start_workflow(
     place = _place(release, compiled.name, policies.environment, options)
     decision = authority.decide(_question(actor, compiled, policies.environment, priority, options))
     decision.require()
-    problems = validate(compiled.input_schema, value)
-    if problems:
-        raise InvalidError(f"The input does not match the schema of '{workflow}'.", problems=problems)
+    _require_fit(compiled, value)
     started = StartRequest(
         workflow=compiled,
         release=digest,
@@ -126,6 +124,12 @@ def _question(
         environment=environment,
         start=options.as_context(priority),
     )
+
+
+def _require_fit(workflow: Workflow, value: Mapping[str, Any]) -> None:
+    problems = validate(workflow.input_schema, value)
+    if problems:
+        raise InvalidError(f"The input does not match the schema of '{workflow.name}'.", problems=problems)
 
 
 def _place(release: Release, workflow: str, environment: str, options: StartOptions) -> QueuePlace | None:
