@@ -281,3 +281,21 @@ async def test_a_batch_that_is_not_archived_yet_is_not_dropped(database: Databas
         with pytest.raises(DatabaseError, match="not archived yet"):
             await connection.fetchval("SELECT signoff_retire_batch($1, $2, now())", DEFAULT_ORG_ID, batch)
     assert left(database_url, "journal") == {run_id}
+
+
+async def test_what_a_run_took_of_events_stays_for_the_run_that_it_goes_on_as(database: Database, database_url: str):
+    old = planted(database_url, "done", timedelta(days=40))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        event = connection.execute(
+            "INSERT INTO received_event (org_id, source, event_id, type, sent_by, projects, received_at, expires_at,"
+            " data) VALUES (%s, 's', 'e', 't', 'user/ana', '{p}', now(), now() + interval '7 days', '{}')"
+            " RETURNING event_no",
+            (DEFAULT_ORG_ID,),
+        ).fetchone()
+        assert event is not None
+        connection.execute(
+            "INSERT INTO event_taken (chain_id, run_id, path, event_no, org_id) VALUES (%s, %s, 'w', %s, %s)",
+            (old, old, event[0], DEFAULT_ORG_ID),
+        )
+    assert (await retention(database, RetentionPolicy(30 * DAY_S)).run()).dropped_runs == 1
+    assert left(database_url, "event_taken") == {old}
