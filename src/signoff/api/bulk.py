@@ -36,7 +36,11 @@ async def operate_batch(services: Services, actor: Actor, body: BulkOperation, k
         if body.cursor is None:
             matched = await count_runs(connection, actor.org_id, wanted, most=COUNTED)
     batch = runs[: body.limit]
-    items = [await _one(services, actor, run, body, key) for run in batch]
+    # Whoever may not read a run is not told of it here either: a filter that finds it would tell what is in it.
+    readable = [run for run in batch if await services.access.may_read_run(actor, run)]
+    if len(readable) < len(batch):
+        matched = None
+    items = [await _one(services, actor, run, body, key) for run in readable]
     after = batch[-1].run_id if len(runs) > body.limit else None
     return BulkResult(matched=matched, counted_up_to=COUNTED if matched == COUNTED else None, items=items, next=after)
 

@@ -89,7 +89,9 @@ class BulkResult(_Response):
     """What became of a batch."""
 
     matched: int | None = Field(
-        default=None, description="How many runs the filter finds now, of all batches; only with the first one."
+        default=None,
+        description="How many runs the filter finds now, of all batches; only with the first one, and where"
+        " you may read all of that.",
     )
     counted_up_to: int | None = Field(default=None, description="There may be more: it was counted no further.")
     items: list[BulkItem]

@@ -32,7 +32,7 @@ from signoff.api.strict_json import StrictRoute
 from signoff.catalog.starts import start_workflow
 from signoff.core.actors import Actor
 from signoff.core.durations import parse_duration_s
-from signoff.core.errors import InvalidError, LimitError, Problem
+from signoff.core.errors import ForbiddenError, InvalidError, LimitError, NotFoundError, Problem
 from signoff.runtime.client import JournalEvent, RunSummary, read_journal, send_message
 from signoff.runtime.client.history import each_event, events_until
 from signoff.runtime.client.operations import ENDED
@@ -115,12 +115,31 @@ async def start(
     out = RunStartedOut(run_id=started.run_id, created=started.created, starts_at=started.starts_at)
     if wait_s is None:
         return out
-    run = await services.permitted_run(actor, "run.read", started.run_id)
-    if run.status not in ENDED:
-        ended = await services.waiters.ended(started.run_id, wait_s)
-        response.status_code = response.status_code if ended else 202
-        run = await services.permitted_run(actor, "run.read", started.run_id)
-    return out.model_copy(update={"run": _out(run)})
+    return await _waited(services, actor, out, response, wait_s)
+
+
+async def _waited(
+    services: Services, actor: Actor, out: RunStartedOut, response: Response, wait_s: float
+) -> RunStartedOut:
+    """The answer once the run has ended. It has been started, so nothing from here on is a failure of the request."""
+    try:
+        run = await _found(services, actor, out.run_id)
+        if run is None or run.status not in ENDED:
+            ended = await services.waiters.ended(out.run_id, wait_s)
+            response.status_code = response.status_code if ended else 202
+            run = await _found(services, actor, out.run_id)
+    except (ForbiddenError, LimitError):  # who may not read it, or wait, knows its id
+        response.status_code = 202
+        return out
+    return out if run is None else out.model_copy(update={"run": _out(run)})
+
+
+async def _found(services: Services, actor: Actor, run_id: UUID) -> RunSummary | None:
+    """The run; none where it is debounced and does not exist yet."""
+    try:
+        return await services.permitted_run(actor, "run.read", run_id)
+    except NotFoundError:
+        return None
 
 
 @router.get("", operation_id="listRuns", summary="List runs", response_model=RunPage, responses=documented())

@@ -1,0 +1,47 @@
+"""Starts over HTTP that are waited for, and batches over runs that not everybody may read."""
+
+from __future__ import annotations
+
+from support.api_cases import COUNT, FILES, Api, deployed, serving
+
+from signoff.foundation.database import Database
+
+BLIND = FILES | {
+    "policies/desk.cedar": FILES["policies/desk.cedar"].replace(
+        'principal in Role::"clerk" || principal in Role::"lead"', 'principal in Role::"clerk"'
+    )
+}
+
+
+async def test_a_debounced_start_can_be_waited_for_before_its_run_exists(api: Api):
+    body = {**COUNT, "debounce": {"key": "k", "quiet": "1h", "max_wait": "2h"}}
+    async with api.client("clerk") as clerk:
+        answer = await clerk.post("/v1/runs?wait=50ms", json=body)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["starts_at"]
+
+
+async def test_who_may_not_read_is_told_of_no_run_by_a_batch_and_of_a_start_its_id(database: Database):
+    await deployed(database, BLIND)
+    async with serving(database) as api, api.client("clerk") as clerk, api.client("lead") as lead:
+        run_id = (await clerk.post("/v1/runs", json=COUNT)).json()["run_id"]
+        batch = {"operation": "cancel", "filter": "workflow = 'desk/count'", "dry_run": True}
+        found = (await lead.post("/v1/runs/bulk", json=batch)).json()
+        assert (found["items"], found["matched"]) == ([], None)
+        told = (await clerk.post("/v1/runs/bulk", json=batch)).json()
+        assert [item["run_id"] for item in told["items"]] == [run_id]
+        assert told["items"][0]["result"] == "forbidden"
+        assert told["matched"] == 1
+    async with serving(database) as api, api.client("clerk", "lead") as both:
+        assert (await both.get(f"/v1/runs/{run_id}")).status_code == 200
+
+
+async def test_a_start_whose_run_may_not_be_read_is_answered_all_the_same(database: Database):
+    blind = BLIND | {"policies/desk.cedar": BLIND["policies/desk.cedar"].replace('principal in Role::"clerk" || ', "")}
+    async with serving(database) as api:
+        await deployed(database, blind)
+        async with api.client("clerk") as clerk:
+            answer = await clerk.post("/v1/runs?wait=50ms", json=COUNT)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["run_id"]
+    assert answer.json().get("run") is None
