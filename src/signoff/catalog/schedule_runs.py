@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
@@ -23,7 +24,8 @@ async def trigger(connection: Connection, place: SchedulePlace, starter: Starter
         SignoffError: the run may not, or cannot, be started.
     """
     state = await read_schedule(connection, place)
-    started = await starter.start(connection, place, state.schedule, now, now=now)
+    at_once = replace(state.schedule, jitter_s=0.0)
+    started = await starter.start(connection, place, at_once, now, now=now)
     key = (place.org_id, place.environment, place.project, place.name)
     await connection.execute(store.RECORD, *key, now, "trigger", "started", now, started.run_id, "")
     return started

@@ -22,7 +22,7 @@ MOST_DATES = 5_000
 """Dates in one calendar."""
 
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,62}\Z")
-_RATE = re.compile(r"^(?P<count>\d+)\s*/\s*(?P<period>\S+)\Z")
+_RATE = re.compile(r"^(?P<count>[0-9]{1,9})\s*/\s*(?P<period>\S+)\Z")
 
 
 def parse_queues(fields: Fields) -> dict[str, Queue]:

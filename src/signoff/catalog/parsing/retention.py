@@ -9,6 +9,8 @@ from signoff.core.durations import parse_duration_s
 from signoff.runtime.retention import RetentionPolicy
 
 FOREVER = "forever"
+LONGEST_KEPT_S = 100 * 366 * 86_400.0
+"""The longest time that is not for ever."""
 _KEYS = ("done", "failed", "cancelled")
 
 
@@ -29,7 +31,11 @@ def _kept_s(fields: Fields, name: str) -> float | None:
     if text == FOREVER:
         return None
     try:
-        return parse_duration_s(text)
+        kept_s = parse_duration_s(text)
     except ValueError:
-        fields.problem(name, f"'{text}' is no time to keep runs.", suggestion="Write 30d, 12h or forever.")
+        kept_s = LONGEST_KEPT_S + 1
+    if kept_s > LONGEST_KEPT_S:  # a calendar does not reach back any time
+        detail = f"'{text[:40]}' is no time to keep runs: at most 100 years."
+        fields.problem(name, detail, suggestion="Write 30d, 12h or forever.")
         return None
+    return kept_s
