@@ -25,8 +25,8 @@ from signoff.foundation.database import Database
 from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime import StartRequest, client, start_run
 
-ROUNDS = range(int(os.environ.get("SIGNOFF_CHAOS_ROUNDS", "1")))
-"""How often to do it all: SIGNOFF_CHAOS_ROUNDS=100 pytest -n 4 tests/chaos/test_chaos_killed_worker.py"""
+ROUNDS = range(int(os.environ.get("CHAOS_ROUNDS", "1")))
+"""How often to do it all: CHAOS_ROUNDS=100 pytest -n 4 tests/chaos/test_chaos_killed_worker.py"""
 
 
 def project(url: str) -> Project:
