@@ -229,3 +229,18 @@ async def test_firings_are_kept_in_bounds(database: Database):
         ids |= set(await gates(database))
     assert kept <= 201
     assert len(ids) == 250
+
+
+async def test_a_pause_holds_what_waits_for_the_run_before(database: Database):
+    starts = Starts()
+    await applied(database, hourly(overlap="queue"))
+    for hour in (1, 2):
+        await fire(database, starts, NOON + timedelta(hours=hour))
+    now = NOON + timedelta(hours=2, minutes=1)
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        await pause_schedule(connection, PLACE, actor=ACTOR, reason="closed", now=now)
+    await end_all(database)
+    assert await fire(database, starts, now) == 0
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        await resume_schedule(connection, PLACE, now=now)
+    assert await fire(database, starts, now) == 1
