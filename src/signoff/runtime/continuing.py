@@ -100,6 +100,7 @@ def continues_as(execution: RunContext, entry: Entry) -> SoloWrite | None:
         return None
     facts, now = execution.facts, execution.engine.clock.now()
     started = {**execution.state.started, "continued_from": told["continued_from"]}
+    started.pop("forked_from", None)  # nothing here is another run's past: what this one does is its own to undo
     run_id = UUID(told["run_id"])
 
     async def write(connection: Connection) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from signoff.core.errors import StepError
 from signoff.core.labels import Labels, Trust
 from signoff.runtime.handlers import Done, Effect
+from signoff.runtime.past import LASTING
 from signoff.runtime.paths import is_undo
-from signoff.runtime.reopening import LASTING
 from signoff.runtime.state import RunState, StepRecord
 from signoff.workflows.model import Step
 

@@ -94,9 +94,9 @@ class Group:
             self._next = len(turns)
         if waiting is not None and waiting.kind == CLOSING:
             self.closing = _error_of(waiting.state["error"])
-        if self.closing is not None:
+        if self.closing is not None or (step.verb == "for" and not self.instead):
             self._reopen_busy()
-        else:
+        if self.closing is None:
             self._open_more(self._run.engine.clock.now())
         if any(frame.failed for frame in self._active.values()):
             self.body_failed()
@@ -161,7 +161,7 @@ class Group:
             turns, at_once = self.record.turns, self.step.settings["at_once"]
             while self._next < self._count and len(self._active) < at_once:
                 index, self._next = self._next, self._next + 1
-                if index not in turns:
+                if index not in turns and index not in self._active:
                     self._open(index)
         elif not self._pauses(now):
             self._open(self._next)
@@ -171,7 +171,7 @@ class Group:
         return waiting is not None and waiting.kind == PAUSE and waiting.until is not None and waiting.until > now
 
     def _reopen_busy(self) -> None:
-        """After a load: what was under way when it was to end, so that it is settled."""
+        """After a load: what is under way, to be settled where it ends; a retry may have made earlier ones void."""
         for prefix in [other for other in self._run.state.busy if other.startswith(f"{self.record.path}[")]:
             owner, index = owner_of(prefix)
             if owner == self.record.path and index is not None:

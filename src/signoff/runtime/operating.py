@@ -21,7 +21,7 @@ from signoff.runtime.handlers import Message
 from signoff.runtime.journal import SoloWrite
 from signoff.runtime.operated import SKIP, TAKEN
 from signoff.runtime.reopening import Reopening, reopening
-from signoff.runtime.state import UNDO_FAILED, RunState, StepRecord
+from signoff.runtime.state import FALLBACK, UNDO_FAILED, RunState, StepRecord
 
 CANCEL = "run.cancel"
 TERMINATE = "run.terminate"
@@ -130,6 +130,8 @@ def _not_to_be_skipped(execution: RunContext, path: str) -> str | None:
     step = execution.step(path)
     if step.is_group:
         return "it is a group under way: skip the steps in it"
+    if record.waiting is not None and record.waiting.kind == FALLBACK:
+        return "its 'on_error' steps run in its place: skip those"
     if step.verb == "call" and path not in execution.tasks:
         return "it waits for the run that it started: cancel or terminate that one"
     return None
@@ -181,8 +183,7 @@ def _reopen(execution: RunContext, message: Message) -> Answer:
 
 
 def _reopened(execution: RunContext, message: Message, found: Reopening) -> None:
-    data = {"void": found.void, "again": found.again, "from": message.data.get("from")}
-    execution.emit("run.reopened", {**by(message), **data})
+    execution.emit("run.reopened", {**by(message), **found.told(), "from": message.data.get("from")})
     if message.data.get("pause"):
         execution.emit("run.paused", by(message))
     execution.stale = True

@@ -7,6 +7,8 @@ with its slash: empty at the top, else `lines[2]/` or `x!/`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 UNDO = "/undo"
 
 
@@ -55,3 +57,12 @@ def iteration(path: str, index: int) -> str:
 def fallback(path: str) -> str:
     """The prefix of the steps that `on_error` runs."""
     return f"{path}!/"
+
+
+def enclosing(path: str) -> Iterator[tuple[str, int | None]]:
+    """Whose scopes a step is in, the innermost first: groups with the iteration, failed steps with none."""
+    prefix = prefix_of(path)
+    while prefix:
+        owner, index = owner_of(prefix)
+        yield owner, index
+        prefix = prefix_of(owner)

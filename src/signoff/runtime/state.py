@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from signoff.core.money import NO_USAGE, Usage
 from signoff.runtime.events import Event, moment
 from signoff.runtime.handlers import Approval, Message, Waiting
 from signoff.runtime.operated import Operated
-from signoff.runtime.paths import is_undo, name_of, owner_of, prefix_of
+from signoff.runtime.paths import enclosing, is_undo, name_of, owner_of, prefix_of
 from signoff.runtime.records import (
     CLOSING,
     ENGINE_WAITS,
@@ -103,16 +103,19 @@ class RunState:
         """States of the ended steps of one scope, by name; the same mapping as long as the run lives."""
         return self.inner.setdefault(prefix, {}) if prefix else self.ended
 
-    def forget(self, path: str) -> None:
-        """A step is void, with everything inside it: as if it had never begun."""
-        inside = (f"{path}[", f"{path}!/")
-        void = [path, *(other for other in self.steps if other.startswith(inside))]
-        for other in void:
-            self.steps.pop(other, None)
-            if self.open.pop(other, None) is not None and "/" in other and not is_undo(other):
-                _less_busy(self, prefix_of(other))
-            if not is_undo(other):
-                self.ended_in(prefix_of(other)).pop(name_of(other), None)
+    def forget(self, paths: Collection[str]) -> None:
+        """Steps are void, each with everything inside it: as if they had never begun."""
+        void = [
+            path
+            for path in self.steps
+            if path in paths or ("/" in path and any(owner in paths for owner, _ in enclosing(path)))
+        ]
+        for path in void:
+            self.steps.pop(path, None)
+            if self.open.pop(path, None) is not None and "/" in path and not is_undo(path):
+                _less_busy(self, prefix_of(path))
+            if not is_undo(path):
+                self.ended_in(prefix_of(path)).pop(name_of(path), None)
 
 
 def fold(events: Iterable[Event]) -> RunState:
@@ -316,26 +319,35 @@ def _run_resumed(state: RunState, event: Event) -> None:
 
 def _run_reopened(state: RunState, event: Event) -> None:
     """The steps named are void: nothing of them is left but how often their effects were settled."""
-    for path, generation in event.data["void"].items():
-        state.forget(path)
+    void = event.data["void"]
+    state.forget(void)
+    for path, generation in void.items():  # once all are forgotten, as one may be inside another
         if generation:
             state.record(path).generation = generation
     for path in event.data.get("again", ()):
-        _goes_on(state, path)
-    state.unwinding = state.end = state.ended_at = None
+        _goes_on(state, path, event).error = None
+    for path in event.data.get("instead", ()):
+        record = _goes_on(state, path, event)
+        record.waiting = Waiting(FALLBACK, None, {"error": record.error or {}}, "its 'on_error' steps run")
+    for path, indexes in event.data.get("unturned", {}).items():
+        for index in indexes:
+            state.steps[path].turns.pop(index, None)
+    state.unwinding = state.continued = state.end = state.ended_at = None
     state.operated.reopen(event)
 
 
-def _goes_on(state: RunState, path: str) -> None:
-    """A group that had ended is under way again, with those of its iterations that are done."""
+def _goes_on(state: RunState, path: str, event: Event) -> StepRecord:
+    """A step that had ended is under way again, with what is done inside it; its time counts from here."""
     record = state.steps[path]
-    record.state = record.error = record.waiting = None
+    record.state = record.waiting = None
+    record.tried_at = event.recorded_at
     record.turns = {index: turn for index, turn in record.turns.items() if turn.status == "done"}
     state.ended_in(prefix_of(path)).pop(name_of(path), None)
     state.open[path] = record
     if "/" in path:
         prefix = prefix_of(path)
         state.busy[prefix] = state.busy.get(prefix, 0) + 1
+    return record
 
 
 def _run_migrated(state: RunState, event: Event) -> None:

@@ -26,7 +26,7 @@ from signoff.runtime.client.history import state_of, whole_events
 from signoff.runtime.client.model import JournalEvent, RunStarted, StartRequest
 from signoff.runtime.codec import PAYLOADS
 from signoff.runtime.events import encode
-from signoff.runtime.reopening import LASTING, root_of
+from signoff.runtime.past import LASTING, root_of
 from signoff.runtime.state import RunState
 from signoff.workflows.model import Step, Workflow, every_step
 
@@ -108,6 +108,9 @@ def _beginning(
     )
     beginning = Beginning.of(request, run_id, digest(f"fork/{asked.source}/{at}".encode()), now=now)
     started = {**beginning.started, "forked_from": {"run_id": str(asked.source), "seq": at, "reason": asked.reason}}
+    before = past.started.get("continued_from")
+    if before is not None:  # the ends of its first steps are there, and nowhere else; events are counted for it alone
+        started["continued_from"] = {**before, "chain_id": str(run_id), "chain_started_at": now}
     if not asked.live:
         recorded = _recorded(state_of(whole), asked.old or asked.workflow)
         started |= {"dry": True, "recorded": recorded, "samples": asked.samples}
