@@ -82,7 +82,11 @@ def started(execution: RunContext, beginning: Beginning) -> StepRecord | None:
         execution.emit("step.started", data)
     except (StepError, TypeError) as error:
         failure = error if isinstance(error, StepError) else not_plain("arguments", error)
-        end_failed(execution, beginning.step, StepRecord(path, labels=beginning.labels), failure)
+        record = StepRecord(path, labels=beginning.labels)
+        if is_undo(path):  # it is under way all the same: a person has to undo by hand before the run may end
+            execution.emit("step.started", {**data, "arguments": {}, "argument_labels": {}})
+            record = execution.state.record(path)
+        end_failed(execution, beginning.step, record, failure)
         return None
     return execution.state.record(path)
 

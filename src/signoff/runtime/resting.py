@@ -134,6 +134,10 @@ async def _finish(execution: RunContext) -> None:
         # Something arrived after we last looked: it is recorded, as late, and the run is taken out again.
         messages, gen = await _look_again(execution)
         execution.receive(messages, gen)
+        if execution.state.end is None:  # a retry: it goes on, and taken out now it would be lost
+            execution.resting = False
+            execution.advance()
+            return
 
 
 def _with_the_end(execution: RunContext, entry: Entry) -> tuple[SoloWrite | None, UUID | None]:

@@ -12,7 +12,7 @@ from signoff.catalog import Release
 from signoff.core.errors import ConflictError, NotFoundError, StepError
 from signoff.core.labels import Labels
 from signoff.core.schemas import validate
-from signoff.foundation.database import Database
+from signoff.foundation.database import Connection, Database
 from signoff.runtime.calls import CHILD_ENDED, SENDER, Child, ChildStart, end_told, find_child, start_child
 from signoff.runtime.client import StartRequest, send_message
 from signoff.runtime.handlers import Done, Message, ReleaseLoader, StepCall, Waiting
@@ -105,26 +105,16 @@ class CallStep(ActingStep):
     async def _cancel(self, call: StepCall) -> Child | None:
         if call.step.settings.get("on_cancel") == "leave" or call.step.settings.get("detach"):
             return None
-        run, now = call.run, call.clock.now()
+        run, asked = call.run, None
         async with self._database.transaction(run.org_id) as connection:
-            child = await find_child(connection, run.run_id, call.path, _attempt(call))
-            if child is None:
-                return None
-            try:
-                await send_message(
-                    connection,
-                    org_id=run.org_id,
-                    run_id=child.run_id,
-                    path="",
-                    kind="run.cancel",
-                    data={"reason": f"the run that called it, {run.run_id}, does not wait for it any more"},
-                    sent_by=SENDER,
-                    now=now,
-                    message_id=uuid.uuid5(_MESSAGES, f"{child.run_id}/cancel"),
-                )
-            except (ConflictError, NotFoundError):
-                return child  # it has ended: that it did is in this run's inbox
-        await self._database.notify(WAKE_CHANNEL, str(child.run_id))
+            while (child := await find_child(connection, run.run_id, call.path, _attempt(call))) is not None:
+                if child.run_id == asked:
+                    return child  # it has ended: that it did is in this run's inbox
+                if await _asked_to_end(connection, call, child):
+                    break
+                asked = child.run_id  # it has ended, or goes on as another run from now on
+        if child is not None:
+            await self._database.notify(WAKE_CHANNEL, str(child.run_id))
         return child
 
     async def _workflow(self, call: StepCall) -> Workflow:
@@ -132,6 +122,26 @@ class CallStep(ActingStep):
             return await self._releases.workflow(call.run.org_id, call.run.release, call.step.target)
         except NotFoundError as error:
             raise StepError(error.detail, kind="misconfigured") from error
+
+
+async def _asked_to_end(connection: Connection, call: StepCall, child: Child) -> bool:
+    """Whether the run that was called is there to be cancelled."""
+    run_id = call.run.run_id
+    try:
+        await send_message(
+            connection,
+            org_id=call.run.org_id,
+            run_id=child.run_id,
+            path="",
+            kind="run.cancel",
+            data={"reason": f"the run that called it, {run_id}, does not wait for it any more"},
+            sent_by=SENDER,
+            now=call.clock.now(),
+            message_id=uuid.uuid5(_MESSAGES, f"{child.run_id}/cancel"),
+        )
+    except (ConflictError, NotFoundError):
+        return False
+    return True
 
 
 def _attempt(call: StepCall) -> int:

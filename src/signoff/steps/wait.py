@@ -11,7 +11,7 @@ from signoff.core.errors import StepError
 from signoff.core.labels import Labels, Trust
 from signoff.foundation.database import Database
 from signoff.runtime.handlers import Done, Message, StepCall, Waiting
-from signoff.runtime.waits import EVENT, WaitKey, close_wait, open_wait
+from signoff.runtime.waits import EVENT, TakenEvent, WaitKey, close_wait, open_wait, withdraw_wait
 from signoff.runtime.waits.posting import SENDER
 from signoff.steps.acting import ActingStep
 
@@ -44,7 +44,9 @@ class WaitStep(ActingStep):
         if waiting.kind != EVENT:
             return Done({}) if message is None else waiting
         if message is None:
-            await self._close(call)
+            taken = await self._close(call)
+            if taken is not None:
+                return _done(call, taken.data)  # it came while the time ran out
             if call.step.settings.get("on_timeout") == "continue":
                 return Done({}, result="timed_out", readable=False)
             raise StepError(f"no event {call.step.target} came in time", kind="timeout")
@@ -56,11 +58,12 @@ class WaitStep(ActingStep):
     async def withdraw(self, call: StepCall, waiting: Waiting) -> None:  # noqa: ARG002  (the protocol has it)
         """Nobody waits any more."""
         if call.step.target:
-            await self._close(call)
+            async with self._database.transaction(call.run.org_id) as connection:
+                await withdraw_wait(connection, _key(call))
 
-    async def _close(self, call: StepCall) -> None:
+    async def _close(self, call: StepCall) -> TakenEvent | None:
         async with self._database.transaction(call.run.org_id) as connection:
-            await close_wait(connection, _key(call))
+            return await close_wait(connection, _key(call))
 
 
 def _key(call: StepCall) -> WaitKey:

@@ -35,9 +35,21 @@ async def open_wait(connection: Connection, key: WaitKey, *, now: datetime) -> T
     return _event(kept)
 
 
-async def close_wait(connection: Connection, key: WaitKey) -> None:
-    """The step waits no more; may be called again."""
+async def close_wait(connection: Connection, key: WaitKey) -> TakenEvent | None:
+    """The step waits no more; may be called again. The event that it was given, where one came before this.
+
+    That event is on its way to the step as a message, and no other wait of the run gets it: a step whose time is over
+    takes it from here.
+    """
+    await connection.execute(store.CLOSE, key.run_id, key.path)  # waits for whoever is giving it an event
+    taken = await connection.fetchrow(store.TAKEN, key.run_id, key.path)
+    return None if taken is None else _event(taken)
+
+
+async def withdraw_wait(connection: Connection, key: WaitKey) -> None:
+    """Nobody will hear what the step waited for: an event that it was given is there for the run's next wait."""
     await connection.execute(store.CLOSE, key.run_id, key.path)
+    await connection.execute(store.GIVE_BACK, key.run_id, key.path)
 
 
 async def _ensure_shape(connection: Connection, key: WaitKey) -> None:
@@ -46,14 +58,17 @@ async def _ensure_shape(connection: Connection, key: WaitKey) -> None:
         return
     await connection.execute(store.LOCK_TYPE, key.org_id, key.type)
     await connection.execute(store.ADD_SHAPE, key.org_id, key.type, key.fields)
-    digests: list[str] = []
-    numbers: list[int] = []
-    for row in await connection.fetch(store.EVENTS_OF_TYPE, key.org_id, key.type):
-        data = cast("dict[str, Any]", decode(row["data"]))
-        for found in digests_of(data, [key.fields]):
-            digests.append(found)
-            numbers.append(row["event_no"])
-    await connection.execute(store.FILE, key.org_id, key.type, digests, numbers)
+    after = 0
+    while rows := await connection.fetch(store.EVENTS_OF_TYPE, key.org_id, key.type, after):
+        digests: list[str] = []
+        numbers: list[int] = []
+        for row in rows:
+            data = cast("dict[str, Any]", decode(row["data"]))
+            for found in digests_of(data, [key.fields]):
+                digests.append(found)
+                numbers.append(row["event_no"])
+        await connection.execute(store.FILE, key.org_id, key.type, digests, numbers)
+        after = rows[-1]["event_no"]
 
 
 def _event(row: Record) -> TakenEvent:

@@ -20,7 +20,11 @@ SELECT pg_advisory_xact_lock(key) FROM (
 SHAPES = "SELECT fields FROM event_shape WHERE org_id = $1 AND type = $2"
 HAS_SHAPE = "SELECT 1 FROM event_shape WHERE org_id = $1 AND type = $2 AND fields = $3"
 ADD_SHAPE = "INSERT INTO event_shape (org_id, type, fields) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
-EVENTS_OF_TYPE = "SELECT event_no, data FROM received_event WHERE org_id = $1 AND type = $2 ORDER BY event_no"
+
+# A few at a time: all that may be kept of one type would be more than a worker has room for.
+EVENTS_OF_TYPE = """
+SELECT event_no, data FROM received_event WHERE org_id = $1 AND type = $2 AND event_no > $3 ORDER BY event_no LIMIT 100
+"""
 
 # A few at a time with each event that comes, so that no job is needed; SKIP LOCKED, as another may be at it.
 EXPIRE = """
@@ -73,6 +77,9 @@ INSERT INTO event_wait (run_id, path, org_id, project, chain_id, type, digest, o
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (run_id, path) DO NOTHING
 """
 CLOSE = "DELETE FROM event_wait WHERE run_id = $1 AND path = $2"
+
+# A step that ends without it leaves the event to its run's next wait.
+GIVE_BACK = "DELETE FROM event_taken WHERE run_id = $1 AND path = $2"
 
 # What this very step was given before, where its worker died before that was journaled.
 TAKEN = """
