@@ -24,6 +24,7 @@ from tests.support.engine import (
 
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
+from signoff.runtime.calls import find_child
 from signoff.runtime.client import RunSummary, list_runs
 from signoff.runtime.handlers import Done, Effect, StepCall, Waiting
 from signoff.steps.call import CallStep
@@ -212,3 +213,21 @@ outcome: {over: sub.done}
         await ended(database, await start(database, parent, {"n": 1}))
     assert {call.run.workflow for call in seen} == {parent.name, sub.name}
     assert seen[-1].run.release == RELEASE
+
+
+async def test_a_caller_that_finds_the_end_of_its_run_gets_a_large_value_whole(database: Database) -> None:
+    body = CHILD.replace('{twice: "${act.n * 2}"}', '{text: "${act.text}"}')
+    head = HEAD.format(name="child").replace(HEAD.format(name="child").splitlines()[-1] + "\n", CHILD_INPUT)
+    contracts = Contracts(tools={"shop.act": Contract(OBJECT, OBJECT)})
+    called = compile_workflow(head + body, "workflows/child.yaml", contracts)
+    parent = caller("steps:\n  sub: {call: test/child, with: {n: 1}}\noutcome: {ok: sub.done}\n")
+    text = "large " * 20_000
+    run_id = await start(database, parent, {})
+    tool = ScriptedTool({"shop.act": lambda _: Done({"text": text})})
+    async with running(database, [parent, called], tool, others=[calls(database, parent, called)]):
+        assert (await ended(database, run_id)).status == "done"
+    async with database.transaction(ACTOR.org_id) as connection:
+        found = await find_child(connection, run_id, "sub", 1)
+    assert found is not None
+    assert found.end is not None
+    assert found.end["output"] == {"text": text}

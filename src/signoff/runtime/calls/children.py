@@ -11,11 +11,15 @@ from uuid import UUID
 from signoff.core.ids import uuid7
 from signoff.core.labels import Labels
 from signoff.foundation.database import Connection
+from signoff.runtime.artifacts import MARK, fetch, find_references, put_back
 from signoff.runtime.calls import store
 from signoff.runtime.client.beginning import Beginning, begin
 from signoff.runtime.client.model import StartRequest
 from signoff.runtime.events import decode
 from signoff.runtime.handlers import RunFacts
+
+END_BYTES = 16_777_216
+"""Size of the values that the end of one run may name by reference."""
 
 CHILD_ENDED = "child.ended"
 """Kind of the message that tells a step how the run that it called has ended."""
@@ -73,11 +77,18 @@ async def start_child(connection: Connection, start: ChildStart, *, now: datetim
 
 async def find_child(connection: Connection, parent_id: UUID, path: str, attempt: int) -> Child | None:
     """The run that this try started; none where it started none."""
-    run_id = await connection.fetchval(store.CALLED, parent_id, path, attempt)
-    if run_id is None:
+    row = await connection.fetchrow(store.CALLED, parent_id, path, attempt)
+    if row is None:
         return None
+    run_id = row["child_id"]
     end = await connection.fetchval(store.END, run_id)
-    return Child(run_id, None if end is None else cast("dict[str, Any]", decode(end)))
+    if end is None:
+        return Child(run_id)
+    data = cast("Mapping[str, Any]", decode(end))
+    if MARK in data:  # the caller gets the value, as a reference means something in the called run's journal alone
+        values, _ = await fetch(connection, row["org_id"], run_id, find_references(data), most_bytes=END_BYTES)
+        data = put_back(data, values)
+    return Child(run_id, data)
 
 
 def end_told(run_id: UUID, end: Mapping[str, Any]) -> dict[str, Any]:

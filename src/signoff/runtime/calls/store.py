@@ -5,7 +5,7 @@ CALL = """
 INSERT INTO run_call (parent_id, path, attempt, org_id, child_id) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (parent_id, path, attempt) DO NOTHING RETURNING child_id
 """
-CALLED = "SELECT child_id FROM run_call WHERE parent_id = $1 AND path = $2 AND attempt = $3"
+CALLED = "SELECT child_id, org_id FROM run_call WHERE parent_id = $1 AND path = $2 AND attempt = $3"
 
 # No row in the queue: the run has ended, with what its last event says.
 END = """
