@@ -27,10 +27,10 @@ from tests.chaos.test_chaos_killed_worker import outcomes, started
 from signoff.foundation.database import Database, EmbeddedServer, migrate
 from signoff.foundation.settings import DatabaseSettings
 
-BATCH = 200
-SHORTEST_LIFE, LONGEST_LIFE = 20, 400
+BATCH = 500
+SHORTEST_LIFE, LONGEST_LIFE = 20, 1200
 """Events that a worker may journal before it dies: each run of a batch has about nine."""
-LAST_WORKER_AFTER = 6
+LAST_WORKER_AFTER = 8
 """So many deaths into a batch a worker is left alive to finish it."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
+import psutil
 import pytest
 from support.engine import FAST, ScriptedTool, compiled, ended, eventually, journal, running, start
 
@@ -36,8 +37,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("recovery", ["lookup", "resend"])
-async def test_postgres_restarts_while_runs_are_under_way(server: EmbeddedServer, recovery: str):
+@pytest.mark.parametrize(("recovery", "end"), [("lookup", "stop"), ("resend", "stop"), ("lookup", "kill -9")])
+async def test_postgres_restarts_while_runs_are_under_way(server: EmbeddedServer, recovery: str, end: str):
     url = await asyncio.to_thread(server.start)
     await asyncio.to_thread(migrate, url)
     paid: Counter[str] = Counter()
@@ -69,9 +70,15 @@ async def test_postgres_restarts_while_runs_are_under_way(server: EmbeddedServer
             runs = [await start(database, flow, {"n": number}) for number in range(RUNS)]
             for wanted in (RUNS // 4, RUNS // 2):
                 await eventually(lambda least=wanted: len(paid) >= least, 60)
-                await asyncio.to_thread(server.stop)
+                if end == "stop":
+                    await asyncio.to_thread(server.stop)
+                else:
+                    await asyncio.to_thread(killed, server)
                 await asyncio.sleep(FAST.lease_s * 0.6)  # the outage itself, not a synchronisation
-                assert await asyncio.to_thread(server.start) == url
+                if end == "stop":
+                    assert await asyncio.to_thread(server.start) == url
+                else:
+                    assert await asyncio.to_thread(server.revive)
                 await asyncio.wait_for(worker.ready(), 60)
             assert [await outcome(database, run_id) for run_id in runs] == ["paid"] * RUNS
         assert paid == Counter({f"pay/{number}": 1 for number in range(RUNS)})
@@ -82,3 +89,11 @@ async def test_postgres_restarts_while_runs_are_under_way(server: EmbeddedServer
 
 async def outcome(database: Database, run_id: UUID) -> str | None:
     return (await ended(database, run_id, 120)).outcome
+
+
+def killed(server: EmbeddedServer) -> None:
+    """kill -9 of the postmaster; its children see that it is gone and end by themselves."""
+    process = psutil.Process(int((server.log_path.parent / "postmaster.pid").read_text().split()[0]))
+    children = process.children(recursive=True)
+    process.kill()
+    psutil.wait_procs([process, *children], timeout=60)

@@ -24,7 +24,12 @@ from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime import RuntimeSettings
 from signoff.steps import open_worker
 
-SETTINGS = RuntimeSettings(lease_s=0.5, heartbeat_s=0.1, poll_s=0.1, park_after_s=0.1, drain_s=5.0, crash_limit=1000)
+LEASE_S = float(os.environ.get("SIGNOFF_CHAOS_LEASE_S", "0.5"))
+"""Of workers that are killed. On a machine with much else to do they need a longer one to get anywhere."""
+
+SETTINGS = RuntimeSettings(
+    lease_s=LEASE_S, heartbeat_s=LEASE_S / 5, poll_s=0.1, park_after_s=0.1, drain_s=5.0, crash_limit=1000
+)
 
 # Each worker is forked off a process that has imported everything: a start costs milliseconds instead of seconds.
 forkserver = multiprocessing.get_context("forkserver")
@@ -101,7 +106,7 @@ class _Server(ThreadingHTTPServer):
 class Sink:
     """An HTTP service that pays whenever it is asked to, and remembers every payment by key."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.payments: Counter[str] = Counter()
         sink = self
 
@@ -135,8 +140,8 @@ class Sink:
                 """Tests read what was counted, not a log."""
 
         self.lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = _Server((host, 0), Handler)
+        self.url = f"http://{host}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> Self:

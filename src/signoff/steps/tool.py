@@ -31,7 +31,7 @@ class ToolStep(ActingStep):
         if not contract.effect:
             return None
         assert contract.idempotency is not None
-        return Effect(contract.idempotency.recovery, settle_s=contract.timeout_s + contract.settle_s)
+        return Effect(contract.idempotency.recovery, settle_s=self._services.tools.settles_after_s(contract))
 
     def target(self, call: StepCall) -> str:
         """What a circuit breaker counts together: the tool."""

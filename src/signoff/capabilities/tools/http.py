@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -71,11 +72,15 @@ class HttpTools:
         self._clock = clock
         self._secrets = secrets
         self._client = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(
+                trust_env=False,
+                proxy=settings.proxy_url,
+                limits=httpx.Limits(max_connections=settings.max_connections, keepalive_expiry=KEEP_ALIVE_S),
+                socket_options=_socket_options(settings.unacknowledged_s),
+            ),
             trust_env=False,  # neither proxies nor .netrc credentials from the environment
             follow_redirects=False,
-            proxy=settings.proxy_url,
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-            limits=httpx.Limits(max_connections=settings.max_connections, keepalive_expiry=KEEP_ALIVE_S),
             headers={"User-Agent": "signoff", "Accept": "application/json", "Accept-Encoding": "identity"},
         )
 
@@ -197,6 +202,16 @@ class HttpTools:
             retryable=True,
             outcome_unknown=contract.effect and sent,
         )
+
+
+def _socket_options(unacknowledged_s: float) -> list[tuple[int, int, int]]:
+    """Bounds how long the kernel goes on sending what the other side does not acknowledge (RFC 5482).
+
+    Without it a request on a cut line arrives when the line is back, minutes after its worker was declared dead, the
+    call was looked up, not found, and made again.
+    """
+    option: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
+    return [] if option is None else [(socket.IPPROTO_TCP, option, round(unacknowledged_s * 1000))]
 
 
 def _decode(contract: ToolContract, response: httpx.Response, body: bytes) -> dict[str, Any]:

@@ -17,6 +17,8 @@ class ToolSettings(BaseModel):
 
     Attributes:
         connect_timeout_s: how long a connection may take to open, in seconds, within the call's own timeout.
+        unacknowledged_s: how long bytes that were sent may go unacknowledged before the connection is given up, in
+            seconds; so long after its timeout a request may still arrive, and that much later it is looked up.
         max_response_bytes: the largest answer that is read; tools that give more should give a reference.
         max_request_bytes: the largest JSON body that is sent.
         max_connections: open HTTP connections, over all tools.
@@ -29,6 +31,7 @@ class ToolSettings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     connect_timeout_s: PositiveFloat = 5.0
+    unacknowledged_s: PositiveFloat = 3.0
     max_response_bytes: PositiveInt = 4 * 1024 * 1024
     max_request_bytes: PositiveInt = 1024 * 1024
     max_connections: PositiveInt = 100

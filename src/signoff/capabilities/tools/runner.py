@@ -35,9 +35,15 @@ class ToolRunner:
         secrets: SecretSource | None = None,
     ) -> None:
         settings = settings or ToolSettings()
+        self._unacknowledged_s = settings.unacknowledged_s
         self._clock = clock or SystemClock()
         self._http = HttpTools(settings, self._clock, secrets or environment_secrets())
         self._python = PythonTools(settings)
+
+    def settles_after_s(self, contract: ToolContract) -> float:
+        """How long after its intent a call of that tool may still take effect, in seconds."""
+        on_the_way_s = self._unacknowledged_s if isinstance(contract.call, HttpCall) else 0.0
+        return contract.timeout_s + on_the_way_s + contract.settle_s
 
     async def close(self) -> None:
         """Close connections and forget loaded code."""
