@@ -17,7 +17,7 @@ AllOption = Annotated[bool, typer.Option("--all", help="All runs that the filter
 WorkflowOption = Annotated[str | None, typer.Option("--workflow", help="With --all: only of this workflow.")]
 StatusOption = Annotated[str | None, typer.Option("--status", "-s", help="With --all: only with this status.")]
 FilterOption = Annotated[
-    str, typer.Option("--filter", "-f", help="With --all: a filter as of 'signoff runs list --filter'.")
+    str, typer.Option("--where", "--filter", "-f", help="With --all: a filter as of 'signoff runs list --where'.")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="With --all: say which runs, and do nothing.")]
 StepOption = Annotated[str | None, typer.Option("--from", help="Begin with this step, and all that came from it.")]

@@ -42,6 +42,9 @@ def list_(
         for item in found:
             print(json.dumps(item))
         return
+    if not found:
+        print("No schedules that you may read: policy asks 'schedule.read', and a release declares them in schedules/.")
+        return
     _print_table(
         ("schedule", "workflow", "when", "next", "state"),
         [
