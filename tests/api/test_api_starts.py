@@ -6,7 +6,7 @@ from support.api_cases import COUNT, FILES, Api, deployed, serving
 
 from signoff.foundation.database import Database
 
-BLIND = FILES | {
+BLIND = dict(FILES) | {
     "policies/desk.cedar": FILES["policies/desk.cedar"].replace(
         'principal in Role::"clerk" || principal in Role::"lead"', 'principal in Role::"clerk"'
     )
