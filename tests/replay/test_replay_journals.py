@@ -31,6 +31,45 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "steps": {"a": ("done", 1), "ask": ("done", 1)},
         "outputs": {"a": {"id": "p-3"}, "ask": {"answer": 42}},
     },
+    "groups_done": {
+        "end": ("done", "ok"),
+        "steps": {
+            "s0": ("done", 1),
+            "s1": ("done", 1),
+            "s2": ("done", 3),
+            "s3": ("done", 1),
+            "s0[0]/e": ("done", 1),
+            "s0[1]/e": ("done", 1),
+            "s3[0]/e": ("done", 2),
+            "s0[2]/e": ("done", 1),
+            "s3[1]/e": ("done", 2),
+        },
+        "outputs": {"s0": {"items": [{"n": 0}, {"n": 1}, {"n": 2}], "count": 3, "failed": []}, "s3": {"turns": 2}},
+    },
+    "groups_undone": {
+        "end": ("failed", None),
+        "steps": {
+            "s0": ("done", 1),
+            "s1": ("done", 1),
+            "s3": ("done", 1),
+            "s4": ("failed", 6),
+            "s0[0]/e": ("done", 2),
+            "s0[1]/e": ("done", 2),
+            "s1[0]/r": ("done", 1),
+            "s1[0]/e": ("done", 1),
+            "s0[2]/e": ("done", 2),
+            "s2": ("done", 0),
+            "s0[2]/e/undo": ("done", 1),
+            "s0[0]/e/undo": ("done", 1),
+            "s0[1]/e/undo": ("done", 1),
+            "s1[0]/e/undo": ("done", 1),
+        },
+        "outputs": {
+            "s0": {"items": [{"n": 0}, {"n": 1}, {"n": 2}], "count": 3, "failed": []},
+            "s3": {"answer": "01b8dac5-d75a-75cd-8cf5-9534685c0362"},
+            "s2": {"n": 2},
+        },
+    },
 }
 
 

@@ -14,6 +14,7 @@ from tests.simulation.virtual_loop import run_virtually
 from tests.simulation.world import simulated
 from tests.support.engine import compiled
 
+from signoff.runtime.events import Event
 from signoff.workflows.model import Workflow
 
 SHRINKING_TRIES = 200
@@ -56,6 +57,18 @@ def live(schedule: Schedule) -> Lived:
             for run_id in simulation.runs
         )
         return Lived(journals, simulation.world.performed.total(), asyncio.get_running_loop().time())
+
+    return run_virtually(main())
+
+
+def recorded(schedule: Schedule) -> list[Event]:
+    """The journal of a schedule's first run."""
+
+    async def main() -> list[Event]:
+        simulation = simulated(schedule, _compiled(schedule.document()))
+        await simulation.live()
+        check(simulation)
+        return events_of(simulation.store, simulation.runs[0])
 
     return run_virtually(main())
 
