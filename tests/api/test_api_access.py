@@ -30,6 +30,8 @@ BODIES: dict[str, Mapping[str, Any]] = {
     "/v1/runs": ASK,
     "/v1/runs/{run_id}/cancel": {"reason": "why not"},
     "/v1/runs/{run_id}/signals": {"step": "decision", "data": {}},
+    "/v1/schedules/{project}/{name}/pause": {"reason": "why not"},
+    "/v1/schedules/{project}/{name}/backfill": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"},
     "/v1/reviews/{review_id}/decision": {"decision": "approve", "digest": "0" * 64},
 }
 
