@@ -144,6 +144,8 @@ async def test_an_undo_that_cannot_begin_is_not_passed_over(database: Database) 
     async with running(database, [workflow], tool, settings):
         run_id = await start(database, workflow, {})
         await until(database, run_id, waits_for("undo_failed"))
+        # There is nothing to send again: its arguments could not be had.
+        await send(database, run_id, "pay/undo", {"resolution": "retry"}, kind="effect.resolution")
         await send(database, run_id, "pay/undo", {"resolution": "failed"}, kind="effect.resolution")
         assert (await ended(database, run_id)).status == "failed"
     assert await status_of(database, run_id, "pay/undo") == "bypassed"

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import UUID
 
+import pytest
 from tests.support.engine import ACTOR, FAST, ScriptedTool, ended, journal, until
 
 from signoff.catalog.model import Project
 from signoff.catalog.projects import load_project_files
 from signoff.catalog.releases import ReleaseCatalog, register
 from signoff.core.clock import SystemClock
+from signoff.core.errors import ConflictError
 from signoff.foundation.database import Database
 from signoff.runtime import StartRequest, Worker, start_run
+from signoff.runtime.client import read_run
+from signoff.runtime.client.forking import Fork, fork
 from signoff.runtime.handlers import Done
 
 HELPER = b"def twice(n):\n    return n * FACTOR\n\n\nFACTOR = 2\n"
@@ -86,3 +91,18 @@ async def test_code_that_cannot_be_imported_parks_its_runs_and_says_why(database
     assert run.error["code"] == "workflow-import"
     assert "workflows/sum.py" in run.error["detail"]
     assert "thrice" in run.error["detail"]
+
+
+async def test_a_fork_does_the_effects_of_code_once_more_only_dry(database: Database) -> None:
+    released = project()
+    run_id = await begin(database, released, 4)
+    async with working(database, ScriptedTool({"shop.act": lambda call: Done(call.arguments["with"])})):
+        await ended(database, run_id)
+        workflow = released.workflows["test/sum"]
+        async with database.transaction(ACTOR.org_id) as connection:
+            release = (await read_run(connection, ACTOR.org_id, run_id)).release
+            asked = Fork(run_id, None, workflow, workflow, release, None, ACTOR)
+            with pytest.raises(ConflictError, match="once more"):
+                await fork(connection, replace(asked, live=True), now=SystemClock().now())
+            forked = await fork(connection, asked, now=SystemClock().now())
+        assert (await ended(database, forked.run_id)).status == "done"

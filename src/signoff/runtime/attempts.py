@@ -302,7 +302,7 @@ async def _resolve_by_person(execution: RunContext, step: Step, record: StepReco
         done = effects.resolved_done(message)
     if done is not None:
         await _take_word(execution, record, done, message, step=step if resolution == "happened" else None)
-    elif resolution == "retry":
+    elif resolution == "retry" and not _unevaluated(step, record):
         execution.emit(
             "step.retrying",
             {
@@ -321,6 +321,11 @@ async def _resolve_by_person(execution: RunContext, step: Step, record: StepReco
         end_failed(execution, step, record, error, message)
     else:
         wait(execution, record, waiting, message=message)
+
+
+def _unevaluated(step: Step, record: StepRecord) -> bool:
+    """Whether it is a compensation whose arguments could not be had: without them it would undo who knows what."""
+    return is_undo(record.path) and not record.arguments and bool(step.arguments)
 
 
 def _again(step: Step, error: StepError) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from signoff.core.actors import Actor
-from signoff.core.errors import LimitError, NotFoundError
+from signoff.core.errors import ConflictError, LimitError, NotFoundError
 from signoff.core.ids import digest, uuid7
 from signoff.foundation.database import Connection
 from signoff.runtime.artifacts import share
@@ -73,9 +73,15 @@ async def fork(connection: Connection, asked: Fork, *, now: datetime) -> RunStar
 
     Raises:
         NotFoundError: no such run, or its journal is not that long.
+        ConflictError: its effects would be real, and it is in Python: all its code runs again, effects included.
         LimitError: input and recorded answers are too large together.
     """
     actor, source = asked.actor, asked.source
+    if asked.live and asked.workflow.python is not None:
+        raise ConflictError(
+            "A fork of a workflow in Python runs its code again from the start, so its effects would happen once more."
+            " Fork it with dry effects, or start a new run."
+        )
     whole = await whole_events(connection, actor.org_id, source)
     at = len(whole) if asked.at is None else asked.at
     if not 0 < at <= len(whole):
