@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -30,7 +30,9 @@ def _nothing(_: MemoryStore) -> None:
     """A setting that changes nothing here."""
 
 
-STATEMENTS: dict[str, Callable[..., list[Row] | None]] = {
+Statements = Mapping[str, Callable[..., list[Row] | None]]
+
+STATEMENTS: Statements = {
     store.OPEN_SESSION: MemoryStore.open_session,
     store.SERVER: MemoryStore.server,
     store.MEET_SERVER: MemoryStore.meet_server,
@@ -75,8 +77,9 @@ UNUSED = frozenset(
 class Network:
     """What all clients share: the store, its lock, and who listens."""
 
-    def __init__(self, tables: MemoryStore, chance: random.Random) -> None:
+    def __init__(self, tables: MemoryStore, chance: random.Random, statements: Statements = STATEMENTS) -> None:
         self.tables = tables
+        self.statements = statements
         self.chance = chance
         self.lock = asyncio.Lock()
         self.unknown = ""
@@ -143,7 +146,7 @@ class MemoryDatabase:
             await self._delay()
             self.check(self.cuts)
             return []
-        if query not in STATEMENTS:
+        if query not in self.network.statements:
             self.network.unknown = query
             raise UnavailableError("the store in memory does not know a statement")
         cuts = self.cuts
@@ -163,7 +166,7 @@ class MemoryDatabase:
 
     def _applied(self, query: str, arguments: tuple[Any, ...]) -> list[Row] | None:
         try:
-            return STATEMENTS[query](self.network.tables, *arguments)
+            return self.network.statements[query](self.network.tables, *arguments)
         except (TypeError, ValueError) as error:
             self.network.unknown = f"{query}\n{error}"
             raise UnavailableError("the store in memory does not know this form of a statement") from error

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from tests.simulation.checks import check
 from tests.simulation.journals import events_of
+from tests.simulation.memory_database import STATEMENTS, Statements
 from tests.simulation.schedule import Schedule
 from tests.simulation.virtual_loop import run_virtually
 from tests.simulation.world import simulated
@@ -40,7 +41,7 @@ def _compiled(document: str) -> Workflow:
     return compiled("simulated", document, read=False, lookup=True, resend=True, ask=True, wait=False, undo=True)
 
 
-def live(schedule: Schedule) -> Lived:
+def live(schedule: Schedule, statements: Statements = STATEMENTS) -> Lived:
     """Live a schedule and check what always holds.
 
     Raises:
@@ -49,7 +50,7 @@ def live(schedule: Schedule) -> Lived:
     flow = _compiled(schedule.document())
 
     async def main() -> Lived:
-        simulation = simulated(schedule, flow)
+        simulation = simulated(schedule, flow, statements)
         await simulation.live()
         check(simulation)
         journals = tuple(
@@ -73,25 +74,27 @@ def recorded(schedule: Schedule) -> list[Event]:
     return run_virtually(main())
 
 
-def failure_of(schedule: Schedule) -> Exception | None:
+def failure_of(schedule: Schedule, statements: Statements = STATEMENTS) -> Exception | None:
     """How a schedule fails, or none."""
     try:
-        live(schedule)
+        live(schedule, statements)
     except Exception as error:  # noqa: BLE001  (whatever breaks is what was looked for)
         return error
     return None
 
 
-def shrunk(schedule: Schedule) -> tuple[Schedule, Exception]:
+def shrunk(
+    schedule: Schedule, statements: Statements = STATEMENTS, *, most_tries: int = SHRINKING_TRIES
+) -> tuple[Schedule, Exception]:
     """The smallest schedule found that still fails, and how it fails."""
-    error = failure_of(schedule)
+    error = failure_of(schedule, statements)
     assert error is not None
     tries, progress = 0, True
-    while progress and tries < SHRINKING_TRIES:
+    while progress and tries < most_tries:
         progress = False
         for smaller in _smaller(schedule):
             tries += 1
-            found = failure_of(smaller)
+            found = failure_of(smaller, statements)
             if found is not None:
                 schedule, error, progress = smaller, found, True
                 break

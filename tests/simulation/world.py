@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 from tests.simulation.journals import folded
-from tests.simulation.memory_database import MemoryDatabase, Network
+from tests.simulation.memory_database import STATEMENTS, MemoryDatabase, Network, Statements
 from tests.simulation.memory_store import MemoryStore
 from tests.simulation.schedule import Happening, Schedule
 from tests.simulation.services import TIMEOUT_S, SimulatedReview, SimulatedSet, SimulatedTool, World
@@ -275,7 +275,7 @@ def difference(live: RunState, recorded: RunState) -> str:
     return "; ".join(f"{name}: {getattr(live, name)!r} is recorded as {getattr(recorded, name)!r}" for name in names)
 
 
-def simulated(schedule: Schedule, flow: Workflow) -> Simulation:
+def simulated(schedule: Schedule, flow: Workflow, statements: Statements = STATEMENTS) -> Simulation:
     """A simulation on the running loop."""
     loop, chance = asyncio.get_running_loop(), random.Random(schedule.seed)
     made: list[Simulation] = []
@@ -284,6 +284,6 @@ def simulated(schedule: Schedule, flow: Workflow) -> Simulation:
         locked=lambda run_id: made[0].locked(run_id),  # noqa: PLW0108  (it is made below)
         left=lambda session_id, run_id: made[0].left(session_id, run_id),  # noqa: PLW0108  (it is made below)
     )
-    network = Network(store, chance)
+    network = Network(store, chance, statements)
     made.append(Simulation(schedule, flow, loop, World(schedule, chance), network, store, MemoryDatabase(network)))
     return made[0]
