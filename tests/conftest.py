@@ -8,6 +8,7 @@ a migration changes.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sys
 import tempfile
@@ -28,6 +29,15 @@ from signoff.foundation.settings import DatabaseSettings
 
 _CHECKOUT = Path(__file__).parent.parent
 _TEMPLATE_LOCK = 7_001
+
+
+@pytest.fixture(autouse=True)
+def unconfigured_logging() -> Iterator[None]:
+    """What a test's code does to Signoff's logger, such as a command that configures it, ends with the test."""
+    logger = logging.getLogger("signoff")
+    before = (list(logger.handlers), logger.level, logger.propagate)
+    yield
+    logger.handlers[:], logger.level, logger.propagate = before
 
 
 @pytest.fixture(scope="session")

@@ -149,6 +149,14 @@ def test_any_text_is_a_document_or_a_problem(text: str) -> None:
         load_document(text, "x.yaml").plain()
 
 
+def test_a_key_that_readers_take_differently_is_refused() -> None:
+    """YAML 1.2 reads `{?0: 1}` as the key `?0`, the library as the key `0`."""
+    with pytest.raises(DefinitionError) as caught:
+        load_document("value: {?0: 1}", "x.yaml")
+    assert caught.value.problems[0].line == 1
+    assert load_document("value: {'?0': 1}", "x.yaml").plain() == {"value": {"?0": 1}}
+
+
 @settings(deadline=None)
 @given(
     st.recursive(

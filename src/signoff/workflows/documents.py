@@ -169,6 +169,9 @@ class _Reader:
             key = self._node(event, events, path)
             if key.kind != "scalar" or key.value is None or isinstance(key.value, bool):
                 self._fail("A key is a text.", "Quote it.", event)
+            if event.start_mark.index > 0 and self._text[event.start_mark.index - 1] == "?":
+                # YAML 1.2 has it as part of the key here, the library takes it as the mark of a key that follows.
+                self._fail("A key that begins with '?' is not clear.", "Quote it.", event)
             key_text: str = event.value
             value = self._node(next(events), events, (*path, key_text))
             if key_text in entries:

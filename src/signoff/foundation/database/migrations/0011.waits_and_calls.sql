@@ -1,5 +1,5 @@
 -- Waits for events from outside, called workflows, runs that continue as new ones, workers that one step kills.
--- depends: 0010.runtime
+-- depends: 0001.foundation 0010.runtime
 
 -- Events as they came: kept for a time, so that one may come before its wait, and so that the same one twice changes
 -- nothing. `projects`: whose policies let it in. `matched`: whether any wait has taken it.

@@ -1,6 +1,6 @@
 -- Operations on runs: two more statuses, a release that may change, reviews that are asked again; and less that programs
 -- may change.
--- depends: 0010.runtime 0060.reviews
+-- depends: 0001.foundation 0010.runtime 0060.reviews
 
 ALTER TABLE run_view DROP CONSTRAINT run_view_status_check, DROP CONSTRAINT run_view_ended;
 ALTER TABLE run_view

@@ -1,5 +1,5 @@
 -- Starts: teams, queues with slots and token buckets, deduplicated and debounced starts, schedules.
--- depends: 0010.runtime 0030.catalog
+-- depends: 0001.foundation 0010.runtime 0030.catalog
 
 -- gate: 'key' waits for a slot of its key, 'queue' for one of its queue, 'back' for one to go on with after it gave its
 -- own back while a person decided; only a run without a gate may be claimed.

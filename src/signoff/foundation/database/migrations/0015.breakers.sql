@@ -1,4 +1,4 @@
--- depends: 0010.runtime
+-- depends: 0001.foundation 0010.runtime
 -- Circuit breakers: one row per organisation and target (a tool, or the models of a step) that has failed lately.
 -- All workers share them. What works well is never written here, so the table is small and the hot path asks nothing.
 

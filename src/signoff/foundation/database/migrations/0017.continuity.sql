@@ -1,6 +1,6 @@
 -- Which servers have held this database, by cluster and timeline: a failover or a restore begins a new timeline, and what
 -- was committed last on the old one may be missing here. Workers write a row when they meet a server they do not know.
--- depends: 0010.runtime
+-- depends: 0001.foundation 0010.runtime
 CREATE TABLE server_history (
     system_identifier bigint NOT NULL,
     timeline integer NOT NULL,

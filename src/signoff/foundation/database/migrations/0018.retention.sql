@@ -1,5 +1,5 @@
 -- Retention leaves what was taken of events with the events.
--- depends: 0014.storage
+-- depends: 0001.foundation 0014.storage
 
 -- A loop without an end goes on in new runs, and each of them is given only events that none of the runs before was. So
 -- what an old run took outlives it: it leaves with the event (ON DELETE CASCADE), when that expires.
