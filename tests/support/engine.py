@@ -190,7 +190,9 @@ async def until(
 
 
 async def ended(database: Database, run_id: UUID, timeout_s: float = 20) -> RunSummary:
-    return await until(database, run_id, lambda summary: summary.status in {"done", "failed", "cancelled", "terminated"}, timeout_s)
+    return await until(
+        database, run_id, lambda summary: summary.status in {"done", "failed", "cancelled", "terminated"}, timeout_s
+    )
 
 
 async def journal(database: Database, run_id: UUID) -> list[client.JournalEvent]:
