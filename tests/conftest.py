@@ -32,12 +32,12 @@ _TEMPLATE_LOCK = 7_001
 
 
 @pytest.fixture(autouse=True)
-def unconfigured_logging() -> Iterator[None]:
-    """What a test's code does to Signoff's logger, such as a command that configures it, ends with the test."""
+def unconfigured_logging() -> None:
+    """Every test begins with Signoff's logger as Python makes it, whatever configured it before."""
     logger = logging.getLogger("signoff")
-    before = (list(logger.handlers), logger.level, logger.propagate)
-    yield
-    logger.handlers[:], logger.level, logger.propagate = before
+    logger.handlers.clear()
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
 
 
 @pytest.fixture(scope="session")
