@@ -18,14 +18,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from support.engine import ACTOR
 from support.killed import Sink, worker_process
 from tests.chaos.test_chaos_killed_worker import outcomes, started
 
 from signoff.foundation.database import Database, EmbeddedServer, migrate
 from signoff.foundation.settings import DatabaseSettings
+from signoff.runtime import client
 
 BATCH = 500
 SHORTEST_LIFE, LONGEST_LIFE = 20, 1200
@@ -34,8 +37,10 @@ LAST_WORKER_AFTER = 8
 """So many deaths into a batch a worker is left alive to finish it."""
 
 
-async def batch(database: Database, url: str, sink: Sink, numbers: range, *, lives: Iterator[int], grave: str) -> int:
-    """Start the runs, kill workers under them, and wait until all have ended. How many ended otherwise than paid."""
+async def batch(
+    database: Database, url: str, sink: Sink, numbers: range, *, lives: Iterator[int], grave: str
+) -> Counter[str]:
+    """Start the runs, kill workers under them, and wait until all have ended. How many stand otherwise than paid."""
     runs = await started(database, numbers, sink.url)
     for _ in range(LAST_WORKER_AFTER):
         async with worker_process(url, next(lives), grave) as doomed:
@@ -45,11 +50,19 @@ async def batch(database: Database, url: str, sink: Sink, numbers: range, *, liv
             break
     async with worker_process(url):
         found = await outcomes(database, runs, 600)
-    return sum(outcome != "paid" for outcome in found)
+    odd = [run_id for run_id, outcome in zip(runs, found, strict=True) if outcome != "paid"]
+    return Counter([await standing(database, run_id) for run_id in odd])
+
+
+async def standing(database: Database, run_id: UUID) -> str:
+    """Where a run stands that is not paid: its error, or what it waits for."""
+    async with database.transaction(ACTOR.org_id) as connection:
+        run = await client.read_run(connection, ACTOR.org_id, run_id)
+    return f"{run.status}: {run.error or [entry['kind'] for entry in run.waiting_for]}"
 
 
 async def main(effects: int, minutes: float, seed: int) -> int:
-    chance, began_s, done, odd = random.Random(seed), time.monotonic(), 0, 0
+    chance, began_s, done, odd = random.Random(seed), time.monotonic(), 0, Counter[str]()
     lives = (chance.randrange(SHORTEST_LIFE, LONGEST_LIFE) for _ in itertools.count())
     with tempfile.TemporaryDirectory(prefix="signoff-chaos-") as directory, Sink() as sink:
         Path(directory).chmod(0o711)
@@ -72,7 +85,7 @@ async def main(effects: int, minutes: float, seed: int) -> int:
     lost, doubled = sum(count == 0 for count in counts), sum(count > 1 for count in counts)
     print(
         f"{done} effects (of {effects} asked for) in {time.monotonic() - began_s:.0f} s, seed {seed}: {lost} lost,"
-        f" {doubled} doubled, {odd} runs not paid; {deaths.total()} workers killed, before"
+        f" {doubled} doubled, {odd.total()} runs not paid {dict(odd)}; {deaths.total()} workers killed, before"
         f" {dict(deaths.most_common())}"
     )
     return 1 if lost or doubled or odd else 0
