@@ -18,6 +18,9 @@ demo: $(VENV)/.runtime $(if $(filter local,$(LLM)),$(VENV)/.local-llm) models ##
 test: $(VENV)/.dev models ## all set-up and all tests
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
+test-slow: $(VENV)/.dev models ## the tests that `make test` leaves out: whole data sets, quick forms of the benchmarks
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow $(TESTS)
+
 check: $(VENV)/.dev ## formatting, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -67,4 +70,4 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo test check fmt bench docs lock models
+.PHONY: help demo test test-slow check fmt bench docs lock models

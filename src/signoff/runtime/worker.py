@@ -89,7 +89,8 @@ class Worker:
             except UnavailableError as error:
                 _log.warning("the worker starts a new session: %s", error.detail)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), self._settings.poll_s / 4)
+                    async with asyncio.timeout(self._settings.poll_s / 4):
+                        await self._stopping.wait()
 
     def stop(self) -> None:
         """Claim nothing more, let steps under way finish for `drain_s`, give every run back, then return from `run`."""

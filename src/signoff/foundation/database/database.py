@@ -71,7 +71,8 @@ class Database:
         """Close all connections, waiting a bounded time for those in use."""
         for pool in (self._app_pool, self._worker_pool):
             try:
-                await asyncio.wait_for(pool.close(), self._settings.connect_timeout_s)
+                async with asyncio.timeout(self._settings.connect_timeout_s):
+                    await pool.close()
             except TimeoutError:
                 pool.terminate()
 

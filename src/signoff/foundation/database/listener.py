@@ -77,6 +77,7 @@ async def _listen_until_lost(
     callback("")
     while not lost.is_set():
         try:
-            await asyncio.wait_for(lost.wait(), check_interval_s)
+            async with asyncio.timeout(check_interval_s):
+                await lost.wait()
         except TimeoutError:
             await connection.execute(_CHECK, timeout=check_interval_s)
