@@ -5,7 +5,8 @@ DUE_QUEUES = """
 SELECT org_id, queue FROM queue_turn WHERE due_at <= $1 GROUP BY org_id, queue ORDER BY min(due_at) LIMIT $2
 """
 
-NEXT_TURN = "SELECT greatest(min(due_at), '1970-01-01'::timestamptz) FROM queue_turn"
+# No row where nothing is due ever: `greatest` passes over a null, so a minimum of none would be long overdue.
+NEXT_TURN = "SELECT greatest(due_at, '1970-01-01'::timestamptz) FROM queue_turn ORDER BY due_at LIMIT 1"
 
 # One admission at a time of each queue; the next one waits, and then sees what this one left.
 LOCK_QUEUE = "SELECT limits FROM queue WHERE org_id = $1 AND queue = $2 FOR UPDATE"
