@@ -140,6 +140,12 @@ class MemoryDatabase:
                 loop = asyncio.get_running_loop()
                 loop.call_later(self.network.chance.uniform(0, 0.01), _told, client, callback, payload)
 
+    async def ping(self) -> None:
+        """Whether the store is there."""
+        cuts = self.cuts
+        await self._delay()
+        self.check(cuts)
+
     async def statement(self, query: str, arguments: tuple[Any, ...], *, alone: bool) -> list[Row]:
         """One statement, there and back."""
         if query in UNUSED:

@@ -1,7 +1,8 @@
 """Call a handler so that, whatever it does, the engine gets a result or a StepError.
 
-A database that is away is neither: the call is made again. It is away for longer than a lease only if this worker's
-session is lost too, and then the run goes on elsewhere, as its journal has it.
+A database of ours that is away is neither, however long that lasts: the call is made again once it answers, or the
+session is lost with it, and then the run goes on elsewhere, as its journal has it. Only what is still unavailable while
+PostgreSQL itself answers is a failure of the step.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from signoff.workflows.errors import Blocked, ExpressionError
 CUT_OFF_SLACK_S = 1.0  # what a handler has beyond `timeout_s`, so that its own, better error comes first
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
-PATIENCE_LEASES = 3.0  # by then a session would be lost: what is still unavailable is not our database
+PATIENCE_LEASES = 3.0  # while PostgreSQL answers: what is still unavailable by then is not our database
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -39,22 +40,46 @@ async def called(execution: RunContext, call: StepCall, work: Callable[[], Await
         StepError: it failed, or took too long.
         SessionLostError: the run is not ours any more.
     """
-    clock = execution.engine.clock
-    give_up_s = clock.monotonic_s() + PATIENCE_LEASES * execution.engine.settings.lease_s
+    clock, patience_s = execution.engine.clock, PATIENCE_LEASES * execution.engine.settings.lease_s
+    give_up_s = clock.monotonic_s() + patience_s
     pause_s = FIRST_PAUSE_S
     while True:
         try:
             return await _cut_off(call, work)
         except SessionLostError:
             raise
-        except UnavailableError as error:
-            if execution.abandoned and not once:
+        except (UnavailableError, _CutOffError) as error:
+            if once:
+                raise _failure(error) from error
+            if execution.abandoned:
                 raise SessionLostError("the session was lost while the database was away") from error
-            if once or clock.monotonic_s() >= give_up_s:
-                raise StepError(error.detail, kind="unavailable", retryable=True, outcome_unknown=True) from error
-            _log.warning("step %s of run %s waits: %s", call.path, call.run.run_id, error.detail)
+            if not await _answers(execution):
+                give_up_s = clock.monotonic_s() + patience_s
+            elif isinstance(error, _CutOffError) or clock.monotonic_s() >= give_up_s:
+                raise _failure(error) from error
+            _log.warning("step %s of run %s waits: %s", call.path, call.run.run_id, error)
         await clock.sleep(pause_s)
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+class _CutOffError(Exception):
+    """A handler gave nothing in its time."""
+
+
+def _failure(error: UnavailableError | _CutOffError) -> StepError:
+    if isinstance(error, UnavailableError):
+        return StepError(error.detail, kind="unavailable", retryable=True, outcome_unknown=True)
+    return StepError(str(error), kind="timeout", retryable=True, outcome_unknown=True)
+
+
+async def _answers(execution: RunContext) -> bool:
+    """Whether PostgreSQL itself is there."""
+    try:
+        async with asyncio.timeout(execution.engine.settings.lease_s):
+            await execution.engine.database.ping()
+    except (UnavailableError, TimeoutError):
+        return False
+    return True
 
 
 async def _cut_off(call: StepCall, work: Callable[[], Awaitable[_T]]) -> _T:
@@ -66,9 +91,7 @@ async def _cut_off(call: StepCall, work: Callable[[], Awaitable[_T]]) -> _T:
         raise
     except Exception as error:
         if isinstance(error, TimeoutError) and cut.expired():
-            raise StepError(
-                f"no result within {call.timeout_s:g} s", kind="timeout", retryable=True, outcome_unknown=True
-            ) from error
+            raise _CutOffError(f"no result within {call.timeout_s:g} s") from error
         raise raised(call, error) from error
 
 
