@@ -18,6 +18,8 @@ from signoff.capabilities.reviews import (
     read_review,
     withdraw,
 )
+from signoff.capabilities.reviews.model import ReviewResult
+from signoff.capabilities.reviews.results import ReviewResults
 from signoff.capabilities.reviews.service import review_id_of
 from signoff.core.errors import ConflictError, InvalidError, LimitError, NotFoundError, StepError
 from signoff.core.ids import digest
@@ -37,6 +39,7 @@ class ReviewStep(ActingStep):
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._results = ReviewResults(services.database)
 
     def effect(self, call: StepCall) -> Effect | None:  # noqa: ARG002  (the protocol has it)
         """A review's row is ours and idempotent by run and path."""
@@ -62,13 +65,16 @@ class ReviewStep(ActingStep):
     async def resume(self, call: StepCall, waiting: Waiting, message: Message | None) -> Done | Waiting:  # noqa: ARG002  (the protocol has it)
         """Read what became of the review; its row, not the message, is what counts."""
         org_id, review_id, now = call.run.org_id, UUID(waiting.state["review_id"]), call.clock.now()
+        result = await self._results.of(org_id, review_id)
+        if result is not None:
+            return _ended(call, result)
         async with self._services.database.transaction(org_id) as connection:
             review = await expire(connection, org_id, review_id, now=now)
             if review.status == "open" and review.escalate_at is not None and review.escalate_at <= now:
                 if await escalate(connection, org_id, review_id, now=now):
                     call.record("review.escalated", {"review_id": str(review_id), "to": list(review.escalate_to)})
                 review = await read_review(connection, org_id, review_id)
-        return _waiting(review) if review.status == "open" else _ended(call, review)
+        return _waiting(review) if review.status == "open" else _ended(call, review.as_result())
 
     async def withdraw(self, call: StepCall, waiting: Waiting) -> None:  # noqa: ARG002  (the protocol has it)
         """Nobody needs to decide any more."""
@@ -123,7 +129,7 @@ def _waiting(review: Review) -> Waiting:
     return Waiting("review", until, {"review_id": str(review.review_id)}, about)
 
 
-def _ended(call: StepCall, review: Review) -> Done:
+def _ended(call: StepCall, review: ReviewResult) -> Done:
     facts = {"comment": review.comment, "decided_by": review.decided_by or "", "reason": review.reason}
     if review.status == "approved":
         approval = Approval(call.path, str(review.review_id), review.digest, str(review.decided_by), "approved")

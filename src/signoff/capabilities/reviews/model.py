@@ -159,6 +159,31 @@ class Review(ReviewSummary):
     labels: Mapping[str, Labels]
     final_values: Mapping[str, Any] | None
 
+    def as_result(self) -> ReviewResult:
+        """What a run takes from it once it has ended."""
+        return ReviewResult(
+            self.review_id, self.status, self.digest, self.decided_by, self.reason, self.comment, self.final_values
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewResult:
+    """How a review has ended: what its run goes on with.
+
+    Attributes:
+        status: approved, rejected, expired or withdrawn.
+        digest: of what was presented.
+        final_values: of an approved review, the values as decided.
+    """
+
+    review_id: UUID
+    status: ReviewStatus
+    digest: str
+    decided_by: str | None
+    reason: str | None
+    comment: str | None
+    final_values: Mapping[str, Any] | None
+
 
 @dataclass(frozen=True, slots=True)
 class ReviewDecision:

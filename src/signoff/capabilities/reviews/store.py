@@ -10,7 +10,7 @@ from uuid import UUID
 from signoff.core.labels import Labels
 from signoff.foundation.database import Connection, Record
 
-from .model import InboxCounts, Review, ReviewStatus, ReviewSummary
+from .model import InboxCounts, Review, ReviewResult, ReviewStatus, ReviewSummary
 from .presented import read_json
 
 _SUMMARY_COLUMNS = """org_id, review_id, run_id, path, workflow, workflow_version, risk, release, title, role,
@@ -28,6 +28,13 @@ ON CONFLICT (org_id, run_id, path, generation) DO NOTHING
 """
 
 _SELECT = f"SELECT {_COLUMNS} FROM review WHERE org_id = $1 AND review_id = $2"  # noqa: S608  (constants only)
+
+# Of runs that wake together; only what a run takes from a review that has ended.
+_RESULTS = """
+SELECT review_id, status, digest, decided_by, reason, comment, final_values
+FROM review JOIN unnest($1::uuid[], $2::uuid[]) AS wanted (org_id, review_id) USING (org_id, review_id)
+WHERE status <> 'open'
+"""
 
 # The lock makes two people who decide at the same moment take turns; the second sees the first's decision.
 _SELECT_FOR_UPDATE = f"{_SELECT} FOR UPDATE"
@@ -87,6 +94,24 @@ async def read(connection: Connection, org_id: UUID, review_id: UUID, *, lock: b
     """The review, locked until the transaction's end if asked for."""
     row = await connection.fetchrow(_SELECT_FOR_UPDATE if lock else _SELECT, org_id, review_id)
     return None if row is None else _review(row)
+
+
+async def results(connection: Connection, keys: Sequence[tuple[UUID, UUID]]) -> dict[UUID, ReviewResult]:
+    """How those reviews have ended, given as organisation and id; open ones are left out."""
+    org_ids, review_ids = [key[0] for key in keys], [key[1] for key in keys]
+    rows = await connection.fetch(_RESULTS, org_ids, review_ids)
+    return {
+        row["review_id"]: ReviewResult(
+            review_id=row["review_id"],
+            status=row["status"],
+            digest=row["digest"],
+            decided_by=row["decided_by"],
+            reason=row["reason"],
+            comment=row["comment"],
+            final_values=None if row["final_values"] is None else read_json(row["final_values"]),
+        )
+        for row in rows
+    }
 
 
 async def decide(
