@@ -34,6 +34,7 @@ ENDED_CHANNEL = "signoff_ended"
 
 NOTIFY_IDS = 150  # ids in one notification: PostgreSQL takes payloads of up to 8,000 bytes
 FAILED_RUN_PAUSE_S = 30.0  # before a run is tried again that an error of ours put out of memory
+LONGEST_REAP_PAUSE_S = 0.5  # between looks for dead workers: what it adds to a lease before their runs go on
 FIRST_IDLE_S = 0.005  # before runs are claimed again that are due but were not to be had: somebody has them locked
 
 _log = logging.getLogger(__name__)
@@ -268,7 +269,7 @@ class Session:
                 if freed:
                     _log.warning("took over %d runs of %d dead workers", len(freed), len(dead))
                     self._wake.set()
-                await asyncio.sleep(self._settings.lease_s / 4)
+                await asyncio.sleep(min(self._settings.lease_s / 4, LONGEST_REAP_PAUSE_S))
 
     async def _announce(self) -> None:
         """Tell who waits that runs have ended: after the commit, coalesced, from one connection (rule 8)."""
