@@ -65,17 +65,26 @@ class CelExpression:
         variables: what the program is given.
         evaluable: the program; none where the expression is its only variable.
         shape: what is known of its value.
+        tree: as checked, for the analysis of data flow.
     """
 
-    __slots__ = ("_definite", "_lazy", "_program", "_reads", "_source", "_variables", "shape")
+    __slots__ = ("_definite", "_lazy", "_program", "_reads", "_source", "_variables", "shape", "tree")
 
     def __init__(
-        self, source: str, sites: list[ReadSite], variables: list[_Variable], evaluable: Any, shape: Shape
+        self,
+        source: str,
+        sites: list[ReadSite],
+        variables: list[_Variable],
+        evaluable: Any,
+        *,
+        shape: Shape,
+        tree: Any,
     ) -> None:
         self._source = source
         self._program = evaluable
         self._variables = tuple(variables)
         self.shape = shape
+        self.tree = tree
         self._reads = tuple(dict.fromkeys(Read(site.root, site.path, status_only=site.status_only) for site in sites))
         data = [site for site in sites if not site.status_only]
         self._definite = tuple(dict.fromkeys(site.root for site in data if not site.lazy))
@@ -95,6 +104,11 @@ class CelExpression:
     def parts(self) -> Mapping[str, Expression]:
         """None: it is one value."""
         return {}
+
+    @property
+    def definite(self) -> tuple[str, ...]:
+        """The roots whose data it reads whichever way evaluation goes: without one of them it is blocked (rule 3)."""
+        return self._definite
 
     def evaluate(self, scope: Scope) -> Any:
         """The plain value; see `Expression.evaluate` for what it raises."""
@@ -286,13 +300,13 @@ class ExpressionCompiler:
             site.node.id = identity
             site.node.ident_expr.name = variable.name
         if root.WhichOneof("kind") == "ident_expr":
-            return CelExpression(source, sites, list(variables.values()), None, checked.shape)
+            return CelExpression(source, sites, list(variables.values()), None, shape=checked.shape, tree=tree.root)
         make_strict(root, checked.mixed)
         try:
             evaluable = program(root)
         except CelSyntaxError as error:
             return Faulty(tuple(self._finding(source, fault) for fault in error.faults))
-        return CelExpression(source, sites, list(variables.values()), evaluable, checked.shape)
+        return CelExpression(source, sites, list(variables.values()), evaluable, shape=checked.shape, tree=tree.root)
 
     def reads_of(self, source: str) -> tuple[str, ...]:
         """The roots that a source names; empty where it is no CEL."""
