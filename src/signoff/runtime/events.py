@@ -25,12 +25,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import orjson
 
+from signoff.core.values import value
 from signoff.runtime.codec import LAST_HEADER, PAYLOADS
 
 _LAST_HEADER = bytes((LAST_HEADER,))
@@ -57,7 +57,7 @@ EventKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Event:
     """One row of a run's journal."""
 

@@ -19,12 +19,13 @@ from signoff.core.clock import Clock
 from signoff.core.fresh import fresh_dict
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import NO_USAGE, Cost, Usage
+from signoff.core.values import value
 from signoff.workflows.model import Risk, Step, Workflow
 
 Recovery = Literal["resend", "lookup", "ask"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunFacts:
     """What never changes about a run.
 
@@ -87,7 +88,7 @@ class Approval:
 Record = Callable[[str, Mapping[str, Any]], None]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StepCall:
     """Everything a handler is told about one try of one step.
 
@@ -131,7 +132,7 @@ class StepCall:
     generation: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Done:
     """The step is done.
 
@@ -150,7 +151,7 @@ class Done:
     readable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Waiting:
     """The step waits for a message to its path, or for a moment. The run may leave memory meanwhile.
 
@@ -167,7 +168,7 @@ class Waiting:
     about: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Message:
     """Something that arrived for a waiting step: a signal, an event, or a review's decision."""
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from signoff.core.errors import ConflictError, SignoffError, UnavailableError
 from signoff.core.fresh import fresh_dict, fresh_list
+from signoff.core.values import value
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import artifacts, store
 from signoff.runtime.artifacts import Content
@@ -32,7 +33,7 @@ class SessionLostError(UnavailableError):
     code = "session-lost"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Row:
     """An event, encoded; `contents` are the large values that it names by reference."""
 
@@ -43,7 +44,7 @@ class Row:
     contents: tuple[Content, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class View:
     """What lists show of a run: written at park and finish only."""
 

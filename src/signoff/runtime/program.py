@@ -8,19 +8,20 @@ the state, which is the fold of the journal (`rebuild`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Protocol
 
 from signoff.core.errors import StepError
 from signoff.core.fresh import fresh_dict
 from signoff.core.labels import BOTTOM, Labels
+from signoff.core.values import value
 from signoff.runtime.state import StepRecord
 from signoff.workflows.model import Step
 from signoff.workflows.semantics import RunScope
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Beginning:
     """A step that begins: what `RunContext.begin` takes.
 
@@ -43,7 +44,7 @@ class Beginning:
     command: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Conclusion:
     """How a run ends well: the outcome's name, and what the run gives."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from signoff.core.fresh import fresh_dict, fresh_list
 from signoff.core.labels import BOTTOM, Labels
+from signoff.core.values import value
 from signoff.runtime.handlers import Approval, Message, Waiting
 from signoff.workflows.semantics import StepState
 
@@ -22,7 +23,7 @@ CLOSING = "closing"
 SETTLING = "settling"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Turn:
     """The end of one iteration of a group, where the group goes on after it.
 

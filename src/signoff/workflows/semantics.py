@@ -7,12 +7,13 @@ words, `tests/unit/test_workflows_semantics.py` runs all combinations.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from signoff.core.errors import StepError
 from signoff.core.fresh import fresh_dict
 from signoff.core.labels import BOTTOM, Labels, join_all
+from signoff.core.values import value
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Expression, Outcome, Step, StepStatus, Workflow
 from signoff.workflows.sources import labels_at
@@ -20,7 +21,7 @@ from signoff.workflows.sources import labels_at
 APPROVING = frozenset({"approved", "not_needed"})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StepState:
     """How a step ended, as other steps see it.
 
@@ -47,7 +48,7 @@ class StepState:
         return self.status == "done"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Variable:
     """What the body of a group is given besides steps: `index`, `last`, or an item under its name."""
 
@@ -158,7 +159,7 @@ class RunScope:
         return BOTTOM if self._parent is None else self._parent.labels(root, path)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ready:
     """The step may run now, with these arguments.
 
@@ -172,7 +173,7 @@ class Ready:
     needed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ended:
     """The step ends without running: not_needed, blocked or failed, and why.
 
@@ -232,7 +233,7 @@ def _used(step: Step) -> list[Expression]:
     return [*step.arguments.values(), *([] if step.needed is None else [step.needed]), *step.asserts]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunEnd:
     """How a run ends.
 
