@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import jsonschema_rs
@@ -28,6 +29,8 @@ _MASK = "the value"
 _WHOLE = "the value as a whole"
 
 Schema = Mapping[str, Any] | bool
+
+_NO_DOCUMENTS: Mapping[str, Schema] = MappingProxyType({})
 
 
 def check_schema(schema: Any) -> list[Problem]:
@@ -112,10 +115,28 @@ def _key(schema: Any) -> bytes:
 
 @lru_cache(maxsize=MAX_CACHED_VALIDATORS)
 def _validator(key: bytes) -> jsonschema_rs.Draft202012Validator:
+    return compiled(json.loads(key))
+
+
+def compiled(
+    schema: Schema, *, documents: Mapping[str, Schema] = _NO_DOCUMENTS, formats: bool = True
+) -> jsonschema_rs.Draft202012Validator:
+    """The schema as the library runs it, never fetching anything.
+
+    Args:
+        schema: a sound schema.
+        documents: other schemas that it may refer to, by their URIs.
+        formats: whether `format` is asserted; the standard's default is that it only annotates.
+
+    Raises:
+        jsonschema_rs.ValidationError: the schema is not sound, or refers to what is in no document.
+    """
+    registry = jsonschema_rs.Registry(list(documents.items()), draft=jsonschema_rs.Draft202012) if documents else None
     return jsonschema_rs.Draft202012Validator(
-        json.loads(key),
-        validate_formats=True,
+        schema,
+        validate_formats=formats,
         offline=True,
+        registry=registry,
         mask=_MASK,
         pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=PATTERN_BACKTRACK_LIMIT),
     )
