@@ -56,6 +56,11 @@ class _Joined:
         self._reading = tuple(part for part in parts if part.reads)
         self.reads: tuple[Read, ...] = tuple(dict.fromkeys(read for part in parts for read in part.reads))
 
+    @property
+    def reading(self) -> tuple[Expression, ...]:
+        """Its parts that read something, in order."""
+        return self._reading
+
     def labels(self, scope: Scope) -> Labels:
         """The join of the labels of everything it reads."""
         return join_all(part.labels(scope) for part in self._reading)
