@@ -16,9 +16,28 @@ from signoff.core.schemas import Schema, compiled
 SERVED_AT = "http://localhost:1234/"
 
 # The suite's optional tests of formats: all but what is no format (`unknown`).
-FORMATS = ("date", "date-time", "duration", "ecmascript-regex", "email", "ipv4", "ipv6", "json-pointer", "relative-json-pointer", "time",
-           "uri", "uri-reference", "uri-template", "uuid", "regex", "hostname", "iri", "iri-reference", "idn-email",
-           "idn-hostname")  # fmt: skip
+FORMATS = (
+    "date",
+    "date-time",
+    "duration",
+    "ecmascript-regex",
+    "email",
+    "ipv4",
+    "ipv6",
+    "json-pointer",
+    "relative-json-pointer",
+    "time",
+    "uri",
+    "uri-reference",
+    "uri-template",
+    "uuid",
+    "regex",
+    "hostname",
+    "iri",
+    "iri-reference",
+    "idn-email",
+    "idn-hostname",
+)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ _WHOLE = "the value as a whole"
 
 Schema = Mapping[str, Any] | bool
 
-_NO_DOCUMENTS: Mapping[str, Schema] = MappingProxyType({})
+_NO_DOCUMENTS: Mapping[str, Any] = MappingProxyType({})
 
 
 def check_schema(schema: Any) -> list[Problem]:
@@ -119,7 +119,7 @@ def _validator(key: bytes) -> jsonschema_rs.Draft202012Validator:
 
 
 def compiled(
-    schema: Schema, *, documents: Mapping[str, Schema] = _NO_DOCUMENTS, formats: bool = True
+    schema: Any, *, documents: Mapping[str, Any] = _NO_DOCUMENTS, formats: bool = True
 ) -> jsonschema_rs.Draft202012Validator:
     """The schema as the library runs it, never fetching anything.
 
