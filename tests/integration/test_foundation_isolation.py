@@ -52,6 +52,8 @@ DEFINER_FUNCTIONS = {
     "signoff_note_api_key_use(text,timestamp with time zone)": "sign-in likewise; touches that row's last use only",
     "signoff_prepare_journal(integer)": "makes the journal's partitions of the coming months, and nothing else",
     "signoff_retire_batch(uuid,uuid,timestamp with time zone)": "drops what finished runs of a recorded batch left",
+    "signoff_release_use(uuid,text)": "tells of the own organisation alone why a release is in use",
+    "signoff_delete_release(uuid,text)": "deletes a release of the own organisation that nothing uses",
     "signoff_drop_journal_month(date)": "drops a partition of the journal that is over and empty",
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 from signoff.catalog.models import ModelsConfig
 from signoff.catalog.prompts import Prompt
 from signoff.catalog.rules import Rule
+from signoff.catalog.decisions import DecisionTable
 from signoff.catalog.tools import ToolContract
 from signoff.catalog.versions import parse_constraint, parse_version, split_reference
 from signoff.core.errors import NotFoundError, did_you_mean
@@ -109,6 +110,30 @@ class IndexSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvironmentSpec:
+    """An environment that a project declares: where its releases can be deployed to.
+
+    Attributes:
+        name: e.g. `prod`.
+        about: one sentence for people.
+    """
+
+    name: str
+    about: str = ""
+
+
+DEFAULT_ENVIRONMENTS: Mapping[str, EnvironmentSpec] = {
+    name: EnvironmentSpec(name, about)
+    for name, about in (
+        ("dev", "Where the project is written."),
+        ("staging", "Where a release is tried."),
+        ("prod", "Where it works."),
+    )
+}
+"""What a project has that declares none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A project directory, read, checked and compiled.
 
@@ -125,9 +150,11 @@ class Project:
         knowledge: path and text of each source, by index.
         index_settings: by index; every index has some.
         rules: by name.
+        decisions: by name.
         retention: how long its finished runs are kept.
         queues: by name.
         schedules: by name.
+        environments: where its releases can be deployed to, by name.
         files: the bytes of every file, by path within the project with `/`.
     """
 
@@ -143,9 +170,11 @@ class Project:
     knowledge: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict[str, tuple[tuple[str, str], ...]])
     index_settings: Mapping[str, IndexSettings] = field(default_factory=dict[str, IndexSettings])
     rules: Mapping[str, Rule] = field(default_factory=dict[str, Rule])
+    decisions: Mapping[str, DecisionTable] = field(default_factory=dict[str, DecisionTable])
     retention: RetentionPolicy = KEEP_FOREVER
     queues: Mapping[str, Queue] = field(default_factory=dict[str, Queue])
     schedules: Mapping[str, Schedule] = field(default_factory=dict[str, Schedule])
+    environments: Mapping[str, EnvironmentSpec] = field(default_factory=lambda: DEFAULT_ENVIRONMENTS)
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     @property

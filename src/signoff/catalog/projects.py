@@ -12,6 +12,9 @@ from signoff.catalog.checks import check_references
 from signoff.catalog.documents import compile_documents, contract_of
 from signoff.catalog.model import RETRIEVAL_CONTRACT, IndexSettings, Project, PromptRegistry
 from signoff.catalog.models import ModelsConfig
+from signoff.catalog.decisions import DecisionTable
+from signoff.catalog.parsing.decision_sheets import load_sheet
+from signoff.catalog.parsing.decisions import parse_decision
 from signoff.catalog.parsing.fields import Fields, Report
 from signoff.catalog.parsing.manifest import Manifest, parse_index, parse_manifest
 from signoff.catalog.parsing.models import parse_models
@@ -36,7 +39,7 @@ from signoff.workflows.model import Contract, Contracts, Workflow
 MAX_PROBLEMS = 500
 """How many problems one load tells; a broken file can have one on every line."""
 
-Named = TypeVar("Named", Prompt, ToolContract, Rule)
+Named = TypeVar("Named", Prompt, ToolContract, Rule, DecisionTable)
 
 
 def load_project(path: Path) -> Project:
@@ -86,6 +89,7 @@ class _Loader:
         prompts = self._unique(list(self._prompts()), "prompt")
         tools = {tool.name: tool for tool in self._unique(list(self._tools(manifest)), "tool")}
         rules = {rule.name: rule for rule in self._unique(list(self._rules()), "rule")}
+        decisions = {table.name: table for table in self._unique(list(self._decisions()), "decision")}
         knowledge, index_settings = self._knowledge()
         registry = PromptRegistry(prompts)
         contracts = Contracts(
@@ -93,6 +97,7 @@ class _Loader:
             tools={name: tool.contract for name, tool in tools.items()},
             indexes=dict.fromkeys(knowledge, RETRIEVAL_CONTRACT),
             rules={name: rule.contract for name, rule in rules.items()},
+            decisions={name: table.contract for name, table in decisions.items()},
             schemas=schemas,
         )
         project = Project(
@@ -108,9 +113,11 @@ class _Loader:
             knowledge=knowledge,
             index_settings=index_settings,
             rules=rules,
+            decisions=decisions,
             retention=manifest.retention,
             queues=manifest.queues,
             schedules=self._schedules(manifest),
+            environments=manifest.environments,
             files=dict(self.files),
         )
         self.problems += [*check_references(project), *check_code(project), *check_starts(project)]
@@ -182,6 +189,17 @@ class _Loader:
             fields = self._fields(name)
             if fields:
                 yield parse_rule(fields, digest=digest(self.files[name]))
+
+    def _decisions(self) -> Iterator[DecisionTable]:
+        for name in (*self._in("decisions", ".yaml"), *self._in("decisions", ".csv")):
+            text = self._text(name)
+            if text is None:
+                continue
+            try:
+                node = load_sheet(text, name) if name.endswith(".csv") else load_document(text, name)
+                yield parse_decision(node, name, digest=digest(self.files[name]))
+            except DefinitionError as error:
+                self.problems += error.problems
 
     def _unique(self, found: Sequence[Named], kind: str) -> list[Named]:
         first: dict[str, Named] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class EnvironmentChange:
     release: str
     changed_at: datetime
     changed_by: Actor
+    operation: str = "deploy"
+    reason: str = ""
 
 
 async def register(connection: Connection, org_id: UUID, project: Project, actor: Actor) -> str:
@@ -113,11 +116,27 @@ async def environment_releases(connection: Connection, org_id: UUID, environment
 
 
 async def environment_history(
-    connection: Connection, org_id: UUID, project: str, environment: str, *, limit: int = DEFAULT_LISTED
+    connection: Connection,
+    org_id: UUID,
+    project: str,
+    environment: str,
+    *,
+    limit: int = DEFAULT_LISTED,
+    before: int | None = None,
 ) -> list[EnvironmentChange]:
-    """The newest moves of an environment, newest first."""
-    rows = await store.select_changes(connection, org_id, project, environment, limit)
-    return [EnvironmentChange(version, release, at, Actor.from_dict(org_id, by)) for version, release, at, by in rows]
+    """The newest moves of an environment, newest first; of those before a version, where one is given."""
+    rows = await store.select_changes(connection, org_id, project, environment, limit, before)
+    return [
+        EnvironmentChange(
+            row["version"],
+            row["release"],
+            row["changed_at"],
+            Actor.from_dict(org_id, json.loads(row["changed_by"])),
+            row["operation"],
+            row["reason"],
+        )
+        for row in rows
+    ]
 
 
 class ReleaseCatalog:

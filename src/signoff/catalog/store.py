@@ -8,7 +8,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from signoff.foundation.database import Connection
+from signoff.foundation.database import Connection, Record
+
+# Whoever deletes a release takes contents away that nothing else has: not while somebody begins to share them.
+_SHARE_CONTENTS = "SELECT pg_advisory_xact_lock_shared(hashtextextended('signoff.release.' || $1::uuid, 0))"
 
 # A release is registered by many starters at once (every `signoff dev`, every deploy): the first one writes it.
 _INSERT_RELEASE = """
@@ -48,17 +51,19 @@ ORDER BY created_at DESC, digest LIMIT $3
 # Asked before an environment is pointed at it; the foreign key alone would not know of which project it is.
 _SELECT_PROJECT = "SELECT project FROM release WHERE org_id = $1 AND digest = $2"
 
-# The upsert takes the row's lock, so two promotions at once get two versions, one after the other.
+# The upsert takes the row's lock, so two promotions at once get two versions, one after the other. `$5` is the version
+# that the mover saw: the second of two who saw the same one moves nothing.
 _POINT_ENVIRONMENT = """
 INSERT INTO environment AS old (org_id, project, name, release, version) VALUES ($1, $2, $3, $4, 1)
 ON CONFLICT (org_id, project, name) DO UPDATE SET release = excluded.release, version = old.version + 1
-WHERE old.release <> excluded.release
+WHERE old.release <> excluded.release AND ($5::bigint IS NULL OR old.version = $5)
 RETURNING version
 """
 
 # The history is written by the same function as the move, never on its own.
 _INSERT_CHANGE = """
-INSERT INTO environment_change (org_id, project, name, version, release, changed_by) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO environment_change (org_id, project, name, version, release, changed_by, operation, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
 # What a start of a run asks, so it is a primary-key read.
@@ -76,8 +81,8 @@ FROM environment e ORDER BY e.org_id, e.project, e.name
 
 # Newest first, for people.
 _SELECT_CHANGES = """
-SELECT version, release, changed_at, changed_by FROM environment_change
-WHERE org_id = $1 AND project = $2 AND name = $3
+SELECT version, release, changed_at, changed_by, operation, reason FROM environment_change
+WHERE org_id = $1 AND project = $2 AND name = $3 AND ($5::bigint IS NULL OR version < $5)
 ORDER BY version DESC LIMIT $4
 """
 
@@ -86,6 +91,7 @@ async def insert_release(
     connection: Connection, org_id: UUID, digest: str, project: str, created_by: Mapping[str, Any]
 ) -> bool:
     """Write a release's row; false where it is there already."""
+    await connection.execute(_SHARE_CONTENTS, org_id)
     status = await connection.execute(_INSERT_RELEASE, org_id, digest, project, json.dumps(created_by))
     return status == "INSERT 0 1"
 
@@ -120,9 +126,11 @@ async def select_project(connection: Connection, org_id: UUID, digest: str) -> s
     return await connection.fetchval(_SELECT_PROJECT, org_id, digest)
 
 
-async def upsert_environment(connection: Connection, org_id: UUID, project: str, name: str, release: str) -> int | None:
-    """Point an environment at a release; its new version, or none where it points there already."""
-    return await connection.fetchval(_POINT_ENVIRONMENT, org_id, project, name, release)
+async def upsert_environment(
+    connection: Connection, org_id: UUID, project: str, name: str, release: str, seen: int | None = None
+) -> int | None:
+    """Point an environment at a release; its new version, or none where it points there already or has moved since."""
+    return await connection.fetchval(_POINT_ENVIRONMENT, org_id, project, name, release, seen)
 
 
 async def insert_change(
@@ -134,9 +142,12 @@ async def insert_change(
     *,
     digest: str,
     changed_by: Mapping[str, Any],
+    operation: str = "deploy",
+    reason: str = "",
 ) -> None:
     """Write one move of an environment into its history."""
-    await connection.execute(_INSERT_CHANGE, org_id, project, name, version, digest, json.dumps(changed_by))
+    changed = json.dumps(changed_by)
+    await connection.execute(_INSERT_CHANGE, org_id, project, name, version, digest, changed, operation, reason)
 
 
 async def select_environment(connection: Connection, org_id: UUID, project: str, name: str) -> tuple[str, int] | None:
@@ -157,8 +168,7 @@ async def select_in_force(connection: Connection) -> list[tuple[UUID, str, str, 
 
 
 async def select_changes(
-    connection: Connection, org_id: UUID, project: str, name: str, limit: int
-) -> list[tuple[int, str, datetime, dict[str, Any]]]:
-    """Version, release, time and actor of the newest moves of an environment."""
-    rows = await connection.fetch(_SELECT_CHANGES, org_id, project, name, limit)
-    return [(row["version"], row["release"], row["changed_at"], json.loads(row["changed_by"])) for row in rows]
+    connection: Connection, org_id: UUID, project: str, name: str, limit: int, before: int | None = None
+) -> list[Record]:
+    """Version, release, time, actor, operation and reason of the newest moves of an environment."""
+    return await connection.fetch(_SELECT_CHANGES, org_id, project, name, limit, before)

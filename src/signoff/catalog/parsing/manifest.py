@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from signoff.catalog.model import DEFAULT_CHUNK_SIZE, IndexSettings
+from signoff.catalog.model import DEFAULT_CHUNK_SIZE, DEFAULT_ENVIRONMENTS, EnvironmentSpec, IndexSettings
 from signoff.catalog.parsing.fields import Fields
 from signoff.catalog.parsing.queues import parse_calendars, parse_queues
 from signoff.catalog.parsing.retention import parse_retention
@@ -23,6 +24,7 @@ LARGEST_CHUNK_SIZE = 8_000
 
 _PROJECT = re.compile(r"^[a-z][a-z0-9-]{0,62}\Z")
 _SETTING = re.compile(r"^[a-z][a-z0-9_]{0,62}\Z")
+_ENVIRONMENT = re.compile(r"^[a-z][a-z0-9-]{0,62}\Z")
 _ROLE = re.compile(r"^[a-z][a-z0-9-]{0,62}\Z")
 
 
@@ -37,11 +39,14 @@ class Manifest:
     retention: RetentionPolicy = KEEP_FOREVER
     queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
     calendars: dict[str, frozenset[date]] = field(default_factory=dict[str, frozenset[date]])
+    environments: Mapping[str, EnvironmentSpec] = field(default_factory=lambda: DEFAULT_ENVIRONMENTS)
 
 
 def parse_manifest(fields: Fields) -> Manifest:
     """The project's name, settings and roles; what is wrong with them is reported."""
-    fields.only("project", "about", "owner", "settings", "roles", "python", "retention", "queues", "calendars")
+    fields.only(
+        "project", "about", "owner", "settings", "roles", "python", "retention", "queues", "calendars", "environments"
+    )
     name = fields.text("project")
     if name and not _PROJECT.match(name):
         suggestion = "Use lower-case letters, digits and '-', such as refunds."
@@ -58,7 +63,25 @@ def parse_manifest(fields: Fields) -> Manifest:
         retention,
         queues=parse_queues(fields.mapping("queues")),
         calendars=parse_calendars(fields.mapping("calendars")),
+        environments=_environments(fields) if "environments" in fields else DEFAULT_ENVIRONMENTS,
     )
+
+
+def _environments(fields: Fields) -> dict[str, EnvironmentSpec]:
+    """The environments that the project declares: a list of names, or a mapping of names to what they are for."""
+    if isinstance(fields.data.get("environments"), list):
+        found = {name: EnvironmentSpec(name) for name in fields.texts("environments")}
+    else:
+        given = fields.mapping("environments")
+        found = {name: EnvironmentSpec(name, given.text(name, "")) for name in given.data}
+    for name in found:
+        if not _ENVIRONMENT.match(name):
+            suggestion = "Use lower-case letters, digits and '-', such as staging."
+            fields.problem("environments", f"'{name}' is not an environment's name.", suggestion=suggestion)
+    if not found:
+        suggestion = "Leave the key out for dev, staging and prod."
+        fields.problem("environments", "A project has an environment.", suggestion=suggestion, code="missing-key")
+    return found
 
 
 def _settings(fields: Fields) -> dict[str, str]:
