@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from uuid import UUID
 
 from signoff.catalog.model import Project, Release
-from signoff.catalog.releases import ReleaseCatalog, environment_release
+from signoff.catalog.releases import ReleaseCatalog, environment_release, environment_releases
 from signoff.core.clock import Clock
 from signoff.core.errors import NotFoundError
 from signoff.foundation.database import Database
@@ -70,6 +71,7 @@ class PolicyBook:
         self._fresh_s = fresh_s
         self._sets: OrderedDict[str, PolicySet] = OrderedDict()
         self._current: dict[tuple[UUID, str], tuple[float, str]] = {}
+        self._deployed: dict[UUID, tuple[float, Mapping[str, str]]] = {}
 
     async def authority(self, org_id: UUID, release: Release, *, today: str | None = None) -> Authority:
         """The policies of a release and of what its environment points at now.
@@ -88,6 +90,17 @@ class PolicyBook:
             return Authority((pinned,))
         current = await self._releases.load(org_id, today)
         return Authority((pinned, self._prepared(today, current.project)))
+
+    async def deployed(self, org_id: UUID) -> Mapping[str, str]:
+        """What this environment points at now in each project: release digests by project."""
+        now_s = self._clock.monotonic_s()
+        known = self._deployed.get(org_id)
+        if known is not None and now_s - known[0] < self._fresh_s:
+            return known[1]
+        async with self._database.transaction(org_id) as connection:
+            found = await environment_releases(connection, org_id, self.environment)
+        self._deployed[org_id] = (now_s, found)
+        return found
 
     async def _today(self, org_id: UUID, project: str) -> str:
         key, now_s = (org_id, project), self._clock.monotonic_s()

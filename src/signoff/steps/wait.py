@@ -85,9 +85,10 @@ def _match(call: StepCall) -> Mapping[str, Any]:
 
 
 def _done(call: StepCall, event: Mapping[str, Any]) -> Done:
-    """The event's data, which whoever sent it has chosen."""
+    """The event's data, which whoever sent it has chosen; labels of what another run emitted follow it."""
     labels = Labels(trust=Trust.UNTRUSTED, sources=frozenset({f"event:{call.step.target}"}))
-    return Done({"event": event["data"]}, labels)
+    emitted = event.get("labels")
+    return Done({"event": event["data"]}, labels if emitted is None else labels.join(Labels.from_dict(emitted)))
 
 
 def _moment(call: StepCall) -> datetime:

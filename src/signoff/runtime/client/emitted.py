@@ -39,9 +39,9 @@ async def emit_event(
     data: Mapping[str, Any],
     labels: Labels,
     now: datetime,
-) -> None:
-    """Store the event that a step emits; a second one of the same step changes nothing."""
-    await connection.execute(
+) -> UUID | None:
+    """Store the event that a step emits; its id. A second one of the same step changes nothing, and there is none."""
+    return await connection.fetchval(
         store.EMIT,
         uuid7(time_ms=int(now.timestamp() * 1000)),
         org_id,

@@ -151,7 +151,7 @@ EMIT = """
 WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended('emit/' || $2::uuid, 0)))
 INSERT INTO emitted_event (event_id, org_id, run_id, path, type, emitted_at, data, labels, place)
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, nextval('emitted_event_place') FROM turn
-ON CONFLICT (run_id, path) DO NOTHING
+ON CONFLICT (run_id, path) DO NOTHING RETURNING event_id
 """
 
 # The cursor is the id of the last event that the reader has; behind it is what has a later place.

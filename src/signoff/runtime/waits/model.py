@@ -12,6 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from signoff.core.ids import digest
+from signoff.core.labels import Labels
 
 
 class EventLimits(BaseModel):
@@ -30,14 +31,30 @@ class EventLimits(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Emission:
+    """The step that emitted an event, where none came from outside.
+
+    Attributes:
+        chain_id: the first of the runs that its run continues, or the run: it does not hear itself.
+        labels: of the event's data.
+    """
+
+    run_id: UUID
+    chain_id: UUID
+    path: str
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
 class IncomingEvent:
-    """An event from outside, in the terms of CloudEvents 1.0.
+    """An event for runs that wait, in the terms of CloudEvents 1.0.
 
     Attributes:
         event_id: unique within its source; the same one again changes nothing.
         source: who it comes from, as it says itself; may be empty.
         sent_by: who sent it to us, as `kind/id`.
         projects: whose policies let it in: runs of no other project get it.
+        emission: who emitted it, where it does not come from outside.
     """
 
     org_id: UUID
@@ -47,6 +64,7 @@ class IncomingEvent:
     data: Mapping[str, Any]
     sent_by: str
     projects: tuple[str, ...]
+    emission: Emission | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, cast
 
+import orjson
+
 from signoff.foundation.database import Connection, Record
 from signoff.runtime.events import decode
 from signoff.runtime.waits import store
@@ -72,13 +74,14 @@ async def _ensure_shape(connection: Connection, key: WaitKey) -> None:
 
 
 def _event(row: Record) -> TakenEvent:
-    data = decode(row["data"])
+    labels = {} if row["labels"] is None else {"labels": orjson.loads(row["labels"])}
     return TakenEvent(
         {
             "source": row["source"],
             "id": row["event_id"],
             "type": row["type"],
             "received_at": row["received_at"].isoformat(),
-            "data": data,
+            "data": decode(row["data"]),
+            **labels,
         }
     )

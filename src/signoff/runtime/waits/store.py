@@ -33,11 +33,12 @@ DELETE FROM received_event WHERE event_no IN (
     ORDER BY expires_at LIMIT 100 FOR UPDATE SKIP LOCKED
 )
 """
-KEPT = "SELECT count(*) FROM (SELECT 1 FROM received_event WHERE org_id = $1 LIMIT $2) kept"
+# Of those from outside: what our own runs emit, others' flood must not keep from them, nor the other way.
+KEPT = "SELECT count(*) FROM (SELECT 1 FROM received_event WHERE org_id = $1 AND labels IS NULL LIMIT $2) kept"
 
 RECEIVE = """
-INSERT INTO received_event (org_id, source, event_id, type, sent_by, projects, received_at, expires_at, data)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO received_event (org_id, source, event_id, type, sent_by, projects, received_at, expires_at, data, labels)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (org_id, source, event_id) DO NOTHING RETURNING event_no
 """
 FILE = """
@@ -48,6 +49,7 @@ SELECT $1, $2, u.digest, u.event_no FROM unnest($3::text[], $4::bigint[]) AS u(d
 CLOSE_MATCHING = """
 DELETE FROM event_wait
 WHERE org_id = $1 AND type = $2 AND digest = ANY($3::text[]) AND project = ANY($4::text[])
+    AND chain_id IS DISTINCT FROM $5::uuid
 RETURNING run_id, path, chain_id
 """
 
@@ -83,7 +85,7 @@ GIVE_BACK = "DELETE FROM event_taken WHERE run_id = $1 AND path = $2"
 
 # What this very step was given before, where its worker died before that was journaled.
 TAKEN = """
-SELECT e.event_no, e.source, e.event_id, e.type, e.received_at, e.data
+SELECT e.event_no, e.source, e.event_id, e.type, e.received_at, e.data, e.labels
 FROM event_taken t JOIN received_event e USING (event_no) WHERE t.run_id = $1 AND t.path = $2
 ORDER BY e.event_no LIMIT 1
 """
@@ -91,7 +93,7 @@ ORDER BY e.event_no LIMIT 1
 # The oldest first. One that other runs have taken is for this run only if the run was there when it came: else a wait
 # without `match` would be given what others had long been told.
 FIND_KEPT = """
-SELECT e.event_no, e.source, e.event_id, e.type, e.received_at, e.data
+SELECT e.event_no, e.source, e.event_id, e.type, e.received_at, e.data, e.labels
 FROM received_event_key k JOIN received_event e USING (event_no)
 WHERE k.org_id = $1 AND k.type = $2 AND k.digest = $3 AND $4 = ANY(e.projects) AND e.expires_at > $5
     AND (NOT e.matched OR e.received_at >= $6)
