@@ -20,7 +20,6 @@ from signoff.core.ids import uuid7
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
 
 DAY_S = 86_400.0
-ARCHIVES = Path("/var/archives")
 
 
 def with_retention(text: str) -> dict[str, str]:
@@ -29,23 +28,23 @@ def with_retention(text: str) -> dict[str, str]:
 
 async def test_a_project_that_says_nothing_keeps_its_runs_for_ever(database: Database):
     await deployed(database)
-    (found,) = await retention_policies(database, ReleaseCatalog(database), ARCHIVES)
+    (found,) = await retention_policies(database, ReleaseCatalog(database))
     assert list(found.policy.by_status()) == []
 
 
 async def test_todays_release_speaks_for_all_releases_of_its_project(database: Database):
     first = await deployed(database)
     second = await deployed(database, with_retention("{done: 30d, failed: forever, cancelled: 12h, archive: old/desk}"))
-    (found,) = await retention_policies(database, ReleaseCatalog(database), ARCHIVES)
+    (found,) = await retention_policies(database, ReleaseCatalog(database))
     assert set(found.releases) == {first, second}
     assert list(found.policy.by_status()) == [("done", 30 * DAY_S), ("cancelled", DAY_S / 2), ("terminated", DAY_S / 2)]
-    assert found.policy.archive == ARCHIVES / "old/desk"
+    assert found.policy.archive == Path("old/desk")
 
 
 async def test_of_several_environments_the_longest_time_holds(database: Database):
     await deployed(database, with_retention("{done: 30d, failed: 1d}"))
     await deployed(database, with_retention("{done: 90d}"), environment="prod")
-    (found,) = await retention_policies(database, ReleaseCatalog(database), ARCHIVES)
+    (found,) = await retention_policies(database, ReleaseCatalog(database))
     assert list(found.policy.by_status()) == [("done", 90 * DAY_S)]
 
 
@@ -56,6 +55,7 @@ async def test_of_several_environments_the_longest_time_holds(database: Database
         ("{done: 30}", "must be text"),
         ("{ended: 30d}", "'ended' is not a known key"),
         ("{archive: ../elsewhere}", "leads out"),
+        ("{archive: /elsewhere}", "leads out"),
         ("30d", "must be a mapping"),
     ],
 )

@@ -15,7 +15,6 @@ import pytest
 from backports import zstd
 
 from signoff.core.clock import SystemClock
-from signoff.core.errors import UnavailableError
 from signoff.core.ids import digest, uuid7
 from signoff.foundation.database import DEFAULT_ORG_ID, Database, DatabaseError
 from signoff.runtime.artifacts import Content, keep
@@ -23,6 +22,7 @@ from signoff.runtime.retention import ProjectRetention, Retention, RetentionPoli
 
 NOW = datetime.now(UTC)
 DAY_S = 86_400.0
+ARCHIVED = RetentionPolicy(done_s=DAY_S, archive=Path("old"))
 SMALL = RetentionSettings(batch_runs=2)
 TABLES = (
     "run",
@@ -73,11 +73,16 @@ def left(url: str, table: str) -> set[UUID]:
         return {row[0] for row in connection.execute(f"SELECT DISTINCT run_id FROM {table}")}  # type: ignore[arg-type]
 
 
-def retention(database: Database, policy: RetentionPolicy, settings: RetentionSettings = SMALL) -> Retention:
+def retention(
+    database: Database,
+    policy: RetentionPolicy,
+    settings: RetentionSettings = SMALL,
+    archives: Path = Path("/nonexistent"),
+) -> Retention:
     async def policies() -> list[ProjectRetention]:
         return [ProjectRetention(DEFAULT_ORG_ID, "p", ("r0", "r1"), policy)]
 
-    return Retention(database, policies, clock=SystemClock(), settings=settings)
+    return Retention(database, policies, clock=SystemClock(), settings=settings, archives=archives)
 
 
 def archived(directory: Path) -> dict[UUID, dict[str, Any]]:
@@ -121,7 +126,7 @@ async def test_it_may_be_killed_after_any_step_and_goes_on(database: Database, d
     steps: list[str] = []
     for turn in range(60):
         report = RetentionReport()
-        passing = retention(database, RetentionPolicy(done_s=DAY_S, archive=tmp_path)).steps(report)
+        passing = retention(database, ARCHIVED, archives=tmp_path).steps(report)
         try:
             for _ in range(turn % 6 + 1):  # killed after its first step each time, an archive would never be whole
                 steps.append(await anext(passing))  # noqa: PERF401  (what ends it comes in between)
@@ -144,12 +149,11 @@ async def test_what_a_kill_left_is_finished_by_one_pass(
     database: Database, database_url: str, tmp_path: Path, survived: int
 ):
     runs = {planted(database_url, "done", timedelta(days=40 + n)) for n in range(3)}
-    policy = RetentionPolicy(done_s=DAY_S, archive=tmp_path)
-    passing = retention(database, policy).steps(RetentionReport())
+    passing = retention(database, ARCHIVED, archives=tmp_path).steps(RetentionReport())
     for _ in range(survived):
         await anext(passing)
     await passing.aclose()
-    report = await retention(database, policy).run()
+    report = await retention(database, ARCHIVED, archives=tmp_path).run()
     assert report.leader
     assert left(database_url, "run") == set()
     assert archived(tmp_path).keys() == runs
@@ -160,7 +164,7 @@ async def test_an_archive_holds_everything_of_its_runs(database: Database, datab
     content = Content(digest(b"large"), b"large", "text/plain", 1)
     async with database.transaction(DEFAULT_ORG_ID) as connection:
         await keep(connection, DEFAULT_ORG_ID, run_id, [content], NOW)
-    await retention(database, RetentionPolicy(done_s=DAY_S, archive=tmp_path)).run()
+    await retention(database, ARCHIVED, archives=tmp_path).run()
     found = archived(tmp_path)[run_id]
     tables = {line["table"] for line in found["lines"]}
     assert tables >= {"run", "run_view", "journal", "review", "approval_use", "emitted_event", "run_attribute"}
@@ -196,14 +200,6 @@ async def test_a_run_taken_up_again_between_plan_and_drop_stays(database: Databa
         connection.execute(QUEUED, (run_id, DEFAULT_ORG_ID))
     assert await anext(passing) == "dropped"
     await passing.aclose()
-    assert left(database_url, "journal") == {run_id}
-
-
-async def test_an_archive_that_cannot_be_written_drops_nothing(database: Database, database_url: str, tmp_path: Path):
-    run_id = planted(database_url, "done", timedelta(days=40))
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UnavailableError, match="cannot be written"):
-        await retention(database, RetentionPolicy(done_s=DAY_S, archive=tmp_path / "file")).run()
     assert left(database_url, "journal") == {run_id}
 
 
@@ -273,7 +269,7 @@ def test_neither_role_drops_events_but_by_a_recorded_batch(database_url: str, ro
 
 async def test_a_batch_that_is_not_archived_yet_is_not_dropped(database: Database, database_url: str, tmp_path: Path):
     run_id = planted(database_url, "done", timedelta(days=40))
-    passing = retention(database, RetentionPolicy(done_s=DAY_S, archive=tmp_path)).steps(RetentionReport())
+    passing = retention(database, ARCHIVED, archives=tmp_path).steps(RetentionReport())
     await anext(passing)
     await passing.aclose()
     async with database.worker_connection() as connection:

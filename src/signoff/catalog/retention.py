@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import reduce
-from pathlib import Path
 from uuid import UUID
 
 from signoff.catalog import store
@@ -17,15 +16,11 @@ from signoff.runtime.retention import KEEP_FOREVER, ProjectRetention, RetentionP
 _log = logging.getLogger(__name__)
 
 
-async def retention_policies(
-    database: Database, releases: ReleaseCatalog, archives: Path
-) -> Sequence[ProjectRetention]:
+async def retention_policies(database: Database, releases: ReleaseCatalog) -> Sequence[ProjectRetention]:
     """What each project wants, over all environments that it is in.
 
     A run does not say which environment it was started in, so the longest time of a project's environments holds for
     all of them.
-
-    Archives whose path is relative are below `archives`.
     """
     async with database.worker_connection() as connection:
         rows = await store.select_in_force(connection)
@@ -43,9 +38,6 @@ async def retention_policies(
     wanted: list[ProjectRetention] = []
     for (org_id, project), policies in found.items():
         policy = reduce(_longer, policies)
-        if policy.archive is not None:
-            archive = archives / policy.archive  # an absolute path stays what it is
-            policy = RetentionPolicy(policy.done_s, policy.failed_s, policy.cancelled_s, archive)
         wanted.append(ProjectRetention(org_id, project, digests[org_id, project], policy))
     return wanted
 

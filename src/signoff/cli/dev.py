@@ -85,7 +85,7 @@ async def _run(
         key = await _developer_key(database, settings, project)
         app = create_app(database, settings.api, clock, environment=ENVIRONMENT, project=project.name)
         server = ApiServer(app, host, port)
-        archives = settings.state_path / "archives"
+        archives = settings.archives_path
         async with open_worker(
             database, clock=clock, environment=ENVIRONMENT, models_profile=models, archives=archives
         ) as worker:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from signoff.cli.options import JsonOption, ProjectOption, examples
-from signoff.cli.output import print_json, tell
+from signoff.cli.output import EXIT_FAILURE, clean, print_json, tell
 
 if TYPE_CHECKING:
     from signoff.runtime.retention import RetentionReport
@@ -46,11 +46,14 @@ def run(
         from signoff.runtime.retention import Retention
 
         async with open_database(settings) as database:
-            policies = partial(retention_policies, database, ReleaseCatalog(database), settings.state_path / "archives")
-            found = Retention(database, policies, clock=SystemClock())
-            return await (found.due() if dry_run else found.run())
+            policies = partial(retention_policies, database, ReleaseCatalog(database))
+            found = Retention(database, policies, clock=SystemClock(), archives=settings.archives_path)
+            return await (found.due() if dry_run else found.run(retry_all=True))
 
-    _print(asyncio.run(work()), dry_run=dry_run, as_json=as_json)
+    report = asyncio.run(work())
+    _print(report, dry_run=dry_run, as_json=as_json)
+    if report.troubles:
+        raise typer.Exit(EXIT_FAILURE)
 
 
 def _print(report: RetentionReport, *, dry_run: bool, as_json: bool) -> None:
@@ -67,7 +70,11 @@ def _print(report: RetentionReport, *, dry_run: bool, as_json: bool) -> None:
             }
             for item in report.due
         ]
-        print_json({**asdict(report), "due": due})
+        told = [
+            {"project": item.project, "detail": item.detail, "retry_at": item.retry_at.isoformat()}
+            for item in report.troubles
+        ]
+        print_json({**asdict(report), "due": due, "troubles": told})
         return
     if dry_run:
         for item in report.due:
@@ -81,3 +88,5 @@ def _print(report: RetentionReport, *, dry_run: bool, as_json: bool) -> None:
         return
     months = ", ".join(report.dropped_months) or "none"
     print(f"Archived {report.archived_runs} runs, dropped {report.dropped_runs}; empty months dropped: {months}.")
+    for item in report.troubles:
+        tell(f"Not done: runs of project {item.project}: {clean(item.detail)} They stay, and are tried again.")

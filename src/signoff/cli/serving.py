@@ -89,7 +89,7 @@ def worker(
                 settings=limits,
                 environment=environment,
                 models_profile=models,
-                archives=settings.state_path / "archives",
+                archives=settings.archives_path,
             ) as opened,
         ):
 

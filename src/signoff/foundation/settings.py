@@ -118,6 +118,10 @@ class Settings(BaseSettings):
     state_directory: Path | None = Field(
         default=None, description="Where the embedded server and caches live; <project>/.signoff by default."
     )
+    archives_directory: Path | None = Field(
+        default=None,
+        description="What archives of finished runs are below, whatever projects say; <state directory>/archives.",
+    )
     database: DatabaseSettings = Field(default_factory=DatabaseSettings, description="PostgreSQL.")
     api: ApiSettings = Field(default_factory=ApiSettings, description="The API server.")
     worker: WorkerSettings = Field(default_factory=WorkerSettings, description="The worker process.")
@@ -127,3 +131,8 @@ class Settings(BaseSettings):
     def state_path(self) -> Path:
         """The state directory, with its default filled in."""
         return self.state_directory or self.project / ".signoff"
+
+    @property
+    def archives_path(self) -> Path:
+        """The directory of archives, with its default filled in."""
+        return self.archives_directory or self.state_path / "archives"

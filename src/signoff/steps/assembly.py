@@ -27,6 +27,7 @@ from signoff.runtime.retention import Retention
 from signoff.steps.ai import AiStep
 from signoff.steps.call import CallStep
 from signoff.steps.check import CheckStep
+from signoff.steps.decide import DecideStep
 from signoff.steps.embedding import IndexEmbedder
 from signoff.steps.emit import EmitStep
 from signoff.steps.retrieve import RetrieveStep
@@ -63,7 +64,7 @@ async def open_worker(
         gateway: another gateway, for tests; closed by whoever made it.
         variables: a deployment's own values of project settings (`SIGNOFF_SETTING_…`); the process's environment
             where not given.
-        archives: where archives of finished runs are whose path is relative.
+        archives: what archives of finished runs are below.
     """
     releases = ReleaseCatalog(database)
     own = gateway is None
@@ -78,7 +79,8 @@ async def open_worker(
         clock=clock,
         variables=dict(os.environ) if variables is None else variables,
     )
-    retention = Retention(database, partial(retention_policies, database, releases, archives), clock=clock)
+    policies_of = partial(retention_policies, database, releases)
+    retention = Retention(database, policies_of, clock=clock, archives=archives)
     try:
         yield Worker(
             database,
@@ -91,7 +93,7 @@ async def open_worker(
                 WaitStep(database),
                 CallStep(database, releases, permit=partial(_permit_call, services), settings=settings),
             ],
-            pure=[SetStep(), CheckStep()],
+            pure=[SetStep(), CheckStep(), DecideStep()],
             releases=releases,
             clock=clock,
             settings=settings,

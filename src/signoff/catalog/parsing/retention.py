@@ -20,8 +20,9 @@ def parse_retention(fields: Fields) -> RetentionPolicy:
     kept = {name: _kept_s(fields, name) for name in _KEYS}
     archive = fields.text("archive", "") if fields.data.get("archive") is not None else ""
     path = Path(archive)
-    if ".." in path.parts or "\0" in archive:
-        fields.problem("archive", "'archive' leads out of its directory.", suggestion="Write a path without '..'.")
+    if path.is_absolute() or ".." in path.parts or "\0" in archive:
+        detail = "'archive' leads out of the directory of archives, which the installation's settings name."
+        fields.problem("archive", detail, suggestion="Write a path below it: without '..', not beginning with '/'.")
         path = Path()
     return RetentionPolicy(kept["done"], kept["failed"], kept["cancelled"], None if archive in {"", "none"} else path)
 

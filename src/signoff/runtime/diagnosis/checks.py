@@ -80,6 +80,7 @@ async def _work(connection: Connection) -> list[Finding]:
     stuck: Any = await connection.fetchrow(store.STUCK)
     overdue: Any = await connection.fetchrow(store.OVERDUE)
     long: Any = await connection.fetchrow(store.LONG_TRANSACTIONS)
+    retention: Any = await connection.fetchrow(store.RETENTION)
     breaks: Any = await connection.fetchrow(store.BREAKS)
     return [
         _of(
@@ -107,6 +108,14 @@ async def _work(connection: Connection) -> list[Finding]:
             long["long"] == 0,
             f"{long['long']} transactions are open for 5 minutes or more",
             "End them (pg_stat_activity names them): dead rows cannot be removed meanwhile, and claims get slow.",
+            "warning",
+        ),
+        _of(
+            "retention",
+            retention["failing"] == 0,
+            f"{retention['failing']} batches of finished runs cannot be archived or dropped"
+            + (f", one of project {retention['project']}: {retention['problem']}" if retention["failing"] else ""),
+            "Nothing of them is lost. Put right what it says, then: signoff retention run, or wait for a worker.",
             "warning",
         ),
         _of(

@@ -39,4 +39,10 @@ SELECT count(*)::int AS long, max(now() - xact_start) AS longest FROM pg_stat_ac
 WHERE datname = current_database() AND backend_type = 'client backend' AND xact_start < now() - interval '5 minutes'
 """
 
+# Finished runs that should have left, and cannot.
+RETENTION = """
+SELECT count(*)::int AS failing, min(project) AS project, min(problem) AS problem, min(retry_at) AS retry_at
+FROM retention_batch WHERE status <> 'dropped' AND failures > 0
+"""
+
 BREAKS = "SELECT count(*)::int AS breaks, max(seen_at) AS latest FROM server_history WHERE broke"

@@ -7,6 +7,7 @@ from signoff.runtime.retention.model import (
     RetentionPolicy,
     RetentionReport,
     RetentionSettings,
+    Trouble,
 )
 from signoff.runtime.retention.service import Retention
 
@@ -18,4 +19,5 @@ __all__ = [
     "RetentionPolicy",
     "RetentionReport",
     "RetentionSettings",
+    "Trouble",
 ]

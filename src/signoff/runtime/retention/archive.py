@@ -46,16 +46,30 @@ class Archived:
     events: int
 
 
-def paths_of(batch: Batch) -> tuple[Path, Path]:
-    """Where a batch's file and manifest are."""
+class ArchiveError(UnavailableError):
+    """Where runs should be archived cannot be written to, or is no place for archives."""
+
+    code = "archive"
+    title = "The archive cannot be written"
+
+
+def paths_of(archives: Path, batch: Batch) -> tuple[Path, Path]:
+    """Where a batch's file and manifest are, links followed.
+
+    Raises:
+        ArchiveError: that is outside of the directory of archives: a project chooses within it only.
+    """
     assert batch.archive is not None
-    directory = batch.archive / str(batch.org_id)
+    root = archives.resolve()
+    directory = (root / batch.archive / str(batch.org_id)).resolve()
+    if not directory.is_relative_to(root):
+        raise ArchiveError(f"The archive '{batch.archive}' leads out of {root} (SIGNOFF_ARCHIVES_DIRECTORY).")
     return directory / f"{batch.batch_id}.jsonl.zst", directory / f"{batch.batch_id}.manifest.json"
 
 
-def found_whole(batch: Batch) -> Archived | None:
+def found_whole(archives: Path, batch: Batch) -> Archived | None:
     """The batch's file, where it was written to its end before; none where a kill came first."""
-    path, manifest = paths_of(batch)
+    path, manifest = paths_of(archives, batch)
     try:
         told = orjson.loads(manifest.read_bytes())
         digest, size = _digest(path)
@@ -66,13 +80,13 @@ def found_whole(batch: Batch) -> Archived | None:
     return Archived(path, digest, size, len(told["runs"]), told["events"])
 
 
-async def write(connection: Connection, batch: Batch) -> AsyncIterator[Archived | str]:
+async def write(connection: Connection, archives: Path, batch: Batch) -> AsyncIterator[Archived | str]:
     """Write a batch's file and manifest; gives the name of each step that was done, and in the end the file.
 
     Raises:
-        UnavailableError: the directory cannot be written to; nothing was dropped.
+        ArchiveError: the directory cannot be written to; nothing was dropped.
     """
-    path, manifest = paths_of(batch)
+    path, manifest = paths_of(archives, batch)
     part = path.with_suffix(".part")
     runs: list[dict[str, Any]] = []
     events = 0
@@ -106,7 +120,7 @@ async def write(connection: Connection, batch: Batch) -> AsyncIterator[Archived 
         await asyncio.to_thread(_put, beside, manifest)
         yield "manifest"
     except OSError as error:
-        raise UnavailableError(f"The archive {path.parent} cannot be written: {error.strerror or error}") from error
+        raise ArchiveError(f"The archive {path.parent} cannot be written: {error.strerror or error}") from error
     yield Archived(path, digest, size, len(runs), events)
 
 

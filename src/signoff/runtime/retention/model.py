@@ -19,7 +19,8 @@ class RetentionPolicy:
         done_s: how long done runs are kept after their end, in seconds.
         failed_s: failed ones.
         cancelled_s: cancelled and terminated ones.
-        archive: the directory that they are written to before they are dropped; none drops them without.
+        archive: the directory that they are written to before they are dropped, below that of the installation; none
+            drops them without.
     """
 
     done_s: float | None = None
@@ -64,6 +65,11 @@ class RetentionSettings(BaseModel):
         default=20_000, ge=1, description="Events of one batch; a longer run makes a batch of its own."
     )
     pass_batches: int = Field(default=100, ge=1, description="Batches before the leader pauses again.")
+    longest_retry_s: float = Field(
+        default=3600.0,
+        gt=0,
+        description="Longest pause before a batch that failed is tried again; the first is `interval_s`, then doubled.",
+    )
     months_ahead: int = Field(
         default=3, ge=1, le=24, description="Months beyond this one whose journal partitions are kept ready."
     )
@@ -71,14 +77,38 @@ class RetentionSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Runs that leave together."""
+    """Runs that leave together.
+
+    Attributes:
+        project: whose runs; none in batches of earlier versions.
+        archive: as the project names it, below the installation's directory of archives.
+        failures: how often it was tried in vain.
+    """
 
     org_id: UUID
+    project: str | None
     batch_id: UUID
     status: str
     run_ids: tuple[UUID, ...]
     ended_before: datetime
     archive: Path | None
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A batch that cannot be finished for now. Nothing of it was dropped.
+
+    Attributes:
+        detail: why.
+        retry_at: when it is tried again.
+    """
+
+    org_id: UUID
+    project: str | None
+    batch_id: UUID
+    detail: str
+    retry_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +132,7 @@ class RetentionReport:
         dropped_runs: no longer in the database.
         dropped_months: partitions of the journal that were over and empty.
         made_months: partitions that were made ahead.
+        troubles: batches that could not be finished; those of other projects went on.
         leader: false where another process is at it; nothing was done then.
     """
 
@@ -110,4 +141,5 @@ class RetentionReport:
     dropped_runs: int = 0
     dropped_months: list[str] = field(default_factory=list[str])
     made_months: list[str] = field(default_factory=list[str])
+    troubles: list[Trouble] = field(default_factory=list[Trouble])
     leader: bool = True

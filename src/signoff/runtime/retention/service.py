@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 from signoff.core.clock import Clock
@@ -20,10 +22,12 @@ from signoff.runtime.retention.model import (
     ProjectRetention,
     RetentionReport,
     RetentionSettings,
+    Trouble,
 )
 
 COUNTED_RUNS = 10_000
 OPEN_BATCHES = 100
+PROBLEM_CHARACTERS = 500  # what is kept of an error's text
 
 Policies = Callable[[], Awaitable[Sequence[ProjectRetention]]]
 
@@ -35,14 +39,22 @@ class Retention:
 
     Args:
         policies: what the projects want today.
+        archives: the directory that all archives are below.
         settings: bounds of a pass.
     """
 
     def __init__(
-        self, database: Database, policies: Policies, *, clock: Clock, settings: RetentionSettings | None = None
+        self,
+        database: Database,
+        policies: Policies,
+        *,
+        clock: Clock,
+        archives: Path,
+        settings: RetentionSettings | None = None,
     ) -> None:
         self._database = database
         self._policies = policies
+        self._archives = archives
         self._clock = clock
         self._settings = settings or RetentionSettings()
 
@@ -57,14 +69,17 @@ class Retention:
                 _log.warning("retention stopped and goes on later: %s", error)
             await self._clock.sleep(self._settings.interval_s)
 
-    async def run(self) -> RetentionReport:
-        """One pass. Where another process is at it, nothing.
+    async def run(self, *, retry_all: bool = False) -> RetentionReport:
+        """One pass. Where another process is at it, nothing. What cannot be finished is told in the report.
+
+        Args:
+            retry_all: try what failed again now, rather than when its time comes.
 
         Raises:
-            UnavailableError: the database or an archive cannot be reached; what was done stays done.
+            UnavailableError: the database cannot be reached; what was done stays done.
         """
         report = RetentionReport()
-        async for _ in self.steps(report):
+        async for _ in self.steps(report, retry_all=retry_all):
             await asyncio.sleep(0)  # runs of this worker come first
         return report
 
@@ -77,10 +92,11 @@ class Retention:
                     before = self._clock.now() - timedelta(seconds=kept_s)
                     place = (wanted.org_id, status, _bound(before), before, list(wanted.releases), COUNTED_RUNS)
                     count = await connection.fetchval(store.COUNT_DUE, *place)
-                    report.due.append(Due(wanted.project, status, count, before, wanted.policy.archive))
+                    archive = None if wanted.policy.archive is None else self._archives / wanted.policy.archive
+                    report.due.append(Due(wanted.project, status, count, before, archive))
         return report
 
-    async def steps(self, report: RetentionReport) -> AsyncGenerator[str]:
+    async def steps(self, report: RetentionReport, *, retry_all: bool = False) -> AsyncGenerator[str]:
         """The pass, step by step: after any of them the process may end, and the next pass goes on from there."""
         async with self._database.worker_connection() as connection:
             if not await connection.fetchval(store.LEAD):
@@ -88,21 +104,45 @@ class Retention:
                 return
             try:
                 report.made_months += await prepare_partitions(connection, self._settings.months_ahead)
-                for batch in await store.open_batches(connection, OPEN_BATCHES):
-                    async for step in self._finish(connection, batch, report):
+                wanted = await self._policies()
+                until = None if retry_all else self._clock.now()
+                for batch in await store.open_batches(connection, until, OPEN_BATCHES):
+                    async for step in self._finish(connection, await _moved(connection, batch, wanted), report):
                         yield step
+                busy = {(row["org_id"], row["project"]) for row in await connection.fetch(store.UNFINISHED)}
                 left = self._settings.pass_batches
-                for wanted in await self._policies():
-                    for status, kept_s in wanted.policy.by_status():
-                        while left > 0 and (batch := await self._plan(connection, wanted, status, kept_s)):
-                            left -= 1
-                            yield "planned"
-                            async for step in self._finish(connection, batch, report):
-                                yield step
+                for one in wanted:
+                    if not busy & {(one.org_id, one.project), (one.org_id, None)}:
+                        async for step in self._begin(connection, one, report, left):
+                            left -= step == "planned"
+                            yield step
                 await self._drop_months(connection, report)
             finally:
                 if not connection.is_closed():
                     await connection.execute(store.FOLLOW)
+
+    async def _begin(
+        self, connection: Connection, wanted: ProjectRetention, report: RetentionReport, left: int
+    ) -> AsyncGenerator[str]:
+        """Batches of what is due of a project, until one of them fails."""
+        troubles = len(report.troubles)
+        for status, kept_s in wanted.policy.by_status():
+            while left > 0:
+                try:
+                    batch = await self._plan(connection, wanted, status, kept_s)
+                except DatabaseError as error:
+                    if connection.is_closed():
+                        raise
+                    _log.error("retention of project %s is planned later: %s", wanted.project, error)
+                    return
+                if batch is None:
+                    break
+                left -= 1
+                yield "planned"
+                async for step in self._finish(connection, batch, report):
+                    yield step
+                if len(report.troubles) > troubles:
+                    return
 
     async def _plan(self, connection: Connection, wanted: ProjectRetention, status: str, kept_s: float) -> Batch | None:
         now = self._clock.now()
@@ -118,16 +158,33 @@ class Retention:
             chosen.append(row["run_id"])
         if not chosen:
             return None
-        batch_id = uuid7(time_ms=int(now.timestamp() * 1000))
-        batch = Batch(wanted.org_id, batch_id, "planned", tuple(chosen), before, wanted.policy.archive)
+        owner = (wanted.org_id, wanted.project, uuid7(time_ms=int(now.timestamp() * 1000)))
+        batch = Batch(*owner, "planned", tuple(chosen), before, wanted.policy.archive)
         await store.plan(connection, batch, now)
         return batch
 
     async def _finish(self, connection: Connection, batch: Batch, report: RetentionReport) -> AsyncGenerator[str]:
+        """Archive and drop a batch. What goes wrong with it holds up no other: it is told, and tried again later."""
+        try:
+            async for step in self._archive_and_drop(connection, batch, report):
+                yield step
+        except (SignoffError, DatabaseError, OSError, ValueError) as error:
+            if connection.is_closed():
+                raise
+            pause_s = min(self._settings.interval_s * 2.0 ** min(batch.failures, 30), self._settings.longest_retry_s)
+            detail, retry_at = str(error)[:PROBLEM_CHARACTERS], self._clock.now() + timedelta(seconds=pause_s)
+            _log.error("retention of project %s waits until %s: %s", batch.project, retry_at, detail)
+            await connection.execute(store.FAILED, batch.org_id, batch.batch_id, detail, retry_at)
+            report.troubles.append(Trouble(batch.org_id, batch.project, batch.batch_id, detail, retry_at))
+            yield "failed"
+
+    async def _archive_and_drop(
+        self, connection: Connection, batch: Batch, report: RetentionReport
+    ) -> AsyncGenerator[str]:
         if batch.archive is not None and batch.status == "planned":
-            found = await asyncio.to_thread(archive.found_whole, batch)
+            found = await asyncio.to_thread(archive.found_whole, self._archives, batch)
             if found is None:
-                async for step in archive.write(connection, batch):
+                async for step in archive.write(connection, self._archives, batch):
                     if isinstance(step, str):
                         yield step
                     else:
@@ -149,6 +206,18 @@ class Retention:
             except DatabaseError as error:
                 # Its locks were not to be had without making appends wait: the next pass tries again.
                 _log.info("the journal of %s stays for now: %s", row["month"], error)
+
+
+async def _moved(connection: Connection, batch: Batch, all_wanted: Sequence[ProjectRetention]) -> Batch:
+    """The batch with the archive that its project names today, where the one of then could not be written."""
+    if batch.failures == 0 or batch.status != "planned" or batch.archive is None:
+        return batch
+    for wanted in all_wanted:
+        archive = wanted.policy.archive
+        if (wanted.org_id, wanted.project) == (batch.org_id, batch.project) and archive not in {None, batch.archive}:
+            await connection.execute(store.MOVE, batch.org_id, batch.batch_id, str(archive))
+            return replace(batch, archive=archive)
+    return batch
 
 
 def _bound(moment: datetime) -> UUID:

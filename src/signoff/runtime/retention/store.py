@@ -35,14 +35,25 @@ SELECT count(*) FROM (
 
 # The plan comes first: whoever goes on after a kill finishes this batch, and cannot archive its runs in another.
 PLAN = """
-INSERT INTO retention_batch (org_id, batch_id, status, run_ids, ended_before, archive, planned_at)
-VALUES ($1, $2, 'planned', $3, $4, $5, $6)
+INSERT INTO retention_batch (org_id, batch_id, status, run_ids, ended_before, archive, planned_at, project)
+VALUES ($1, $2, 'planned', $3, $4, $5, $6, $7)
 """
 
+# One that failed is left alone until its time comes, so that those of others are not behind it; no time means all.
 OPEN_BATCHES = """
-SELECT org_id, batch_id, status, run_ids, ended_before, archive FROM retention_batch
-WHERE status <> 'dropped' ORDER BY batch_id LIMIT $1
+SELECT org_id, project, batch_id, status, run_ids, ended_before, archive, failures FROM retention_batch
+WHERE status <> 'dropped' AND (retry_at IS NULL OR retry_at <= $1 OR $1 IS NULL) ORDER BY batch_id LIMIT $2
 """
+
+# Whose runs are in a batch that is not finished: planned once more, they would be in two archives.
+UNFINISHED = "SELECT DISTINCT org_id, project FROM retention_batch WHERE status <> 'dropped'"
+
+FAILED = """
+UPDATE retention_batch SET failures = failures + 1, problem = $3, retry_at = $4 WHERE org_id = $1 AND batch_id = $2
+"""
+
+# A project that names another archive, because this one could not be written, is heard.
+MOVE = "UPDATE retention_batch SET archive = $3 WHERE org_id = $1 AND batch_id = $2 AND status = 'planned'"
 
 ARCHIVED = """
 UPDATE retention_batch SET status = 'archived', file = $3, file_digest = $4, file_bytes = $5, events = $6
@@ -103,19 +114,22 @@ async def due(connection: Connection, *, bound: UUID, wanted: tuple[object, ...]
 async def plan(connection: Connection, batch: Batch, now: datetime) -> None:
     """Record a batch."""
     archive = None if batch.archive is None else str(batch.archive)
-    await connection.execute(PLAN, batch.org_id, batch.batch_id, list(batch.run_ids), batch.ended_before, archive, now)
+    place = (batch.org_id, batch.batch_id)
+    await connection.execute(PLAN, *place, list(batch.run_ids), batch.ended_before, archive, now, batch.project)
 
 
-async def open_batches(connection: Connection, limit: int) -> Sequence[Batch]:
-    """Batches that were begun and not finished, the oldest first."""
+async def open_batches(connection: Connection, until: datetime | None, limit: int) -> Sequence[Batch]:
+    """Batches that were begun and not finished and are to be tried now, the oldest first."""
     return [
         Batch(
             row["org_id"],
+            row["project"],
             row["batch_id"],
             row["status"],
             tuple(row["run_ids"]),
             row["ended_before"],
             None if row["archive"] is None else Path(row["archive"]),
+            row["failures"],
         )
-        for row in await connection.fetch(OPEN_BATCHES, limit)
+        for row in await connection.fetch(OPEN_BATCHES, until, limit)
     ]
