@@ -73,7 +73,8 @@ async def fork(connection: Connection, asked: Fork, *, now: datetime) -> RunStar
 
     Raises:
         NotFoundError: no such run, or its journal is not that long.
-        ConflictError: its effects would be real, and it is in Python: all its code runs again, effects included.
+        ConflictError: its effects would be real, and it is in Python: all its code runs again, effects included. Or
+            retention took the source meanwhile.
         LimitError: input and recorded answers are too large together.
     """
     actor, source = asked.actor, asked.source
@@ -94,7 +95,12 @@ async def fork(connection: Connection, asked: Fork, *, now: datetime) -> RunStar
         assert row is not None
         return RunStarted(row["run_id"], created=False)
     await share(connection, actor.org_id, source, run_id)
-    await connection.execute(store.COPY_JOURNAL, actor.org_id, source, run_id, at)
+    copied = await connection.execute(store.COPY_JOURNAL, actor.org_id, source, run_id, at)
+    if copied != f"INSERT 0 {at - 1}":  # nothing of the fork is kept: whoever calls rolls back
+        raise ConflictError(
+            f"Run {source} was removed by retention while it was being forked. What it was is in its archive, if its"
+            " project has one."
+        )
     seq = at
     for kind, data in _after(asked, past, whole[0]):
         seq += 1
