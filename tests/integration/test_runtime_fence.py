@@ -37,8 +37,8 @@ from signoff.workflows.model import Workflow
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def event(run_id: UUID, seq: int, org_id: UUID = ACTOR.org_id) -> tuple[UUID, UUID, int, str, datetime, bytes]:
-    return (org_id, run_id, seq, "step.noted", NOW, b"{}")
+def event(run_id: UUID, seq: int) -> tuple[UUID, int, str, datetime, bytes]:
+    return (run_id, seq, "step.noted", NOW, b"{}")
 
 
 def columns(**parts: Any) -> store.Columns:

@@ -164,23 +164,23 @@ class MemoryStore:
     # --- writing -----------------------------------------------------------------------------------------------
 
     def append(self, session_id: UUID, *arrays: Sequence[Any]) -> list[Row]:
-        events, views = _rows(arrays[0:6]), _rows(arrays[6:14])
+        events, views = _rows(arrays[0:5]), _rows(arrays[5:13])
         drained, finished, parked, keys = (
-            _rows(arrays[14:16]),
-            _rows(arrays[16:18]),
-            _rows(arrays[18:23]),
-            _rows(arrays[23:27]),
+            _rows(arrays[13:15]),
+            _rows(arrays[15:17]),
+            _rows(arrays[17:22]),
+            _rows(arrays[22:26]),
         )
         if session_id not in self.sessions:
             return [{"fenced": 0, "appended": 0, "finished": [], "parked": [], "moved": []}]
         moved = {run_id for run_id, org_id, key, held in keys if self.generations.get((org_id, key), 0) != held}
         ours = {row["run_id"]: row for row in self._owned(session_id) if row["run_id"] not in moved}
-        written = [event for event in events if event[1] in ours]
-        if any((event[1], event[2]) in self.journal for event in written):
+        written = [event for event in events if event[0] in ours]
+        if any((event[0], event[1]) in self.journal for event in written):
             raise UniqueViolation("journal_pkey")
-        for org_id, run_id, seq, kind, recorded_at, data in written:
+        for run_id, seq, kind, recorded_at, data in written:
             row = {"run_id": run_id, "seq": seq, "kind": kind, "recorded_at": recorded_at, "data": data}
-            self.journal[run_id, seq] = {**row, "org_id": org_id, "session_id": session_id}
+            self.journal[run_id, seq] = {**row, "org_id": ours[run_id]["org_id"], "session_id": session_id}
         for run_id, *facts in views:
             if run_id in ours:
                 names = ("status", "outcome", "waiting_for", "error", "usage", "updated_at", "ended_at")
@@ -258,6 +258,10 @@ class MemoryStore:
     def read_journal(self, org_id: UUID, run_id: UUID, after: int, limit: int, size_bytes: int) -> list[Row]:
         rows = [row for row in self.journal.values() if row["run_id"] == run_id and row["seq"] > after]
         return sorted(rows, key=_place)[:limit]
+
+    def journal_of(self, run_id: UUID) -> list[Row]:
+        """A run's events, in order."""
+        return sorted((row for (owner, _), row in self.journal.items() if owner == run_id), key=_place)
 
     # --- parts -------------------------------------------------------------------------------------------------
 

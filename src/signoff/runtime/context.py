@@ -6,10 +6,12 @@ import abc
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
 from signoff.core.errors import StepError
+from signoff.core.labels import Labels
 from signoff.runtime.artifacts import Content, split
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode
@@ -20,6 +22,9 @@ from signoff.runtime.program import Beginning, Program
 from signoff.runtime.state import RunState, StepRecord
 from signoff.workflows.model import Step, Workflow
 from signoff.workflows.semantics import RunScope
+
+BOUNDED = ("step.", "group.")
+"""Events of these kinds fail their step where they are too large; the others are bounded where they come from."""
 
 
 class RunContext(abc.ABC):
@@ -70,6 +75,7 @@ class RunContext(abc.ABC):
         self._buffer: list[Row] = []
         self._drained: list[UUID] = []
         self._laden = False
+        self._ordinary_bytes = min(engine.settings.artifact_from_bytes, engine.settings.event_bytes)
         self.artifact_bytes = 0
         self.to_undo: list[StepRecord] | None = None
         self.program = self.make_program()
@@ -118,29 +124,28 @@ class RunContext(abc.ABC):
             TypeError: the data holds something that JSON has no form for.
             StepError: a step's data is larger than one event may be.
         """
-        now = self.engine.clock.now()
-        encoded, contents = encode(data), ()
-        journaled = encoded
-        if len(encoded) > self.engine.settings.artifact_from_bytes:
+        state, now, encoded, contents = self.state, self.engine.clock.now(), encode(data), ()
+        journaled, size = encoded, len(encoded)
+        if size > self._ordinary_bytes:
             journaled, contents = self._split(kind, data)
-        if len(journaled) > self.engine.settings.event_bytes and kind.startswith(("step.", "group.")):
-            detail = f"its data has {len(journaled)} bytes; an event takes {self.engine.settings.event_bytes}"
-            raise StepError(detail, kind="too_large", outcome_unknown=True)
-        row = Row(self.state.last_seq + 1, kind, now, journaled, contents)
-        self.state.apply(Event(row.seq, kind, now, decode(encoded)))
+        row = Row(state.last_seq + 1, kind, now, journaled, contents)
+        state.apply(Event(row.seq, kind, now, decode(encoded)))
         self._buffer.append(row)
-        self.journal_bytes += len(encoded)
+        self.journal_bytes += size
         if kind == "step.ended":
-            self.program.told(self.state.steps[data["step"]])
+            self.program.told(state.steps[data["step"]])
         return row
 
     def _split(self, kind: EventKind, data: Mapping[str, Any]) -> tuple[bytes, tuple[Content, ...]]:
-        """An event with its large values by reference; a step's that would be too many fail it."""
+        """An event with its large values by reference; a step's that is too large all the same fails it."""
         settings = self.engine.settings
         journaled, contents = split(data, from_bytes=settings.artifact_from_bytes, most_bytes=settings.artifact_bytes)
-        held = self.artifact_bytes + sum(len(content.data) for content in contents)
-        if held > settings.artifact_run_bytes and kind.startswith(("step.", "group.")):
+        held, of_step = self.artifact_bytes + sum(len(content.data) for content in contents), kind.startswith(BOUNDED)
+        if held > settings.artifact_run_bytes and of_step:
             detail = f"the run's large values would have {held} bytes; a run takes {settings.artifact_run_bytes}"
+            raise StepError(detail, kind="too_large", outcome_unknown=True)
+        if len(journaled) > settings.event_bytes and of_step:
+            detail = f"its data has {len(journaled)} bytes; an event takes {settings.event_bytes}"
             raise StepError(detail, kind="too_large", outcome_unknown=True)
         self.artifact_bytes = held
         self._laden = self._laden or bool(contents)
@@ -243,19 +248,22 @@ class RunContext(abc.ABC):
 
     def end_done(self, record: StepRecord, done: Done, **facts: Any) -> None:
         """A step is done; its labels are the join of what it read and of what its handler says."""
-        labels = record.labels.join(done.labels)
+        self.end_computed(self.step(record.path), record.path, record.labels, done, facts)
+
+    def end_computed(self, step: Step, path: str, read: Labels, done: Done, facts: Mapping[str, Any]) -> None:
+        """The same where the step has no record yet: `read` are the labels of what it read."""
         data: dict[str, Any] = {
-            "step": record.path,
+            "step": path,
             "status": "done",
             "output": done.output,
-            "labels": labels.as_dict(),
+            "labels": read.join(done.labels).as_dict(),
             **facts,
         }
         if done.result != "done":
             data["result"] = done.result
         if not done.readable:
             data["readable"] = False
-        if self.step(record.path).verb == "review":
+        if step.verb == "review":
             data["review"] = True
         if done.approval is not None:
             approval = done.approval
@@ -265,11 +273,6 @@ class RunContext(abc.ABC):
     def call(self, step: Step, record: StepRecord, *, attempt: int | None = None) -> StepCall:
         """What a handler is told of one try."""
         path = record.path
-
-        def note(name: str, data: Mapping[str, Any]) -> None:
-            if not self.abandoned:
-                self.emit("step.noted", {"step": path, "name": name, "data": data})
-
         return StepCall(
             run=self.facts,
             step=step,
@@ -277,7 +280,7 @@ class RunContext(abc.ABC):
             arguments=record.arguments,
             labels=record.labels,
             release=self.release,
-            record=note,
+            record=partial(self._note, path),
             clock=self.engine.clock,
             argument_labels=record.argument_labels,
             attempt=attempt or max(record.attempt, 1),
@@ -289,6 +292,27 @@ class RunContext(abc.ABC):
             spent=self.state.usage,
             generation=record.generation,
         )
+
+    def call_computed(self, beginning: Beginning) -> StepCall:
+        """What a handler is told that only computes."""
+        step, path = beginning.step, beginning.path
+        return StepCall(
+            self.facts,
+            step,
+            path,
+            beginning.arguments,
+            beginning.labels,
+            self.release,
+            partial(self._note, path),
+            self.engine.clock,
+            needed=beginning.needed,
+            approvals=self._approvals(step, path) if step.requires else (),
+            spent=self.state.usage,
+        )
+
+    def _note(self, path: str, name: str, data: Mapping[str, Any]) -> None:
+        if not self.abandoned:
+            self.emit("step.noted", {"step": path, "name": name, "data": data})
 
     def _may_send(self) -> None:
         if self.abandoned or not self.engine.lease_holds():

@@ -6,7 +6,9 @@ Frames are found again from the state; work is done for those in which something
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from signoff.core.errors import StepError
 from signoff.core.labels import Labels
@@ -37,6 +39,7 @@ class DocumentProgram:
     def rebuild(self) -> None:
         """Find all frames again from the state."""
         state = self.run.state
+        self._continued: Mapping[str, Any] | None = state.started.get("continued_from")
         self._frames: dict[str, Frame] = {}
         self._groups: dict[str, Group] = {}
         self._changed: dict[str, Frame] = {}
@@ -133,14 +136,16 @@ class DocumentProgram:
 
     def told(self, record: StepRecord) -> None:
         """A step has ended: those that waited for it may begin, or its scope has ended with it."""
-        if not is_undo(record.path):
-            frame = self._frames.get(prefix_of(record.path))
+        path = record.path
+        if not is_undo(path):
+            frame = self._frames.get(prefix_of(path))
             if frame is not None:
                 self._changed[frame.prefix] = frame
-                if record.attempt == 0:  # perhaps skipped by a person before it began
-                    frame.unbegun[:] = [step for step in frame.unbegun if step.name != name_of(record.path)]
-            if record.path in self._groups:
-                self._abandon(record.path)
+                if record.attempt == 0 and frame.unbegun:  # perhaps skipped by a person before it began
+                    name = name_of(path)
+                    frame.unbegun[:] = [step for step in frame.unbegun if step.name != name]
+            if path in self._groups:
+                self._abandon(path)
 
     def _abandon(self, path: str) -> None:
         """A group has ended from outside: skipped by a person, or as its run unwinds."""
@@ -167,15 +172,15 @@ class DocumentProgram:
                 frame.group.body_over(frame)
 
     def _begin_ready(self, frame: Frame) -> None:
-        progress = True
-        while progress and self.run.state.unwinding is None:
+        state, unbegun, progress = self._run.state, frame.unbegun, True
+        while progress and state.unwinding is None:
             progress = False
             if frame.group is not None and frame.closing():
-                frame.unbegun.clear()
-            for step in frame.unbegun:
-                if must_wait(step, frame.ended):
+                unbegun.clear()
+            for place, step in enumerate(unbegun):
+                if step.waits_for and must_wait(step, frame.ended):
                     continue
-                frame.unbegun.remove(step)
+                del unbegun[place]
                 self._begin(frame, step)
                 progress = True
                 break
@@ -186,7 +191,7 @@ class DocumentProgram:
         if isinstance(decision, Ended):
             endings.end_early(self.run, step, path, decision)
             return
-        continued = self.run.state.started.get("continued_from")
+        continued = self._continued
         if continued is not None and step.name == continued["loop"] and not frame.prefix:
             labels = Labels.from_dict(continued["labels"])
             self._begin_group(Beginning(step, path, {"start": continued["last"]}, labels))
@@ -197,7 +202,7 @@ class DocumentProgram:
         if step.is_group:
             self._begin_group(beginning)
         else:
-            self.run.begin(beginning)
+            self._run.begin(beginning)
 
     def _begin_group(self, beginning: Beginning) -> None:
         step, path = beginning.step, beginning.path

@@ -116,13 +116,12 @@ class RunExecution(RunContext):
             self._compute(pure, beginning)
 
     def _compute(self, pure: PureHandler, beginning: Beginning) -> None:
-        # A record of its own: only events change the state.
-        step, path, labels = beginning.step, beginning.path, beginning.labels
-        record = StepRecord(path, arguments=beginning.arguments, labels=labels, needed=beginning.needed)
-        call = self.call(step, record)
+        step, path, call = beginning.step, beginning.path, self.call_computed(beginning)
         try:
-            self.end_done(record, pure.compute(call))
+            self.end_computed(step, path, beginning.labels, pure.compute(call), {})
         except Exception as error:  # noqa: BLE001  (whatever a step raises is its failure)
+            # A record of its own: only events change the state.
+            record = StepRecord(path, arguments=beginning.arguments, labels=beginning.labels, needed=beginning.needed)
             endings.end_failed(self, step, record, raised(call, error))
 
     def _continue_begun(self) -> bool:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 from signoff.core.errors import ConflictError, SignoffError, UnavailableError
@@ -291,14 +292,17 @@ class Journal:
             entry.written.exception()  # marked as seen: a run that was dropped has nobody left to await it
 
 
+_RUN = attrgetter("run_id")
+
+
 def _columns(batch: list[Entry]) -> store.Columns:
     columns, pack = store.Columns(), PAYLOADS.pack
-    for entry in batch:
+    # In the order of the keys, whole runs at a time: what is sorted already is sorted again at little cost.
+    for entry in sorted(batch, key=_RUN):
         org_id, run_id = entry.org_id, entry.run_id
-        columns.events.extend(
-            (org_id, run_id, row.seq, row.kind, row.recorded_at, pack(row.data)) for row in entry.rows
-        )
-        columns.drained.extend((run_id, message_id) for message_id in entry.drained)
+        columns.events += [(run_id, row.seq, row.kind, row.recorded_at, pack(row.data)) for row in entry.rows]
+        if entry.drained:
+            columns.drained.extend((run_id, message_id) for message_id in entry.drained)
         if entry.view is not None:
             view = entry.view
             columns.views.append(

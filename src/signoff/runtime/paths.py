@@ -24,12 +24,16 @@ def undone_by(path: str) -> str:
 
 def prefix_of(path: str) -> str:
     """The prefix of the scope that a step is in."""
+    if "/" not in path:
+        return ""
     path = undone_by(path)
     return path[: path.rfind("/") + 1]
 
 
 def name_of(path: str) -> str:
     """A step's name in its scope."""
+    if "/" not in path:
+        return path
     path = undone_by(path)
     return path[path.rfind("/") + 1 :]
 

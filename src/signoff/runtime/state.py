@@ -200,15 +200,16 @@ def _step_waiting(state: RunState, event: Event) -> None:
 
 def _step_ended(state: RunState, event: Event) -> None:
     data = event.data
-    record = state.record(data["step"])
+    path, status = data["step"], data["status"]
+    record = state.record(path)
     labels = data.get("labels")
-    record.state = StepState(
-        status=data["status"],
-        result=data.get("result", data["status"]),
-        output=data.get("output", {}),
-        labels=Labels.from_dict(labels) if labels else BOTTOM,
-        readable=data.get("readable", data["status"] == "done"),
-        is_review="approval" in data or data.get("review", False),
+    ended = record.state = StepState(
+        status,
+        data.get("result", status),
+        data.get("output", {}),
+        Labels.from_dict(labels) if labels else BOTTOM,
+        data.get("readable", status == "done"),
+        "approval" in data or data.get("review", False),
     )
     record.in_doubt = False
     record.waiting = None
@@ -222,13 +223,13 @@ def _step_ended(state: RunState, event: Event) -> None:
     approval = data.get("approval")
     record.approval = Approval(**approval) if approval else None
     _delivered(record, data.get("message_id"))
-    state.operated.skips.pop(record.path, None)
-    was_open = state.open.pop(record.path, None) is not None
-    if "/" not in record.path:
-        state.ended[record.path] = record.state
-    elif not is_undo(record.path):
-        prefix = prefix_of(record.path)
-        state.ended_in(prefix)[name_of(record.path)] = record.state
+    state.operated.skips.pop(path, None)
+    was_open = state.open.pop(path, None) is not None
+    if "/" not in path:
+        state.ended[path] = ended
+    elif not is_undo(path):
+        prefix = prefix_of(path)
+        state.ended_in(prefix)[name_of(path)] = ended
         if was_open:
             _less_busy(state, prefix)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -199,14 +200,14 @@ _APPEND_HEAD = """
 WITH fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE id = $1 FOR KEY SHARE
 ), moved AS MATERIALIZED (
-    SELECT u.run_id FROM unnest($25::uuid[], $26::uuid[], $27::text[], $28::int[]) AS u(run_id, org_id, key, generation)
+    SELECT u.run_id FROM unnest($24::uuid[], $25::uuid[], $26::text[], $27::int[]) AS u(run_id, org_id, key, generation)
     LEFT JOIN effect_key k ON k.org_id = u.org_id AND k.key = u.key
     WHERE coalesce(k.generation, 0) <> u.generation
 ), appended AS (
     INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data)
-    SELECT u.org_id, u.run_id, u.seq, fence.id, u.kind, u.recorded_at, u.data
-    FROM fence, unnest($2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::timestamptz[], $7::bytea[])
-        AS u(org_id, run_id, seq, kind, recorded_at, data)
+    SELECT q.org_id, u.run_id, u.seq, fence.id, u.kind, u.recorded_at, u.data
+    FROM fence, unnest($2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::bytea[])
+        AS u(run_id, seq, kind, recorded_at, data)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner = $1
     WHERE u.run_id NOT IN (SELECT run_id FROM moved)
     RETURNING run_id
@@ -214,20 +215,20 @@ WITH fence AS MATERIALIZED (
     UPDATE run_view v
     SET status = u.status, outcome = u.outcome, waiting_for = u.waiting_for, error = u.error, usage = u.usage,
         updated_at = u.updated_at, ended_at = u.ended_at, data_class = u.data_class
-    FROM fence, unnest($8::uuid[], $9::text[], $10::text[], $11::jsonb[], $12::jsonb[], $13::jsonb[],
-        $14::timestamptz[], $15::timestamptz[], $29::smallint[])
+    FROM fence, unnest($7::uuid[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[],
+        $13::timestamptz[], $14::timestamptz[], $28::smallint[])
         AS u(run_id, status, outcome, waiting_for, error, usage, updated_at, ended_at, data_class)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner = $1
     WHERE v.run_id = u.run_id AND u.run_id NOT IN (SELECT run_id FROM moved)
 ), drained AS (
-    DELETE FROM inbox i USING fence, unnest($16::uuid[], $17::uuid[]) AS u(run_id, message_id), run_queue q
+    DELETE FROM inbox i USING fence, unnest($15::uuid[], $16::uuid[]) AS u(run_id, message_id), run_queue q
     WHERE i.message_id = u.message_id AND q.run_id = u.run_id AND q.owner = $1
         AND u.run_id NOT IN (SELECT run_id FROM moved)
 ), leaving AS MATERIALIZED (
     SELECT q.run_id, u.due_at, u.yields, u.journal_bytes FROM fence, (
         SELECT run_id, gen, NULL::timestamptz AS due_at, false AS yields, NULL::bigint AS journal_bytes
-        FROM unnest($18::uuid[], $19::bigint[]) AS f(run_id, gen)
-        UNION ALL SELECT * FROM unnest($20::uuid[], $21::bigint[], $22::timestamptz[], $23::boolean[], $24::bigint[])
+        FROM unnest($17::uuid[], $18::bigint[]) AS f(run_id, gen)
+        UNION ALL SELECT * FROM unnest($19::uuid[], $20::bigint[], $21::timestamptz[], $22::boolean[], $23::bigint[])
     ) u JOIN run_queue q USING (run_id)
     WHERE q.owner = $1 AND q.gen = u.gen AND u.run_id NOT IN (SELECT run_id FROM moved)
     FOR UPDATE OF q SKIP LOCKED
@@ -257,15 +258,15 @@ APPEND = _APPEND_HEAD + _APPEND_TAIL
 _SEARCHED = """
 , attributed AS (
     INSERT INTO run_attribute (org_id, run_id, name, text_value, integer_value, number_value, moment_value)
-    SELECT u.* FROM fence, unnest($30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::bigint[], $35::float8[],
-        $36::timestamptz[]) AS u(org_id, run_id, name, text_value, integer_value, number_value, moment_value)
+    SELECT u.* FROM fence, unnest($29::uuid[], $30::uuid[], $31::text[], $32::text[], $33::bigint[], $34::float8[],
+        $35::timestamptz[]) AS u(org_id, run_id, name, text_value, integer_value, number_value, moment_value)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner = $1
     WHERE u.run_id NOT IN (SELECT run_id FROM moved)
     ON CONFLICT (run_id, name) DO UPDATE SET text_value = excluded.text_value, integer_value = excluded.integer_value,
         number_value = excluded.number_value, moment_value = excluded.moment_value
 ), worded AS (
     INSERT INTO run_word (org_id, run_id, word)
-    SELECT u.* FROM fence, unnest($37::uuid[], $38::uuid[], $39::text[]) AS u(org_id, run_id, word)
+    SELECT u.* FROM fence, unnest($36::uuid[], $37::uuid[], $38::text[]) AS u(org_id, run_id, word)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner = $1
     WHERE u.run_id NOT IN (SELECT run_id FROM moved)
     ON CONFLICT DO NOTHING
@@ -311,7 +312,7 @@ SearchRow = tuple[UUID, UUID, str, str | None, int | None, float | None, datetim
 class Columns:
     """The rows of one append, as the arrays that the statement takes."""
 
-    events: list[tuple[UUID, UUID, int, str, datetime, bytes]] = field(default_factory=fresh_list)
+    events: list[tuple[UUID, int, str, datetime, bytes]] = field(default_factory=fresh_list)
     views: list[ViewRow] = field(default_factory=fresh_list)
     attributes: dict[tuple[UUID, str], SearchRow] = field(default_factory=fresh_dict)
     words: set[tuple[UUID, UUID, str]] = field(default_factory=fresh_set)
@@ -361,6 +362,9 @@ async def use_approvals(connection: Connection, uses: Sequence[tuple[str, UUID, 
     return True
 
 
+_BY_KEY = itemgetter(0, 1)
+
+
 def _transposed(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
@@ -372,7 +376,7 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
         ConflictError: a row is there already or a deadlock was broken; nothing of the batch was written.
         UnavailableError: the connection was lost; whether the batch was written is not known.
     """
-    events = sorted(columns.events, key=lambda row: (row[1], row[2]))  # unsorted batches deadlocked
+    events = sorted(columns.events, key=_BY_KEY)  # unsorted batches deadlocked
     views = _transposed(columns.views, 9)
     searched: list[list[Any]] = []
     if columns.attributes or columns.words:
@@ -381,7 +385,7 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
         row = await connection.fetchrow(
             APPEND_SEARCHED if searched else APPEND,
             session_id,
-            *_transposed(events, 6),
+            *_transposed(events, 5),
             *views[:8],
             *_transposed(columns.drained, 2),
             *_transposed(columns.finished, 2),

@@ -12,7 +12,7 @@ from typing import Any
 
 from signoff.core.errors import StepError
 from signoff.core.fresh import fresh_dict
-from signoff.core.labels import BOTTOM, Labels, join_all
+from signoff.core.labels import BOTTOM, Labels
 from signoff.core.values import value
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Expression, Outcome, Step, StepStatus, Workflow
@@ -213,7 +213,10 @@ def decide_step(step: Step, scope: RunScope, states: Mapping[str, StepState]) ->
             labels = labels.join(state.labels)
             if not state.permits():
                 return Ended("blocked", f"it requires '{name}', which ended {state.result}", labels=labels)
-        labels = join_all([labels, *(expression.labels(scope) for expression in _used(step))])
+        for expression in step.arguments.values():
+            labels = labels.join(expression.labels(scope))
+        for expression in step.asserts if step.needed is None else (step.needed, *step.asserts):
+            labels = labels.join(expression.labels(scope))
         arguments = {key: expression.evaluate(scope) for key, expression in step.arguments.items()}
         needed = step.needed is None or truth(step.needed, scope, "needed")
         for check in step.asserts:
@@ -226,11 +229,6 @@ def decide_step(step: Step, scope: RunScope, states: Mapping[str, StepState]) ->
         failure = StepError(error.detail, kind="expression", problems=error.problems)
         return Ended("failed", error.detail, failure, labels)
     return Ready(arguments, labels, needed)
-
-
-def _used(step: Step) -> list[Expression]:
-    """What is evaluated once a step's own condition holds and what it requires is there."""
-    return [*step.arguments.values(), *([] if step.needed is None else [step.needed]), *step.asserts]
 
 
 @value

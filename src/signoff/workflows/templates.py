@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from signoff.core.labels import BOTTOM, Labels, join_all
+from signoff.core.labels import BOTTOM, Labels
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Expression, Read, Scope
 from signoff.workflows.shapes import ANY, STRING, Shape
@@ -63,7 +63,10 @@ class _Joined:
 
     def labels(self, scope: Scope) -> Labels:
         """The join of the labels of everything it reads."""
-        return join_all(part.labels(scope) for part in self._reading)
+        found = BOTTOM
+        for part in self._reading:
+            found = found.join(part.labels(scope))
+        return found
 
 
 class TextTemplate(_Joined):
