@@ -72,3 +72,19 @@ def test_a_remembered_verdict_is_the_one_that_would_be_given(text: str, calls: l
     kept = PolicySet.parse({"p.cedar": text})
     for arguments in calls:
         assert kept.decide(request(arguments)) == PolicySet.parse({"p.cedar": text}).decide(request(arguments))
+
+
+def test_what_nobody_reads_still_counts_for_the_size_of_a_question() -> None:
+    kept = PolicySet.parse({"p.cedar": policy("context.arguments has cents")})
+    small, large = {"cents": 1, "note": "a"}, {"cents": 1, "note": ["b" * 1000 for _ in range(80)]}
+    assert kept.decide(request(small)).permit
+    assert kept.decide(request({"cents": 1, "note": "b"})) is kept.decide(request(small))
+    assert "larger than" in kept.decide(request(large)).errors[0]
+
+
+def test_an_error_is_told_of_the_call_that_it_is_about() -> None:
+    kept = PolicySet.parse({"p.cedar": policy("context.arguments.cents > 5")})
+    first, second = (kept.decide(request({"note": text})) for text in ("a", "b"))
+    assert first.errors
+    assert second.errors
+    assert second is not first

@@ -27,8 +27,8 @@ from signoff.governance.policy.model import (
     PolicyRequest,
 )
 from signoff.governance.policy.parsing import ParsedPolicy, parse_policies
-from signoff.governance.policy.reading import arguments_read, told_apart
-from signoff.governance.policy.values import cedar_record
+from signoff.governance.policy.reading import arguments_read
+from signoff.governance.policy.values import SeenRecord, cedar_record
 
 CACHED_DECISIONS = 4_096
 """Decisions that one policy set remembers, the most recently used ones; about 2 KB each."""
@@ -48,35 +48,33 @@ class Verdict:
 
 
 class Engine:
-    """Cedar with its policies prepared under ids of our choice. Remembers verdicts by what the policies read."""
+    """Cedar with its policies prepared under ids of our choice.
+
+    Attributes:
+        read: the names of the arguments that its policies read; none where one reads them as a whole.
+    """
 
     def __init__(self, bodies: Mapping[str, Mapping[str, Any]]) -> None:
         document: dict[str, Any] = {"templates": {}, "templateLinks": [], "staticPolicies": dict(bodies)}
         self._prepared = cedarpy.PolicySet.from_json_str(json.dumps(document))
-        self._read = arguments_read(bodies.values())
-        self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
+        self.read = arguments_read(bodies.values())
 
     def evaluate(self, request: Mapping[str, Any], entities: str) -> Verdict:
         """Cedar's verdict on a request in cedarpy's form, with the entities as JSON text."""
-        if self._read is None:
-            return self._asked(request, entities)
-        key = sha256(orjson.dumps([told_apart(request, self._read), entities])).digest()
-        verdict = self._verdicts.get(key)
-        if verdict is None:
-            verdict = self._asked(request, entities)
-            if not verdict.errors:  # an error may tell of anything
-                self._verdicts[key] = verdict
-                if len(self._verdicts) > CACHED_DECISIONS:
-                    self._verdicts.popitem(last=False)
-        return verdict
-
-    def _asked(self, request: Mapping[str, Any], entities: str) -> Verdict:
         result = _is_authorized(dict(request), self._prepared, entities)
         return Verdict(
             allow=result.decision is cedarpy.Decision.Allow,
             reasons=tuple(sorted(result.diagnostics.reasons)),
             errors=tuple(sorted(result.diagnostics.errors)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A remembered decision, and the size of its question without the arguments that no policy reads."""
+
+    decision: Decision
+    rest_bytes: int
 
 
 class PolicySet:
@@ -90,7 +88,7 @@ class PolicySet:
         self.digest = digest_
         self._policies = {policy.id: policy for policy in policies}
         self._engines: dict[str, Engine] = {}
-        self._cache: OrderedDict[bytes, Decision] = OrderedDict()
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> Self:
@@ -132,23 +130,28 @@ class PolicySet:
 
         A fresh one costs some 100 us, a remembered one a few. Never raises for what a request holds.
         """
-        key = _key(request)
-        known = self._cache.get(key) if key is not None else None
-        if known is not None and key is not None:
-            self._cache.move_to_end(key)
-            return known
-        decision = self._decide(request)
-        if key is not None:
-            self._cache[key] = decision
-            if len(self._cache) > CACHED_DECISIONS:
-                self._cache.popitem(last=False)
-        return decision
-
-    def _decide(self, request: PolicyRequest) -> Decision:
         if request.action not in ACTIONS:
             return self._deny(request, f"there is no action '{request.action}'")
+        engine = self._engine_for(request.action)
+        told = _told_apart(request, engine.read)
+        if told is None:
+            return self._decide(request, engine)[0]
+        key, unread_bytes = told
+        known = self._known.get(key)
+        if known is not None and known.rest_bytes + unread_bytes <= MAX_REQUEST_BYTES:
+            self._known.move_to_end(key)
+            return known.decision
+        decision, size_bytes = self._decide(request, engine)
+        if size_bytes <= MAX_REQUEST_BYTES and not (decision.errors and unread_bytes):  # an error may tell of anything
+            self._known[key] = _Known(decision, size_bytes - unread_bytes)
+            if len(self._known) > CACHED_DECISIONS:
+                self._known.popitem(last=False)
+        return decision
+
+    def _decide(self, request: PolicyRequest, engine: Engine) -> tuple[Decision, int]:
+        """A fresh decision, and the size of its question in bytes."""
         if request.resource.kind not in RESOURCE_KINDS:
-            return self._deny(request, f"there is no resource kind '{request.resource.kind}'")
+            return self._deny(request, f"there is no resource kind '{request.resource.kind}'"), 0
         context, skipped = cedar_record(request.context)
         attributes, lost = cedar_record(request.resource.attributes)
         listed = cast("list[str]", context.get("skipped", []))
@@ -157,10 +160,10 @@ class PolicySet:
         try:
             size_bytes = len(orjson.dumps(question)) + len(entities)
         except (TypeError, ValueError):
-            return self._deny(request, "the request is no plain Unicode data")
+            return self._deny(request, "the request is no plain Unicode data"), 0
         if size_bytes > MAX_REQUEST_BYTES:
-            return self._deny(request, f"the request is larger than {MAX_REQUEST_BYTES} bytes")
-        return self._answer(request, self._engine_for(request.action).evaluate(question, entities))
+            return self._deny(request, f"the request is larger than {MAX_REQUEST_BYTES} bytes"), size_bytes
+        return self._answer(request, engine.evaluate(question, entities)), size_bytes
 
     def _engine_for(self, action: str) -> Engine:
         """Cedar with the policies whose scope this action can match: the others could neither decide nor err."""
@@ -196,17 +199,26 @@ class PolicySet:
         )
 
 
-def _key(request: PolicyRequest) -> bytes | None:
-    """What a decision depends on, hashed; none where the request is no plain data, which is rare and not remembered."""
-    principal = request.principal
+def _told_apart(request: PolicyRequest, read: frozenset[str] | None) -> tuple[bytes, int] | None:
+    """What a decision depends on, hashed, and the size of the arguments that no policy reads, which are not part of it.
+
+    None where the request is no plain data, which is rare and not remembered.
+    """
+    principal, context = request.principal, request.context
+    arguments = context.get("arguments")
+    unread: dict[str, Any] = {}
+    if read is not None and isinstance(arguments, SeenRecord):
+        unread = {name: value for name, value in arguments.items() if name not in read}
+        context = {**context, "arguments": {name: arguments[name] for name in arguments.keys() & read}}
     inputs = [
         [principal.kind, principal.id, sorted(principal.roles)],
         request.action,
         [request.resource.kind, request.resource.id, request.resource.attributes],
-        request.context,
+        context,
     ]
     try:
-        return sha256(orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS)).digest()
+        key = sha256(orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS)).digest()
+        return key, len(orjson.dumps(unread)) if unread else 0
     except (TypeError, ValueError):
         return None
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from signoff.core.actors import Actor
 from signoff.core.errors import ForbiddenError
+from signoff.core.values import value
 
 ResourceKind = Literal[
     "Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key", "Schedule", "Breaker"
@@ -27,6 +28,7 @@ RESOURCE_KINDS: frozenset[str] = frozenset(
         "Artifact",
         "Key",
         "Schedule",
+        "Queue",
         "Breaker",
     )
 )
@@ -56,6 +58,8 @@ ACTIONS = frozenset(
         "release.promote",
         "schedule.read",
         "schedule.operate",
+        "queue.read",
+        "queue.operate",
         "artifact.read",
         "breaker.read",
         "key.manage",
@@ -65,7 +69,7 @@ OBLIGATIONS = frozenset(("redact", "region", "retain", "review"))
 """What a permit may oblige its caller to do. A permit with any other annotation permits nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ResourceRef:
     """What is acted on: `ResourceRef("Tool", "payments.refund", {"effect": "write"})`.
 
@@ -83,7 +87,7 @@ class ResourceRef:
         return f'{self.kind}::"{self.id}"'
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PolicyRequest:
     """One question: may this principal do this to that, in this context?
 

@@ -43,14 +43,3 @@ def _gather(node: Any, names: set[str]) -> bool:
         elif not _gather(inner, names):
             return False
     return True
-
-
-def told_apart(question: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """A question without the arguments that no policy reads."""
-    context = question["context"]
-    arguments = context.get("arguments")
-    if not isinstance(arguments, dict):
-        return dict(question)
-    given = cast("dict[str, Any]", arguments)
-    read = {name: value for name, value in given.items() if name in names}
-    return {**question, "context": {**context, "arguments": read}}

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from signoff.core.actors import Actor
 from signoff.core.labels import BOTTOM, DataClass, Labels
 from signoff.governance.policy.model import PolicyRequest, ResourceRef
-from signoff.governance.policy.values import cedar_record
+from signoff.governance.policy.values import cedar_member
 from signoff.runtime.handlers import Approval, RunFacts
+
+KNOWN_PARTS = 1_024
+"""How many parts of contexts are kept to be used again: a worker asks about the same workflows and labels all day."""
 
 _RISKS = {"low": 0, "medium": 1, "high": 2}
 
@@ -34,7 +38,7 @@ def tool_request(
     `labels` are the join of everything the step read, control included; `argument_labels` say more of single
     arguments. `approvals` are the decided reviews that the step requires.
     """
-    seen, skipped = cedar_record(arguments)
+    seen, skipped = cedar_member(arguments)
     own = argument_labels or {}
     context = {
         **_run_context(run, environment),
@@ -144,6 +148,17 @@ def schedule_request(
     )
 
 
+def queue_request(
+    actor: Actor, action: str, *, project: str, queue: str, operation: str = "", environment: str = "dev"
+) -> PolicyRequest:
+    """May this actor do that (`queue.read`, `queue.operate`) to that queue?
+
+    `operation` is pause or resume; empty to read.
+    """
+    context = {"environment": environment, "operation": operation}
+    return PolicyRequest(actor, action, ResourceRef("Queue", f"{project}/{queue}"), context)
+
+
 def review_request(
     actor: Actor,
     *,
@@ -249,7 +264,8 @@ def _run_context(run: RunFacts, environment: str) -> dict[str, Any]:
     }
 
 
-def _workflow_context(workflow: str, version: str, risk: str, environment: str) -> dict[str, Any]:
+@lru_cache(maxsize=KNOWN_PARTS)
+def _workflow_context(workflow: str, version: str, risk: str, environment: str) -> Mapping[str, Any]:
     return {
         "workflow": workflow,
         "workflow_version": version,
@@ -259,7 +275,8 @@ def _workflow_context(workflow: str, version: str, risk: str, environment: str) 
     }
 
 
-def _label_context(labels: Labels) -> dict[str, Any]:
+@lru_cache(maxsize=KNOWN_PARTS)
+def _label_context(labels: Labels) -> Mapping[str, Any]:
     return {
         "data_class": int(labels.data_class),
         "data_class_name": labels.data_class.name.lower(),

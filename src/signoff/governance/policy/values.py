@@ -22,6 +22,13 @@ _ESCAPES = frozenset(("__entity", "__extn", "__expr"))
 _LEFT_OUT = object()
 
 
+class SeenRecord(dict[str, Any]):
+    """A member of a context of which all can be represented: `cedar_member` made it, so nobody looks through it again.
+
+    Whoever has one does not change it.
+    """
+
+
 def cedar_record(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The members of a record that Cedar can represent, and JSON Pointers (RFC 6901) of those left out, sorted.
 
@@ -29,61 +36,78 @@ def cedar_record(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     what is nested or sized beyond the limits, and records with Cedar's escape keys: untrusted data must not be able to
     name an entity. A list with a member left out is left out whole, since a set that silently lacks one would mislead.
     """
-    skipped: list[str] = []
     record: dict[str, Any] = {}
+    return record, _fill(record, data, depth=1)
+
+
+def cedar_member(data: Mapping[str, Any]) -> tuple[SeenRecord, list[str]]:
+    """The same of a record that becomes a member of a context: so nested, with pointers from the record on."""
+    record = SeenRecord()
+    return record, _fill(record, data, depth=2)
+
+
+def _fill(record: dict[str, Any], data: Mapping[str, Any], *, depth: int) -> list[str]:
+    skipped: list[str] = []
     for key, value in data.items():
-        seen = _LEFT_OUT if key in _ESCAPES or not _is_text(key) else _value(value, f"/{_token(key)}", 1, skipped)
+        seen = _LEFT_OUT if key in _ESCAPES or not _is_text(key) else _value(value, (key,), depth, skipped)
         if seen is _LEFT_OUT:
-            skipped.append(f"/{_token(key)}")
+            skipped.append(_pointer((key,)))
         else:
             record[key] = seen
-    return record, sorted(set(skipped))
+    return sorted(set(skipped)) if skipped else skipped
 
 
-def _value(value: Any, pointer: str, depth: int, skipped: list[str]) -> Any:
-    if isinstance(value, int):  # booleans are integers here, and in range
-        return value if -_LONG <= value < _LONG else _LEFT_OUT
-    if isinstance(value, str):
-        return value if _is_text(value) else _LEFT_OUT
+def _value(value: Any, place: tuple[Any, ...], depth: int, skipped: list[str]) -> Any:
+    if isinstance(value, str | int):  # booleans are integers here, and in range
+        fits = _is_text(value) if isinstance(value, str) else -_LONG <= value < _LONG
+        return value if fits else _LEFT_OUT
     if depth >= MAX_DEPTH:
         return _LEFT_OUT
     if isinstance(value, Mapping):
-        return _record(cast("Mapping[Any, Any]", value), pointer, depth, skipped)
+        if isinstance(value, SeenRecord) and depth == 1:
+            return value
+        return _record(cast("Mapping[Any, Any]", value), place, depth, skipped)
     if isinstance(value, list | tuple | set | frozenset):
-        return _set(list(cast("list[Any]", value)), pointer, depth)
+        return _set(list(cast("list[Any]", value)), place, depth)
     return _LEFT_OUT
 
 
-def _record(data: Mapping[Any, Any], pointer: str, depth: int, skipped: list[str]) -> Any:
+def _record(data: Mapping[Any, Any], place: tuple[Any, ...], depth: int, skipped: list[str]) -> Any:
     if len(data) > MAX_MEMBERS or any(key in _ESCAPES or not _is_text(key) for key in data):
         return _LEFT_OUT
     record: dict[str, Any] = {}
     for key, member in data.items():
-        place = f"{pointer}/{_token(key)}"
-        seen = _value(member, place, depth + 1, skipped)
+        inner = (*place, key)
+        seen = _value(member, inner, depth + 1, skipped)
         if seen is _LEFT_OUT:
-            skipped.append(place)
+            skipped.append(_pointer(inner))
         else:
             record[key] = seen
     return record
 
 
-def _set(members: list[Any], pointer: str, depth: int) -> Any:
+def _set(members: list[Any], place: tuple[Any, ...], depth: int) -> Any:
     if len(members) > MAX_MEMBERS:
         return _LEFT_OUT
     lost: list[str] = []
-    seen = [_value(member, pointer, depth + 1, lost) for member in members]
+    seen = [_value(member, place, depth + 1, lost) for member in members]
     return _LEFT_OUT if lost or any(member is _LEFT_OUT for member in seen) else seen
 
 
 def _is_text(value: Any) -> bool:
     if not isinstance(value, str) or len(value) > MAX_TEXT_CHARACTERS:
         return False
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:  # a lone surrogate, which JSON can carry and Cedar cannot
         return False
     return True
+
+
+def _pointer(place: tuple[Any, ...]) -> str:
+    return "".join(f"/{_token(key)}" for key in place)
 
 
 def _token(key: Any) -> str:
