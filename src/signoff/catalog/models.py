@@ -20,6 +20,9 @@ PROVIDER_TASKS: Mapping[str, tuple[str, ...]] = {
 }
 """Provider kinds that a model may name, and what each can do. `scripted` is the test kit's, answering from a script."""
 
+LOCAL_PROVIDERS = frozenset({"minilm", "fields", "qwen", "scripted"})
+"""Kinds whose models run inside the deployment: nothing leaves it, and calls cost nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:

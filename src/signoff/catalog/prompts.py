@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from signoff.catalog.variants import Alternative, Dimension, choose
 from signoff.core.errors import InvalidError, Problem
 from signoff.core.labels import DataClass
 from signoff.core.schemas import validate
-from signoff.workflows.model import Contract
+from signoff.workflows.model import Contract, Expression
 
 Task = Literal["classify", "extract", "generate"]
 Role = Literal["system", "user", "assistant"]
@@ -55,6 +56,60 @@ class ExtractionHint:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelNeeds:
+    """What a model must be to answer a prompt; `signoff check` holds it against the prompt's routes.
+
+    Attributes:
+        local: it runs inside the deployment.
+        region: it says this region.
+        context_tokens: it takes in at least so many tokens.
+    """
+
+    local: bool = False
+    region: str | None = None
+    context_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTest:
+    """One of a prompt's own test cases.
+
+    Attributes:
+        name: unique in the prompt.
+        input: the variables.
+        expect: fields of the answer that must be equal; others may be anything.
+        asserts: CEL over the answer's fields, each with its source; all must be true.
+        answer: what a scripted model answers, so that the case also runs without a model.
+        line: its line in the file, from 1.
+    """
+
+    name: str
+    input: Mapping[str, Any]
+    expect: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    asserts: tuple[Expression, ...] = ()
+    answer: Mapping[str, Any] | None = None
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What a version's score must reach: at least, or at most, a value."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def met(self, value: float) -> bool:
+        """Whether a score is good enough."""
+        low = self.at_least is None or value >= self.at_least
+        return low and (self.at_most is None or value <= self.at_most)
+
+    def as_dict(self) -> dict[str, float]:
+        """The bounds that are set, for JSON."""
+        bounds = {"at_least": self.at_least, "at_most": self.at_most}
+        return {name: value for name, value in bounds.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """One version of a prompt.
 
@@ -74,6 +129,12 @@ class Prompt:
         data_class: the highest class of data that may go into it.
         file: its file in the project.
         digest: SHA-256 of that file, hexadecimal.
+        owners: who answers for it: `user/ana`, `role/support-lead`, `team/support`.
+        needs: what a model must be to answer it.
+        tests: its own test cases.
+        quality: by metric, what a version's score must reach.
+        dimensions: how its sections vary, what counts most first.
+        alternatives: of each section, in the order of `sections`: its texts for some values.
     """
 
     name: str
@@ -91,6 +152,12 @@ class Prompt:
     data_class: DataClass = DataClass.INTERNAL
     file: str = ""
     digest: str = ""
+    owners: tuple[str, ...] = ()
+    needs: ModelNeeds = ModelNeeds()
+    tests: tuple[PromptTest, ...] = ()
+    quality: Mapping[str, Threshold] = field(default_factory=dict[str, Threshold])
+    dimensions: tuple[Dimension, ...] = ()
+    alternatives: tuple[tuple[Alternative, ...], ...] = ()
 
     @property
     def contract(self) -> Contract:
@@ -118,5 +185,14 @@ class Prompt:
             "labels": self.labels,
             "examples": [{"input": example.input, "output": example.output} for example in self.examples],
         }
-        messages = render_sections(self.sections, values, authored)
+        messages = render_sections(self.chosen_sections(values), values, authored)
         return tuple(PromptMessage(cast("Role", role), content) for role, content in messages)
+
+    def chosen_sections(self, values: Mapping[str, Any]) -> tuple[tuple[Role, str], ...]:
+        """Role and template of each section, in the variant that fits these variables best."""
+        if not self.dimensions:
+            return self.sections
+        return tuple(
+            (role, choose(source, alternatives, self.dimensions, values))
+            for (role, source), alternatives in zip(self.sections, self.alternatives, strict=True)
+        )

@@ -125,7 +125,7 @@ async def environment_history(
     before: int | None = None,
 ) -> list[EnvironmentChange]:
     """The newest moves of an environment, newest first; of those before a version, where one is given."""
-    rows = await store.select_changes(connection, org_id, project, environment, limit, before)
+    rows = await store.select_changes(connection, org_id, project, environment, limit, before=before)
     return [
         EnvironmentChange(
             row["version"],

@@ -127,7 +127,7 @@ async def select_project(connection: Connection, org_id: UUID, digest: str) -> s
 
 
 async def upsert_environment(
-    connection: Connection, org_id: UUID, project: str, name: str, release: str, seen: int | None = None
+    connection: Connection, org_id: UUID, project: str, name: str, release: str, *, seen: int | None = None
 ) -> int | None:
     """Point an environment at a release; its new version, or none where it points there already or has moved since."""
     return await connection.fetchval(_POINT_ENVIRONMENT, org_id, project, name, release, seen)
@@ -168,7 +168,7 @@ async def select_in_force(connection: Connection) -> list[tuple[UUID, str, str, 
 
 
 async def select_changes(
-    connection: Connection, org_id: UUID, project: str, name: str, limit: int, before: int | None = None
+    connection: Connection, org_id: UUID, project: str, name: str, limit: int, *, before: int | None = None
 ) -> list[Record]:
     """Version, release, time, actor, operation and reason of the newest moves of an environment."""
     return await connection.fetch(_SELECT_CHANGES, org_id, project, name, limit, before)

@@ -107,10 +107,8 @@ async def move_environment(
 ) -> Moved:
     """Point an environment at a release, if it still is as the mover saw it.
 
-    A move to where it points already changes nothing, whatever was seen: a retry finds its own first try.
-
-    Args:
-        seen: the version that the mover decided on; 0 for an environment that points nowhere yet; none for whatever.
+    A move to where it points already changes nothing, whatever was seen: a retry finds its own first try. `seen` is the
+    version that the mover decided on; 0 for an environment that points nowhere yet; none for whatever is there.
 
     Raises:
         NotFoundError: no such release in the project.
@@ -125,9 +123,9 @@ async def move_environment(
     fits = seen is None or not (seen > 0 and before.version == 0)
     version = None
     if fits:
-        version = await catalog_store.upsert_environment(connection, org_id, project, name, release, seen)
+        version = await catalog_store.upsert_environment(connection, org_id, project, name, release, seen=seen)
     if version is None:
-        return await _not_moved(connection, org_id, project, name, release, seen)
+        return await _not_moved(connection, before, org_id, release, seen)
     await catalog_store.insert_change(
         connection,
         org_id,
@@ -152,7 +150,7 @@ async def rollback_target(connection: Connection, current: Environment, org_id: 
     found = None
     if current.release is not None:
         found = await store.select_before(
-            connection, org_id, current.project, current.name, current.version, current.release
+            connection, org_id, current.project, current.name, version=current.version, release=current.release
         )
     if found is None:
         detail = f"Environment '{current.name}' of '{current.project}' has no earlier release to go back to."
@@ -161,9 +159,10 @@ async def rollback_target(connection: Connection, current: Environment, org_id: 
 
 
 async def _not_moved(
-    connection: Connection, org_id: UUID, project: str, name: str, release: str, seen: int | None
+    connection: Connection, before: Environment, org_id: UUID, release: str, seen: int | None
 ) -> Moved:
     """Why the upsert changed nothing: another one was first, with the same release or with another one."""
+    project, name = before.project, before.name
     now = await read_environment(connection, org_id, project, name)
     if now.release == release:
         return Moved(now, release, changed=False)

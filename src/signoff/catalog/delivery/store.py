@@ -113,7 +113,7 @@ async def select_environments(connection: Connection, org_id: UUID, project: str
 
 
 async def select_before(
-    connection: Connection, org_id: UUID, project: str, name: str, version: int, release: str
+    connection: Connection, org_id: UUID, project: str, name: str, *, version: int, release: str
 ) -> str | None:
     """The last other release that an environment pointed at before a version of it."""
     return await connection.fetchval(_SELECT_BEFORE, org_id, project, name, version, release)

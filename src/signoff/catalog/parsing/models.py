@@ -9,7 +9,8 @@ from signoff.catalog.parsing.fields import Fields
 from signoff.catalog.references import find_references
 from signoff.core.errors import did_you_mean
 
-_LOCAL_KEYS = ("provider", "region")
+_LOCAL_KEYS = ("provider", "region", "context_tokens")
+_MAX_CONTEXT_TOKENS = 10_000_000
 _VENDOR_KEYS = (*_LOCAL_KEYS, "model", "api_key", "base_url", "price", "structured")
 KEYS = {
     "minilm": _LOCAL_KEYS,
@@ -43,6 +44,8 @@ def _model(name: str, fields: Fields) -> ModelSpec:
     for key in ("model", "base_url", "api_key", "region"):
         if key in fields:
             _check_references(fields, key, fields.text(key))
+    if "context_tokens" in fields:
+        fields.integer("context_tokens", 1, lowest=1, highest=_MAX_CONTEXT_TOKENS)
     if "api_key" in fields and not find_references(fields.text("api_key", "")):
         suggestion = 'Write "${env.OPENAI_API_KEY}" and set the variable where the worker runs.'
         fields.problem("api_key", "A credential may not stand in the project.", suggestion=suggestion, code="secret")

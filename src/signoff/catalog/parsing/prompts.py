@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from signoff.catalog.parsing.annotations import CLASSES
-from signoff.catalog.parsing.fields import Fields, Path, problems_with
+from signoff.catalog.parsing.fields import Fields, problems_with
+from signoff.catalog.parsing.prompt_promises import parse_needs, parse_owners, parse_quality, parse_tests
+from signoff.catalog.parsing.prompt_sections import parse_dimensions, parse_sections
 from signoff.catalog.prompts import (
     DEFAULT_MAX_OUTPUT_TOKENS,
     DEFAULT_TIMEOUT_S,
@@ -15,18 +17,19 @@ from signoff.catalog.prompts import (
     ExtractionHint,
     HintKind,
     Prompt,
-    Role,
     Task,
 )
-from signoff.catalog.templates import AUTHORED_VARIABLES, PromptTemplateError, variables_of
 from signoff.catalog.versions import parse_version
-from signoff.core.errors import closest, did_you_mean
 from signoff.core.labels import DataClass
 
 TASKS: tuple[Task, ...] = ("classify", "extract", "generate")
-ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 HINT_KINDS: tuple[HintKind, ...] = ("amount", "identifier", "date", "email")
 HINT = "x-extract"
+KEYS = (
+    *("name", "version", "purpose", "task", "input", "output", "labels", "examples", "limits", "data_class"),
+    *("owners", "needs", "tests", "quality", "variants"),
+)
+"""What front matter may say."""
 
 MAX_OUTPUT_TOKENS = 32_000
 """The most that a prompt may let a model answer, in tokens."""
@@ -36,7 +39,6 @@ MAX_EXAMPLES = 100
 """How many examples a prompt may have."""
 
 _NAME = re.compile(r"^[a-z][a-z0-9_-]*(/[a-z0-9_-]+)*\Z")
-_HEADING = re.compile(r"^#[ \t]+(?P<word>\S+)[ \t]*\Z")
 _FEWEST_LABELS = 2
 
 
@@ -63,7 +65,7 @@ def parse_prompt(fields: Fields, body: str, body_line: int, *, digest: str) -> P
         body_line: the line that the body starts in, from 1.
         digest: SHA-256 of the file.
     """
-    fields.only("name", "version", "purpose", "task", "input", "output", "labels", "examples", "limits", "data_class")
+    fields.only(*KEYS)
     name, version = fields.text("name"), fields.text("version")
     if name and not _NAME.match(name):
         fields.problem("name", f"'{name}' is not a prompt's name.", suggestion="Write it like classify-ticket.")
@@ -79,7 +81,9 @@ def parse_prompt(fields: Fields, body: str, body_line: int, *, digest: str) -> P
     output_schema = _output(fields, task, labels)
     limits = fields.mapping("limits")
     limits.only("max_output_tokens", "timeout")
-    data_class = fields.one_of("data_class", CLASSES, "internal")
+    data_class = DataClass[fields.one_of("data_class", CLASSES, "internal").upper()]
+    dimensions = parse_dimensions(fields, input_schema)
+    sections = parse_sections(fields, body, body_line, input_schema, dimensions)
     return Prompt(
         name=name,
         version=version,
@@ -87,7 +91,7 @@ def parse_prompt(fields: Fields, body: str, body_line: int, *, digest: str) -> P
         task=task,
         input_schema=input_schema,
         output_schema=output_schema,
-        sections=_sections(fields, body, body_line, input_schema),
+        sections=tuple((section.role, section.source) for section in sections),
         labels=labels,
         examples=_examples(fields, task, input_schema, output_schema),
         hints=_hints(fields, task),
@@ -95,9 +99,15 @@ def parse_prompt(fields: Fields, body: str, body_line: int, *, digest: str) -> P
             "max_output_tokens", DEFAULT_MAX_OUTPUT_TOKENS, lowest=1, highest=MAX_OUTPUT_TOKENS
         ),
         timeout_s=limits.seconds("timeout", DEFAULT_TIMEOUT_S),
-        data_class=DataClass[data_class.upper()],
+        data_class=data_class,
         file=fields.report.file,
         digest=digest,
+        owners=parse_owners(fields, data_class),
+        needs=parse_needs(fields),
+        tests=parse_tests(fields, input_schema, output_schema),
+        quality=parse_quality(fields),
+        dimensions=dimensions,
+        alternatives=tuple(section.alternatives for section in sections) if dimensions else (),
     )
 
 
@@ -191,66 +201,3 @@ def _pattern(hint: Fields) -> str | None:
         hint.problem("pattern", f"The pattern is no regular expression: {error}.", code="pattern")
         return None
     return pattern or None
-
-
-def _sections(
-    fields: Fields, body: str, body_line: int, input_schema: Mapping[str, Any]
-) -> tuple[tuple[Role, str], ...]:
-    sections = _split_sections(fields, body, body_line)
-    if not any(role == "user" for role, _, _ in sections):
-        suggestion = "Add a line '# user' and the template under it."
-        fields.problem(None, "The prompt has no user section.", suggestion=suggestion, code="missing-section")
-    used: set[str] = set()
-    properties = tuple(cast("Mapping[str, Any]", input_schema.get("properties") or {}))
-    for _, source, line in sections:
-        try:
-            names = variables_of(source)
-        except PromptTemplateError as problem:
-            fields.report.add_at(line + problem.line - 1, 1, str(problem), code="template")
-            used.update(properties)  # what it uses is not known, so nothing is called unused
-            continue
-        used |= names
-        for name in sorted(names - set(properties)):
-            suggestion = did_you_mean(name, properties) or f"Add '{name}' to the properties of 'input'."
-            at_line, at_column = _find(source, name)
-            detail = f"The template uses '{name}', which 'input' does not have."
-            fields.report.add_at(line + at_line, at_column, detail, suggestion=suggestion, code="unknown-variable")
-    for name in properties:
-        if name in AUTHORED_VARIABLES:
-            place: Path = (*fields.path, "input", "properties", name)
-            fields.report.add(place, f"'{name}' is taken: it is what the front matter says.", code="duplicate")
-        elif sections and name not in used:
-            place = (*fields.path, "input", "properties", name)
-            detail = f"No section of the template uses '{name}'."
-            suggestion = f"Write {{{{ {name} }}}} where the model should see it, or leave it out of 'input'."
-            fields.report.add(place, detail, suggestion=suggestion, code="unused-variable")
-    return tuple((role, source) for role, source, _ in sections)
-
-
-def _split_sections(fields: Fields, body: str, body_line: int) -> list[tuple[Role, str, int]]:
-    """Role, text and first line of each section."""
-    sections: list[tuple[Role, list[str], int]] = []
-    for number, line in enumerate(body.split("\n"), start=body_line):
-        heading = _HEADING.match(line)
-        word = heading["word"] if heading else ""
-        if word in ROLES:
-            sections.append((word, [], number + 1))
-        elif word and (near := closest(word.lower(), ROLES)) is not None:
-            suggestion = f"Did you mean '# {near}'?"
-            fields.report.add_at(number, 1, f"'{word}' is no role.", suggestion=suggestion, code="unknown-section")
-        elif sections:
-            sections[-1][1].append(line)
-        elif line.strip():
-            suggestion = "Put it under '# system' or '# user'."
-            fields.report.add_at(number, 1, "This stands in no section.", suggestion=suggestion, code="missing-section")
-            sections.append(("system", [line], number))
-    return [(role, "\n".join(lines), line) for role, lines, line in sections]
-
-
-def _find(source: str, name: str) -> tuple[int, int]:
-    """Line, from 0, and column, from 1, of the first use of a variable in a template."""
-    for number, line in enumerate(source.split("\n")):
-        match = re.search(rf"\b{re.escape(name)}\b", line)
-        if match and ("{{" in line or "{%" in line):
-            return number, match.start() + 1
-    return 0, 1
