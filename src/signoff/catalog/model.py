@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from signoff.catalog.decisions import DecisionTable
 from signoff.catalog.models import ModelsConfig
 from signoff.catalog.prompts import Prompt
 from signoff.catalog.rules import Rule
-from signoff.catalog.decisions import DecisionTable
 from signoff.catalog.tools import ToolContract
 from signoff.catalog.versions import parse_constraint, parse_version, split_reference
 from signoff.core.errors import NotFoundError, did_you_mean

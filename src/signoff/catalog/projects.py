@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from signoff.catalog.checks import check_references
+from signoff.catalog.decisions import DecisionTable
 from signoff.catalog.documents import compile_documents, contract_of
 from signoff.catalog.model import RETRIEVAL_CONTRACT, IndexSettings, Project, PromptRegistry
 from signoff.catalog.models import ModelsConfig
-from signoff.catalog.decisions import DecisionTable
 from signoff.catalog.parsing.decision_sheets import load_sheet
 from signoff.catalog.parsing.decisions import parse_decision
 from signoff.catalog.parsing.fields import Fields, Report
@@ -23,6 +23,7 @@ from signoff.catalog.parsing.rules import parse_rule
 from signoff.catalog.parsing.schedules import parse_schedule
 from signoff.catalog.parsing.tools import parse_tool
 from signoff.catalog.planned import check_starts
+from signoff.catalog.prompt_checks import check_prompts
 from signoff.catalog.prompts import Prompt
 from signoff.catalog.python_workflows import check_code, compile_python
 from signoff.catalog.rules import Rule
@@ -120,7 +121,12 @@ class _Loader:
             environments=manifest.environments,
             files=dict(self.files),
         )
-        self.problems += [*check_references(project), *check_code(project), *check_starts(project)]
+        self.problems += [
+            *check_references(project),
+            *check_code(project),
+            *check_starts(project),
+            *check_prompts(project),
+        ]
         return project
 
     def _in(self, folder: str, ending: str) -> Iterator[str]:

@@ -72,6 +72,7 @@ def check_code(project: Project) -> Iterator[Problem]:
         tools=tuple(project.tools),
         indexes=tuple(project.knowledge),
         rules=tuple(project.rules),
+        decisions=tuple(project.decisions),
         workflows=tuple(project.workflows),
         roles=tuple(project.roles),
     )

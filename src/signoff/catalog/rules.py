@@ -15,6 +15,8 @@ CHECK_OUTPUT_SCHEMA: Mapping[str, Any] = {
     "properties": {
         "passed": {"type": "boolean"},
         "review": {"type": "boolean"},
+        "reasons": {"type": "array", "items": {"type": "string"}},
+        "warnings": {"type": "array", "items": {"type": "string"}},
         "broken": {
             "type": "array",
             "items": {
@@ -28,10 +30,11 @@ CHECK_OUTPUT_SCHEMA: Mapping[str, Any] = {
             },
         },
     },
-    "required": ["passed", "review", "broken"],
+    "required": ["passed", "review", "reasons", "warnings", "broken"],
     "additionalProperties": False,
 }
-"""What a `check` step gives: whether nothing was broken but warnings, whether a person is asked for, and what was."""
+"""What a `check` step gives: whether nothing was broken but warnings; whether a person is asked for, and why; what is
+only told; and every broken condition."""
 
 
 @dataclass(frozen=True, slots=True)

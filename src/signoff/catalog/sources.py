@@ -27,6 +27,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
     "tools": (".yaml", ".py"),
     "knowledge": (".md", ".txt", ".yaml"),
     "rules": (".yaml",),
+    "decisions": (".yaml", ".csv"),
     "schedules": (".yaml",),
 }
 """What belongs to a project, and so to its releases. Everything else beside it (data, services, notes) does not."""

@@ -65,7 +65,8 @@ def _warnings(project: Project) -> tuple[Any, ...]:
     from signoff.catalog.python_workflows import code_warnings
     from signoff.governance.policy import PolicySet
 
-    return (*PolicySet.parse(project.policies).warnings(), *code_warnings(project))
+    tables = (warning for table in project.decisions.values() for warning in table.warnings)
+    return (*PolicySet.parse(project.policies).warnings(), *code_warnings(project), *tables)
 
 
 def _facts(project: Project) -> dict[str, Any]:

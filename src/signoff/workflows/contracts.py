@@ -40,6 +40,7 @@ def contract_of(shared: Shared, node: Node, verb: Verb, *, quiet: bool = False) 
         "tool": "tool",
         "index": "index",
         "rules": "rule set",
+        "decision": "decision",
         "workflow": "workflow",
     }
     target = VERBS[verb].target
@@ -68,6 +69,7 @@ def _known(contracts: Contracts, what: str) -> Mapping[str, Contract]:
         "tool": contracts.tools,
         "index": contracts.indexes,
         "rule set": contracts.rules,
+        "decision": contracts.decisions,
         "workflow": contracts.workflows,
     }[what]
 

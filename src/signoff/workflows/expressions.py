@@ -106,6 +106,11 @@ class CelExpression:
         return {}
 
     @property
+    def is_path(self) -> bool:
+        """Whether it only follows fields that must be there, such as `input.ticket.text`."""
+        return self._program is None
+
+    @property
     def definite(self) -> tuple[str, ...]:
         """The roots whose data it reads whichever way evaluation goes: without one of them it is blocked (rule 3)."""
         return self._definite

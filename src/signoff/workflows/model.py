@@ -10,7 +10,9 @@ from signoff.core.labels import Labels
 from signoff.core.money import Cost
 
 StepStatus = Literal["done", "not_needed", "blocked", "failed", "cancelled", "bypassed"]
-Verb = Literal["ai", "tool", "retrieve", "check", "review", "emit", "set", "for", "repeat", "do", "call", "wait"]
+Verb = Literal[
+    "ai", "tool", "retrieve", "check", "decide", "review", "emit", "set", "for", "repeat", "do", "call", "wait"
+]
 GROUP_VERBS: frozenset[Verb] = frozenset(("for", "repeat", "do"))
 """Verbs whose steps have steps of their own."""
 
@@ -160,6 +162,7 @@ class Step:
         on_error: a template for the output to use instead of an uncaught failure (rule 9); of mode value alone.
         fallback: the steps to run instead, in a scope of their own; of mode steps alone.
         fallback_give: the output then, evaluated in the scope of those steps.
+        reads_error: those steps see the failure as `error`: `kind` and `detail`.
         body: of a group: its steps, in document order.
         give: of a group: its result, per iteration, evaluated in the scope of the body.
         until: of `repeat`: evaluated after each turn in the scope of the body; true ends the group.
@@ -190,6 +193,7 @@ class Step:
     body: tuple[Step, ...] = ()
     give: Expression | None = None
     until: Expression | None = None
+    reads_error: bool = False
 
     @property
     def is_group(self) -> bool:
@@ -336,5 +340,6 @@ class Contracts:
     tools: Mapping[str, Contract] = field(default_factory=dict[str, Contract])
     indexes: Mapping[str, Contract] = field(default_factory=dict[str, Contract])
     rules: Mapping[str, Contract] = field(default_factory=dict[str, Contract])
+    decisions: Mapping[str, Contract] = field(default_factory=dict[str, Contract])
     schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     workflows: Mapping[str, Contract] = field(default_factory=dict[str, Contract])

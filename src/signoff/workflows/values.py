@@ -53,6 +53,11 @@ class ValueCompiler:
             self._report.add(node, f"A condition gives a boolean, and this is {compiled.shape}.", code="type")
         return compiled
 
+    def expression(self, node: Node) -> CelExpression | None:
+        """A bare CEL expression that gives anything; none where it is wrong."""
+        source = self._report.text(node, "An expression")
+        return self._cel(node, source, 0) if source else None
+
     def show(self, node: Node) -> Expression:
         """A list of bare expressions, shown under the texts they are written as."""
         nodes = node.items if node.kind == "list" else (node,)

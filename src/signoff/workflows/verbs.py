@@ -9,7 +9,7 @@ from typing import Literal
 from signoff.workflows.model import Verb
 
 TargetKind = Literal[
-    "prompt", "tool", "index", "rules", "title", "event", "values", "workflow", "items", "body", "wait"
+    "prompt", "tool", "index", "rules", "decision", "title", "event", "values", "workflow", "items", "body", "wait"
 ]
 
 DEFAULT_TOP = 5
@@ -106,6 +106,7 @@ VERBS: Mapping[Verb, VerbKeys] = {
         others=CALL_KEYS,
     ),
     "check": VerbKeys("rules", mappings=("with",)),
+    "decide": VerbKeys("decision", mappings=("with",)),
     "review": VerbKeys(
         "title",
         mappings=("propose",),
@@ -129,6 +130,7 @@ VERBS: Mapping[Verb, VerbKeys] = {
             "on_cancel": Choice(("cancel", "leave")),
             "priority": Count(None, LAST_PRIORITY),
         },
+        others=CALL_KEYS,
     ),
     "for": VerbKeys(
         "items",

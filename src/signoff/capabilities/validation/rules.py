@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from signoff.capabilities.validation.scopes import Values
 from signoff.catalog.rules import Condition, Rule, Severity
 from signoff.core.errors import Problem, StepError
-from signoff.core.labels import BOTTOM, Labels
 from signoff.core.schemas import validate
 from signoff.workflows.errors import Blocked, ExpressionError
 
@@ -58,8 +58,13 @@ class CheckResult:
         return {
             "passed": self.passed,
             "review": self.review,
+            "reasons": self._messages("review"),
+            "warnings": self._messages("warn"),
             "broken": [broken.as_dict() for broken in self.broken],
         }
+
+    def _messages(self, severity: Severity) -> list[str]:
+        return [broken.message for broken in self.broken if broken.severity == severity]
 
     def require(self) -> None:
         """Return unless a condition that blocks was broken.
@@ -77,22 +82,6 @@ class CheckResult:
             )
 
 
-class _Values:
-    """A rule's input as the scope of its conditions: each field is a root."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-
-    def value(self, root: str) -> Any:
-        return self._values[root]
-
-    def readable(self, root: str) -> bool:
-        return root in self._values
-
-    def labels(self, root: str, path: tuple[str, ...]) -> Labels:  # noqa: ARG002  (the engine labels a check's output)
-        return BOTTOM
-
-
 def check(rule: Rule, values: Mapping[str, Any]) -> CheckResult:
     """Which of a rule's conditions the values break. All are evaluated, so that a person sees everything at once.
 
@@ -105,7 +94,7 @@ def check(rule: Rule, values: Mapping[str, Any]) -> CheckResult:
         raise StepError(
             f"The values break the input schema of rule '{rule.name}'.", kind="arguments", problems=problems
         )
-    scope = _Values(values)
+    scope = Values(values)
     broken: list[Broken] = []
     for condition in rule.conditions:
         met = _evaluate(rule, condition, scope, problems)
@@ -118,7 +107,7 @@ def check(rule: Rule, values: Mapping[str, Any]) -> CheckResult:
     return CheckResult(rule.name, tuple(broken))
 
 
-def _evaluate(rule: Rule, condition: Condition, scope: _Values, problems: list[Problem]) -> bool | None:
+def _evaluate(rule: Rule, condition: Condition, scope: Values, problems: list[Problem]) -> bool | None:
     try:
         met = condition.expression.evaluate(scope)
     except Blocked as error:

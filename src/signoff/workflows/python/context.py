@@ -125,6 +125,12 @@ class Context:
         """A named rule over values; a broken condition that blocks fails the step."""
         return _command(_step("check", rule), {"with": with_ or {}}, name, requires)
 
+    def decide(
+        self, decision: str, with_: Mapping[str, Any] | None = None, *, name: str | None = None, requires: Requires = ()
+    ) -> Command:
+        """A decision table over values: what the rows that are hit give, and `matched`, their ids."""
+        return _command(_step("decide", decision), {"with": with_ or {}}, name, requires)
+
     def review(
         self,
         title: str,

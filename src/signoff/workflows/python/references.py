@@ -26,6 +26,7 @@ class Known:
     tools: Sequence[str]
     indexes: Sequence[str]
     rules: Sequence[str]
+    decisions: Sequence[str]
     workflows: Sequence[str]
     roles: Sequence[str]
 
@@ -36,6 +37,7 @@ def unknown_names(source: Source, known: Known) -> Iterator[Problem]:
         "tool": ("tool", known.tools),
         "retrieve": ("index", known.indexes),
         "check": ("rule set", known.rules),
+        "decide": ("decision", known.decisions),
         "call": ("workflow", known.workflows),
     }
     for function in source.functions():
