@@ -27,6 +27,7 @@ from tests.support.engine import (
 
 from signoff.core.clock import SystemClock
 from signoff.core.errors import StepError
+from signoff.core.labels import Trust
 from signoff.foundation.database import Database
 from signoff.runtime import Worker
 from signoff.runtime.handlers import Done, Effect, StepCall, Waiting
@@ -47,6 +48,50 @@ steps:
   after: {after: act, set: {ok: "${act.result}"}}
 outcome: {over: {when: "reader.result == 'blocked'", give: {ok: "${after.ok}"}}}
 """
+
+
+TOLD = """
+steps:
+  act:
+    tool: shop.break
+    on_error:
+      steps:
+        again:
+          tool: shop.break
+          on_error: {steps: {noted: {set: {all: "${error.kind}"}}}, give: {all: "${noted.all}"}}
+        told: {set: {why: "${error.kind}: ${error.detail}", inner: "${again.all}"}}
+      give: {why: "${told.why}", inner: "${told.inner}"}
+outcome: {over: {when: act.done, give: {why: "${act.why}", inner: "${act.inner}"}}}
+"""
+
+
+async def test_the_steps_instead_read_the_failure_as_something_from_outside(database: Database) -> None:
+    workflow = compiled("told", TOLD, shop__break=False)
+    async with running(database, [workflow], ScriptedTool({"shop.break": fails})):
+        run_id = await start(database, workflow, {})
+        assert (await ended(database, run_id)).outcome == "over"
+    assert await output(database, run_id) == {"why": "http_503: broken", "inner": "http_503"}
+    state = (await folded(database, run_id)).steps["act"].state
+    assert state is not None
+    assert state.labels.trust is Trust.UNTRUSTED
+    assert "error:act" in state.labels.sources
+
+
+async def test_a_step_of_that_name_is_read_as_before(database: Database) -> None:
+    body = """
+steps:
+  error: {set: {kind: mine}}
+  act:
+    after: error
+    tool: shop.break
+    on_error: {steps: {told: {set: {why: "${error.kind}"}}}, give: {why: "${told.why}"}}
+outcome: {over: {when: act.done, give: {why: "${act.why}"}}}
+"""
+    workflow = compiled("named", body, shop__break=False)
+    async with running(database, [workflow], ScriptedTool({"shop.break": fails})):
+        run_id = await start(database, workflow, {})
+        await ended(database, run_id)
+    assert await output(database, run_id) == {"why": "mine"}
 
 
 async def test_a_caught_failure_lets_the_run_go_on(database: Database) -> None:

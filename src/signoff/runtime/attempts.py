@@ -267,13 +267,27 @@ async def _resume(execution: RunContext, step: Step, record: StepRecord, message
             await _end(execution, record, result, message)
     except (StepError, Blocked, ExpressionError) as error:
         failure = as_step_error(error)
-        if failure.retryable:
+        if failure.retryable and failure.outcome_unknown:
             raise  # what it waited for is still there: the run is put aside and comes back to it
         if record.state is None and waiting.kind == SETTLING:
             told = {"error": describe(failure), "review": False}
             execution.emit("step.ended", {"step": record.path, "status": "cancelled", **told})
         elif record.state is None:
-            end_failed(execution, step, record, failure, message)
+            _failed_waiting(execution, step, record, failure, message)
+
+
+def _failed_waiting(
+    execution: RunContext, step: Step, record: StepRecord, error: StepError, message: Message | None
+) -> None:
+    """What a try waited for came to nothing: another one begins where the step foresees that."""
+    made = record.attempt - record.held
+    if effects.unwound(execution, record) or not _again(step, error) or made >= step.retry.times + 1:
+        end_failed(execution, step, record, error, message)
+        return
+    delay_s = step.retry.delay_before_s(max(made, 1), execution.engine.chance())
+    facts = {} if message is None else {"message_id": str(message.message_id)}
+    data = {"step": record.path, "attempt": record.attempt, "error": describe(error), "in_doubt": False, **facts}
+    execution.emit("step.retrying", {**data, "retry_at": execution.engine.clock.now() + timedelta(seconds=delay_s)})
 
 
 async def _take_word(

@@ -19,8 +19,8 @@ from signoff.runtime.continuing import continued, may_continue
 from signoff.runtime.frames import Frame, Frames, Place
 from signoff.runtime.handlers import Done, Waiting
 from signoff.runtime.paths import fallback, iteration, owner_of
-from signoff.runtime.state import CLOSING, PAUSE, StepRecord, Turn
-from signoff.workflows.groups import BodyEnd, after_turn, end_body, end_for, item_scope, turn_scope
+from signoff.runtime.state import CLOSING, FALLBACK, PAUSE, StepRecord, Turn
+from signoff.workflows.groups import BodyEnd, after_turn, end_body, end_for, instead_scope, item_scope, turn_scope
 from signoff.workflows.model import Step
 from signoff.workflows.semantics import RunScope, StepState
 
@@ -44,7 +44,11 @@ def scope_inside(
     `offset`: how many turns of the loop were in the runs that this one continues.
     """
     labels = record.labels
-    if index is None or step.verb == "do":
+    if index is None:
+        waiting = record.waiting
+        error = waiting.state["error"] if waiting is not None and waiting.kind == FALLBACK else record.error or {}
+        return instead_scope(step, around, states, error=error, labels=labels)
+    if step.verb == "do":
         return around.inside(states, None, labels)
     if step.verb == "for":
         item = cast("list[Any]", record.arguments["items"])[index]

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from signoff.core.actors import Actor
 from signoff.core.errors import NonDeterminismError, SignoffError, UnavailableError
+from signoff.core.money import Cost
 from signoff.foundation.database import Connection, Record
 from signoff.runtime import store
 from signoff.runtime.artifacts import MARK, fetch, find_references, put_back
@@ -204,7 +205,8 @@ def _replay(state: RunState, events: Sequence[Event]) -> None:
 def _facts(run_id: UUID, org_id: UUID, state: RunState, workflow: Workflow) -> RunFacts:
     started = state.started
     assert state.started_at is not None
-    parent, continued = started.get("parent"), started.get("continued_from")
+    parent: Mapping[str, Any] | None = started.get("parent")
+    continued = started.get("continued_from")
     return RunFacts(
         run_id=run_id,
         org_id=org_id,
@@ -214,9 +216,17 @@ def _facts(run_id: UUID, org_id: UUID, state: RunState, workflow: Workflow) -> R
         risk=workflow.risk,
         started_by=Actor.from_dict(org_id, started["started_by"]),
         started_at=state.started_at,
-        cost_limit=workflow.limits.cost,
+        cost_limit=_cost_limit(workflow, parent),
         chain_id=None if continued is None else UUID(continued["chain_id"]),
         chain_started_at=None if continued is None else moment(continued["chain_started_at"]),
         depth=0 if parent is None else parent["depth"],
         team=started.get("team", ""),
     )
+
+
+def _cost_limit(workflow: Workflow, parent: Mapping[str, Any] | None) -> Cost | None:
+    """Its own limit, and what was left of its caller's when that called it."""
+    limits = [] if workflow.limits.cost is None else [workflow.limits.cost]
+    if parent is not None and "cost_left_micro_usd" in parent:
+        limits.append(Cost(parent["cost_left_micro_usd"]))
+    return min(limits, default=None)

@@ -11,6 +11,7 @@ from uuid import UUID
 from signoff.catalog import Release
 from signoff.core.errors import ConflictError, NotFoundError, StepError
 from signoff.core.labels import Labels
+from signoff.core.money import Cost
 from signoff.core.schemas import validate
 from signoff.foundation.database import Connection, Database
 from signoff.runtime.calls import CHILD_ENDED, SENDER, Child, ChildStart, end_told, find_child, start_child
@@ -23,6 +24,10 @@ from signoff.steps.acting import ActingStep
 from signoff.workflows.model import Workflow
 
 CHILD = "child"
+OVERDUE = "overdue"
+USAGE = "call.usage"
+"""The note that counts in the caller what the run that it called has used."""
+
 _MESSAGES = UUID("2c0f5f0e-5b3a-5f43-8c58-1d7a3e6a9b03")
 _GENERATION = 1000  # more tries than one generation of a step has
 
@@ -56,13 +61,16 @@ class CallStep(ActingStep):
         self._depth = (settings or RuntimeSettings()).call_depth
 
     async def permit(self, call: StepCall) -> None:
-        """Policy's answer to `run.start` of that workflow, and the depth of calls.
+        """Policy's answer to `run.start` of that workflow, the depth of calls, and whether there is anything to spend.
 
         Raises:
-            StepError: kind `forbidden`, or `too_deep`.
+            StepError: kind `forbidden`, `too_deep` or `budget`.
         """
         if call.run.depth >= self._depth:
             raise StepError(f"{self._depth} runs have called one another; no more may", kind="too_deep")
+        left = _left(call)
+        if left is not None and left.micro_usd <= 0:
+            raise StepError(f"The run has spent its {call.run.cost_limit}: it may call no other", kind="budget")
         await self._permit(call, await self._workflow(call))
 
     async def execute(self, call: StepCall) -> Done | Waiting:
@@ -81,18 +89,25 @@ class CallStep(ActingStep):
         if detached:
             return Done({"run_id": str(child.run_id)})
         if child.end is not None:
-            return _result(call, end_told(child.run_id, child.end))
+            return _result(call, end_told(child.run_id, child.end, child.usage))
         return _waiting(call, child)
 
     async def resume(self, call: StepCall, waiting: Waiting, message: Message | None) -> Done | Waiting:
-        """The run that was called has ended, or the step's time is over."""
+        """The run that was called has ended, or the step's time is over: then it is cancelled and its end waited for.
+
+        Raises:
+            StepError: kind `child_failed`, or `timeout`; another try may begin after either.
+        """
         if message is None:
-            await self._cancel(call)
-            raise StepError(f"'{call.step.target}' did not end in time", kind="timeout")
+            child = await self._cancel(call)
+            if child is None:
+                raise _overdue(call)
+            about = f"run {child.run_id} of '{call.step.target}' did not end in time and is being cancelled"
+            return Waiting(CHILD, None, {"run_id": str(child.run_id), OVERDUE: True}, about)
         told = message.data
         if message.kind != CHILD_ENDED or message.sent_by != SENDER or told.get("attempt") != _attempt(call):
             return waiting
-        return _result(call, told)
+        return _result(call, told, overdue=bool(waiting.state.get(OVERDUE)))
 
     async def withdraw(self, call: StepCall, waiting: Waiting) -> Waiting | None:
         """Cancel the run that was called, and wait for its end; `on_cancel: leave` lets it go on by itself."""
@@ -159,7 +174,18 @@ def _start(call: StepCall, workflow: Workflow, value: Mapping[str, Any], *, deta
         team=call.run.team,
     )
     labels = {name: call.argument_labels.get(name, call.labels) for name in value}
-    return ChildStart(request, call.run, call.path, _attempt(call), detached, labels)
+    left = None if detached else _left(call)
+    return ChildStart(request, call.run, call.path, _attempt(call), detached, labels, left)
+
+
+def _left(call: StepCall) -> Cost | None:
+    """What the run may still spend, itself and by those that it calls; none where it has no limit."""
+    limit = call.run.cost_limit
+    return None if limit is None else Cost(limit.micro_usd - call.spent.cost.micro_usd)
+
+
+def _overdue(call: StepCall) -> StepError:
+    return StepError(f"'{call.step.target}' did not end in time", kind="timeout", retryable=True)
 
 
 def _waiting(call: StepCall, child: Child) -> Waiting:
@@ -169,17 +195,22 @@ def _waiting(call: StepCall, child: Child) -> Waiting:
     return Waiting(CHILD, until, {"run_id": str(child.run_id)}, about)
 
 
-def _result(call: StepCall, told: Mapping[str, Any]) -> Done:
-    """What the run came to.
+def _result(call: StepCall, told: Mapping[str, Any], *, overdue: bool = False) -> Done:
+    """What the run came to. Nothing is awaited in here: its usage is counted with the end of the try, or not at all.
 
     Raises:
-        StepError: kind `child_failed`: it did not end done.
+        StepError: it did not end done: kind `child_failed`; or `timeout`, where it was cancelled for taking too long.
     """
+    if told.get("usage"):
+        call.record(USAGE, {"run_id": told["run_id"], "usage": told["usage"]})
     if told["status"] != "done":
+        if overdue:
+            raise _overdue(call)
         error: Mapping[str, Any] = told.get("error") or {}
         reason = error.get("detail") or error.get("kind") or "no reason is known"
         detail = f"run {told['run_id']} of '{call.step.target}' is {told['status']}: {reason}"
-        raise StepError(detail, kind="child_failed")
+        # Whoever cancelled or terminated it does not want it to begin again.
+        raise StepError(detail, kind="child_failed", retryable=told["status"] == "failed")
     output = {"run_id": told["run_id"], "outcome": told["outcome"], "output": told.get("output", {})}
     labels = told.get("labels")
     return Done(

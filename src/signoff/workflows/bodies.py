@@ -112,7 +112,9 @@ class GroupCompiler:
     def _item_name(self, holder: Node) -> str:
         node = self._node.entries.get("as")
         name = DEFAULT_ITEM_NAME if node is None else node.text or DEFAULT_ITEM_NAME
-        taken = name in self._outer.visible or (name in self._outer.variables and name not in ("index", "last"))
+        taken = name in self._outer.visible or (
+            name in self._outer.variables and name not in ("index", "last", "error")
+        )
         hint = "Write another name in 'as'."
         if name != DEFAULT_ITEM_NAME and not is_step_name(name) and node is not None:
             self._report.add(node, f"'{name[:80]}' cannot be an item's name.", suggestion=hint, code="name")

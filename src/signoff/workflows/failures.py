@@ -11,7 +11,7 @@ from signoff.workflows.header import compile_duration
 from signoff.workflows.model import ErrorMode, Expression, Retry, Step
 from signoff.workflows.report import Report
 from signoff.workflows.scopes import StepScope, roots_of, step_nodes
-from signoff.workflows.shapes import Shape
+from signoff.workflows.shapes import STRING, Shape, object_shape
 from signoff.workflows.values import ValueCompiler, shape_of
 
 MAX_RETRIES = 100
@@ -23,6 +23,10 @@ MAX_BACKOFF = 100.0
 MAX_NAMED_KINDS = 20
 """Kinds of errors that `on` or `never` may name."""
 
+ERROR = "error"
+"""What the steps of an `on_error` read the failure by that they stand in for."""
+
+_FAILURE = object_shape({"kind": STRING, "detail": STRING})
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RETRY_KEYS = ("times", "delay", "backoff", "max_delay", "jitter", "on", "never")
 
@@ -88,6 +92,7 @@ class OnError:
         steps: the steps to run instead.
         give: the output then.
         names: everything that it names outside of itself.
+        reads_error: its steps see `error`; not where something else has that name.
     """
 
     mode: ErrorMode = "fail"
@@ -95,6 +100,7 @@ class OnError:
     steps: tuple[Step, ...] = ()
     give: Expression | None = None
     names: frozenset[str] = frozenset()
+    reads_error: bool = False
 
 
 def compile_on_error(scope: StepScope, node: Node | None, expected: Shape | None) -> OnError:
@@ -130,7 +136,9 @@ def _is_form(node: Node, key: str, keys: tuple[str, ...], expected: Shape | None
 def _steps(scope: StepScope, node: Node, expected: Shape | None) -> OnError:
     shared, holder = scope.shared, node.entries["steps"]
     nodes = step_nodes(shared, holder, "'steps'", scope.visible, scope.depth + 1)
-    inner = scope.inside(holder, nodes, {})
+    reads_error = ERROR not in nodes and scope.variables.get(ERROR, _failure) is _failure
+    given = {ERROR: _failure} if reads_error else {}
+    inner = scope.inside(holder, nodes, given)
     steps = inner.compile_all()
     written = node.entries.get("give")
     if written is None:
@@ -138,9 +146,14 @@ def _steps(scope: StepScope, node: Node, expected: Shape | None) -> OnError:
             listed = ", ".join(sorted(expected.required))
             detail = f"'give' is missing: what the step gives instead has {listed} (rule 9)."
             shared.report.add(node, detail, code="missing-key")
-        return OnError("steps", steps=steps, names=inner.foreign())
+        return OnError("steps", steps=steps, names=inner.foreign(), reads_error=reads_error)
     give = _output(inner.values, shared.report, written, "'give'", expected)
-    return OnError("steps", steps=steps, give=give, names=inner.foreign() | (roots_of(give) - nodes.keys()))
+    names = inner.foreign() | (roots_of(give) - nodes.keys() - given.keys())
+    return OnError("steps", steps=steps, give=give, names=names, reads_error=reads_error)
+
+
+def _failure() -> Shape:
+    return _FAILURE
 
 
 def _output(values: ValueCompiler, report: Report, node: Node, what: str, expected: Shape | None) -> Expression:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from signoff.core.errors import StepError
-from signoff.core.labels import BOTTOM, Labels, join_all
+from signoff.core.labels import BOTTOM, Labels, Trust, join_all
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Expression, Step
 from signoff.workflows.semantics import RunScope, StepState, Variable, truth
@@ -93,6 +93,31 @@ def _give(give: Expression | None, scope: RunScope) -> BodyEnd:
 
 def _blocked(key: str, blocked: Blocked) -> StepError:
     return StepError(f"its '{key}' reads '{blocked.by}', which has no data", kind="blocked")
+
+
+OUR_WORDS = frozenset(("set", "check", "decide", "wait", "emit", "review"))
+"""Verbs whose failures are told in our own words; of the others, the other side may have chosen them."""
+
+
+def instead_scope(
+    step: Step, parent: RunScope, states: Mapping[str, StepState], *, error: Mapping[str, Any], labels: Labels
+) -> RunScope:
+    """The scope of the steps that `on_error` runs instead of a failed one.
+
+    Args:
+        step: the one that failed.
+        parent: the scope that it stands in.
+        states: the ended steps of those that run instead.
+        error: what it failed with.
+        labels: of what it read.
+    """
+    if not step.reads_error:
+        return parent.inside(states, None, labels)
+    told = labels
+    if step.verb not in OUR_WORDS:
+        told = labels.join(Labels(trust=Trust.UNTRUSTED, sources=frozenset({f"error:{step.name}"})))
+    value = {"kind": str(error.get("kind", "error")), "detail": str(error.get("detail", ""))}
+    return parent.inside(states, {"error": Variable(value, told)}, labels)
 
 
 # --- for -----------------------------------------------------------------------------------------------------------

@@ -163,6 +163,7 @@ class Step:
         fallback: the steps to run instead, in a scope of their own; of mode steps alone.
         fallback_give: the output then, evaluated in the scope of those steps.
         reads_error: those steps see the failure as `error`: `kind` and `detail`.
+        reads_error: those steps see the failure as `error`: `kind` and `detail`.
         body: of a group: its steps, in document order.
         give: of a group: its result, per iteration, evaluated in the scope of the body.
         until: of `repeat`: evaluated after each turn in the scope of the body; true ends the group.

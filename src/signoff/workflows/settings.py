@@ -35,6 +35,9 @@ def compile_settings(report: Report, node: Node, keys: VerbKeys, arguments: Mapp
     if settings.get("detach") and "on_cancel" in node.entries:
         detail = "A run that is detached goes on by itself, whatever becomes of this one."
         report.add_key(node, "on_cancel", detail, suggestion="Leave out 'on_cancel' or 'detach'.", code="value")
+    if settings.get("detach") and "timeout" in node.entries:
+        detail = "A run that is detached is not waited for, so there is nothing to take too long."
+        report.add_key(node, "timeout", detail, suggestion="Leave out 'timeout' or 'detach'.", code="value")
     return settings
 
 

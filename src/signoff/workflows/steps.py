@@ -172,6 +172,7 @@ class StepCompiler:
             error_mode=on_error.mode,
             fallback=on_error.steps,
             fallback_give=on_error.give,
+            reads_error=on_error.reads_error,
             body=body.steps,
             give=body.give,
             until=body.until,

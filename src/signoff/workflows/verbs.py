@@ -131,6 +131,7 @@ VERBS: Mapping[Verb, VerbKeys] = {
             "priority": Count(None, LAST_PRIORITY),
         },
         others=CALL_KEYS,
+        others=CALL_KEYS,
     ),
     "for": VerbKeys(
         "items",

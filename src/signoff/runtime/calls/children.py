@@ -8,8 +8,11 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
+import orjson
+
 from signoff.core.ids import uuid7
 from signoff.core.labels import Labels
+from signoff.core.money import Cost
 from signoff.foundation.database import Connection
 from signoff.runtime.artifacts import MARK, fetch, find_references, put_back
 from signoff.runtime.calls import store
@@ -35,6 +38,8 @@ class ChildStart:
         attempt: which try of it, over all of its generations.
         detached: nobody waits for its end.
         labels: of each field of the input.
+        cost_left: what the caller may still spend: the called run may spend no more, whatever its own limit is. None
+            where the caller has no limit, or does not wait.
     """
 
     request: StartRequest
@@ -43,14 +48,16 @@ class ChildStart:
     attempt: int
     detached: bool
     labels: Mapping[str, Labels] = field(default_factory=dict[str, Labels])
+    cost_left: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A run that was called. `end`: the data of its `run.ended`, where it has ended already."""
+    """A run that was called. `end`: the data of its `run.ended`, where it has ended already; `usage`: up to then."""
 
     run_id: UUID
     end: Mapping[str, Any] | None = None
+    usage: Mapping[str, Any] | None = None
 
 
 async def start_child(connection: Connection, start: ChildStart, *, now: datetime) -> Child:
@@ -71,6 +78,8 @@ async def start_child(connection: Connection, start: ChildStart, *, now: datetim
         "detached": start.detached,
         "labels": {name: labels.as_dict() for name, labels in start.labels.items()},
     }
+    if start.cost_left is not None:
+        told["cost_left_micro_usd"] = start.cost_left.micro_usd
     await begin(connection, replace(beginning, started={**beginning.started, "parent": told}), now=now)
     return Child(run_id)
 
@@ -88,10 +97,12 @@ async def find_child(connection: Connection, parent_id: UUID, path: str, attempt
     if MARK in data:  # the caller gets the value, as a reference means something in the called run's journal alone
         values, _ = await fetch(connection, row["org_id"], run_id, find_references(data), most_bytes=END_BYTES)
         data = put_back(data, values)
-    return Child(run_id, data)
+    usage = await connection.fetchval(store.USAGE, run_id)
+    return Child(run_id, data, None if usage is None else orjson.loads(usage))
 
 
-def end_told(run_id: UUID, end: Mapping[str, Any]) -> dict[str, Any]:
-    """How a run ended, as whoever called it is told."""
+def end_told(run_id: UUID, end: Mapping[str, Any], usage: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How a run ended, and what it used, as whoever called it is told."""
     names = ("status", "outcome", "output", "labels", "error")
-    return {"run_id": str(run_id), **{name: end[name] for name in names if end.get(name) is not None}}
+    told = {name: end[name] for name in names if end.get(name) is not None}
+    return {"run_id": str(run_id), **told, "usage": usage}

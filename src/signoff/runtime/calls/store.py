@@ -14,6 +14,9 @@ WHERE j.run_id = $1 AND j.kind = 'run.ended' AND NOT EXISTS (SELECT FROM run_que
 ORDER BY j.seq DESC LIMIT 1
 """
 
+# Written with the run's end: of all its model calls, and those of the runs that it called and continues.
+USAGE = "SELECT usage FROM run_view WHERE run_id = $1"
+
 # The parent of a run that goes on under another id waits for that one.
 CALL_MOVES = "UPDATE run_call SET child_id = $2 WHERE child_id = $1"
 

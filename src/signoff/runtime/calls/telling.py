@@ -30,7 +30,7 @@ def tell_parent(org_id: UUID, run_id: UUID, state: RunState, now: datetime) -> S
     if parent_id is None or end is None:
         return None
     parent = state.started["parent"]
-    data = {**end_told(run_id, end), "attempt": parent["attempt"]}
+    data = {**end_told(run_id, end, state.usage.as_dict()), "attempt": parent["attempt"]}
     message_id = uuid.uuid5(_MESSAGES, f"{parent_id}/{parent['path']}/{parent['attempt']}/{run_id}/{state.last_seq}")
 
     async def write(connection: Connection) -> None:
