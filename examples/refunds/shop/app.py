@@ -36,10 +36,11 @@ class Order(BaseModel):
 
 
 class RefundRequest(BaseModel):
-    """Money to pay back on an order, in integer cents."""
+    """Money to pay back on an order, in integer cents; of this customer's order only, where one is named."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    customer: str | None = Field(default=None, min_length=1, max_length=80)
     order: str = Field(min_length=1, max_length=40)
     cents: int = Field(gt=0)
 
@@ -141,7 +142,7 @@ def _add_writes(app: FastAPI, ledger: Ledger, *, deduplicate: bool) -> None:
     ) -> dict[str, Any]:
         if deduplicate and not idempotency_key:
             raise RefusedError(400, "Idempotency key missing", "A refund needs the header Idempotency-Key.")
-        refund, paid = ledger.pay_refund(body.order, body.cents, idempotency_key)
+        refund, paid = ledger.pay_refund(body.order, body.cents, idempotency_key, customer=body.customer)
         if paid:
             effect = {"kind": "payment", "refund": refund["id"], "order": refund["order"], "cents": refund["cents"]}
             request.state.effect = effect

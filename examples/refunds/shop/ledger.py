@@ -109,8 +109,12 @@ class Ledger:
                 raise RefusedError(404, "No such order", f"Customer {customer} has no order {order_id}.")
             return self._order(connection, row)
 
-    def pay_refund(self, order_id: str, cents: int, key: str | None) -> tuple[dict[str, Any], bool]:
+    def pay_refund(
+        self, order_id: str, cents: int, key: str | None, *, customer: str | None = None
+    ) -> tuple[dict[str, Any], bool]:
         """Pays money back on an order, once for each key. Returns the refund and whether it was paid just now.
+
+        Where a customer is named, the order has to be theirs.
 
         Keys work as in the IETF draft "The Idempotency-Key HTTP Header Field".
 
@@ -129,7 +133,7 @@ class Ledger:
                         )
                     return _refund(known), False
             purchase = connection.execute("SELECT * FROM purchase WHERE id = ?", (order_id,)).fetchone()
-            if purchase is None:
+            if purchase is None or customer not in (None, purchase["customer"]):
                 raise RefusedError(404, "No such order", f"There is no order {order_id}.")
             refundable_cents = self._order(connection, purchase)["refundable_cents"]
             if self._deduplicate and cents > refundable_cents:

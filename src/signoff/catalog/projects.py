@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from signoff.catalog.checks import check_references
 from signoff.catalog.decisions import DecisionTable
 from signoff.catalog.documents import compile_documents, contract_of
+from signoff.catalog.flow import require_flow
 from signoff.catalog.model import RETRIEVAL_CONTRACT, IndexSettings, Project, PromptRegistry
 from signoff.catalog.models import ModelsConfig
 from signoff.catalog.parsing.decision_sheets import load_sheet
@@ -44,12 +45,14 @@ Named = TypeVar("Named", Prompt, ToolContract, Rule, DecisionTable)
 
 
 def load_project(path: Path) -> Project:
-    """The project in a directory, checked and compiled.
+    """The project in a directory, checked and compiled, its data flow proven.
 
     Raises:
-        DefinitionError: with every problem of every file.
+        DefinitionError: with every problem of every file, or with all that is wrong with the data flow.
     """
-    return load_project_files(read_files(path))
+    project = load_project_files(read_files(path))
+    require_flow(project)
+    return project
 
 
 def load_project_files(files: Mapping[str, bytes]) -> Project:

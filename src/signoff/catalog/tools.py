@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, cast
 
 from signoff.core.labels import DataClass, Labels, Trust, join_all
+from signoff.core.schemas import Validator
 from signoff.workflows.model import Contract
 
 Recovery = Literal["resend", "lookup", "ask"]
 SinkTrust = Literal["trusted", "confined", "any"]
+Trigger = Literal["trusted", "any"]
 Path = tuple[str, ...]
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -97,6 +100,23 @@ class ToolFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """What untrusted data may spend through a tool, for one holder within a time. Effects that a person approved are free.
+
+    Attributes:
+        per: the argument that names the holder; it takes trusted values only.
+        spend: the argument that says how much, a whole number; empty means that each effect counts one.
+        most: how much in all within any such time.
+        window_s: the time, in seconds.
+    """
+
+    per: str
+    spend: str
+    most: int
+    window_s: float
+
+
+@dataclass(frozen=True)
 class ToolContract:
     """Everything that may be known of a tool without calling it.
 
@@ -114,7 +134,11 @@ class ToolContract:
         errors: by HTTP status (`"404"`), class of statuses (`"5xx"`) or Python exception name.
         auth: the credential of an HTTP call.
         sinks: what trust an argument needs, by path; arguments without one take any.
+        argument_classes: the highest data class that an argument may have, by path; internal for others.
         output_labels: labels that the contract declares of fields of the output, by path; others are untrusted.
+        owner: the argument, or the field of the output, that names whose the record is that it answers with.
+        trigger: whether untrusted data may cause the effect: only `trusted` data, or `any`.
+        quota: what untrusted data may spend through it.
         file: its file in the project.
         digest: SHA-256 of that file, hexadecimal: definitions are pinned by hash.
     """
@@ -131,7 +155,11 @@ class ToolContract:
     errors: Mapping[str, ToolFailure] = field(default_factory=dict[str, ToolFailure])
     auth: Auth | None = None
     sinks: Mapping[Path, SinkTrust] = field(default_factory=dict[Path, SinkTrust])
+    argument_classes: Mapping[Path, DataClass] = field(default_factory=dict[Path, DataClass])
     output_labels: Mapping[Path, Labels] = field(default_factory=dict[Path, Labels])
+    owner: str = ""
+    trigger: Trigger = "trusted"
+    quota: Quota | None = None
     file: str = ""
     digest: str = ""
 
@@ -140,7 +168,22 @@ class ToolContract:
         """The part that the language must know."""
         return Contract(self.input_schema, self.output_schema, effect=self.effect)
 
-    @property
+    @cached_property
+    def arguments(self) -> Validator:
+        """Holds arguments to the input schema."""
+        return Validator(self.input_schema)
+
+    @cached_property
+    def answers(self) -> Validator:
+        """Holds answers to the output schema."""
+        return Validator(self.output_schema)
+
+    @cached_property
+    def answer_labels(self) -> Labels:
+        """The labels of an answer: those of the whole output, and where it came from."""
+        return self.labels.join(Labels(sources=frozenset({f"tool:{self.name}"})))
+
+    @cached_property
     def labels(self) -> Labels:
         """The labels of the whole output: of all that is marked, and `UNVOUCHED` unless nothing else can be in it."""
         marked = join_all(self.output_labels.values())

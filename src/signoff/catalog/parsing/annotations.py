@@ -36,6 +36,15 @@ def sinks(fields: Fields, name: str) -> dict[tuple[str, ...], SinkTrust]:
     return found
 
 
+def argument_classes(fields: Fields, name: str) -> dict[tuple[str, ...], DataClass]:
+    """The highest data class that each argument may have, by path, where the contract says so."""
+    found: dict[tuple[str, ...], DataClass] = {}
+    for path, annotation in _annotations(fields, name, "input"):
+        if "class" in annotation:
+            found[path] = DataClass[annotation.one_of("class", CLASSES, "internal").upper()]
+    return found
+
+
 def check_annotations(fields: Fields, name: str) -> None:
     """Report misspelt annotations in a schema whose labels the language reads itself."""
     for _ in output_labels(fields, name):

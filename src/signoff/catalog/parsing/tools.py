@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from signoff.catalog.parsing.annotations import output_labels, sinks
+from signoff.catalog.parsing.annotations import argument_classes, output_labels, sinks
 from signoff.catalog.parsing.fields import Fields, problems_with
+from signoff.catalog.parsing.tool_flow import parse_owner, parse_quota, parse_trigger
 from signoff.catalog.references import find_references
 from signoff.catalog.tools import (
     DEFAULT_TIMEOUT_S,
@@ -52,6 +53,9 @@ def parse_tool(fields: Fields, *, digest: str, settings: Mapping[str, str]) -> T
         "idempotency",
         "errors",
         "auth",
+        "owner",
+        "trigger",
+        "quota",
     )
     name = fields.text("tool")
     if name and not NAME.match(name):
@@ -71,7 +75,11 @@ def parse_tool(fields: Fields, *, digest: str, settings: Mapping[str, str]) -> T
         errors=_errors(fields, output_schema),
         auth=_auth(fields),
         sinks=sinks(fields, "input"),
+        argument_classes=argument_classes(fields, "input"),
         output_labels=output_labels(fields, "output"),
+        owner=parse_owner(fields, schema, output_schema),
+        trigger=parse_trigger(fields, effect=effect),
+        quota=parse_quota(fields, schema, effect=effect),
         file=fields.report.file,
         digest=digest,
     )

@@ -1,0 +1,123 @@
+"""A project's data flow, proven before anything runs: what the analysis in `workflows/flow` must know, and what it finds.
+
+`signoff check` and everything that makes a release ask here; a worker that loads a release does not ask again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from signoff.catalog.flow_policy import check_policies
+from signoff.catalog.model import Project, PromptRegistry
+from signoff.core.errors import DefinitionError, NotFoundError, Problem
+from signoff.workflows.flow import Finding, FlowResult, PromptFacts, RuleFacts, Surroundings, ToolFacts, check_flow
+from signoff.workflows.flow.checking import settle_events
+from signoff.workflows.model import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFlow:
+    """What is known of a project's data flow.
+
+    Attributes:
+        results: by the workflow's name; of those in YAML.
+        problems: everything that the analysis cannot vouch for, each with its path and place.
+    """
+
+    results: Mapping[str, FlowResult] = field(default_factory=dict[str, FlowResult])
+    problems: tuple[Problem, ...] = ()
+
+
+def project_flow(project: Project) -> ProjectFlow:
+    """Analyse every workflow of a project."""
+    around = surroundings_of(project)
+    settle_events(around)
+    results: dict[str, FlowResult] = {}
+    problems: list[Problem] = []
+    for name, workflow in project.workflows.items():
+        if workflow.python is not None:
+            continue
+        results[name], findings = check_flow(workflow, around)
+        lines = _lines(project, workflow)
+        problems += [_problem(workflow, lines, finding) for finding in findings]
+        problems += [_problem(workflow, lines, finding) for finding in check_policies(project, results[name])]
+    return ProjectFlow(results, tuple(dict.fromkeys(problems)))
+
+
+def require_flow(project: Project) -> None:
+    """Refuse a project whose data flow is not proven.
+
+    Raises:
+        DefinitionError: with every problem.
+    """
+    problems = project_flow(project).problems
+    if problems:
+        count = len(problems)
+        detail = f"The data flow of the project has {count} problem{'s' if count > 1 else ''}."
+        raise DefinitionError(detail, problems=list(problems))
+
+
+def unproven(project: Project) -> Iterator[Problem]:
+    """The workflows of which nothing is proven, for people: those in Python."""
+    for workflow in project.workflows.values():
+        if workflow.python is not None:
+            detail = f"'{workflow.name}' is written in Python: its data flow is not proven, only watched as it runs."
+            yield Problem(detail, workflow.file, workflow.python.line, code="flow-python")
+
+
+def surroundings_of(project: Project) -> Surroundings:
+    """What the analysis must know of the things that a project's workflows name."""
+    return Surroundings(
+        tools={
+            name: ToolFacts(
+                tool.input_schema,
+                tool.output_schema,
+                effect=tool.effect,
+                sinks=tool.sinks,
+                classes=tool.argument_classes,
+                output_labels=tool.output_labels,
+                owner=tool.owner,
+                trigger=tool.trigger,
+                quota=tool.quota is not None,
+            )
+            for name, tool in project.tools.items()
+        },
+        prompts=_Prompts(project.prompts),
+        trusted_indexes=frozenset(name for name, settings in project.index_settings.items() if settings.trusted),
+        rules={
+            name: RuleFacts(tuple((one.expression, one.severity) for one in rule.conditions))
+            for name, rule in project.rules.items()
+        },
+        workflows=project.workflows,
+    )
+
+
+class _Prompts(dict[str, PromptFacts]):
+    """Prompts by the reference that finds them."""
+
+    def __init__(self, registry: PromptRegistry) -> None:
+        super().__init__()
+        self._registry = registry
+
+    def get(self, key: str, default: PromptFacts | None = None, /) -> PromptFacts | None:  # pyright: ignore[reportIncompatibleMethodOverride]  (dict's own has overloads)
+        try:
+            prompt = self._registry.find(key)
+        except NotFoundError:
+            return default
+        return PromptFacts(prompt.data_class, prompt.output_schema)
+
+
+def _lines(project: Project, workflow: Workflow) -> list[str]:
+    return project.files[workflow.file].decode("utf-8-sig", "replace").splitlines()
+
+
+def _problem(workflow: Workflow, lines: list[str], finding: Finding) -> Problem:
+    """A finding at the place of the word that it is about, or at its step."""
+    line, column = finding.line or 1, None
+    for number in range(max(finding.line, 1), len(lines) + 1):
+        if finding.word and finding.word in lines[number - 1]:
+            line, column = number, lines[number - 1].index(finding.word) + 1
+            break
+    pointer = "".join(f"/{part}" for part in ("steps", *finding.step.split("/"))) if finding.step else "/attributes"
+    return Problem(finding.text(), workflow.file, line, column, pointer, finding.suggestion, finding.code)
