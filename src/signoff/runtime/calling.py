@@ -1,8 +1,9 @@
 """Call a handler so that, whatever it does, the engine gets a result or a StepError.
 
 A database of ours that is away is neither, however long that lasts: the call is made again once it answers, or the
-session is lost with it, and then the run goes on elsewhere, as its journal has it. Only what is still unavailable while
-PostgreSQL itself answers is a failure of the step.
+session is lost with it, and then the run goes on elsewhere, as its journal has it. So is a call that found no connection
+free: on a starved machine others keep theirs for long. Only what else is still unavailable while PostgreSQL itself
+answers is a failure of the step.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from signoff.core.errors import SignoffError, StepError, UnavailableError
+from signoff.foundation.database.failures import DatabaseAwayError
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Effect, StepCall, StepHandler
 from signoff.runtime.journal import SessionLostError
@@ -53,7 +55,7 @@ async def called(execution: RunContext, call: StepCall, work: Callable[[], Await
                 raise _failure(error) from error
             if execution.abandoned:
                 raise SessionLostError("the session was lost while the database was away") from error
-            if not await _answers(execution):
+            if not await _answers(execution) or isinstance(error, DatabaseAwayError):
                 give_up_s = clock.monotonic_s() + patience_s
             elif isinstance(error, _CutOffError) or clock.monotonic_s() >= give_up_s:
                 raise _failure(error) from error

@@ -31,6 +31,10 @@ _REFUSED: tuple[type[BaseException], ...] = (
 )
 
 
+class DatabaseAwayError(UnavailableError):
+    """No connection to our own PostgreSQL can be had now, or the one that was there is gone. Never a step's failure."""
+
+
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the connection is gone: a transaction that was open on it is rolled back, unless it was committing."""
     if isinstance(error, driver.InterfaceError):
@@ -46,7 +50,7 @@ def translated() -> Generator[None]:
         yield
     except Exception as error:
         if is_connection_lost(error):
-            raise UnavailableError(f"The connection to PostgreSQL was lost: {error}") from error
+            raise DatabaseAwayError(f"The connection to PostgreSQL was lost: {error}") from error
         if isinstance(error, _SHORTAGE):
             raise UnavailableError(f"PostgreSQL could not do it now: {error}") from error
         raise
@@ -59,7 +63,7 @@ def connect_problem(error: BaseException) -> UnavailableError | None:
     if isinstance(error, _REFUSED):
         return UnavailableError(f"PostgreSQL refuses the configured user or database: {error}")
     if is_connection_lost(error) or isinstance(error, (OSError, TimeoutError, *_SHORTAGE)):
-        return UnavailableError(f"PostgreSQL does not answer: {error or type(error).__name__}")
+        return DatabaseAwayError(f"PostgreSQL does not answer: {str(error) or type(error).__name__}")
     return None
 
 
