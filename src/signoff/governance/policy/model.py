@@ -11,7 +11,7 @@ from signoff.core.errors import ForbiddenError
 from signoff.core.values import value
 
 ResourceKind = Literal[
-    "Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key", "Schedule", "Breaker"
+    "Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key", "Schedule", "Breaker", "Prompt"
 ]
 
 PRINCIPAL_KINDS = {"user": "User", "key": "Key", "system": "System"}
@@ -30,6 +30,7 @@ RESOURCE_KINDS: frozenset[str] = frozenset(
         "Schedule",
         "Queue",
         "Breaker",
+        "Prompt",
     )
 )
 ENTITY_TYPES = RESOURCE_KINDS | frozenset(PRINCIPAL_KINDS.values()) | {"Role", "Action"}
@@ -54,8 +55,13 @@ ACTIONS = frozenset(
         "event.send",
         "review.read",
         "review.decide",
+        "release.read",
         "release.register",
         "release.promote",
+        "release.delete",
+        "prompt.read",
+        "prompt.change",
+        "prompt.score",
         "schedule.read",
         "schedule.operate",
         "queue.read",

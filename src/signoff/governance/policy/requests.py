@@ -159,6 +159,56 @@ def queue_request(
     return PolicyRequest(actor, action, ResourceRef("Queue", f"{project}/{queue}"), context)
 
 
+def release_request(
+    actor: Actor,
+    action: str,
+    *,
+    project: str,
+    release: str = "",
+    environment: str = "dev",
+    facts: Mapping[str, Any] | None = None,
+) -> PolicyRequest:
+    """May this actor do that (`release.read`, `.register`, `.promote`, `.delete`) to releases of that project?
+
+    `environment` is where it would be promoted to, or the server's own. `facts` say more, see `ReleaseFacts`.
+    """
+    context = {"environment": environment, "project": project, "actor": str(actor), **(facts or {})}
+    return PolicyRequest(actor, action, ResourceRef("Release", release or project, {"project": project}), context)
+
+
+def prompt_request(
+    actor: Actor,
+    action: str,
+    *,
+    project: str,
+    prompt: str,
+    version: str = "",
+    owners: Sequence[str] = (),
+    data_class: DataClass = DataClass.INTERNAL,
+    environment: str = "dev",
+    facts: Mapping[str, Any] | None = None,
+) -> PolicyRequest:
+    """May this actor do that (`prompt.read`, `.change`, `.score`) to that prompt of the project?
+
+    `owners` are those that the released version before names, or its own where it is the first; `facts` say what a change
+    brings.
+    """
+    names = {str(actor), *(f"role/{role}" for role in actor.roles)}
+    context = {
+        "environment": environment,
+        "project": project,
+        "version": version,
+        "owners": sorted(set(owners)),
+        "owned": bool(owners),
+        "is_owner": not names.isdisjoint(owners),
+        "data_class": int(data_class),
+        "data_class_name": data_class.name.lower(),
+        "actor": str(actor),
+        **(facts or {}),
+    }
+    return PolicyRequest(actor, action, ResourceRef("Prompt", f"{project}/{prompt}", {"project": project}), context)
+
+
 def review_request(
     actor: Actor,
     *,
