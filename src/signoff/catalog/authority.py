@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from uuid import UUID
@@ -28,6 +29,8 @@ class Authority:
 
     def decide(self, request: PolicyRequest) -> Decision:
         """The joint answer: permitted where every set permits, with the obligations of all; else the first refusal."""
+        if len(self._sets) == 1:
+            return self._sets[0].decide(request)
         decisions = [policies.decide(request) for policies in self._sets]
         for decision in decisions:
             if not decision.permit:
@@ -72,6 +75,7 @@ class PolicyBook:
         self._sets: OrderedDict[str, PolicySet] = OrderedDict()
         self._current: dict[tuple[UUID, str], tuple[float, str]] = {}
         self._deployed: dict[UUID, tuple[float, Mapping[str, str]]] = {}
+        self._asking: dict[tuple[UUID, str], tuple[float, asyncio.Task[str]]] = {}
 
     async def authority(self, org_id: UUID, release: Release, *, today: str | None = None) -> Authority:
         """The policies of a release and of what its environment points at now.
@@ -107,10 +111,22 @@ class PolicyBook:
         known = self._current.get(key)
         if known is not None and now_s - known[0] < self._fresh_s:
             return known[1]
-        async with self._database.transaction(org_id) as connection:
-            digest = await environment_release(connection, org_id, project, self.environment)
-        self._current[key] = (now_s, digest)
-        return digest
+        asking = self._asking.get(key)
+        if asking is None or now_s - asking[0] >= self._fresh_s:
+            # One question for all that want to know: every run in memory finds at the same moment that it is time.
+            asking = self._asking[key] = (now_s, asyncio.create_task(self._ask(key, now_s)))
+        return await asyncio.shield(asking[1])
+
+    async def _ask(self, key: tuple[UUID, str], now_s: float) -> str:
+        org_id, project = key
+        try:
+            async with self._database.transaction(org_id) as connection:
+                digest = await environment_release(connection, org_id, project, self.environment)
+            self._current[key] = (now_s, digest)
+            return digest
+        finally:
+            if key in self._asking and self._asking[key][0] == now_s:
+                del self._asking[key]
 
     def _prepared(self, digest: str, project: Project) -> PolicySet:
         found = self._sets.get(digest)

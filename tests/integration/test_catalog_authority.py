@@ -1,0 +1,71 @@
+"""Today's policies: asked for once however many want to know, and for nobody longer ago than their time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from signoff.catalog.authority import PolicyBook
+from signoff.catalog.model import Release
+from signoff.catalog.projects import load_project_files
+from signoff.catalog.releases import ReleaseCatalog, point_environment, register
+from signoff.core.actors import Actor
+from signoff.core.clock import SystemClock
+from signoff.core.errors import NotFoundError
+from signoff.foundation.database import DEFAULT_ORG_ID, Connection, Database
+
+ACTOR = Actor(DEFAULT_ORG_ID, "user", "ana", frozenset({"admin"}))
+PROJECT = load_project_files({"signoff.yaml": b"project: asked\n"})
+
+
+class Counting:
+    """A database that says how often it was asked."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.asked = 0
+
+    @asynccontextmanager
+    async def transaction(self, org_id: UUID) -> AsyncGenerator[Connection]:
+        self.asked += 1
+        async with self._database.transaction(org_id) as connection:
+            yield connection
+
+
+async def booked(database: Database, *, fresh_s: float) -> tuple[PolicyBook, Counting, Release]:
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        digest = await register(connection, DEFAULT_ORG_ID, PROJECT, ACTOR)
+    counting = Counting(database)
+    book = PolicyBook(
+        cast("Any", counting), ReleaseCatalog(database), clock=SystemClock(), environment="dev", fresh_s=fresh_s
+    )
+    return book, counting, Release(digest, PROJECT)
+
+
+async def test_all_that_ask_at_once_are_answered_by_one_question(database: Database) -> None:
+    book, counting, release = await booked(database, fresh_s=60.0)
+    with pytest.raises(NotFoundError):
+        await book.authority(DEFAULT_ORG_ID, release)
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        await point_environment(connection, DEFAULT_ORG_ID, PROJECT.name, "dev", release.digest, actor=ACTOR)
+    counting.asked = 0
+    asking = [asyncio.create_task(book.authority(DEFAULT_ORG_ID, release)) for _ in range(50)]
+    await asyncio.sleep(0)
+    asking[0].cancel()  # whoever asked first goes away
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert not any(isinstance(answer, BaseException) for answer in answers[1:])
+    assert counting.asked == 1
+
+
+async def test_a_question_from_before_its_time_answers_nobody_later(database: Database) -> None:
+    book, counting, release = await booked(database, fresh_s=0.0)
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        await point_environment(connection, DEFAULT_ORG_ID, PROJECT.name, "dev", release.digest, actor=ACTOR)
+    await asyncio.gather(*(book.authority(DEFAULT_ORG_ID, release) for _ in range(3)))
+    assert counting.asked == 3
