@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from importlib.abc import ExecutionLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -19,18 +20,27 @@ from types import ModuleType
 from signoff.workflows.python.isolation import RELEASE_ROOT
 
 
-def python_files(files: Mapping[str, bytes]) -> dict[str, bytes]:
+class Sources(dict[str, bytes]):
+    """The Python files of a release, by path. Nobody changes them."""
+
+    @cached_property
+    def digest(self) -> str:
+        """What names this set of files, hexadecimal."""
+        hashed = sha256()
+        for path in sorted(self):
+            hashed.update(f"{len(path)}:{path}:{len(self[path])}:".encode())
+            hashed.update(self[path])
+        return hashed.hexdigest()
+
+
+def python_files(files: Mapping[str, bytes]) -> Sources:
     """The Python files among a release's."""
-    return {path: content for path, content in files.items() if path.endswith(".py")}
+    return Sources((path, content) for path, content in files.items() if path.endswith(".py"))
 
 
 def code_digest(sources: Mapping[str, bytes]) -> str:
     """What names a set of Python files, hexadecimal."""
-    hashed = sha256()
-    for path in sorted(sources):
-        hashed.update(f"{len(path)}:{path}:{len(sources[path])}:".encode())
-        hashed.update(sources[path])
-    return hashed.hexdigest()
+    return sources.digest if isinstance(sources, Sources) else Sources(sources).digest
 
 
 class ReleaseModules:

@@ -58,18 +58,32 @@ def validate(schema: Schema, value: Any) -> list[Problem]:
     Raises:
         ValueError: the schema is not sound; `check_schema` says why.
     """
-    validator = _validator(_key(schema))
-    try:
-        if validator.is_valid(value):
-            return []
+    return Validator(schema).problems(value)
+
+
+class Validator:
+    """A schema to hold many values to: `validate` finds the compiled one by the schema's whole text each time.
+
+    Raises:
+        ValueError: the schema is not sound; `check_schema` says why.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._compiled = _validator(_key(schema))
+
+    def problems(self, value: Any) -> list[Problem]:
+        """Where a value breaks the schema, as `validate` tells it."""
         problems: list[Problem] = []
-        for error in validator.iter_errors(value):
-            problems.append(_problem(error, code="schema-mismatch"))
-            if len(problems) == MAX_PROBLEMS:
-                break
-    except (ValueError, TypeError, RecursionError) as error:
-        return [Problem(f"The value is not JSON: {error}.", pointer="", code="schema-mismatch")]
-    return problems
+        try:
+            if self._compiled.is_valid(value):
+                return problems
+            for error in self._compiled.iter_errors(value):
+                problems.append(_problem(error, code="schema-mismatch"))
+                if len(problems) == MAX_PROBLEMS:
+                    break
+        except (ValueError, TypeError, RecursionError) as error:
+            return [Problem(f"The value is not JSON: {error}.", pointer="", code="schema-mismatch")]
+        return problems
 
 
 def pointer(path: Iterable[str | int]) -> str:

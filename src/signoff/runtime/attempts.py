@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,7 @@ from signoff.runtime.calling import called, effect_of
 from signoff.runtime.context import RunContext
 from signoff.runtime.dry_effects import acts_dry, dry_answer
 from signoff.runtime.endings import as_step_error, describe, end_failed, not_plain, wait
-from signoff.runtime.handlers import Done, Message, Queueing, StepCall, StepHandler, Waiting
+from signoff.runtime.handlers import Done, Message, StepCall, StepHandler, Waiting, turn_of
 from signoff.runtime.paths import is_undo
 from signoff.runtime.program import Beginning
 from signoff.runtime.state import (
@@ -150,7 +149,7 @@ class _Try:
             found = await self._lost(handler, call)
             if found is not None:
                 return found
-        turn = handler.turn(call) if isinstance(handler, Queueing) else nullcontext()
+        turn = turn_of(handler, call)
         async with turn, execution.engine.slots:
             await called(execution, call, lambda: handler.permit(call))
             if execution.state.started.get("dry") and acts_dry(step, effect_of(handler, call)):

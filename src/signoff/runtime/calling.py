@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from signoff.core.errors import SignoffError, StepError, UnavailableError
+from signoff.core.waiting import within
 from signoff.foundation.database.failures import DatabaseAwayError
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Effect, StepCall, StepHandler
@@ -29,7 +30,9 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-async def called(execution: RunContext, call: StepCall, work: Callable[[], Awaitable[_T]], *, once: bool = False) -> _T:
+async def called(
+    execution: RunContext, call: StepCall, work: Callable[[], Coroutine[Any, Any, _T]], *, once: bool = False
+) -> _T:
     """What `work` gives within the step's time.
 
     Args:
@@ -84,11 +87,10 @@ async def _answers(execution: RunContext) -> bool:
     return True
 
 
-async def _cut_off(call: StepCall, work: Callable[[], Awaitable[_T]]) -> _T:
+async def _cut_off(call: StepCall, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     cut = asyncio.timeout(call.timeout_s + CUT_OFF_SLACK_S)
     try:
-        async with cut:
-            return await work()
+        return await within(cut, work())
     except (StepError, UnavailableError, Blocked, ExpressionError):
         raise
     except Exception as error:

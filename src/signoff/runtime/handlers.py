@@ -8,10 +8,11 @@ so a handler's effects are idempotent or declared through `effect`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 from uuid import UUID
 
 from signoff.core.actors import Actor
@@ -51,7 +52,7 @@ class RunFacts:
     team: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Effect:
     """A step whose call changes the world. Its intent is journaled and durable before the call is made.
 
@@ -242,6 +243,16 @@ class Queueing(Protocol):
     def turn(self, call: StepCall) -> AbstractAsyncContextManager[None]:
         """Entered before `permit`, left when the try is over."""
         ...
+
+
+@lru_cache(maxsize=64)
+def _queues(kind: type[StepHandler]) -> bool:
+    return issubclass(kind, Queueing)
+
+
+def turn_of(handler: StepHandler, call: StepCall) -> AbstractAsyncContextManager[None]:
+    """What the call waits for before it begins. Each kind is looked at once: asking a protocol is as dear as a step."""
+    return cast("Queueing", handler).turn(call) if _queues(type(handler)) else nullcontext()
 
 
 class PureHandler(Protocol):

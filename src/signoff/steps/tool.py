@@ -9,8 +9,6 @@ from signoff.capabilities.tools import ToolResult
 from signoff.capabilities.tools.failures import broken_answer
 from signoff.capabilities.tools.runner import always
 from signoff.catalog import ToolContract
-from signoff.core.labels import Labels
-from signoff.core.schemas import validate
 from signoff.governance.policy import tool_request
 from signoff.runtime.handlers import Done, Effect, StepCall
 from signoff.steps.acting import ActingStep
@@ -95,7 +93,7 @@ class ToolStep(ActingStep):
             StepError: kind `contract`.
         """
         contract = _contract(call)
-        problems = validate(contract.output_schema, output)
+        problems = contract.answers.problems(output)
         if problems:
             raise broken_answer(contract, f"what was stated is no answer of it. {problems[0].detail}", problems)
 
@@ -109,4 +107,4 @@ def _arguments(call: StepCall) -> Mapping[str, Any]:
 
 
 def _done(contract: ToolContract, result: ToolResult) -> Done:
-    return Done(result.output, contract.labels.join(Labels(sources=frozenset({f"tool:{contract.name}"}))))
+    return Done(result.output, contract.answer_labels)

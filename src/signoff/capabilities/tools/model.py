@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+
+from signoff.core.values import value
 
 SecretSource = Callable[[str], str | None]
 """Gives the value behind a reference such as `secret.SHOP_TOKEN` or `env.SHOP_TOKEN`, or none."""
@@ -41,7 +42,7 @@ class ToolSettings(BaseModel):
     proxy_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolResult:
     """An answer that met the tool's contract.
 

@@ -19,9 +19,10 @@ from typing import Any, cast
 from signoff.capabilities.tools.failures import broken_answer, misconfigured, timed_out
 from signoff.capabilities.tools.model import ToolSettings
 from signoff.capabilities.tools.secrets import mask_secrets
-from signoff.catalog.modules import ReleaseModules, python_files
+from signoff.catalog.modules import ReleaseModules, Sources, python_files
 from signoff.catalog.tools import PythonCall, ToolContract
 from signoff.core.errors import StepError
+from signoff.core.waiting import within
 from signoff.foundation.logging import mask_credentials
 
 MAX_MESSAGE_CHARACTERS = 300
@@ -40,6 +41,7 @@ class PythonTools:
         self._threads = asyncio.Semaphore(settings.max_threads)
         self._modules = ReleaseModules(_PACKAGE, settings.max_releases)
         self._loaded: set[str] = set()
+        self._sources: dict[int, tuple[Mapping[str, bytes], Sources]] = {}
         self._writing: dict[str, set[asyncio.Future[None]]] = {}
 
     def close(self) -> None:
@@ -70,22 +72,16 @@ class PythonTools:
         Raises:
             StepError: `misconfigured`, `timeout`, `contract`, the contract's kinds by exception name, or `tool_error`.
         """
-        given = dict(arguments)
-        started = threading.Event()
+        sending = _Sending(may_send)
         try:
-            async with asyncio.timeout(timeout_s):
-                function = await self._function(contract, call, files)
-                if inspect.iscoroutinefunction(function):
-                    _leave(may_send)
-                    started.set()
-                    result = await cast("Awaitable[Any]", function(given))
-                else:
-                    begin = self._written(idempotency_key, may_send)
-                    result = await self._in_thread(function, given, started, begin)
+            result = await within(
+                asyncio.timeout(timeout_s),
+                self._answer(contract, call, dict(arguments), files, sending=sending, idempotency_key=idempotency_key),
+            )
         except TimeoutError as error:
             if _raised_inside(error):
                 return _declared_answer(contract, error)
-            raise timed_out(contract, timeout_s, sent=started.is_set()) from None
+            raise timed_out(contract, timeout_s, sent=sending.sent) from None
         except _StayedError as stayed:
             raise stayed.reason from None
         except StepError:
@@ -96,11 +92,28 @@ class PythonTools:
             raise broken_answer(contract, "the function returned no dict.")
         return cast("dict[str, Any]", result)
 
-    def _written(self, idempotency_key: str | None, may_send: Callable[[], None]) -> Callable[[], Callable[[], None]]:
+    async def _answer(
+        self,
+        contract: ToolContract,
+        call: PythonCall,
+        given: dict[str, Any],
+        files: Mapping[str, bytes],
+        *,
+        sending: _Sending,
+        idempotency_key: str | None,
+    ) -> Any:
+        function = await self._function(contract, call, files)
+        if inspect.iscoroutinefunction(function):
+            sending.leave()
+            sending.sent = True
+            return await cast("Awaitable[Any]", function(given))
+        return await self._in_thread(function, given, sending, self._written(idempotency_key, sending.leave))
+
+    def _written(self, idempotency_key: str | None, leave: Callable[[], None]) -> Callable[[], Callable[[], None]]:
         """Called right before a thread begins; what it gives is called when the thread has ended."""
 
         def begin() -> Callable[[], None]:
-            _leave(may_send)
+            leave()
             key = idempotency_key
             if key is None:
                 return _unwatched()
@@ -121,7 +134,7 @@ class PythonTools:
         self,
         function: ToolFunction,
         given: dict[str, Any],
-        started: threading.Event,
+        sending: _Sending,
         begin: Callable[[], Callable[[], None]] | None = None,
     ) -> Any:
         await self._threads.acquire()
@@ -152,19 +165,19 @@ class PythonTools:
             with suppress(RuntimeError):  # the loop closed: nobody is left to tell
                 loop.call_soon_threadsafe(settle, result, error)
 
-        started.set()
+        sending.sent = True
         # A daemon, so that a tool which hangs cannot keep the worker from exiting.
         threading.Thread(target=run, name="signoff-tool", daemon=True).start()
         return await answer
 
     async def _function(self, contract: ToolContract, call: PythonCall, files: Mapping[str, bytes]) -> ToolFunction:
-        sources = python_files(files)
+        sources = self._sources_of(files)
         if call.file not in sources:
             raise misconfigured(contract, f"the release has no file '{call.file}'.")
         name = self._modules.name(sources, call.file)
         if name not in self._loaded or name not in sys.modules:
             try:  # in a thread: importing runs the project's code, and may load large libraries
-                await self._in_thread(lambda _: importlib.import_module(name), {}, threading.Event())
+                await self._in_thread(lambda _: importlib.import_module(name), {}, _Sending(_unwatched))
             except Exception as error:  # noqa: BLE001  (the project's code may raise anything)
                 raise misconfigured(contract, f"importing '{call.file}' failed: {_describe(error)}") from None
             self._loaded.add(name)
@@ -173,6 +186,32 @@ class PythonTools:
             raise misconfigured(contract, f"'{call.file}' has no function '{call.function}'.")
         return function
 
+    def _sources_of(self, files: Mapping[str, bytes]) -> Sources:
+        """The Python files of a release, known by its mapping: reading all their bytes costs more than most calls."""
+        known = self._sources.get(id(files))
+        if known is None:
+            known = self._sources[id(files)] = (files, python_files(files))  # held, so that no other gets its id
+            if len(self._sources) > self._settings.max_releases:
+                del self._sources[next(iter(self._sources))]
+        return known[1]
+
+
+class _Sending:
+    """Whether a call has left this process, and what to ask right before it does."""
+
+    __slots__ = ("_may_send", "sent")
+
+    def __init__(self, may_send: Callable[[], object]) -> None:
+        self._may_send = may_send
+        self.sent = False
+
+    def leave(self) -> None:
+        """It is about to leave."""
+        try:
+            self._may_send()
+        except Exception as reason:
+            raise _StayedError(reason) from reason
+
 
 class _StayedError(Exception):
     """A call was not made, for a reason that is not the tool's."""
@@ -180,13 +219,6 @@ class _StayedError(Exception):
     def __init__(self, reason: Exception) -> None:
         super().__init__(str(reason))
         self.reason = reason
-
-
-def _leave(may_send: Callable[[], None]) -> None:
-    try:
-        may_send()
-    except Exception as reason:
-        raise _StayedError(reason) from reason
 
 
 def _unwatched() -> Callable[[], None]:

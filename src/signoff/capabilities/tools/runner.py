@@ -14,7 +14,6 @@ from signoff.capabilities.tools.secrets import environment_secrets
 from signoff.catalog.tools import HttpCall, ToolContract
 from signoff.core.clock import Clock, SystemClock
 from signoff.core.errors import StepError
-from signoff.core.schemas import validate
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 NO_FILES: Mapping[str, bytes] = MappingProxyType({})
@@ -77,7 +76,7 @@ class ToolRunner:
                 answer that breaks the contract.
         """
         given = _with_key(contract, arguments, idempotency_key)
-        problems = validate(contract.input_schema, given)
+        problems = contract.arguments.problems(given)
         if problems:
             raise bad_arguments(contract, "its arguments break the input schema.", problems)
         limit_s = contract.timeout_s if timeout_s is None else min(contract.timeout_s, timeout_s)
@@ -103,7 +102,7 @@ class ToolRunner:
                 idempotency_key=idempotency_key if contract.effect else None,
                 may_send=may_send,
             )
-        problems = validate(contract.output_schema, output)
+        problems = contract.answers.problems(output)
         if problems:
             raise broken_answer(contract, problems[0].detail, problems)
         return ToolResult(output, self._clock.monotonic_s() - began_s, status)
@@ -153,7 +152,7 @@ class ToolRunner:
                 retry_after_s=error.retry_after_s,
                 problems=error.problems,
             ) from error
-        problems = validate(contract.output_schema, found.output)
+        problems = contract.answers.problems(found.output)
         if problems:
             raise broken_answer(contract, f"what its look-up found is no answer of it. {problems[0].detail}", problems)
         return found

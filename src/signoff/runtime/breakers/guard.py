@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeGuard, runtime_checkable
@@ -66,6 +65,29 @@ class _Window:
     wrong: int = 0
 
 
+class _Passage:
+    """One call on its way through its breaker; a class, as a generator of one costs as much as a small step."""
+
+    __slots__ = ("_began_s", "_breakers", "_call", "_entry", "_key")
+
+    def __init__(self, breakers: Breakers, call: StepCall, key: Key | None) -> None:
+        self._breakers = breakers
+        self._call = call
+        self._key = key
+        self._entry = Entry()
+        self._began_s = 0.0
+
+    async def __aenter__(self) -> Entry:
+        if self._key is not None:
+            self._entry = await self._breakers.admitted(self._key, self._call)
+            self._began_s = self._breakers.now_s()
+        return self._entry
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._key is not None:
+            await self._breakers.left(self._key, self._entry, error, self._breakers.now_s() - self._began_s)
+
+
 class Breakers:
     """The breakers as one worker knows them.
 
@@ -105,35 +127,44 @@ class Breakers:
         old_s = self._clock.monotonic_s() - self._settings.window_s
         self._windows = {key: window for key, window in self._windows.items() if window.since_s > old_s}
 
-    @asynccontextmanager
-    async def entered(self, handler: StepHandler, call: StepCall) -> AsyncGenerator[Entry]:
-        """Let a call through, and learn from how it ends. Mark the entry `sent` when the call goes out.
+    def entered(self, handler: StepHandler, call: StepCall) -> _Passage:
+        """Let a call through, and learn from how it ends: `async with` gives its entry.
+
+        Mark the entry `sent` when the call goes out.
 
         Raises:
-            StepError: kind `breaker_open`; nothing may be sent now, and it says when to come again.
+            StepError: kind `breaker_open`, on entering; nothing may be sent now, and it says when to come again.
         """
         target = None
         if self._is_targeted(handler):
-            with suppress(SignoffError):  # whatever it is, the call itself fails with it
+            try:
                 target = handler.target(call)
-        if target is None:
-            yield Entry()
-            return
-        key = (call.run.org_id, target)
-        entry = Entry(probe=await self._admit(key, call) if key in self._shut else None)
-        began_s = self._clock.monotonic_s()
-        try:
-            yield entry
-        except StepError as error:
-            wrong = entry.sent and error.kind not in OURS and (error.retryable or error.outcome_unknown)
-            await self._ended(key, entry, error.kind if wrong else None)
-            raise
-        except BaseException:
+            except SignoffError:  # whatever it is, the call itself fails with it
+                target = None
+        return _Passage(self, call, None if target is None else (call.run.org_id, target))
+
+    async def admitted(self, key: Key, call: StepCall) -> Entry:
+        """The entry of a call that may be made now.
+
+        Raises:
+            StepError: kind `breaker_open`.
+        """
+        return Entry(probe=await self._admit(key, call) if key in self._shut else None)
+
+    def now_s(self) -> float:
+        """Seconds that never run backwards."""
+        return self._clock.monotonic_s()
+
+    async def left(self, key: Key, entry: Entry, error: BaseException | None, took_s: float) -> None:
+        """A call that was let through has ended, with that error if any."""
+        wrong = None
+        if error is None:
+            wrong = SLOW if took_s >= self._settings.slow_s else None
+        elif not isinstance(error, StepError):
             entry.sent = False  # cut off: nobody knows
-            await self._ended(key, entry, None)
-            raise
-        slow = self._clock.monotonic_s() - began_s >= self._settings.slow_s
-        await self._ended(key, entry, SLOW if slow else None)
+        elif entry.sent and error.kind not in OURS and (error.retryable or error.outcome_unknown):
+            wrong = error.kind
+        await self._ended(key, entry, wrong)
 
     def _is_targeted(self, handler: StepHandler) -> TypeGuard[Targeted]:
         found = self._targeted.get(handler.verb)
