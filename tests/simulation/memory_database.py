@@ -59,6 +59,7 @@ STATEMENTS: Statements = {
     store.NEXT_GENERATION: MemoryStore.next_generation,
     client_store.START: MemoryStore.start,
     client_store.BUMP: MemoryStore.bump,
+    client_store.BUMP_TO_TERMINATE: MemoryStore.bump,
     client_store.EXISTS: MemoryStore.exists,
     client_store.INBOX_SIZE: MemoryStore.inbox_size,
     client_store.SEND: MemoryStore.send,

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from signoff.core.actors import Actor
-from signoff.core.ids import uuid7
+from signoff.core.ids import derived_id, uuid7
 from signoff.core.labels import Labels
 from signoff.foundation.database import Connection
 from signoff.runtime.calls import store
@@ -25,6 +25,7 @@ from signoff.runtime.context import RunContext
 from signoff.runtime.events import encode, moment
 from signoff.runtime.handlers import Approval, Message
 from signoff.runtime.journal import Entry, SoloWrite
+from signoff.runtime.operated import SKIP
 from signoff.runtime.state import StepRecord
 
 CONTINUED = "continued"
@@ -126,7 +127,8 @@ def continues_as(execution: RunContext, entry: Entry) -> SoloWrite | None:
         await connection.execute(store.MESSAGES_MOVE, execution.run_id, run_id)
         await connection.execute(store.CALL_MOVES, execution.run_id, run_id)
         await connection.execute(store.SLOTS_MOVE, execution.run_id, run_id)
-        for path, message in _early(execution, told["loop"]):
+        told_again = [("", message) for message in _skips(execution, told["loop"])]
+        for path, message in [*told_again, *_early(execution, told["loop"])]:
             packed = PAYLOADS.pack(encode(message.data))
             sent = (message.message_id, facts.org_id, run_id, path, message.kind, message.sent_by, now, packed)
             await connection.execute(client_store.SEND, *sent)
@@ -141,12 +143,27 @@ def _early(execution: RunContext, loop: str) -> list[tuple[str, Message]]:
     for path, record in execution.state.steps.items():
         if record.attempt or record.state is not None:
             continue
-        place, inside = path, path.startswith(f"{loop}[")
-        if inside:
-            index, rest = path.removeprefix(f"{loop}[").split("]", 1)
-            place = f"{loop}[{int(index) - turns}]{rest}"
-        found += [(place, message) for message in record.undelivered]
+        found += [(_renamed(path, loop, turns), message) for message in record.undelivered]
     return found
+
+
+def _skips(execution: RunContext, loop: str) -> list[Message]:
+    """Steps to come that somebody has skipped: the new run is told so, of the paths that they will have."""
+    turns = len(execution.state.steps[loop].turns)
+    found: list[Message] = []
+    for path, said in execution.state.operated.skips.items():
+        place = _renamed(path, loop, turns)
+        message_id = derived_id(execution.run_id, f"skip/{path}")
+        found.append(Message(message_id, SKIP, said["by"], {"step": place, "reason": said["reason"]}))
+    return found
+
+
+def _renamed(path: str, loop: str, turns: int) -> str:
+    """The path that a step of a later turn has in the run that goes on."""
+    if not path.startswith(f"{loop}["):
+        return path
+    index, rest = path.removeprefix(f"{loop}[").split("]", 1)
+    return f"{loop}[{int(index) - turns}]{rest}"
 
 
 def _beginning(actor: Actor, release: str, run_id: UUID, started: Mapping[str, Any]) -> Beginning:

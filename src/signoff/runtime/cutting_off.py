@@ -42,6 +42,8 @@ def _go_on_skipping(execution: RunContext, path: str, said: Mapping[str, Any]) -
     record = execution.state.steps.get(path)
     if record is not None and (record.in_doubt or record.state is not None):
         return  # it was on its way out already: what it comes to counts
+    if record is None and not execution.program.begins(path):
+        return  # it ends once its turn has come; ended before that, it would begin the turn
     end = {"step": path, "status": "bypassed", **said, "review": execution.step(path).verb == "review"}
     if not _cut_off(execution, path, partial(_emit, execution, "step.ended", end)):
         _emit(execution, "step.ended", end)

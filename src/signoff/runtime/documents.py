@@ -18,7 +18,7 @@ from signoff.runtime.frames import Enclosing, Frame, Place
 from signoff.runtime.groups import Group, body_of, scope_inside
 from signoff.runtime.paths import is_undo, name_of, owner_of, prefix_of, undone_by
 from signoff.runtime.program import Beginning, Conclusion
-from signoff.runtime.state import FALLBACK, StepRecord
+from signoff.runtime.state import FALLBACK, MESSAGES_LATE, StepRecord
 from signoff.workflows.groups import items_of
 from signoff.workflows.model import Step
 from signoff.workflows.semantics import Ended, RunScope, decide_end, decide_step, must_wait
@@ -102,12 +102,33 @@ class DocumentProgram:
                 owner, index = owner_of(prefix)
                 record = self.run.state.steps.get(owner)
                 over = record is not None and (record.state is not None or index in record.turns)
-                if over or (index or 0) >= self.step(owner).settings.get("max", 1):
+                if over or (index or 0) >= self._most(owner):
                     return False
                 prefix = prefix_of(owner)
         except (KeyError, ValueError):
             return False
         return not step.is_group and not is_undo(path)
+
+    def _most(self, group: str) -> int:
+        """How many iterations there may be: of a `for` that has begun, how many items there are."""
+        record, step = self.run.state.steps.get(group), self.step(group)
+        if step.verb == "for" and record is not None and "items" in record.arguments:
+            return len(record.arguments["items"])
+        return step.settings.get("max", 1)
+
+    def passed(self, path: str) -> bool:
+        """Whether it names a step of a group that has begun, and that the group does not come to any more."""
+        try:
+            step, prefix = self.step(path), prefix_of(path)
+        except (KeyError, ValueError):
+            return False
+        if not prefix or step.is_group or is_undo(path):
+            return False
+        return self.run.state.steps.get(owner_of(prefix)[0]) is not None
+
+    def begins(self, path: str) -> bool:
+        """Whether the scope of that step is under way: of a later turn, or another item, it is not yet."""
+        return prefix_of(path) in self._frames
 
     def scope(self, path: str) -> RunScope:
         """What the expressions of the step at that path see."""
@@ -146,6 +167,16 @@ class DocumentProgram:
                     frame.unbegun[:] = [step for step in frame.unbegun if step.name != name]
             if path in self._groups:
                 self._abandon(path)
+            if "/" not in path and self.run.state.messages and self._steps[path].is_group:
+                self._settle_messages(path)
+
+    def _settle_messages(self, path: str) -> None:
+        """A group of the workflow itself has ended: what came for steps in it that never began comes too late."""
+        for record in list(self.run.state.steps.values()):
+            if record.undelivered and not record.attempt and record.path.startswith((f"{path}[", f"{path}!/")):
+                ids = [str(message.message_id) for message in record.undelivered]
+                data = {"step": record.path, "name": MESSAGES_LATE, "data": {"message_ids": ids}}
+                self.run.emit("step.noted", data)
 
     def _abandon(self, path: str) -> None:
         """A group has ended from outside: skipped by a person, or as its run unwinds."""
@@ -186,8 +217,12 @@ class DocumentProgram:
                 break
 
     def _begin(self, frame: Frame, step: Step) -> None:
+        path, skips = frame.prefix + step.name, self.run.state.operated.skips
+        if path in skips:  # asked for before its scope was there
+            end = {"step": path, "status": "bypassed", **skips[path], "review": step.verb == "review"}
+            self.run.emit("step.ended", end)
+            return
         decision = decide_step(step, frame.scope, frame.ended)
-        path = frame.prefix + step.name
         if isinstance(decision, Ended):
             endings.end_early(self.run, step, path, decision)
             return

@@ -57,7 +57,8 @@ class RunExecution(RunContext):
             return "late"
         record = self.state.steps.get(path)
         if (record is None or record.attempt == 0) and not self.program.expects(path):
-            return "unknown"  # a compensation is there once it has begun; keeping a message for it would look like that
+            # A compensation is there once it has begun; keeping a message for it would look like that.
+            return "late" if self.program.passed(path) else "unknown"
         return "late" if record is not None and record.state is not None else "accepted"
 
     def advance(self) -> None:

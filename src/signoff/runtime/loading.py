@@ -153,15 +153,20 @@ class Loader:
 
     def _answer_stuck(self, stuck: _Stuck, entry: Entry, detail: str, now: datetime) -> bool:
         """Take what people can do to it all the same; true where it was moved to another release."""
-        moved = False
-        for path, message in stuck.inbox[0]:
+        moved, done = False, set[UUID]()
+        # Looked through twice: what came before a word that ends the run is late once that is taken.
+        for path, message in (*stuck.inbox[0], *stuck.inbox[0]):
+            if message.message_id in done:
+                continue
             if message.message_id in stuck.state.messages:
+                done.add(message.message_id)
                 entry.drained.append(message.message_id)
                 continue
             found = answer_stuck(stuck.state, path, message, detail)
             if found is None:
                 continue
             answer, events = found
+            done.add(message.message_id)
             entry.drained.append(message.message_id)
             stuck.add(entry, "message.received", received(path, message, answer.disposition, answer.reason), now)
             for kind, data in events:

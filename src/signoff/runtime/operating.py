@@ -173,6 +173,8 @@ def _try_now(execution: RunContext, records: list[StepRecord], message: Message)
 def _reopen(execution: RunContext, message: Message) -> Answer:
     state, data = execution.state, message.data
     assert state.end is not None
+    if state.continued is not None:
+        return Answer("refused", f"it goes on as run {state.continued['run_id']}: retry that one")
     if state.end["status"] == "done":
         return Answer("refused", "it is done: fork it to try something else")
     try:

@@ -89,6 +89,14 @@ class Program(Protocol):
         """
         ...
 
+    def passed(self, path: str) -> bool:
+        """Whether there might have been a step of that path, and now none comes any more."""
+        ...
+
+    def begins(self, path: str) -> bool:
+        """Whether the scope of that step is under way, so that the step may end although it has not begun."""
+        ...
+
     def expects(self, path: str) -> bool:
         """Whether a step of that path may still come, so that a message for it is kept."""
         ...

@@ -199,6 +199,14 @@ class PythonProgram:
         """Whether the code waits for that step: of what it asks for later nothing is known."""
         return self._driver.waits_for(path)
 
+    def passed(self, path: str) -> bool:  # noqa: ARG002  (the protocol has it)
+        """Not known: what the code does not ask for, it may never have asked for."""
+        return False
+
+    def begins(self, path: str) -> bool:
+        """The code waits for it, or has asked for it."""
+        return path in self._driver.issued
+
     def scope(self, path: str) -> RunScope:  # noqa: ARG002  (the protocol has it)
         """The run's own; the arguments of steps in Python are values already."""
         return self.run.scope

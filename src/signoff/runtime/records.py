@@ -21,6 +21,8 @@ PAUSE = "pause"
 FALLBACK = "fallback"
 CLOSING = "closing"
 SETTLING = "settling"
+MESSAGES_LATE = "messages.late"
+"""Name of the note that says that no step takes the messages any more that came for that path."""
 
 
 @value

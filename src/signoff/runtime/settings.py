@@ -68,6 +68,9 @@ class StartLimits(BaseModel):
     input_bytes: int = Field(default=262_144, ge=1024, description="Size of a run's input, encoded.")
     message_bytes: int = Field(default=262_144, ge=1024, description="Size of a message's data, encoded.")
     inbox_messages: int = Field(default=1000, ge=1, description="Messages that may wait for one run.")
+    operation_messages: int = Field(
+        default=100, ge=1, description="Operations that may wait for one run beyond those; so many again to end it."
+    )
     name_chars: int = Field(default=300, ge=1, description="Length of a message's path, kind and sender.")
     idempotency_key_chars: int = Field(default=200, ge=1, description="Length of an idempotency key.")
     delay_s: float = Field(default=31_622_400.0, gt=0, description="How far away a start's time may be: 366 days.")

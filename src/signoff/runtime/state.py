@@ -19,6 +19,7 @@ from signoff.runtime.records import (
     CLOSING,
     ENGINE_WAITS,
     FALLBACK,
+    MESSAGES_LATE,
     OUTCOME_UNKNOWN,
     PAUSE,
     RESOLUTION,
@@ -33,6 +34,7 @@ __all__ = [
     "CLOSING",
     "ENGINE_WAITS",
     "FALLBACK",
+    "MESSAGES_LATE",
     "OUTCOME_UNKNOWN",
     "PAUSE",
     "RESOLUTION",
@@ -173,6 +175,8 @@ def _step_noted(state: RunState, event: Event) -> None:
     usage = event.data["data"].get("usage")
     if usage is not None:
         state.usage = state.usage + Usage.from_dict(usage)
+    elif event.data.get("name") == MESSAGES_LATE:
+        state.record(event.data["step"]).undelivered = []
 
 
 def _step_retrying(state: RunState, event: Event) -> None:

@@ -13,7 +13,18 @@ from signoff.runtime.cutting_off import left
 from signoff.runtime.events import EventKind
 from signoff.runtime.handlers import Message
 from signoff.runtime.operated import TAKEN
-from signoff.runtime.operating import CANCEL, MIGRATE, RETRY, TERMINATE, Answer, migrated, moved_on
+from signoff.runtime.operating import (
+    CANCEL,
+    LATE,
+    MIGRATE,
+    PRIORITY,
+    RETRY,
+    TERMINATE,
+    WAKE,
+    Answer,
+    migrated,
+    moved_on,
+)
 from signoff.runtime.state import RunState
 
 Events = tuple[tuple[EventKind, Mapping[str, Any]], ...]
@@ -31,7 +42,7 @@ def answer_stuck(state: RunState, path: str, message: Message, detail: str) -> t
     if state.end is not None:
         if path == "" and message.kind == RETRY:
             return Answer("refused", f"its definition cannot be used: {detail}"), ()
-        return Answer("late"), ()
+        return LATE, ()
     operation = _OPERATIONS.get(message.kind) if path == "" else None
     return None if operation is None else operation(state, message)
 
@@ -53,6 +64,12 @@ def _migrate(state: RunState, message: Message) -> tuple[Answer, Events]:
     return Answer(TAKEN), (("run.migrated", migrated(message, state)),)
 
 
+def _noted(state: RunState, message: Message) -> tuple[Answer, Events]:
+    """It was looked at, or moved in the queue, by the time that it is read."""
+    del state, message
+    return Answer(TAKEN), ()
+
+
 def _not_undone(state: RunState) -> dict[str, Any]:
     """What a person should know who cancels a run whose definition is not there."""
     acted = [path for path, record in state.steps.items() if record.key is not None]
@@ -64,4 +81,6 @@ _OPERATIONS: Mapping[str, Callable[[RunState, Message], tuple[Answer, Events]]] 
     CANCEL: _cancel,
     TERMINATE: _terminate,
     MIGRATE: _migrate,
+    WAKE: _noted,
+    PRIORITY: _noted,
 }

@@ -173,6 +173,8 @@ def _check_steps(operation: Operation, state: RunState) -> None:
     if operation.name == "skip":
         _check_skip(str(operation.step), state)
     elif state.end is not None:
+        if state.continued is not None:
+            raise ConflictError(f"The run goes on as run {state.continued['run_id']}: retry that one.")
         if state.end["status"] == "done":
             raise ConflictError("The run is done; there is nothing to retry. Fork it to try something else.")
     elif not may_retry_now(state):

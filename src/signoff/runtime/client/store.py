@@ -46,6 +46,9 @@ UPDATE run_queue SET gen = gen + 1,
 WHERE org_id = $1 AND run_id = $2 RETURNING gen
 """
 
+# At once also where it waits for a slot to go on with: it does nothing more with one.
+BUMP_TO_TERMINATE = BUMP.replace("$4 AND gate <> 'back'", "$4")
+
 # The queue as the starting release has it, where no worker has applied a release yet.
 ENSURE_QUEUE = """
 INSERT INTO queue (org_id, queue, limits) VALUES ($1, $2, $3) ON CONFLICT (org_id, queue) DO NOTHING

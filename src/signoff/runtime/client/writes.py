@@ -21,7 +21,8 @@ from signoff.runtime.events import encode
 from signoff.runtime.settings import StartLimits
 
 RUN_PATH = ""  # messages to the run itself rather than to one of its steps
-ENDING = frozenset(("run.cancel", "run.terminate"))  # what a run that has not begun need not wait for its turn for
+TERMINATE = "run.terminate"
+ENDING = frozenset(("run.cancel", TERMINATE))  # what a run that has not begun need not wait for its turn for
 
 DEFAULT_LIMITS = StartLimits()
 
@@ -109,16 +110,25 @@ async def send_message(
             detail = f"at most {limits.name_chars} characters, none of them NUL"
             raise InvalidError(f"{name}: {detail}", problems=[Problem(detail, pointer=f"/{name}")])
     encoded = _bounded(data, limits.message_bytes, "the message")
-    if await connection.fetchval(store.BUMP, org_id, run_id, now, path == RUN_PATH and kind in ENDING) is None:
+    bump = store.BUMP_TO_TERMINATE if path == RUN_PATH and kind == TERMINATE else store.BUMP
+    if await connection.fetchval(bump, org_id, run_id, now, path == RUN_PATH and kind in ENDING) is None:
         status = await connection.fetchval(store.EXISTS, org_id, run_id)
         if status is None:
             raise NotFoundError(f"there is no run {run_id}")
         raise ConflictError(f"run {run_id} has ended ({status})", status_of_run=status)
-    if await connection.fetchval(store.INBOX_SIZE, run_id) >= limits.inbox_messages:
-        raise LimitError(f"{limits.inbox_messages} messages already wait for run {run_id}")
+    room = _room(path, kind, limits)
+    if await connection.fetchval(store.INBOX_SIZE, run_id) >= room:
+        raise LimitError(f"{room} messages already wait for run {run_id}")
     identity = message_id or uuid7(time_ms=int(now.timestamp() * 1000))
     await connection.execute(store.SEND, identity, org_id, run_id, path, kind, sent_by, now, PAYLOADS.pack(encoded))
     return identity
+
+
+def _room(path: str, kind: str, limits: StartLimits) -> int:
+    """How full an inbox may be for such a message: no flood of signals, or of wishes, keeps a run from ending."""
+    if path != RUN_PATH:
+        return limits.inbox_messages
+    return limits.inbox_messages + limits.operation_messages * (2 if kind in ENDING else 1)
 
 
 async def cancel_run(connection: Connection, *, actor: Actor, run_id: UUID, reason: str, now: datetime) -> None:
