@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from signoff.capabilities.gateway.providers.encoder import Encoder
     from signoff.capabilities.gateway.providers.fewshot import Classifier, Vector
 
-MAX_EXAMPLES = 500
-"""Examples of one classification; more train slowly and help little."""
+MAX_EXAMPLES = 10_000
+"""Examples of one classification: so many take a few minutes to read and to train on, once a process."""
 MAX_CLASSIFIERS = 32
 """Trained classifiers that are kept, the least recently used dropped first."""
 MODEL = "local/minilm"
