@@ -1,4 +1,4 @@
-"""A project's data flow, proven before anything runs: what the analysis in `workflows/flow` must know, and what it finds.
+"""A project's data flow, proven before anything runs: what the analysis must know, and what it finds.
 
 `signoff check` and everything that makes a release ask here; a worker that loads a release does not ask again.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from signoff.catalog.flow_policy import check_policies
+from signoff.catalog.flow_policy import PolicyCheck
 from signoff.catalog.model import Project, PromptRegistry
 from signoff.core.errors import DefinitionError, NotFoundError, Problem
 from signoff.workflows.flow import Finding, FlowResult, PromptFacts, RuleFacts, Surroundings, ToolFacts, check_flow
@@ -33,6 +33,7 @@ def project_flow(project: Project) -> ProjectFlow:
     """Analyse every workflow of a project."""
     around = surroundings_of(project)
     settle_events(around)
+    policies = PolicyCheck(project)
     results: dict[str, FlowResult] = {}
     problems: list[Problem] = []
     for name, workflow in project.workflows.items():
@@ -41,7 +42,7 @@ def project_flow(project: Project) -> ProjectFlow:
         results[name], findings = check_flow(workflow, around)
         lines = _lines(project, workflow)
         problems += [_problem(workflow, lines, finding) for finding in findings]
-        problems += [_problem(workflow, lines, finding) for finding in check_policies(project, results[name])]
+        problems += [_problem(workflow, lines, finding) for finding in policies.findings(results[name])]
     return ProjectFlow(results, tuple(dict.fromkeys(problems)))
 
 

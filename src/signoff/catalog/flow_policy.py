@@ -1,14 +1,193 @@
-"""Policy against data flow: steps that no policy could ever permit, data that policy keeps from where it would go."""
+"""Policy against data flow: effects that it can never permit, data that it keeps back, reviews that nobody may decide.
+
+Policy decides again as a run goes on. Here it is asked with the labels that data has at most, so that what it would
+refuse is known before a run stands still.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
 
 from signoff.catalog.model import Project
-from signoff.workflows.flow import Finding, FlowResult
+from signoff.catalog.models import LOCAL_PROVIDERS
+from signoff.core.actors import Actor
+from signoff.core.errors import NotFoundError
+from signoff.core.labels import BOTTOM, Labels
+from signoff.governance.policy import (
+    PolicyRequest,
+    PolicySet,
+    emit_request,
+    model_request,
+    retrieve_request,
+    review_request,
+)
+from signoff.governance.policy.possible import PossiblePermits
+from signoff.runtime.handlers import RunFacts
+from signoff.workflows.flow import Finding, FlowResult, StepFlow
+from signoff.workflows.flow.model import Hop
+from signoff.workflows.model import Workflow
+
+ENVIRONMENTS = ("prod", "staging", "dev")
+"""Environments that policy is asked for: what one of them permits is possible."""
+
+NOBODY = UUID(int=0)
+"""The organisation of actors that stand for anybody."""
+
+_KINDS = {"tool": ("tool.call", "Tool"), "emit": ("event.emit", "Event"), "retrieve": ("retrieve", "Index")}
+
+Ask = Callable[[RunFacts, Labels, str], list[PolicyRequest]]
 
 
-def check_policies(project: Project, result: FlowResult) -> Iterator[Finding]:
-    """What a project's policies make impossible."""
-    del project, result
-    yield from ()
+class PolicyCheck:
+    """A project's policies, asked about its workflows; nothing where there are none, of which a check warns."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._policies = PolicySet.parse(project.policies)
+        self._possible = PossiblePermits(self._policies)
+
+    def findings(self, result: FlowResult) -> Iterator[Finding]:
+        """What policy makes impossible about a workflow."""
+        if self._project.policies:
+            checker = _WorkflowCheck(self._project, self._possible, self._policies, result.workflow)
+            for flow in result.steps.values():
+                yield from checker.step(flow)
+
+
+class _WorkflowCheck:
+    def __init__(self, project: Project, possible: PossiblePermits, policies: PolicySet, workflow: Workflow) -> None:
+        self._project = project
+        self._possible = possible
+        self._policies = policies
+        self._workflow = workflow
+
+    def step(self, flow: StepFlow) -> Iterator[Finding]:
+        """What policy makes impossible about one step."""
+        verb, target = flow.step.verb, flow.step.target
+        if verb == "review":
+            yield from self._review(flow)
+        elif verb in _KINDS:
+            action, kind = _KINDS[verb]
+            why = self._possible.forbidden_by(action, kind, target)
+            if why is not None:
+                yield self._finding(flow, "flow-permission", _never(action, f'{kind}::"{target}"', why))
+            elif verb != "tool":
+                yield from self._labelled(flow, f"'{target}'", self._asking(verb, target))
+        elif verb == "ai":
+            yield from self._model(flow)
+
+    def _asking(self, verb: str, target: str) -> Ask:
+        def ask(run: RunFacts, labels: Labels, environment: str) -> list[PolicyRequest]:
+            if verb == "emit":
+                return [emit_request(run, event_type=target, labels=labels, environment=environment)]
+            return [retrieve_request(run, index=target, labels=labels, environment=environment)]
+
+        return ask
+
+    def _model(self, flow: StepFlow) -> Iterator[Finding]:
+        try:
+            prompt = self._project.prompts.find(flow.step.target)
+        except NotFoundError:
+            return
+        models = self._project.models.route(prompt.task, prompt.name)
+        if not models:
+            return
+        names = " and ".join(f"'{model.name}'" for model in models)
+
+        def ask(run: RunFacts, labels: Labels, environment: str) -> list[PolicyRequest]:
+            return [
+                model_request(
+                    run,
+                    model=model.name,
+                    provider=model.provider,
+                    task=prompt.task,
+                    prompt=prompt.name,
+                    prompt_version=prompt.version,
+                    labels=labels,
+                    local=model.provider in LOCAL_PROVIDERS,
+                    environment=environment,
+                )
+                for model in models
+            ]
+
+        yield from self._labelled(flow, f"the models {names}", ask)
+
+    def _labelled(self, flow: StepFlow, taker: str, ask: Ask) -> Iterator[Finding]:
+        given = flow.arguments.whole().join(flow.control)
+        labels = given.labels()
+        if self._permitted(ask, labels):
+            return
+        if self._permitted(ask, BOTTOM):
+            word = labels.data_class.name.lower()
+            where = f" of {', '.join(sorted(labels.residency))}" if labels.residency else ""
+            detail = f"{word.capitalize()} data{where} can reach {taker}, which no policy permits."
+            hop = Hop(flow.path, f"{flow.step.verb} {flow.step.target}".rstrip(), flow.step.line)
+            hint = "Give it less, or permit that class in policies/."
+            path = (*given.class_path, hop)
+            yield Finding("flow-class", flow.path, flow.step.line, detail, flow.step.target, path, hint)
+        else:
+            yield self._finding(
+                flow, "flow-permission", f"No policy could permit {taker} for it, whoever starts the run."
+            )
+
+    def _permitted(self, ask: Ask, labels: Labels) -> bool:
+        return any(
+            self._policies.decide(request).permit
+            for actor in self._starters()
+            for environment in ENVIRONMENTS
+            for request in ask(self._run(actor), labels, environment)
+        )
+
+    def _starters(self) -> Iterator[Actor]:
+        """Somebody of each role, and somebody of none: whoever may have started the run."""
+        yield Actor(NOBODY, "user", "anybody")
+        for role in self._project.roles:
+            yield Actor(NOBODY, "user", "anybody", frozenset((role,)))
+
+    def _run(self, actor: Actor) -> RunFacts:
+        workflow = self._workflow
+        moment = datetime(2026, 1, 1, tzinfo=UTC)
+        return RunFacts(NOBODY, NOBODY, workflow.name, workflow.version, "", workflow.risk, actor, moment)
+
+    def _review(self, flow: StepFlow) -> Iterator[Finding]:
+        settings = flow.step.settings
+        escalation: Mapping[str, Any] = settings.get("escalate") or {}
+        named_roles = (settings.get("by"), escalation.get("also"))
+        roles = [str(role).removeprefix("role/") for role in named_roles if role]
+        if not roles or any(self._decides(flow, role, roles) for role in roles):
+            return
+        named = " or ".join(f"role/{role}" for role in roles)
+        detail = f"Nobody may decide the review '{flow.path}': no policy permits 'review.decide' on it to {named}."
+        yield self._finding(flow, "flow-role", detail, word=f"role/{roles[0]}")
+
+    def _decides(self, flow: StepFlow, role: str, roles: list[str]) -> bool:
+        workflow = self._workflow
+        return any(
+            self._policies.decide(
+                review_request(
+                    Actor(NOBODY, "user", "somebody", frozenset((role,))),
+                    workflow=workflow.name,
+                    version=workflow.version,
+                    risk=workflow.risk,
+                    step=flow.path,
+                    result="approved",
+                    assigned_roles=roles,
+                    started_by="user/anybody",
+                    environment=environment,
+                )
+            ).permit
+            for environment in ENVIRONMENTS
+        )
+
+    def _finding(self, flow: StepFlow, code: str, detail: str, word: str = "") -> Finding:
+        hint = "Permit it in policies/, or take the step out."
+        return Finding(code, flow.path, flow.step.line, detail, word or flow.step.target, (), hint)
+
+
+def _never(action: str, resource: str, why: str) -> str:
+    if why:
+        return f"Policy '{why}' forbids '{action}' on {resource} whatever the request says."
+    return f"No policy can ever permit '{action}' on {resource}."

@@ -105,6 +105,11 @@ class PolicySet:
         """The ids of all policies, in the order of files and text."""
         return tuple(self._policies)
 
+    @property
+    def parsed(self) -> tuple[ParsedPolicy, ...]:
+        """All policies as parsed, in the same order."""
+        return tuple(self._policies.values())
+
     def warnings(self) -> tuple[Problem, ...]:
         """What is not wrong but will deny: no policy at all, permits with an obligation that nobody knows.
 

@@ -11,7 +11,7 @@ from signoff.core.errors import ForbiddenError
 from signoff.core.values import value
 
 ResourceKind = Literal[
-    "Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key", "Schedule", "Breaker", "Prompt"
+    "Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key", "Schedule", "Breaker", "Prompt", "Queue"
 ]
 
 PRINCIPAL_KINDS = {"user": "User", "key": "Key", "system": "System"}

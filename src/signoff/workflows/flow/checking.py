@@ -44,11 +44,9 @@ def _called(result: FlowResult, surroundings: Surroundings) -> Iterator[Finding]
 
 def settle_events(surroundings: Surroundings) -> None:
     """Find what class and residency the events have that the workflows emit: a `wait` gives them back with these."""
-    emitting = [
-        workflow
-        for workflow in surroundings.workflows.values()
-        if workflow.python is None and any(step.verb == "emit" for step in every_step(workflow.steps))
-    ]
+    documents = [workflow for workflow in surroundings.workflows.values() if workflow.python is None]
+    awaited = {one.target for workflow in documents for one in every_step(workflow.steps) if one.verb == "wait"}
+    emitting = [workflow for workflow in documents if awaited & _emitted(workflow)]
     for _ in range(MAX_EVENT_ROUNDS):
         before = dict(surroundings.events)
         for workflow in emitting:
@@ -60,3 +58,7 @@ def settle_events(surroundings: Surroundings) -> None:
                     surroundings.events[flow.step.target] = known.join(told)
         if surroundings.events == before:
             return
+
+
+def _emitted(workflow: Workflow) -> set[str]:
+    return {step.target for step in every_step(workflow.steps) if step.verb == "emit"}

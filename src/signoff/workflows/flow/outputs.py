@@ -105,7 +105,7 @@ def _vouched(  # noqa: PLR0917  (a recursion with what stays the same)
     tool: ToolFacts, schema: Any, path: tuple[str, ...], above: Labels, step: Step, chosen: Flow
 ) -> Value:
     """By the contract's labels; elements of a list stand at the list's path."""
-    members = cast("Mapping[str, Any]", schema) if isinstance(schema, Mapping) else {}
+    members = members_of(schema)
     if "const" in members:
         return Value(chosen.secrecy())
     labels = tool.output_labels.get(path, above)
@@ -114,7 +114,7 @@ def _vouched(  # noqa: PLR0917  (a recursion with what stays the same)
     if labels.trust is Trust.UNTRUSTED:
         flow = flow.join(_as_listed(members, _unvouched(source, step)))
     flow = flow.join(chosen)
-    properties = cast("Mapping[str, Any]", members.get("properties") or {})
+    properties = members_of(members.get("properties"))
     if len(path) >= MAX_SCHEMA_NESTING:
         return Value(flow)
     fields = {name: _vouched(tool, inner, (*path, name), labels, step, chosen) for name, inner in properties.items()}
@@ -125,13 +125,13 @@ def _vouched(  # noqa: PLR0917  (a recursion with what stays the same)
 
 def _by_schema(schema: Any, flow: Flow, depth: int) -> Value:
     """Of an answer that meets a schema: a closed list confines a field, a number's range does not."""
-    members = cast("Mapping[str, Any]", schema) if isinstance(schema, Mapping) else {}
+    members = members_of(schema)
     if "const" in members:
         return KNOWN
     own = _as_listed(members, flow)
     if not depth:
         return Value(flow)
-    properties = cast("Mapping[str, Any]", members.get("properties") or {})
+    properties = members_of(members.get("properties"))
     fields = {name: _by_schema(inner, flow, depth - 1) for name, inner in properties.items()}
     items = members.get("items")
     return Value(own, fields, _by_schema(items, flow, depth - 1) if isinstance(items, Mapping) else None)
@@ -162,3 +162,8 @@ def _untied(flow: Flow) -> Flow:
         for atom in flow.atoms
     )
     return replace(flow, atoms=atoms)
+
+
+def members_of(schema: Any) -> Mapping[str, Any]:
+    """A part of a schema as a mapping; an empty one of whatever is none."""
+    return cast("Mapping[str, Any]", schema) if isinstance(schema, Mapping) else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from signoff.core.labels import DataClass, Trust
 from signoff.workflows.flow.analysis import FlowResult, StepFlow, definite
@@ -12,6 +12,7 @@ from signoff.workflows.flow.contracts import DEFAULT_CLASS, Path, SinkTrust, Sur
 from signoff.workflows.flow.expressions import whole_of
 from signoff.workflows.flow.findings import Finding, path_text, worst_path
 from signoff.workflows.flow.model import NOTHING, Flow, Hop
+from signoff.workflows.flow.outputs import members_of as _members
 from signoff.workflows.flow.places import Place
 from signoff.workflows.flow.reviewing import Presented
 
@@ -105,11 +106,11 @@ class _ToolCheck:
     def findings(self) -> Iterator[Finding]:
         open_choice = False
         for path, sink in self._tool.sinks.items():
-            if path[0] not in self._flow.arguments.select(("with",)).fields:
+            if path[:1] and path[0] not in self._flow.arguments.select(("with",)).fields:
                 continue
             flow = self._at(path)
             rest = self._unendorsed(flow)
-            open_choice = open_choice or (sink == "confined" and bool(rest.atoms))
+            open_choice = open_choice or (self._is_amount(path) and bool(rest.atoms))
             yield from self._argument(path, sink, rest)
         if self._tool.effect and not self._flow.path.endswith(_UNDO):
             yield from self._trigger()
@@ -179,12 +180,20 @@ class _ToolCheck:
                 hint = "Leave 'needed' out, or confine the value where nobody looks."
         return Finding(code, self._flow.path, step.line, detail, name, path, hint)
 
-    def _within_schema(self, path: Path, flow: Flow) -> Flow:
-        """What the tool's own input schema leaves: calls that break it are never made."""
+    def _is_amount(self, path: Path) -> bool:
+        """Whether an argument is a confined number: what a quota counts."""
+        numeric = self._schema(path).get("type") in ("integer", "number")
+        return numeric and self._tool.sinks[path] == "confined"
+
+    def _schema(self, path: Path) -> Mapping[str, Any]:
         schema: Any = self._tool.input_schema
         for key in path:
             schema = _property(schema, key)
-        members = cast("Mapping[str, Any]", schema) if isinstance(schema, Mapping) else {}
+        return _members(schema)
+
+    def _within_schema(self, path: Path, flow: Flow) -> Flow:
+        """What the tool's own input schema leaves: calls that break it are never made."""
+        members = self._schema(path)
         low = any(key in members for key in ("minimum", "exclusiveMinimum"))
         high = any(key in members for key in ("maximum", "exclusiveMaximum"))
         if isinstance(members.get("enum"), list) or (low and high) or members.get("type") == "boolean":
@@ -214,8 +223,8 @@ class _ToolCheck:
         yield Finding(code, self._flow.path, step.line, detail, step.target, path, hint)
 
     def _quota(self, *, open_choice: bool) -> Iterator[Finding]:
-        confined = any(sink == "confined" for sink in self._tool.sinks.values())
-        if self._tool.quota or not confined or not (open_choice or self._cause.atoms):
+        amounts = any(self._is_amount(path) for path in self._tool.sinks)
+        if self._tool.quota or not amounts or not (open_choice or self._cause.atoms):
             return
         step = self._flow.step
         detail = f"Untrusted data can cause '{step.target}' again and again: nothing limits what it may spend in all."
@@ -226,10 +235,10 @@ class _ToolCheck:
 
 
 def _property(schema: Any, name: str) -> Any:
-    while isinstance(schema, Mapping) and "properties" not in schema and "items" in schema:
-        schema = cast("Mapping[str, Any]", schema)["items"]
-    members = cast("Mapping[str, Any]", schema) if isinstance(schema, Mapping) else {}
-    return cast("Mapping[str, Any]", members.get("properties") or {}).get(name)
+    members = _members(schema)
+    while "properties" not in members and "items" in members:
+        members = _members(members["items"])
+    return _members(members.get("properties")).get(name)
 
 
 def _twice(result: FlowResult, relied: Mapping[str, list[str]]) -> Iterator[Finding]:
@@ -254,18 +263,19 @@ def _siblings(result: FlowResult, surroundings: Surroundings) -> Iterator[Findin
         if tool is None or not tool.effect or len(flows) == 1:
             continue
         for path, sink in tool.sinks.items():
-            if sink != "trusted" or len(path) > 1:
+            name = ".".join(path)
+            if sink != "trusted" or len(path) != 1:
                 continue
-            written = {_written(flow, path[0]) for flow in flows}
+            written = {_written(flow, name) for flow in flows}
             for flow in flows if len(written) > 1 else ():
                 cause = uncaused(flow, endorsing(result, flow))
                 if cause.atoms:
                     detail = (
-                        f"Untrusted data chooses which step calls '{target}', and so its '{path[0]}', which is trusted."
+                        f"Untrusted data chooses which step calls '{target}', and so its '{name}', which is trusted."
                     )
                     hint = "Choose by something trusted, or let a person decide in a review that each of them requires."
-                    way = (*worst_path(cause), Hop(f"{flow.path}.{path[0]}", f"tool {target}", flow.step.line))
-                    yield Finding("flow-argument", flow.path, flow.step.line, detail, path[0], way, hint)
+                    way = (*worst_path(cause), Hop(f"{flow.path}.{name}", f"tool {target}", flow.step.line))
+                    yield Finding("flow-argument", flow.path, flow.step.line, detail, name, way, hint)
 
 
 def _written(flow: StepFlow, name: str) -> str:
@@ -311,7 +321,7 @@ def _classes(flow: StepFlow, surroundings: Surroundings) -> Iterator[Finding]:
 
 def _class_paths(flow: StepFlow, tool: ToolFacts) -> Iterator[Path]:
     for name in flow.arguments.select(("with",)).fields:
-        inner = [path for path in tool.classes if path[0] == name and len(path) > 1]
+        inner = [path for path in tool.classes if path[:1] == (name,) and len(path) > 1]
         yield from inner or [(name,)]
 
 
