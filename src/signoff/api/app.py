@@ -13,6 +13,7 @@ from signoff.api import (
     artifacts,
     breakers,
     catalogue,
+    environments,
     events,
     health,
     history,
@@ -20,6 +21,9 @@ from signoff.api import (
     moving,
     operations,
     problems,
+    prompts,
+    queues,
+    releases,
     reviews,
     runs,
     schedules,
@@ -71,7 +75,11 @@ def create_app(
         moving.router,
         reviews.router,
         catalogue.router,
+        releases.router,
+        environments.router,
+        prompts.router,
         schedules.router,
+        queues.router,
         breakers.router,
         events.router,
         health.router,
@@ -80,7 +88,13 @@ def create_app(
     app.add_api_route("/docs", _docs, include_in_schema=False, response_class=HTMLResponse)
     app.openapi = lambda: _openapi(app)
     problems.install(app)
-    app.add_middleware(Boundary, database=database, now=clock.now, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        Boundary,
+        database=database,
+        now=clock.now,
+        max_body_bytes=settings.max_body_bytes,
+        max_project_bytes=settings.max_project_bytes,
+    )
     return app
 
 

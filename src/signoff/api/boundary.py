@@ -24,17 +24,29 @@ OPEN_PATHS = frozenset(("/health/live", "/health/ready", "/openapi.json", "/docs
 
 REQUEST_ID_HEADER = "X-Request-Id"
 
+_CARRIES_FILES = re.compile(r"/v1/projects/[^/]+/(releases|environments/[^/]+/plan)")
+"""Bodies that hold a whole project; they have a limit of their own."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 class Boundary:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, database: Database, now: Callable[[], datetime], max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        database: Database,
+        now: Callable[[], datetime],
+        max_body_bytes: int,
+        max_project_bytes: int,
+    ) -> None:
         self._app = app
         self._database = database
         self._now = now
         self._max_body_bytes = max_body_bytes
+        self._max_project_bytes = max_project_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -63,7 +75,7 @@ class Boundary:
         try:
             if scope["path"] not in OPEN_PATHS:
                 state["actor"] = await self._authenticate(headers)
-            await self._app(scope, self._bounded(headers, receive), named_send)
+            await self._app(scope, self._bounded(scope["path"], headers, receive), named_send)
         except Exception as error:
             if started:
                 raise
@@ -81,22 +93,24 @@ class Boundary:
         async with self._database.transaction(DEFAULT_ORG_ID) as connection:
             return await authenticate(connection, text.strip(), now=self._now())
 
-    def _bounded(self, headers: Headers, receive: Receive) -> Receive:
+    def _bounded(self, path: str, headers: Headers, receive: Receive) -> Receive:
         """The body, cut off with an error where it grows past the limit, announced or not."""
+        most = self._max_project_bytes if _CARRIES_FILES.fullmatch(path) else self._max_body_bytes
         announced = headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._max_body_bytes:
-            raise self._too_large()
+        if announced.isdigit() and int(announced) > most:
+            raise _too_large(most)
         seen_bytes = 0
 
         async def bounded_receive() -> Message:
             nonlocal seen_bytes
             message = await receive()
             seen_bytes += len(message.get("body", b""))
-            if seen_bytes > self._max_body_bytes:
-                raise self._too_large()
+            if seen_bytes > most:
+                raise _too_large(most)
             return message
 
         return bounded_receive
 
-    def _too_large(self) -> TooLargeError:
-        return TooLargeError(f"The body has more than {self._max_body_bytes} bytes, the most this server takes.")
+
+def _too_large(most: int) -> TooLargeError:
+    return TooLargeError(f"The body has more than {most} bytes, the most this server takes.")

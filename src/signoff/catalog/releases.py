@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from signoff.catalog import store
@@ -52,6 +53,17 @@ class EnvironmentChange:
     changed_by: Actor
     operation: str = "deploy"
     reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The move for JSON."""
+        return {
+            "version": self.version,
+            "release": self.release,
+            "operation": self.operation,
+            "changed_at": self.changed_at,
+            "changed_by": str(self.changed_by),
+            "reason": self.reason,
+        }
 
 
 async def register(connection: Connection, org_id: UUID, project: Project, actor: Actor) -> str:

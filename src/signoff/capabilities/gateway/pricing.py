@@ -31,6 +31,14 @@ def price(spec: ModelSpec, *, local: bool, input_tokens: int, output_tokens: int
     return _list_price(spec, input_tokens, output_tokens)
 
 
+def estimated_price(spec: ModelSpec, input_tokens: int, output_tokens: int) -> Cost | None:
+    """What a call of a vendor's model would cost; none where nobody knows, or its `price` is malformed."""
+    try:
+        return price(spec, local=False, input_tokens=input_tokens, output_tokens=output_tokens)
+    except ProviderError:
+        return None
+
+
 def _own_price(spec: ModelSpec, own: Any, input_tokens: int, output_tokens: int) -> Cost:
     if own == "free":
         return Cost()

@@ -1,0 +1,213 @@
+"""Releases of a project: make one, list, read, delete."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response, Security
+
+from signoff.api.delivering import authority_over, project_of_files
+from signoff.api.delivery_messages import MakeRelease, PromptChangeOut, ReleaseMade, ReleaseOut, ReleasePage
+from signoff.api.entity_tags import tag_of, tagged
+from signoff.api.paging import DEFAULT_PAGE, Limit
+from signoff.api.problems import documented
+from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
+from signoff.api.strict_json import StrictRoute
+from signoff.catalog import Project, Release
+from signoff.catalog.authority import Authority
+from signoff.catalog.delivery.differences import NOTHING, compare_projects
+from signoff.catalog.delivery.environments import read_environment
+from signoff.catalog.delivery.facts import change_facts, owners_before, release_facts
+from signoff.catalog.delivery.listing import ReleaseDetail, delete_release, find_release, page_releases, release_use
+from signoff.catalog.delivery.publishing import publish, require_sound
+from signoff.catalog.registry.versions import NewVersion, Versioning, versioning_of
+from signoff.core.actors import Actor
+from signoff.governance.policy.requests import prompt_request, release_request
+
+router = APIRouter(
+    prefix="/v1/projects/{project}/releases",
+    tags=["releases"],
+    dependencies=[Security(api_key_scheme)],
+    route_class=StrictRoute,
+)
+
+
+@router.post(
+    "",
+    operation_id="makeRelease",
+    summary="Keep a project as a release",
+    status_code=201,
+    response_model=ReleaseMade,
+    responses={200: {"description": "These files were released before, or it is a dry run.", "model": ReleaseMade}}
+    | documented(400, 403, 404, 409, 413, 429),
+)
+async def make(
+    *, project: str, body: MakeRelease, response: Response, services: ServicesOf, actor: ActorOf
+) -> ReleaseMade:
+    """An immutable snapshot, named by its content: the same files are the same release, so a repeated request is none.
+
+    Each prompt whose version changes is asked about by itself (`prompt.change`). Its version must say what changed.
+    """
+    authority = await authority_over(services, actor, project)
+    loaded = await project_of_files(body.files, project)
+    await asyncio.to_thread(require_sound, loaded)
+    current = await _current(services, actor, project)
+    async with services.database.transaction(actor.org_id) as connection:
+        versioning = await versioning_of(connection, actor.org_id, loaded)
+    await _require_permitted(services, actor, authority, current=current, new=loaded, versioning=versioning)
+    if body.dry_run:
+        versioning.require()
+        response.status_code = 200
+        return _made(loaded, versioning, created=False)
+    await prepare_indexes(services, actor, loaded)
+    async with services.database.transaction(actor.org_id) as connection:
+        published = await publish(
+            connection, actor.org_id, loaded, actor=actor, message=body.message, now=services.now()
+        )
+    response.status_code = 201 if published.created else 200
+    return _made(loaded, published.versioning, created=published.created)
+
+
+async def _current(services: Services, actor: Actor, project: str) -> Project:
+    """What the server's environment has of the project."""
+    async with services.database.transaction(actor.org_id) as connection:
+        found = await read_environment(connection, actor.org_id, project, services.environment)
+    if found.release is None:
+        return NOTHING
+    return (await services.releases.load(actor.org_id, found.release)).project
+
+
+async def _require_permitted(
+    services: Services, actor: Actor, authority: Authority, *, current: Project, new: Project, versioning: Versioning
+) -> None:
+    changes = await asyncio.to_thread(compare_projects, current, new)
+    authority.decide(
+        release_request(
+            actor,
+            "release.register",
+            project=new.name,
+            environment=services.environment,
+            facts=release_facts(changes, current, new),
+        )
+    ).require()
+    for version in versioning.new:
+        require_prompt_change(services, actor, authority, current=current, new=new, version=version)
+
+
+def require_prompt_change(
+    services: Services, actor: Actor, authority: Authority, *, current: Project, new: Project, version: NewVersion
+) -> None:
+    """Return only where the actor may bring that version of a prompt."""
+    prompt = version.prompt
+    request = prompt_request(
+        actor,
+        "prompt.change",
+        project=new.name,
+        prompt=prompt.name,
+        version=prompt.version,
+        owners=owners_before(current, prompt),
+        data_class=prompt.data_class,
+        environment=services.environment,
+        facts=change_facts(new, version),
+    )
+    authority.decide(request).require()
+
+
+async def prepare_indexes(services: Services, actor: Actor, project: Project) -> None:
+    """Build what is not built yet of the project's knowledge, so that a release which is deployed can be searched."""
+    if project.knowledge:
+        from signoff.steps import prepare_release  # noqa: PLC0415  (embeds: only where there is something to embed)
+
+        release = Release(project.digest, project)
+        await prepare_release(services.database, actor.org_id, release, clock=services.clock)
+
+
+@router.get(
+    "", operation_id="listReleases", summary="List releases", response_model=ReleasePage, responses=documented(403, 404)
+)
+async def list_(
+    *,
+    project: str,
+    services: ServicesOf,
+    actor: ActorOf,
+    cursor: Annotated[
+        str | None, Query(pattern=r"^[0-9a-f]{64}$", description="The `next` of the page before.")
+    ] = None,
+    limit: Limit = DEFAULT_PAGE,
+) -> ReleasePage:
+    """The releases of a project, newest first, with who stands behind each."""
+    await _require(services, actor, project, "release.read")
+    async with services.database.transaction(actor.org_id) as connection:
+        found = await page_releases(connection, actor.org_id, project, after=cursor, limit=limit + 1)
+    items = [_out(detail) for detail in found[:limit]]
+    return ReleasePage(items=items, next=found[limit - 1].digest if len(found) > limit else None)
+
+
+@router.get(
+    "/{release}",
+    operation_id="readRelease",
+    summary="Read a release",
+    response_model=ReleaseOut,
+    responses={304: {"description": "It is as `If-None-Match` says."}} | documented(403, 404, 409),
+)
+async def read(*, project: str, release: str, request: Request, services: ServicesOf, actor: ActorOf) -> Response:
+    """A release by its digest or the beginning of it, and what uses it. With an `ETag`."""
+    await _require(services, actor, project, "release.read", release)
+    async with services.database.transaction(actor.org_id) as connection:
+        detail = await find_release(connection, actor.org_id, project, release)
+        use = await release_use(connection, actor.org_id, detail.digest)
+    body = _out(detail, use).model_dump_json().encode()
+    return tagged(request, body, tag_of(body))
+
+
+@router.delete(
+    "/{release}",
+    operation_id="deleteRelease",
+    summary="Delete a release",
+    status_code=204,
+    responses=documented(403, 404, 409),
+)
+async def delete(*, project: str, release: str, services: ServicesOf, actor: ActorOf) -> Response:
+    """Delete a release that no environment, run or waiting start needs; the database itself looks. For ever."""
+    await _require(services, actor, project, "release.delete", release)
+    async with services.database.transaction(actor.org_id) as connection:
+        detail = await find_release(connection, actor.org_id, project, release)
+        await delete_release(connection, actor.org_id, detail.digest)
+    return Response(status_code=204)
+
+
+async def _require(services: Services, actor: Actor, project: str, action: str, release: str = "") -> None:
+    authority = await authority_over(services, actor, project)
+    authority.decide(
+        release_request(actor, action, project=project, release=release, environment=services.environment)
+    ).require()
+
+
+def _made(project: Project, versioning: Versioning, *, created: bool) -> ReleaseMade:
+    prompts = [
+        PromptChangeOut(
+            prompt=new.prompt.name,
+            version=new.prompt.version,
+            previous=new.previous,
+            bump=new.bump,
+            changes=[change.as_dict() for change in new.changes],
+        )
+        for new in versioning.new
+    ]
+    return ReleaseMade(project=project.name, release=project.digest, created=created, prompts=prompts)
+
+
+def _out(detail: ReleaseDetail, use: str | None = None) -> ReleaseOut:
+    return ReleaseOut(
+        release=detail.digest,
+        project=detail.project,
+        created_at=detail.created_at,
+        created_by=str(detail.created_by),
+        files=detail.files,
+        environments=list(detail.environments),
+        message=detail.message,
+        published_at=detail.published_at,
+        published_by=None if detail.published_by is None else str(detail.published_by),
+        used_by=use,
+    )
