@@ -47,6 +47,7 @@ STATEMENTS: Statements = {
     store.FORGET_CRASHES: MemoryStore.forget_crashes,
     store.CLAIM: MemoryStore.claim,
     store.CLAIM_WITHOUT_FLUSH: _nothing,  # a claim that a crash of the server undoes was fenced by the same crash
+    store.PLAN_BY_KEY: _nothing,
     store.LOAD_JOURNALS: MemoryStore.load_journals,
     store.LOAD_INBOX: MemoryStore.load_inbox,
     store.RESIDENT_WITH_MESSAGES: MemoryStore.resident_with_messages,

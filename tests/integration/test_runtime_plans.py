@@ -1,0 +1,26 @@
+"""What PostgreSQL does for the statements of the hot path, whatever its statistics say."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+
+from signoff.runtime import store
+
+
+def planned(connection: psycopg.Connection, statement: str) -> str:
+    """The plan that does without the parameters, as it is kept for all batches."""
+    rows = connection.execute(f"EXPLAIN (GENERIC_PLAN) {statement}".encode()).fetchall()
+    return "\n".join(row[0] for row in rows)
+
+
+def test_the_append_finds_every_row_by_its_key(database_url: str):
+    """It went through all runs of its owner for each event, once PostgreSQL had seen a queue with nobody in it."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ANALYZE run_queue")
+        connection.execute(store.PLAN_BY_KEY.encode())
+        for statement in (store.APPEND, store.APPEND_SEARCHED):
+            plan = planned(connection, statement)
+            assert not re.findall(r"Seq Scan|Hash Join|Merge Join|run_queue_owned", plan)
+            assert plan.count("run_queue_pkey") >= 5
