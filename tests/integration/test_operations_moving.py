@@ -23,11 +23,12 @@ from support.engine import (
 from support.operations import ask, do, done, told
 
 from signoff.core.clock import SystemClock
-from signoff.core.errors import ConflictError
+from signoff.core.errors import ConflictError, StepError
 from signoff.foundation.database import Database
 from signoff.runtime.client.comparing import compare
 from signoff.runtime.client.history import state_of
 from signoff.runtime.client.migrating import Move, migrate
+from signoff.runtime.handlers import Approval, Done, Effect, StepCall, Waiting
 from signoff.workflows.model import Workflow
 
 OLD = """
@@ -96,6 +97,53 @@ async def test_a_run_that_moved_on_since_it_was_compared_is_not_moved(database: 
         await _send_stale(database, run_id, new, compared_at=before)
         await eventually(lambda: _refused(database, run_id))
         assert await told(database, run_id, "run.migrated") == []
+
+
+class Reviewer(ScriptedTool):
+    """The verb `review`: approved at once, each time under another id."""
+
+    def __init__(self) -> None:
+        super().__init__({}, verb="review")
+
+    async def execute(self, call: StepCall) -> Done | Waiting:
+        self.calls.append(call)
+        review_id = f"0198c5a0-0000-7000-8000-{len(self.calls):012d}"
+        return Done(
+            {"n": 1}, result="approved", approval=Approval(call.path, review_id, "d" * 64, "user/ana", "approved")
+        )
+
+
+APPROVED = """
+steps:
+  ok: {review: Pay?, by: role/lead, propose: {n: 1}}
+  pay: {requires: ok, tool: pay, with: {}, retry: {times: 5, delay: 4m}}
+outcome: {paid: pay.done}
+"""
+
+
+async def test_an_approval_that_was_used_before_a_move_is_given_anew(database: Database) -> None:
+    flow, reviewer, busy = compiled("approved", APPROVED, pay=True), Reviewer(), True
+
+    def pay(call: StepCall) -> Done:
+        if busy:
+            raise StepError("busy", kind="http_503", retryable=True)
+        return Done({})
+
+    tool = ScriptedTool({"pay": pay}, {"pay": Effect("resend")})
+    async with running(database, [flow], tool, others=[reviewer]):
+        run_id = await start(database, flow, {})
+        await until(database, run_id, waits_for("retry"))
+        busy = False
+        await move(database, run_id, flow, flow)
+        await until(database, run_id, lambda run: run.release == NEW_RELEASE and run.status == "waiting")
+        await do(database, run_id, "retry")
+        failed = await ended(database, run_id)
+        assert (failed.error or {})["kind"] == "approval_outdated"
+        assert len(tool.calls) == 1
+        await do(database, run_id, "retry")
+        assert (await until(database, run_id, lambda run: run.status == "done")).outcome == "paid"
+    assert len(reviewer.calls) == 2
+    assert len(tool.calls) == 2
 
 
 async def _late(database: Database, run_id: UUID) -> bool:

@@ -7,9 +7,24 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from support.engine import ScriptedTool, compiled, ended, eventually, journal, running, send, start, until, waits_for
+from support.engine import (
+    ACTOR,
+    RELEASE,
+    ScriptedTool,
+    compiled,
+    ended,
+    eventually,
+    journal,
+    running,
+    send,
+    start,
+    until,
+    waits_for,
+)
 
+from signoff.core.clock import SystemClock
 from signoff.foundation.database import Database
+from signoff.runtime.client.forking import Fork, fork
 from signoff.runtime.continuity import suspect_before, unsafe_settings
 from signoff.runtime.handlers import Done, Effect, StepCall
 
@@ -85,6 +100,22 @@ async def test_without_a_look_up_a_person_is_asked(database: Database):
         await eventually(lambda: len(tool.calls) == 1)
         assert (await ended(database, run_id)).outcome == "ok"
     assert len(tool.calls) == 1
+
+
+async def test_a_fork_that_acts_dry_intends_nothing_after_a_failover(database: Database):
+    flow = compiled("dry", PAY, pay=True)
+    tool = ScriptedTool({"pay": lambda call: Done({"id": 1})}, {"pay": Effect("ask")})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {"n": 7})
+        await ended(database, run_id)
+    asked = Fork(run_id, 1, flow, flow, RELEASE, None, ACTOR)
+    async with database.transaction(ACTOR.org_id) as connection:
+        forked = await fork(connection, asked, now=SystemClock().now())
+    await lost_history(database)
+    async with running(database, [flow], tool):
+        assert (await ended(database, forked.run_id)).outcome == "ok"
+    assert len(tool.calls) == 1
+    assert "effect.intended" not in [event.kind for event in await journal(database, forked.run_id)]
 
 
 def server(**changes: Any) -> dict[str, Any]:

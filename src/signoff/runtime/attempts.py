@@ -145,7 +145,8 @@ class _Try:
                 self.doubt = False  # it never happened
                 if effects.unwound(execution, record):
                     raise StepError("the run unwinds, and the call had not taken effect", kind="not_sent")
-        if execution.suspect and record.key is None:
+        # A run that acts dry never had an intent that could be lost.
+        if execution.suspect and record.key is None and not execution.state.started.get("dry"):
             found = await self._lost(handler, call)
             if found is not None:
                 return found

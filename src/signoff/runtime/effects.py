@@ -20,6 +20,7 @@ from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Done, Effect, Message, StepCall, StepHandler, Waiting
 from signoff.runtime.journal import Entry, Row, SessionLostError
 from signoff.runtime.paths import is_undo, undone_by
+from signoff.runtime.records import APPROVAL_OUTDATED
 from signoff.runtime.state import OUTCOME_UNKNOWN, RESOLUTION, StepRecord
 from signoff.workflows.model import Step
 
@@ -32,9 +33,11 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
     """Put the intent on the disk, consuming the approvals that permit it, and make sure that we may still send.
 
     Raises:
-        StepError: an approval was used for another effect.
+        StepError: kind `approval_used`, an approval was used for another effect; kind `approval_outdated`, it was used
+            for this one, under the release that the run had then.
         SessionLostError: the run is not ours any more; nothing was sent.
     """
+    tried_before = record.key is not None
     once, key, generation = record.once, record.key, None
     if key is None:
         once, key, generation = await _key(execution, step, record)
@@ -61,10 +64,23 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
     if not approvals:
         await execution.written(entry)
     elif not await _consume(execution, record, call, (row, bound), entry):
-        raise StepError("an approval that this step needs was used for another effect", kind="approval_used")
+        raise _refused(execution, step, moved=tried_before and execution.state.operated.release is not None)
     await _lease(execution)
     execution.sent_s[record.path] = execution.engine.clock.monotonic_s()
     return execution.call(step, record, attempt=call.attempt)
+
+
+def _refused(execution: RunContext, step: Step, *, moved: bool) -> StepError:
+    """Why the approvals do not permit it, and what to do."""
+    if not moved:
+        return StepError("an approval that this step needs was used for another effect", kind="approval_used")
+    release = str(execution.state.started["release"])[:12]
+    detail = (
+        f"What {' and '.join(step.requires)} approved was tried under another release; since then the run was moved to"
+        f" {release}, where the tool may do something else. A person approves it anew: retry the run once it has"
+        f" failed, and the review opens again."
+    )
+    return StepError(detail, kind=APPROVAL_OUTDATED)
 
 
 async def _lease(execution: RunContext) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from signoff.runtime.paths import UNDO, enclosing, is_undo, owner_of, prefix_of, undone_by
+from signoff.runtime.records import APPROVAL_OUTDATED
 from signoff.runtime.state import RunState, StepRecord
 from signoff.workflows.model import Step, Workflow
 
@@ -97,11 +98,13 @@ class Past:
         return _generations(self.within(path))
 
     def permitted_by(self, path: str) -> set[str]:
-        """Paths of the reviews that permitted what was undone of it and inside it."""
+        """Paths of the reviews that permitted what was undone of it and inside it, or permit it no more."""
         found: set[str] = set()
         for record in self.within(path):
             step = None if is_undo(record.path) else self.definition(record.path)
-            if step is not None and step.requires and is_done(self.state.steps.get(f"{record.path}{UNDO}")):
+            outdated = record.error is not None and record.error.get("kind") == APPROVAL_OUTDATED
+            void = outdated or is_done(self.state.steps.get(f"{record.path}{UNDO}"))
+            if step is not None and step.requires and void:
                 found |= {self._named(record.path, name) for name in step.requires}
         return found
 

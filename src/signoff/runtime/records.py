@@ -21,6 +21,9 @@ PAUSE = "pause"
 FALLBACK = "fallback"
 CLOSING = "closing"
 SETTLING = "settling"
+APPROVAL_OUTDATED = "approval_outdated"
+"""Kind of the failure of an effect whose approval was used under a release that the run has no more."""
+
 MESSAGES_LATE = "messages.late"
 """Name of the note that says that no step takes the messages any more that came for that path."""
 

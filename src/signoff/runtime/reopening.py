@@ -74,7 +74,7 @@ def reopening(workflow: Workflow, state: RunState, start: str | None = None) -> 
     if start is not None:
         _check_start(steps, past, start)
         chosen.add(start)
-    for name in undone:
+    for name in tuple(chosen):
         chosen |= {path for path in past.permitted_by(name) if path in state.ended}
     inside = GoingOn()
     for name in sorted(kept):
