@@ -185,7 +185,7 @@ _EARLIEST = "SELECT min(due_at) FROM lane"
 NEXT_DUE = _LANES + _EARLIEST
 
 # For the writer's connection: all rows of a batch are found by their keys, which is right however long batch, queue and
-# journal are. Left to itself PostgreSQL planned each batch anew (2 ms), or took every array for ten rows and went through
+# journal are. Left to itself PostgreSQL planned each batch anew (2 ms), or took every array for ten rows and went over
 # all runs of the owner for each event: five times the work. `IS NOT DISTINCT FROM` is no use of that index either.
 PLAN_BY_KEY = """
 SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
