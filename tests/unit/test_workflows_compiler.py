@@ -45,7 +45,12 @@ def test_the_design_s_workflow_means_what_it_says(refund: Workflow) -> None:
         "medium",
         "team/support",
     )
-    assert refund.goals == {"wrong_refunds": 0, "automatic": "40%", "hours_to_resolve": 4}
+    goals = {name: (goal.value, goal.unit, goal.side) for name, goal in refund.goals.items()}
+    assert goals == {
+        "wrong_refunds": (0, "number", "at_most"),
+        "automatic": (0.4, "share", "at_least"),
+        "hours_to_resolve": (4, "number", "at_most"),
+    }
     assert refund.limits.cost == Cost.from_usd("0.25")
     assert refund.limits.time_s == 3 * 86400
     assert refund.input_schema == REQUEST

@@ -100,6 +100,8 @@ def _routes(project: Project) -> Iterator[Problem]:
             detail = f"No route of models.yaml is for the task '{prompt.task}' of prompt '{prompt.name}'."
             suggestion = f"Add to its routes: - {{task: {prompt.task}, use: [<model>]}}."
             yield Problem(detail, "models.yaml", suggestion=suggestion, code="no-route")
+    for workflow in project.workflows.values():
+        yield from _model_steps(project, workflow)
     if project.knowledge and not models.routed("embed"):
         detail = (
             f"No route of models.yaml is for the task 'embed', which index '{next(iter(project.knowledge))}' needs."
@@ -115,6 +117,14 @@ def _routes(project: Project) -> Iterator[Problem]:
                 yield _at(project.files, "models.yaml", route.prompt, detail, suggestion)
 
 
+def _model_steps(project: Project, workflow: Workflow) -> Iterator[Problem]:
+    for step in every_step(workflow.steps):
+        if step.verb == "model" and not project.models.routed(step.target):
+            detail = f"No route of models.yaml is for the task '{step.target}' of step '{step.name}'."
+            suggestion = f"Add to its routes: - {{task: {step.target}, use: [<model>]}}."
+            yield Problem(detail, step.file or workflow.file, step.line, suggestion=suggestion, code="no-route")
+
+
 def _roles(project: Project, workflow: Workflow) -> Iterator[Problem]:
     for step in every_step(workflow.steps):
         for name in dict.fromkeys(_roles_in(step.settings)):
@@ -122,7 +132,7 @@ def _roles(project: Project, workflow: Workflow) -> Iterator[Problem]:
                 known = tuple(project.roles)
                 detail = f"Step '{step.name}' names the role '{name}', which signoff.yaml does not list."
                 suggestion = did_you_mean(name, known) or f"Add '{name}' under 'roles' in signoff.yaml."
-                yield _at(project.files, workflow.file, f"role/{name}", detail, suggestion, from_line=step.line)
+                yield _at(project.files, step.file or workflow.file, f"role/{name}", detail, suggestion, from_line=step.line)
 
 
 def _roles_in(value: Any) -> Iterator[str]:
@@ -144,4 +154,5 @@ def _at(
     for number, line in enumerate(lines[max(from_line - 1, 0) :], start=max(from_line, 1)):
         if word in line:
             return Problem(detail, file, number, line.index(word) + 1, suggestion=suggestion, code="unknown-reference")
-    return Problem(detail, file, suggestion=suggestion, code="unknown-reference")
+    place = from_line if from_line > 1 else None
+    return Problem(detail, file, place, suggestion=suggestion, code="unknown-reference")

@@ -13,6 +13,7 @@ from typing import Any, cast
 from signoff.core.errors import DefinitionError, Problem
 from signoff.workflows.compiler import compile_document
 from signoff.workflows.documents import Node, load_document
+from signoff.workflows.fragment_checks import check_fragments
 from signoff.workflows.graph import find_cycle
 from signoff.workflows.model import Contract, Contracts, Step, Workflow
 
@@ -46,6 +47,7 @@ def compile_documents(texts: Mapping[str, str], contracts: Contracts, problems: 
             problems.append(Problem(detail, document.file, suggestion=suggestion, code="duplicate"))
     known = {**contracts.workflows, **{name: document.contract for name, document in first.items()}}
     found: dict[str, Workflow] = {}
+    contracts = check_fragments(replace(contracts, workflows=known), problems)
     for document in _callees_first(read, first):
         try:
             workflow = compile_document(document.node, document.file, replace(contracts, workflows=known))

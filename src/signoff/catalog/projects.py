@@ -36,6 +36,7 @@ from signoff.core.schemas import check_schema
 from signoff.governance.policy import PolicySet
 from signoff.runtime.starting import Schedule
 from signoff.workflows.documents import load_document
+from signoff.workflows.fragments import read_fragments
 from signoff.workflows.model import Contract, Contracts, Workflow
 
 MAX_PROBLEMS = 500
@@ -103,6 +104,8 @@ class _Loader:
             rules={name: rule.contract for name, rule in rules.items()},
             decisions={name: table.contract for name, table in decisions.items()},
             schemas=schemas,
+            fragments=read_fragments(self._texts("fragments", ".yaml"), self.problems),
+            defaults=manifest.defaults,
         )
         project = Project(
             name=manifest.name,
@@ -134,6 +137,9 @@ class _Loader:
 
     def _in(self, folder: str, ending: str) -> Iterator[str]:
         return (name for name in sorted(self.files) if name.startswith(f"{folder}/") and name.endswith(ending))
+
+    def _texts(self, folder: str, ending: str) -> dict[str, str]:
+        return {name: text for name in self._in(folder, ending) if (text := self._text(name)) is not None}
 
     def _text(self, name: str) -> str | None:
         try:
@@ -291,8 +297,7 @@ class _Loader:
         return texts
 
     def _workflows(self, contracts: Contracts, manifest: Manifest) -> dict[str, Workflow]:
-        names = list(self._in("workflows", ".yaml"))
-        texts = {name: text for name in names if (text := self._text(name)) is not None}
+        texts = self._texts("workflows", ".yaml")
         coded = compile_python(self.files, contracts, self.problems, requires=manifest.requires)
         others = {name: contract_of(workflow) for name, workflow in coded.items()}
         written = compile_documents(texts, replace(contracts, workflows=others), self.problems)

@@ -27,6 +27,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
     "tools": (".yaml", ".py"),
     "knowledge": (".md", ".txt", ".yaml"),
     "rules": (".yaml",),
+    "fragments": (".yaml",),
     "decisions": (".yaml", ".csv"),
     "schedules": (".yaml",),
 }

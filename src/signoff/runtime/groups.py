@@ -22,7 +22,7 @@ from signoff.runtime.paths import fallback, iteration, owner_of
 from signoff.runtime.state import CLOSING, FALLBACK, PAUSE, StepRecord, Turn
 from signoff.workflows.groups import BodyEnd, after_turn, end_body, end_for, instead_scope, item_scope, turn_scope
 from signoff.workflows.model import Step
-from signoff.workflows.semantics import RunScope, StepState
+from signoff.workflows.semantics import RunScope, StepState, Variable
 
 
 def body_of(step: Step, *, instead: bool) -> Sequence[Step]:
@@ -49,7 +49,9 @@ def scope_inside(
         error = waiting.state["error"] if waiting is not None and waiting.kind == FALLBACK else record.error or {}
         return instead_scope(step, around, states, error=error, labels=labels)
     if step.verb == "do":
-        return around.inside(states, None, labels)
+        # A `do` with arguments is a fragment in use: its steps see them, and they are as the journal has them.
+        given = {"given": Variable(record.arguments["with"], labels)} if "with" in record.arguments else None
+        return around.inside(states, given, labels)
     if step.verb == "for":
         item = cast("list[Any]", record.arguments["items"])[index]
         return item_scope(step, around, states, index=index, item=item, labels=labels)

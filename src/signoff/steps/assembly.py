@@ -30,6 +30,7 @@ from signoff.steps.check import CheckStep
 from signoff.steps.decide import DecideStep
 from signoff.steps.embedding import IndexEmbedder
 from signoff.steps.emit import EmitStep
+from signoff.steps.model import ModelStep
 from signoff.steps.retrieve import RetrieveStep
 from signoff.steps.review import ReviewStep
 from signoff.steps.services import Services, required
@@ -86,6 +87,7 @@ async def open_worker(
             database,
             handlers=[
                 AiStep(services),
+                ModelStep(services),
                 ToolStep(services),
                 RetrieveStep(services),
                 ReviewStep(services),

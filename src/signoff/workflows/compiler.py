@@ -9,10 +9,11 @@ from typing import Any, cast
 
 from signoff.core.ids import digest as sha256
 from signoff.core.schemas import check_schema, pointer
+from signoff.workflows.defaults import Defaults, defaults_of, read_defaults
 from signoff.workflows.documents import Node, load_document
 from signoff.workflows.ends import compile_attributes, compile_outcomes, output_schema
 from signoff.workflows.header import compile_goals, compile_limits, compile_risk, compile_version
-from signoff.workflows.model import Contract, Contracts, Workflow
+from signoff.workflows.model import Contracts, Risk, Workflow
 from signoff.workflows.report import Report
 from signoff.workflows.scopes import Shared, step_nodes
 from signoff.workflows.shapes import Shape, shape_of_schema
@@ -29,6 +30,7 @@ WORKFLOW_KEYS = (
     "input",
     "limits",
     "attributes",
+    "defaults",
     "steps",
     "outcome",
 )
@@ -73,7 +75,9 @@ class _WorkflowCompiler:
                 report.add(document, f"'{key}' is missing.", code="missing-key")
         input_schema = self._input()
         entries = document.entries
-        shared = Shared(self._contracts, report)
+        risk = compile_risk(report, entries.get("risk"))
+        defaults = self._defaults(risk)
+        shared = Shared(self._contracts, report, defaults=defaults.over)
         compiler = self._steps(shared, shape_of_schema(input_schema))
         steps = compiler.compile_all()
         outcomes = compile_outcomes(report, compiler.values, entries.get("outcome"))
@@ -82,13 +86,13 @@ class _WorkflowCompiler:
             version=compile_version(report, entries.get("version")),
             about=self._text("about"),
             owner=self._text("owner"),
-            risk=compile_risk(report, entries.get("risk")),
+            risk=risk,
             goals=compile_goals(report, entries.get("goals")),
-            limits=compile_limits(report, entries.get("limits")),
+            limits=compile_limits(report, entries.get("limits"), defaults.limits),
             input_schema=input_schema,
             steps=steps,
             outcomes=outcomes,
-            digest=self._digest(input_schema, shared.named),
+            digest=self._digest(input_schema, shared),
             file=self._file,
             input_labels=input_labels_of(input_schema),
             attributes=compile_attributes(report, compiler.values, entries.get("attributes")),
@@ -141,12 +145,16 @@ class _WorkflowCompiler:
             self._report.add(node, f"The input's annotation at {pointer(path)} is wrong: {text}.", code="schema")
         return {} if wrong else schema
 
+    def _defaults(self, risk: Risk) -> Defaults:
+        own = read_defaults(self._report, self._document.entries.get("defaults"))
+        return defaults_of(risk, self._contracts.defaults or Defaults(), own)
+
     def _steps(self, shared: Shared, input_shape: Shape) -> StepCompiler:
         holder = self._document.entries.get("steps")
         nodes = {} if holder is None else step_nodes(shared, holder, "'steps'", frozenset(), 0)
         return StepCompiler(holder or self._document, nodes, shared, {"input": lambda: input_shape})
 
-    def _digest(self, input_schema: Mapping[str, Any], contracts: Mapping[tuple[str, str], Contract]) -> str:
+    def _digest(self, input_schema: Mapping[str, Any], shared: Shared) -> str:
         """Of the document and of what it names: journals pin it, so what it is made of must not change."""
         named = {
             f"{kind}:{name}": {
@@ -155,7 +163,11 @@ class _WorkflowCompiler:
                 "effect": contract.effect,
                 **({"outcomes": contract.outcomes} if kind == "workflow" else {}),
             }
-            for (kind, name), contract in contracts.items()
+            for (kind, name), contract in shared.named.items()
         }
         content = {"document": self._document.plain(), "input": input_schema, "contracts": sorted(named.items())}
+        if self._contracts.defaults is not None:
+            content["defaults"] = self._contracts.defaults.plain()
+        if shared.fragments:
+            content["fragments"] = sorted(shared.fragments.items())
         return sha256(json.dumps(content, ensure_ascii=True, default=dict).encode())

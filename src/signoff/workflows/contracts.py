@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from signoff.workflows.arguments import check_fields
 from signoff.workflows.documents import Node
+from signoff.workflows.kinds import kind_contract
 from signoff.workflows.model import Contract, Contracts, Expression, Verb
 from signoff.workflows.report import Report
 from signoff.workflows.scopes import Shared
 from signoff.workflows.shapes import shape_of_schema
+from signoff.workflows.uses import usable, use_contract
 from signoff.workflows.values import shape_of
 from signoff.workflows.verbs import VERBS, VerbKeys
 from signoff.workflows.waits import EVENT_HINT, EVENT_TYPE, wait_target
@@ -44,6 +46,11 @@ def contract_of(shared: Shared, node: Node, verb: Verb, *, quiet: bool = False) 
         "workflow": "workflow",
     }
     target = VERBS[verb].target
+    if target == "fragment":
+        fragment = usable(shared, node, quiet=quiet)
+        return None if fragment is None else use_contract(fragment)
+    if target == "kind":
+        return kind_contract(shared.report, node, quiet=quiet)
     return find_contract(shared, node.entries[verb], kinds[target], quiet=quiet) if target in kinds else None
 
 

@@ -115,10 +115,10 @@ def compile_on_error(scope: StepScope, node: Node | None, expected: Shape | None
     if node is None:
         return OnError()
     if node.kind != "mapping":
-        if node.value != "continue":
-            hint = "Write 'continue', {value: …}, {steps: …, give: …}, or the output to use instead."
-            report.add(node, "'on_error' is a mapping, or 'continue'.", suggestion=hint, code="type")
-        return OnError("continue")
+        if node.value not in ("continue", "fail"):
+            hint = "Write 'continue', 'fail', {value: …}, {steps: …, give: …}, or the output to use instead."
+            report.add(node, "'on_error' is a mapping, 'continue' or 'fail'.", suggestion=hint, code="type")
+        return OnError("fail" if node.value == "fail" else "continue")
     if _is_form(node, "steps", ("steps", "give"), expected):
         return _steps(scope, node, expected)
     given = node.entries["value"] if _is_form(node, "value", ("value",), expected) else node

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from signoff.core.durations import parse_duration_s
 from signoff.core.errors import did_you_mean
 from signoff.core.money import Cost
 from signoff.workflows.documents import Node
-from signoff.workflows.model import Limits, Risk
+from signoff.workflows.model import Goal, GoalUnit, Limits, Risk
 from signoff.workflows.report import Report
 
 MAX_DURATION_S = 10 * 365 * 86400.0
@@ -25,6 +25,14 @@ MOST_EVENTS = 1_000_000
 
 _VERSION = re.compile(
     r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(-[0-9A-Za-z.-]{1,60})?(\+[0-9A-Za-z.-]{1,60})?"
+)
+MAX_GOALS = 50
+"""Goals of one workflow."""
+
+_GOAL_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_GOAL = re.compile(
+    r"(?P<side><=|>=)?\s*(?:(?P<number>-?\d{1,15}(?:\.\d{1,9})?)\s*(?P<share>%)?"
+    r"|(?P<money>\d{1,9}(?:\.\d{1,6})?) USD|(?P<duration>\d[\d.]*[a-z][\da-z.]*))"
 )
 _MONEY = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) USD")
 
@@ -51,19 +59,54 @@ def compile_risk(report: Report, node: Node | None) -> Risk:
     return cast("Risk", node.value)
 
 
-def compile_goals(report: Report, node: Node | None) -> Mapping[str, Any]:
-    """What the workflow is for, as numbers by name. Kept as written; evaluation reads them."""
+def compile_goals(report: Report, node: Node | None) -> Mapping[str, Goal]:
+    """What the workflow is for, by name: a number, a share, a duration or an amount, reached from one side."""
     if node is None or not report.mapping(node, "'goals'"):
         return {}
-    return cast("dict[str, Any]", node.plain())
+    if len(node.entries) > MAX_GOALS:
+        report.add(node, f"A workflow has at most {MAX_GOALS} goals.", code="limit")
+    found: dict[str, Goal] = {}
+    for name, written in node.entries.items():
+        if not _GOAL_NAME.fullmatch(name):
+            report.add_key(node, name, f"'{name[:80]}' cannot be a goal's name.", code="name")
+        goal = _goal(name, written)
+        if goal is None:
+            hint = "Write a number, 40%, 4h or 0.25 USD; '<=' or '>=' in front says from which side."
+            report.add(written, "This is no goal.", suggestion=hint, code="value")
+        else:
+            found[name] = goal
+    return found
 
 
-def compile_limits(report: Report, node: Node | None) -> Limits:
-    """What one run may cost and how long it may take."""
-    if node is None or not report.mapping(node, "'limits'"):
-        return Limits()
-    report.unknown_keys(node, ("cost", "time", "events"), "limits")
-    cost, time, events = (node.entries.get(key) for key in ("cost", "time", "events"))
+def _goal(name: str, node: Node) -> Goal | None:
+    text = node.text if node.text is not None else node.raw or str(node.value)
+    if node.kind != "scalar" or node.value is None or isinstance(node.value, bool):
+        return None
+    match = _GOAL.fullmatch(text.strip())
+    if match is None:
+        return None
+    unit: GoalUnit = "number"
+    value = 0.0
+    if match["number"] is not None:
+        unit, value = ("share", float(match["number"]) / 100) if match["share"] else ("number", float(match["number"]))
+    elif match["money"] is not None:
+        unit, value = "usd", float(match["money"])
+    else:
+        try:
+            unit, value = "seconds", parse_duration_s(match["duration"])
+        except ValueError:
+            return None
+    side = match["side"] or (">=" if unit == "share" else "<=")
+    return Goal(name, value, unit, "at_least" if side == ">=" else "at_most")
+
+
+def compile_limits(report: Report, node: Node | None, defaults: Mapping[str, Node] | None = None) -> Limits:
+    """What one run may cost and how long it may take; what is not said is as the defaults say."""
+    entries = dict(defaults or {})
+    if node is not None and report.mapping(node, "'limits'"):
+        report.unknown_keys(node, ("cost", "time", "events"), "limits")
+        entries |= node.entries
+    cost, time, events = (entries.get(key) for key in ("cost", "time", "events"))
     return Limits(
         cost=None if cost is None else compile_cost(report, cost),
         time_s=None if time is None else compile_duration(report, time),

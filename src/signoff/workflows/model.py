@@ -4,19 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from signoff.core.labels import Labels
 from signoff.core.money import Cost
 
+if TYPE_CHECKING:
+    from signoff.workflows.defaults import Defaults
+    from signoff.workflows.fragments import Fragment
+
 StepStatus = Literal["done", "not_needed", "blocked", "failed", "cancelled", "bypassed"]
 Verb = Literal[
-    "ai", "tool", "retrieve", "check", "decide", "review", "emit", "set", "for", "repeat", "do", "call", "wait"
+    "ai",
+    "model",
+    "tool",
+    "retrieve",
+    "check",
+    "decide",
+    "review",
+    "emit",
+    "set",
+    "wait",
+    "call",
+    "for",
+    "repeat",
+    "do",
+    "use",
 ]
-GROUP_VERBS: frozenset[Verb] = frozenset(("for", "repeat", "do"))
+GROUP_VERBS: frozenset[Verb] = frozenset(("for", "repeat", "do", "use"))
 """Verbs whose steps have steps of their own."""
 
 Risk = Literal["low", "medium", "high"]
+GoalUnit = Literal["number", "share", "seconds", "usd"]
 ErrorMode = Literal["fail", "continue", "value", "steps"]
 AttributeType = Literal["text", "integer", "number", "boolean", "timestamp"]
 
@@ -163,12 +182,13 @@ class Step:
         fallback: the steps to run instead, in a scope of their own; of mode steps alone.
         fallback_give: the output then, evaluated in the scope of those steps.
         reads_error: those steps see the failure as `error`: `kind` and `detail`.
-        reads_error: those steps see the failure as `error`: `kind` and `detail`.
         body: of a group: its steps, in document order.
         give: of a group: its result, per iteration, evaluated in the scope of the body.
         until: of `repeat`: evaluated after each turn in the scope of the body; true ends the group.
         waits_for: names of every step of its own scope that it, its body or its fallback names anywhere (rule 2).
         line: where it stands in the document, from 1.
+        file: the fragment's that it stands in; empty of the workflow's own. A `use` is a `do` whose target is the
+            fragment, and whose argument `with` its steps see as `given`.
     """
 
     name: str
@@ -195,6 +215,7 @@ class Step:
     give: Expression | None = None
     until: Expression | None = None
     reads_error: bool = False
+    file: str = ""
 
     @property
     def is_group(self) -> bool:
@@ -253,6 +274,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """What a workflow is for, as a number that evaluation measures.
+
+    Attributes:
+        value: in the unit; a share is from 0 to 1.
+        side: whether more (`at_least`) or less (`at_most`) is better.
+    """
+
+    name: str
+    value: float
+    unit: GoalUnit
+    side: Literal["at_least", "at_most"]
+
+
+@dataclass(frozen=True, slots=True)
 class PythonFunction:
     """The code of a workflow that is written in Python.
 
@@ -277,6 +313,7 @@ class Workflow:
         name: as in the document, e.g. `support/refund`.
         version: its semantic version.
         input_schema: the JSON Schema (2020-12) of its input.
+        goals: what it is for, by name.
         steps: in document order.
         outcomes: in document order.
         digest: SHA-256 of the document and of everything compiled into it, hexadecimal. A journal names it.
@@ -292,7 +329,7 @@ class Workflow:
     about: str
     owner: str
     risk: Risk
-    goals: Mapping[str, Any]
+    goals: Mapping[str, Goal]
     limits: Limits
     input_schema: Mapping[str, Any]
     steps: tuple[Step, ...]
@@ -344,3 +381,5 @@ class Contracts:
     decisions: Mapping[str, Contract] = field(default_factory=dict[str, Contract])
     schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     workflows: Mapping[str, Contract] = field(default_factory=dict[str, Contract])
+    fragments: Mapping[str, Fragment] = field(default_factory=dict[str, "Fragment"])
+    defaults: Defaults | None = None

@@ -73,11 +73,15 @@ class Report:
     def __bool__(self) -> bool:
         return bool(self._problems)
 
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything collected, in the order of its places."""
+        return sorted(self._problems, key=lambda problem: (problem.line or 0, problem.column or 0))[:MAX_PROBLEMS]
+
     def raise_if_any(self, detail: str) -> None:
         """Raise a DefinitionError with everything collected."""
         if self._problems:
-            ordered = sorted(self._problems, key=lambda problem: (problem.line or 0, problem.column or 0))
-            raise DefinitionError(detail, problems=ordered[:MAX_PROBLEMS])
+            raise DefinitionError(detail, problems=self.problems)
 
     def _put(self, problem: Problem) -> None:
         if problem not in self._problems:

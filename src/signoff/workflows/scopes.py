@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from signoff.workflows.documents import Node
 from signoff.workflows.expressions import ExpressionCompiler
@@ -25,7 +25,12 @@ _CEL_WORDS = "as break const continue else false for function if import in let l
 _CEL_NAMES = (
     "bool bytes double duration dyn has int list map math null_type optional size string strings timestamp type"
 )
-RESERVED_NAMES = frozenset(f"{_CEL_WORDS} {_CEL_NAMES} uint var void while input result undo index last item".split())
+GIVEN = "given"
+"""What the parameters of a fragment are called inside it."""
+
+RESERVED_NAMES = frozenset(
+    f"{_CEL_WORDS} {_CEL_NAMES} uint var void while input result undo index last item {GIVEN}".split()
+)
 """Names that CEL or the language itself uses."""
 
 _STEP_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -35,18 +40,31 @@ Shapes = Mapping[str, Callable[[], Shape]]
 
 
 @dataclass(slots=True)
+class Tally:
+    """A count that the scopes of a document and of the fragments that it uses have together."""
+
+    count: int = 0
+
+
+@dataclass(slots=True)
 class Shared:
     """What all scopes of one document have together.
 
     Attributes:
         named: the contracts that the document names, by kind and name.
+        fragments: the documents of the fragments that it uses, by name.
         steps: how many steps there are so far.
+        inside: the file of the fragment that is compiled; empty of the document itself.
+        defaults: puts the defaults of its verb among a step's keys.
     """
 
     contracts: Contracts
     report: Report
     named: dict[tuple[str, str], Contract] = field(default_factory=dict[tuple[str, str], Contract])
-    steps: int = 0
+    fragments: dict[str, Any] = field(default_factory=dict[str, Any])
+    steps: Tally = field(default_factory=Tally)
+    inside: str = ""
+    defaults: Callable[[Node, Verb | None], Node] = lambda node, verb: node  # noqa: ARG005  (nothing to put)
 
 
 class StepScope(Protocol):
@@ -107,8 +125,9 @@ def step_nodes(shared: Shared, holder: Node, what: str, visible: frozenset[str],
         hint = "Move the inner ones into a workflow of their own, and `call` it."
         report.add(holder, f"Groups are nested more than {MAX_GROUP_NESTING} deep.", suggestion=hint, code="limit")
         return {}
-    before, shared.steps = shared.steps, shared.steps + len(holder.entries)
-    if shared.steps > MAX_STEPS:
+    before = shared.steps.count
+    shared.steps.count += len(holder.entries)
+    if shared.steps.count > MAX_STEPS:
         if before <= MAX_STEPS:
             hint = "Split the workflow: a step can `call` another one."
             report.add(holder, f"A workflow has at most {MAX_STEPS} steps.", suggestion=hint, code="limit")
@@ -122,14 +141,14 @@ def step_nodes(shared: Shared, holder: Node, what: str, visible: frozenset[str],
             detail = f"'{name}' is the name of a step outside of this group already."
             report.add_key(holder, name, detail, suggestion="Give one of them another name.", code="name")
         elif report.mapping(node, "A step"):
-            found[name] = node
+            found[name] = shared.defaults(node, verb_of(node))
     return found
 
 
 def body_node(node: Node) -> Node | None:
     """The mapping that holds the steps of a group; none of a step that is no group, or has none."""
     verb = verb_of(node)
-    if verb not in GROUP_VERBS:
+    if verb not in GROUP_VERBS or verb == "use":
         return None
     return node.entries.get("steps") if verb == "for" else node.entries[verb]
 

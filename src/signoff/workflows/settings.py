@@ -9,6 +9,7 @@ from typing import Any
 from signoff.core.errors import did_you_mean
 from signoff.workflows.documents import Node
 from signoff.workflows.header import compile_duration
+from signoff.workflows.kinds import read_labels
 from signoff.workflows.model import Expression
 from signoff.workflows.report import Report
 from signoff.workflows.values import shape_of
@@ -75,8 +76,15 @@ def _setting(report: Report, node: Node, key: str, kind: SettingKind, arguments:
             return _fields(report, node, arguments)
         case "name":
             return report.text(node, f"'{key}'") or DEFAULT_ITEM_NAME
+        case "labels":
+            return read_labels(report, node)
         case "escalate":
             return _escalate(report, node)
+
+
+def check_setting(report: Report, node: Node, key: str, kind: SettingKind) -> None:
+    """Report what is wrong with a setting that stands outside of a step, where a default does."""
+    _setting(report, node, key, kind, {})
 
 
 def _role(report: Report, node: Node) -> str:

@@ -14,6 +14,7 @@ from signoff.workflows.expressions import CelExpression
 from signoff.workflows.failures import MAX_BACKOFF, MAX_RETRIES, compile_on_error, compile_retry
 from signoff.workflows.graph import find_cycle
 from signoff.workflows.header import compile_duration
+from signoff.workflows.kinds import check_labels
 from signoff.workflows.model import GROUP_VERBS, Contract, Expression, Step, Verb
 from signoff.workflows.outputs import output_shape, status_shapes
 from signoff.workflows.reads import STATUS_FIELDS
@@ -21,6 +22,7 @@ from signoff.workflows.scopes import Shapes, Shared, hidden_names, roots_of, val
 from signoff.workflows.settings import compile_settings
 from signoff.workflows.shapes import ANY, Shape, shape_of_schema
 from signoff.workflows.templates import Constant, ShowTemplate
+from signoff.workflows.uses import UseCompiler, usable, with_defaults
 from signoff.workflows.values import ValueCompiler, shape_of
 from signoff.workflows.verbs import VERBS, VerbKeys
 from signoff.workflows.waits import wait_arguments, wait_settings
@@ -39,21 +41,23 @@ class StepCompiler:
         shared: what all scopes of the document share.
         given: the shapes of what the scope has besides steps: `input` of the document, the item of a group.
         outer: the scope around it; none of the document's own steps.
+        depth: how many groups it is in, where it has no scope around it.
 
     Attributes:
         hidden: names of steps inside groups, which cannot be seen here, and the group of each.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  (a scope has so many parts)
         self,
         holder: Node,
         nodes: Mapping[str, Node],
         shared: Shared,
         given: Shapes,
         outer: StepCompiler | None = None,
+        depth: int = 0,
     ) -> None:
         self.shared = shared
-        self.depth = 0 if outer is None else outer.depth + 1
+        self.depth = depth if outer is None else outer.depth + 1
         around: tuple[StepCompiler, ...] = () if outer is None else (outer,)
         self.visible: frozenset[str] = frozenset(nodes).union(*(scope.visible for scope in around))
         self.variables: Shapes = {
@@ -71,12 +75,17 @@ class StepCompiler:
         self._report = shared.report
         self._shapes: dict[str, Shape] = {}
         self._arguments: dict[str, dict[str, Expression]] = {}
-        self._groups: dict[str, GroupCompiler] = {}
+        self._groups: dict[str, GroupCompiler | UseCompiler] = {}
         self._named: set[str] = set()
 
     def inside(self, holder: Node, nodes: Mapping[str, Node], given: Shapes) -> StepCompiler:
         """A scope in this one, with variables of its own."""
         return StepCompiler(holder, nodes, self.shared, given, self)
+
+    @staticmethod
+    def alone(shared: Shared, holder: Node, nodes: Mapping[str, Node], given: Shapes, depth: int) -> StepCompiler:
+        """A scope that sees nothing around it: of a fragment's steps."""
+        return StepCompiler(holder, nodes, shared, given, depth=depth)
 
     def foreign(self) -> frozenset[str]:
         """What its steps name of enclosing scopes; known once they are compiled."""
@@ -109,9 +118,11 @@ class StepCompiler:
         contract = contract_of(self.shared, self._nodes[name], verb, quiet=True)
         return output_shape(self._nodes[name], verb, contract, self.arguments(name))
 
-    def _group(self, name: str, verb: Verb) -> GroupCompiler:
+    def _group(self, name: str, verb: Verb) -> GroupCompiler | UseCompiler:
         if name not in self._groups:
-            self._groups[name] = GroupCompiler(self, name, self._nodes[name], verb)
+            node = self._nodes[name]
+            used = verb == "use"
+            self._groups[name] = UseCompiler(self, node, self.alone) if used else GroupCompiler(self, name, node, verb)
         return self._groups[name]
 
     def arguments(self, name: str) -> dict[str, Expression]:
@@ -122,6 +133,9 @@ class StepCompiler:
             verb = verb_of(node)
             if verb is not None:
                 self._arguments[name] = self._compile_arguments(node, verb, VERBS[verb])
+                fragment = usable(self.shared, node) if verb == "use" else None
+                if fragment is not None:
+                    self._arguments[name]["with"] = with_defaults(fragment, self._arguments[name]["with"])
         return self._arguments[name]
 
     def compile(self, name: str) -> Step:
@@ -138,6 +152,8 @@ class StepCompiler:
         if contract is not None:
             check_arguments(report, node, verb, arguments, contract)
         settings = compile_settings(report, node, keys, arguments)
+        if verb == "model":
+            check_labels(report, node)
         conditions = {key: self._condition(entries.get(key)) for key in ("when", "needed")}
         asserts = self._asserts(entries.get("assert"))
         once = self._once(node, verb, contract)
@@ -153,7 +169,7 @@ class StepCompiler:
         timeout = entries.get("timeout")
         return Step(
             name=name,
-            verb=verb,
+            verb="do" if verb == "use" else verb,
             target=target,
             arguments=arguments,
             settings=wait_settings(report, node, settings) if verb == "wait" else settings,
@@ -176,6 +192,7 @@ class StepCompiler:
             body=body.steps,
             give=body.give,
             until=body.until,
+            file=self.shared.inside,
         )
 
     def _once(self, node: Node, verb: Verb, contract: Contract | None) -> Expression | None:

@@ -9,7 +9,20 @@ from typing import Literal
 from signoff.workflows.model import Verb
 
 TargetKind = Literal[
-    "prompt", "tool", "index", "rules", "decision", "title", "event", "values", "workflow", "items", "body", "wait"
+    "prompt",
+    "tool",
+    "kind",
+    "index",
+    "rules",
+    "decision",
+    "title",
+    "event",
+    "values",
+    "workflow",
+    "items",
+    "body",
+    "wait",
+    "fragment",
 ]
 
 DEFAULT_TOP = 5
@@ -60,7 +73,7 @@ class Flag:
     """A setting that is true or false; false where it is not written."""
 
 
-SettingKind = Literal["role", "duration", "fields", "escalate", "name"] | Count | Choice | Flag
+SettingKind = Literal["role", "duration", "fields", "escalate", "name", "labels"] | Count | Choice | Flag
 
 COMMON_KEYS = ("about", "when", "requires", "after", "assert", "on_error")
 """Keys of every step."""
@@ -97,6 +110,7 @@ class VerbKeys:
 
 VERBS: Mapping[Verb, VerbKeys] = {
     "ai": VerbKeys("prompt", mappings=("with",), others=CALL_KEYS),
+    "model": VerbKeys("kind", mappings=("with",), settings={"labels": "labels"}, others=CALL_KEYS),
     "tool": VerbKeys("tool", mappings=("with",), others=("once", "undo", *CALL_KEYS)),
     "retrieve": VerbKeys(
         "index",
@@ -131,7 +145,6 @@ VERBS: Mapping[Verb, VerbKeys] = {
             "priority": Count(None, LAST_PRIORITY),
         },
         others=CALL_KEYS,
-        others=CALL_KEYS,
     ),
     "for": VerbKeys(
         "items",
@@ -151,4 +164,5 @@ VERBS: Mapping[Verb, VerbKeys] = {
         others=("until", "start", "give", "timeout"),
     ),
     "do": VerbKeys("body", others=("give", "timeout")),
+    "use": VerbKeys("fragment", mappings=("with",), others=("timeout",)),
 }

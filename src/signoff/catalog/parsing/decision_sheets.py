@@ -1,6 +1,6 @@
 """`decisions/*.csv` (RFC 4180): a decision table as a spreadsheet writes it, read into the document that YAML would be.
 
-    unique,  in cents: integer 0..100000,  in country: de|fr|us,  out action: auto|review,  about
+    unique,  in cents: integer 0..100000,  in country: de|fr|us,  out action: auto|review, about
     small,   < 5000,                       "'de','fr'",           auto,
 
 The head's first cell is the hit policy and names the column of the rules' ids; `in` and `out` cells have a name and a

@@ -38,6 +38,11 @@ class Report:
             Problem(detail, file=self.file, line=line, column=column, suggestion=suggestion, code=code)
         )
 
+    @property
+    def root(self) -> Node:
+        """The whole file."""
+        return self._root
+
     def line(self, path: Path) -> int:
         """The line of what is at a path, from 1."""
         return self._find(path)[1][0]

@@ -16,6 +16,8 @@ from signoff.catalog.parsing.retention import parse_retention
 from signoff.catalog.references import find_references
 from signoff.runtime.queues import Queue
 from signoff.runtime.retention import KEEP_FOREVER, RetentionPolicy
+from signoff.workflows.defaults import Defaults, read_defaults
+from signoff.workflows.report import Report
 
 SMALLEST_CHUNK_SIZE = 100
 """Smaller pieces of knowledge hold no thought, in characters."""
@@ -40,12 +42,23 @@ class Manifest:
     queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
     calendars: dict[str, frozenset[date]] = field(default_factory=dict[str, frozenset[date]])
     environments: Mapping[str, EnvironmentSpec] = field(default_factory=lambda: DEFAULT_ENVIRONMENTS)
+    defaults: Defaults | None = None
 
 
 def parse_manifest(fields: Fields) -> Manifest:
     """The project's name, settings and roles; what is wrong with them is reported."""
     fields.only(
-        "project", "about", "owner", "settings", "roles", "python", "retention", "queues", "calendars", "environments"
+        "project",
+        "about",
+        "owner",
+        "settings",
+        "roles",
+        "python",
+        "retention",
+        "queues",
+        "calendars",
+        "environments",
+        "defaults",
     )
     name = fields.text("project")
     if name and not _PROJECT.match(name):
@@ -64,6 +77,7 @@ def parse_manifest(fields: Fields) -> Manifest:
         queues=parse_queues(fields.mapping("queues")),
         calendars=parse_calendars(fields.mapping("calendars")),
         environments=_environments(fields) if "environments" in fields else DEFAULT_ENVIRONMENTS,
+        defaults=_defaults(fields),
     )
 
 
@@ -113,6 +127,21 @@ def _roles(fields: Fields) -> dict[str, str]:
             suggestion = "Use lower-case letters, digits and '-', without 'role/', such as support-lead."
             fields.problem("roles", f"'{name}' is not a role's name.", suggestion=suggestion)
     return found
+
+
+def _defaults(fields: Fields) -> Defaults | None:
+    """What the steps of all workflows say where they and their workflow say nothing."""
+    report = Report(fields.report.file)
+    found = read_defaults(report, fields.report.root.entries.get("defaults"))
+    for problem in report.problems:
+        fields.report.add_at(
+            problem.line or 1,
+            problem.column or 1,
+            problem.detail,
+            suggestion=problem.suggestion,
+            code=problem.code or "invalid",
+        )
+    return found if "defaults" in fields else None
 
 
 def _requires(fields: Fields) -> tuple[str, ...]:
