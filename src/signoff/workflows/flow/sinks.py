@@ -108,7 +108,7 @@ class _ToolCheck:
         for path, sink in self._tool.sinks.items():
             if path[:1] and path[0] not in self._flow.arguments.select(("with",)).fields:
                 continue
-            flow = self._at(path)
+            flow = self._at(path, chosen=sink == "trusted")
             rest = self._unendorsed(flow)
             open_choice = open_choice or (self._is_amount(path) and bool(rest.atoms))
             yield from self._argument(path, sink, rest)
@@ -116,8 +116,11 @@ class _ToolCheck:
             yield from self._trigger()
             yield from self._quota(open_choice=open_choice)
 
-    def _at(self, path: Path) -> Flow:
+    def _at(self, path: Path, *, chosen: bool) -> Flow:
+        """An argument; where it differs between iterations, with what chose which of them are acted on."""
         flow = self._flow.arguments.select(("with", *path)).whole()
+        if not chosen:
+            return flow
         inside = NOTHING
         for loop in flow.varies:
             begun = self._flow.frame.control_outside(loop).atoms
@@ -224,7 +227,8 @@ class _ToolCheck:
 
     def _quota(self, *, open_choice: bool) -> Iterator[Finding]:
         amounts = any(self._is_amount(path) for path in self._tool.sinks)
-        if self._tool.quota or not amounts or not (open_choice or self._cause.atoms):
+        forbidden = self._tool.trigger == "trusted" and self._cause.atoms
+        if self._tool.quota or forbidden or not amounts or not (open_choice or self._cause.atoms):
             return
         step = self._flow.step
         detail = f"Untrusted data can cause '{step.target}' again and again: nothing limits what it may spend in all."
