@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from support.api_cases import COUNT, FILES, Api, deployed, serving, until, working
 
 from signoff.catalog import ReleaseCatalog
 from signoff.catalog.authority import PolicyBook
-from signoff.catalog.scheduling import Scheduler
+from signoff.catalog.scheduling import APPLIED, Scheduler
 from signoff.core.clock import SystemClock
-from signoff.foundation.database import Database
+from signoff.foundation.database import DEFAULT_ORG_ID, Database
 from signoff.foundation.settings import ApiSettings
+from signoff.runtime.starting.operating import list_schedules
 
 PROJECT = {
     **FILES,
@@ -53,6 +55,12 @@ forbid (principal, action == Action::"schedule.operate", resource == Schedule::"
 when { context.operation == "backfill" };
 """,
 }
+DAMAGE = """
+UPDATE release_content SET content = 'damaged' WHERE digest IN (
+    SELECT content_digest FROM release_file f JOIN release r ON r.digest = f.release
+    WHERE r.project LIKE 'd0%' AND f.path = 'signoff.yaml'
+)
+"""
 NIGHTLY = "/v1/schedules/desk/nightly"
 
 
@@ -105,6 +113,32 @@ async def test_it_is_paused_and_resumed_by_those_who_may(planned: Api):
         resumed = (await client.post(f"{NIGHTLY}/resume")).json()
         assert (resumed["paused"], resumed["next_at"] is None) == (False, False)
         assert (await client.post(f"{NIGHTLY}/resume")).status_code == 409
+
+
+async def test_the_same_key_triggers_it_once(planned: Api):
+    async with planned.client("lead") as client:
+        keyed = {"Idempotency-Key": "t-4711"}
+        first, again = [await client.post(f"{NIGHTLY}/trigger", headers=keyed) for _ in range(2)]
+        other = await client.post(f"{NIGHTLY}/trigger")
+    assert [answer.status_code for answer in (first, again, other)] == [201, 200, 201]
+    assert first.json()["run_id"] == again.json()["run_id"] != other.json()["run_id"]
+    assert (first.json()["created"], again.json()["created"]) == (True, False)
+
+
+async def test_releases_that_cannot_be_read_hold_up_no_others(database: Database, database_url: str):
+    """More of them than one look applies: the one that is sound comes into force after a few looks all the same."""
+    for number in range(APPLIED + 2):
+        name = f"d{number:03}"
+        await deployed(database, {**FILES, "signoff.yaml": FILES["signoff.yaml"].replace("desk", name)})
+    await deployed(database, PROJECT)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(DAMAGE)
+    looking = scheduler(database)
+    for _ in range(2):
+        await looking.apply()
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        found = await list_schedules(connection, DEFAULT_ORG_ID, "dev")
+    assert [state.schedule.name for state in found] == ["denied", "nightly"]
 
 
 async def test_it_is_triggered_and_its_run_is_the_schedules_own(planned: Api):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ import pytest
 from support.engine import ACTOR, RELEASE
 from support.starts_cases import NOON, FakeClock, begin, bounded, gates, one_step, place
 
+from signoff.catalog.schedule_runs import trigger
 from signoff.core.errors import ConflictError, ForbiddenError, UnavailableError
 from signoff.foundation.database import DEFAULT_ORG_ID, Connection, Database
 from signoff.runtime import StartRequest, start_run
@@ -44,9 +45,16 @@ class Starts:
         """There is nothing to load."""
 
     async def start(
-        self, connection: Connection, place: SchedulePlace, schedule: Schedule, nominal_at: datetime, *, now: datetime
+        self,
+        connection: Connection,
+        place: SchedulePlace,
+        schedule: Schedule,
+        nominal_at: datetime,
+        *,
+        now: datetime,
+        key: str | None = None,
     ) -> RunStarted:
-        actor, key = schedule.actor(place.org_id), place.key(nominal_at)
+        actor, key = schedule.actor(place.org_id), key or place.key(nominal_at)
         request = StartRequest(one_step(), RELEASE, schedule.input_at(nominal_at), actor, key)
         started = await start_run(connection, request, now=now)
         self.failing()
@@ -64,7 +72,7 @@ async def applied(database: Database, *schedules: Schedule, now: datetime = NOON
 
 
 async def fire(database: Database, starts: Starts, now: datetime) -> int:
-    return await fire_due(database, "dev", starts, now=now)
+    return (await fire_due(database, "dev", starts, now=now)).started
 
 
 async def firings(database: Database) -> list[tuple[int, str, str]]:
@@ -110,6 +118,45 @@ async def test_a_start_that_is_refused_is_told_and_the_schedule_goes_on(database
     assert await gates(database) == {}  # nothing of the start was left behind
     assert await firings(database) == [(13, "time", "failed")]
     assert await fire(database, Starts(), NOON + timedelta(hours=2)) == 1
+
+
+async def test_one_that_breaks_in_an_unforeseen_way_holds_up_no_other(database: Database):
+    """However many break, and however early they are due: all others are looked at in the same round."""
+    broken = [replace(hourly(), name=f"broken-{number:03}") for number in range(60)]
+    await applied(database, *broken, replace(hourly(), name="sound", timetable=Timetable(cron="5 * * * *")))
+    async with database.worker_connection() as connection:
+        await connection.execute("UPDATE schedule SET spec = '{}' WHERE name <> 'sound'")  # as of a later version
+    starts, now = Starts(), NOON + timedelta(hours=2)
+    fired = await fire_due(database, "dev", starts, now=now)
+    assert (fired.started, fired.broken) == (1, 60)
+    assert starts.started == [NOON + timedelta(hours=1, minutes=5)]
+
+
+async def test_a_start_that_breaks_leaves_its_time_for_the_next_look(database: Database):
+    def breaks() -> None:
+        raise KeyError("a mistake of ours")
+
+    await applied(database, hourly())
+    now = NOON + timedelta(hours=1)
+    fired = await fire_due(database, "dev", Starts(breaks), now=now)
+    assert (fired.started, fired.broken) == (0, 1)
+    assert await gates(database) == {}
+    assert await fire(database, Starts(), now) == 1
+
+
+async def test_the_same_key_triggers_one_run_also_at_once(database: Database):
+    await applied(database, hourly())
+
+    async def triggered(key: str | None, minute: int) -> RunStarted:
+        async with database.transaction(DEFAULT_ORG_ID) as connection:
+            return await trigger(connection, PLACE, Starts(), now=NOON + timedelta(minutes=minute), key=key)
+
+    both = await asyncio.gather(triggered("t-1", 1), triggered("t-1", 2))
+    assert both[0].run_id == both[1].run_id
+    assert sorted(started.created for started in both) == [False, True]
+    assert (await triggered("t-1", 3)).run_id == both[0].run_id
+    others = [await triggered(key, minute) for key, minute in (("t-2", 4), (None, 5), (None, 6))]
+    assert len({started.run_id for started in others} | {both[0].run_id}) == 4
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from signoff.api.strict_json import StrictRoute
 from signoff.core.actors import Actor
 from signoff.core.errors import LimitError, SignoffError
 from signoff.runtime.client import JournalEvent, RunSummary, read_state
-from signoff.runtime.client.explaining import explain, read_place
+from signoff.runtime.client.explaining import explain, explain_debounced, read_debounced, read_place
 from signoff.runtime.client.history import each_event, timeline
 from signoff.workflows.model import every_step
 
@@ -112,6 +112,13 @@ async def read_timeline(run_id: UUID, services: ServicesOf, actor: ActorOf) -> T
 @router.get("/{run_id}/explain", operation_id="explainRun", summary="Explain a run", responses=documented(403, 404))
 async def read_explanation(run_id: UUID, services: ServicesOf, actor: ActorOf) -> ExplanationOut:
     """Why it is where it is, what it waits for, who can end that, and with which command."""
+    async with services.database.transaction(actor.org_id) as connection:
+        debounced = await read_debounced(connection, actor.org_id, run_id)
+    if debounced is not None:
+        told, beginning = debounced
+        await services.access.require_run(actor, "run.read", beginning.summary(told.first_at))
+        explained = explain_debounced(run_id, told, services.now())
+        return ExplanationOut.model_validate(explained, from_attributes=True)
     run = await services.permitted_run(actor, "run.read", run_id)
     async with services.database.transaction(actor.org_id) as connection:
         state = await read_state(connection, actor.org_id, run_id)

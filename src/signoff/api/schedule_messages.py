@@ -97,3 +97,4 @@ class TriggeredOut(_Model):
     """The run that was started."""
 
     run_id: UUID
+    created: bool = Field(description="False where an earlier request with the same Idempotency-Key started it.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response, Security
+from fastapi import APIRouter, Header, Query, Request, Response, Security
 
 from signoff.api.entity_tags import tag_of, tagged
 from signoff.api.messages import NAME
@@ -45,6 +45,16 @@ MOST_TIMES = 1000
 router = APIRouter(
     prefix="/v1/schedules", tags=["schedules"], dependencies=[Security(api_key_scheme)], route_class=StrictRoute
 )
+
+
+TriggerKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,200}$",
+        description="The same key gives the same run of this schedule, for ever.",
+    ),
+]
 
 
 async def _permitted(
@@ -159,16 +169,27 @@ async def resume(project: str, name: str, services: ServicesOf, actor: ActorOf) 
     summary="Start a schedule's run now",
     status_code=201,
     response_model=TriggeredOut,
-    responses=documented(403, 404, 409),
+    responses={200: {"model": TriggeredOut, "description": "An earlier request with this key started it."}}
+    | documented(400, 403, 404, 409),
 )
-async def trigger_now(project: str, name: str, services: ServicesOf, actor: ActorOf) -> TriggeredOut:
+async def trigger_now(
+    *,
+    project: str,
+    name: str,
+    response: Response,
+    services: ServicesOf,
+    actor: ActorOf,
+    idempotency_key: TriggerKey = None,
+) -> TriggeredOut:
     """A run as if it were due now, started by the schedule's own actor, whatever overlap and pause say."""
     place, _ = await _permitted(services, actor, project, name, "trigger")
     starter = ScheduleStarter(services.database, services.releases, services.policies)
     await starter.prepare(place)
     async with services.commanding(actor) as connection:
-        started = await trigger(connection, place, starter, now=services.now())
-    return TriggeredOut(run_id=started.run_id)
+        started = await trigger(connection, place, starter, now=services.now(), key=idempotency_key)
+    if not started.created:
+        response.status_code = 200
+    return TriggeredOut(run_id=started.run_id, created=started.created)
 
 
 @router.post(

@@ -16,8 +16,10 @@ MOST_BACKFILLED = 1000
 """The most times of one backfill."""
 
 
-async def trigger(connection: Connection, place: SchedulePlace, starter: Starter, *, now: datetime) -> RunStarted:
-    """Start its run now, whatever its times, its overlap and its pause say.
+async def trigger(
+    connection: Connection, place: SchedulePlace, starter: Starter, *, now: datetime, key: str | None = None
+) -> RunStarted:
+    """Start its run now, whatever its times, its overlap and its pause say. The same key gives the same run.
 
     Raises:
         NotFoundError: there is no such schedule.
@@ -25,9 +27,15 @@ async def trigger(connection: Connection, place: SchedulePlace, starter: Starter
     """
     state = await read_schedule(connection, place)
     at_once = replace(state.schedule, jitter_s=0.0)
-    started = await starter.start(connection, place, at_once, now, now=now)
-    key = (place.org_id, place.environment, place.project, place.name)
-    await connection.execute(store.RECORD, *key, now, "trigger", "started", now, started.run_id, "")
+    row = (place.org_id, place.environment, place.project, place.name)
+    run_key = None if key is None else place.trigger_key(key)
+    if run_key is not None:  # its input may have the time in it, so the second one is found rather than compared
+        await connection.execute(store.HOLD_SCHEDULE, *row)
+        found = await connection.fetchval(store.RUN_OF_KEY, place.org_id, run_key)
+        if found is not None:
+            return RunStarted(found, created=False)
+    started = await starter.start(connection, place, at_once, now, now=now, key=run_key)
+    await connection.execute(store.RECORD, *row, now, "trigger", "started", now, started.run_id, "")
     return started
 
 

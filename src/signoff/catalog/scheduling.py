@@ -6,15 +6,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from uuid import UUID
 
 from signoff.catalog.authority import PolicyBook
 from signoff.catalog.releases import ReleaseCatalog, environment_release
 from signoff.catalog.starts import StartOptions, start_workflow
 from signoff.core.clock import Clock
-from signoff.core.errors import DefinitionError, NotFoundError, SignoffError, UnavailableError
+from signoff.core.errors import SignoffError, UnavailableError
 from signoff.foundation.database import Connection, Database
 from signoff.runtime.client import RunStarted
-from signoff.runtime.starting import Schedule, SchedulePlace, apply_queues, apply_schedules, fire_due, store
+from signoff.runtime.starting import Fired, Schedule, SchedulePlace, apply_queues, apply_schedules, fire_due, store
 
 APPLIED = 20  # releases that come into force in one round
 LONGEST_PAUSE_S = 1.0
@@ -44,7 +45,14 @@ class ScheduleStarter:
             _log.warning("schedule %s/%s: %s", place.project, place.name, error.detail)  # the start tells it again
 
     async def start(
-        self, connection: Connection, place: SchedulePlace, schedule: Schedule, nominal_at: datetime, *, now: datetime
+        self,
+        connection: Connection,
+        place: SchedulePlace,
+        schedule: Schedule,
+        nominal_at: datetime,
+        *,
+        now: datetime,
+        key: str | None = None,
     ) -> RunStarted:
         """Start the run of a time, or find it.
 
@@ -61,7 +69,7 @@ class ScheduleStarter:
             workflow=schedule.workflow,
             value=schedule.input_at(nominal_at),
             now=now,
-            idempotency_key=place.key(nominal_at),
+            idempotency_key=key or place.key(nominal_at),
             priority=schedule.priority,
             options=StartOptions(
                 start_at=nominal_at + jitter if jitter else None,
@@ -82,6 +90,7 @@ class Scheduler:
         self._clock = clock
         self._starter = ScheduleStarter(database, releases, policies)
         self._unusable: set[tuple[str, str]] = set()
+        self._applied_up_to: tuple[UUID, str] | None = None
 
     async def run(self, started: Callable[[int], None]) -> None:
         """Work until cancelled; tells how many runs it started.
@@ -90,30 +99,35 @@ class Scheduler:
             UnavailableError: the database went away.
         """
         while True:
-            count = await self.look()
-            if count:
-                started(count)
+            fired = await self.look()
+            if fired.started:
+                started(fired.started)
             async with self._database.worker_connection() as connection:
                 next_at = await connection.fetchval(store.NEXT_SCHEDULE, self._environment)
             due_s = LONGEST_PAUSE_S if next_at is None else (next_at - self._clock.now()).total_seconds()
-            await asyncio.sleep(min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, due_s)))
+            shortest_s = LONGEST_PAUSE_S if fired.broken else SHORTEST_PAUSE_S
+            await asyncio.sleep(min(LONGEST_PAUSE_S, max(shortest_s, due_s)))
 
-    async def look(self) -> int:
-        """Put new releases in force, and start what is due now; gives how many runs."""
+    async def look(self) -> Fired:
+        """Put new releases in force, and start what is due now."""
         await self.apply()
         return await fire_due(self._database, self._environment, self._starter, now=self._clock.now())
 
     async def apply(self) -> None:
         """Put the queues and schedules of releases in force that the environment points at by now."""
         async with self._database.worker_connection() as connection:
-            rows = await connection.fetch(store.TO_APPLY, self._environment, APPLIED)
+            after = self._applied_up_to or (None, None)
+            rows = await connection.fetch(store.TO_APPLY, self._environment, APPLIED, *after)
+        self._applied_up_to = (rows[-1]["org_id"], rows[-1]["project"]) if len(rows) == APPLIED else None
         for row in rows:
             org_id, project = row["org_id"], row["project"]
             async with self._database.transaction(org_id) as connection:
                 digest = await environment_release(connection, org_id, project, self._environment)
             try:
                 release = await self._releases.load(org_id, digest)
-            except (DefinitionError, NotFoundError) as error:
+            except UnavailableError:
+                raise
+            except SignoffError as error:
                 if (project, digest) not in self._unusable:
                     self._unusable.add((project, digest))
                     _log.error("schedules of %s stay as they were: %s", project, error.detail)

@@ -9,11 +9,14 @@ import typer
 from signoff.cli import (
     artifacts,
     breakers,
+    delivering,
     dev,
     doctor,
+    flow,
     keys,
     models,
     projects,
+    queues,
     retention,
     reviews,
     runs,
@@ -62,9 +65,21 @@ RUNS = (runs, runs_history, runs_moving, runs_operations)  # each has put its co
 app.add_typer(RUNS[0].app, name="runs")
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(schedules.app, name="schedules")
-app.command("release", short_help="Bring a project to an environment.", epilog=serving.RELEASE_EXAMPLES)(
-    serving.release
+app.add_typer(queues.app, name="queues")
+app.command("plan", short_help="What deploying would change.", epilog=delivering.PLAN_EXAMPLES)(delivering.plan)
+app.command("release", short_help="Keep a project as a release.", epilog=delivering.RELEASE_EXAMPLES)(
+    delivering.release
 )
+app.command("deploy", short_help="Point an environment at a release.", epilog=delivering.DEPLOY_EXAMPLES)(
+    delivering.deploy
+)
+app.command("rollback", short_help="Return an environment to what it had.", epilog=delivering.ROLLBACK_EXAMPLES)(
+    delivering.rollback
+)
+app.command("history", short_help="Every move of an environment.", epilog=delivering.HISTORY_EXAMPLES)(
+    delivering.history
+)
+app.add_typer(delivering.releases_app, name="releases")
 app.command("serve", short_help="Run the API alone.", epilog=serving.SERVE_EXAMPLES)(serving.serve)
 app.command("worker", short_help="Run a worker alone.", epilog=serving.WORKER_EXAMPLES)(serving.worker)
 app.command("breakers", short_help="Which tools and models are left alone.", epilog=breakers.BREAKERS_EXAMPLES)(
@@ -75,6 +90,7 @@ app.add_typer(retention.app, name="retention")
 app.command(
     "doctor", short_help="Find out what is wrong with the database or the work.", epilog=doctor.DOCTOR_EXAMPLES
 )(doctor.doctor)
+app.add_typer(flow.app, name="explain")
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 

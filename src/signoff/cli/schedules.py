@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples
-from signoff.cli.output import console, moment, plain, print_json
+from signoff.cli.output import console, moment, plain, print_json, tell
 
 if TYPE_CHECKING:
     from signoff.cli.client import ApiClient
@@ -141,9 +141,17 @@ def resume(
     print_json(found) if as_json else print(f"{name} is due next at {moment(found['next_at'])}.")
 
 
-@app.command(epilog=examples("signoff schedules trigger nightly-report"))
+@app.command(
+    epilog=examples(
+        "signoff schedules trigger nightly-report", "signoff schedules trigger nightly-report --idempotency-key t-4711"
+    )
+)
 def trigger(
     name: Name,
+    *,
+    idempotency_key: Annotated[
+        str | None, typer.Option("--idempotency-key", help="The same key gives the same run.")
+    ] = None,
     url: UrlOption = None,
     key: KeyOption = None,
     project: ProjectOption = None,
@@ -151,7 +159,10 @@ def trigger(
 ) -> None:
     """Start its run now. Prints the run's id."""
     with _connect(url, key, project) as client:
-        found = client.post(_path(client, name) + "/trigger", {})
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        found = client.post(_path(client, name) + "/trigger", {}, headers)
+    if not found["created"]:
+        tell("This idempotency key started the run before.")
     print_json(found) if as_json else print(found["run_id"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 
@@ -23,6 +24,16 @@ class Rate:
     def per_second(self) -> float:
         """Tokens that come back each second."""
         return self.count / self.period_s
+
+    def tokens(self, left: float | None, filled_at: datetime | None, now: datetime) -> float:
+        """What a bucket holds now that held `left` then; a full one where nobody took from it yet."""
+        if left is None or filled_at is None:
+            return float(self.burst)
+        return min(float(self.burst), left + max(0.0, (now - filled_at).total_seconds()) * self.per_second)
+
+    def next_at(self, tokens: float, now: datetime) -> datetime | None:
+        """When the next run may begin; none where that is now."""
+        return None if tokens + 1e-6 >= 1.0 else now + timedelta(seconds=(1.0 - tokens) / self.per_second)
 
     def as_dict(self) -> dict[str, Any]:
         """The rate for JSON."""

@@ -15,7 +15,7 @@ from signoff.foundation.database import Connection, DatabaseError
 from signoff.runtime.artifacts import keep, split
 from signoff.runtime.attribute_values import given_attributes, rows_of, words_in
 from signoff.runtime.client import store
-from signoff.runtime.client.model import RunStarted, StartRequest
+from signoff.runtime.client.model import RunStarted, RunSummary, StartRequest
 from signoff.runtime.codec import PAYLOADS
 from signoff.runtime.partitions import missing_partition
 from signoff.runtime.settings import StartLimits
@@ -92,6 +92,11 @@ class Beginning:
         data: dict[str, Any] = orjson.loads(request)
         data.update(run_id=run_id, org_id=org_id, start_at=None)
         return cls(**data)
+
+    def summary(self, started_at: datetime) -> RunSummary:
+        """The run that it will be, as lists would show it before anything has happened."""
+        place = (self.run_id, self.workflow, self.version, self.release, "queued", None)
+        return RunSummary(*place, (), None, {}, self.started_by, started_at, started_at, None)
 
     def written(self) -> bytes:
         """The rows for `start_debounced`."""

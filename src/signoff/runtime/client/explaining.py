@@ -6,20 +6,29 @@ A pure function of what the database says of the run; the words are for people w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import orjson
 
 from signoff.foundation.database import Connection
 from signoff.runtime.client import store
+from signoff.runtime.client.beginning import Beginning
+from signoff.runtime.client.explaining_starts import (
+    COUNTED,
+    Debounced,
+    Standing,
+    Use,
+    debounced_text,
+    gate_text,
+    span,
+    worker_text,
+)
 from signoff.runtime.client.model import RunSummary
+from signoff.runtime.queues import Queue
 from signoff.runtime.state import RunState, StepRecord
-
-AHEAD = 1000
-"""Runs before one at the same gate are counted no further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +42,9 @@ class Place:
         priority: 1 is first.
         queue: the queue with limits that it belongs to, if any.
         gate: what it waits for there: `key`, `queue` or `back`.
-        limits: of that queue.
-        ahead: runs before it at the same gate, counted no further than some hundreds.
+        team: whose it is.
+        standing: how that queue stands for it, where it waits at its gate.
+        ahead: runs of its key or team before it at the same gate, or before it for a worker; counted up to `COUNTED`.
         not_before: when a delayed run may begin.
         workers: how many workers are alive.
         messages: how many messages wait for it.
@@ -49,7 +59,8 @@ class Place:
     queue: str | None = None
     queue_key: str | None = None
     gate: str | None = None
-    limits: Mapping[str, Any] | None = None
+    team: str = ""
+    standing: Standing | None = None
     ahead: int = 0
     not_before: datetime | None = None
 
@@ -87,12 +98,42 @@ class Explanation:
 
 async def read_place(connection: Connection, org_id: UUID, run_id: UUID) -> Place | None:
     """Where a run is in the queue; none where it has ended."""
-    row = await connection.fetchrow(store.PLACE, org_id, run_id, AHEAD)
+    row = await connection.fetchrow(store.PLACE, org_id, run_id, COUNTED)
     if row is None:
         return None
-    found = dict(row.items())
-    found["limits"] = None if row["limits"] is None else orjson.loads(row["limits"])
-    return Place(**found)
+    place = Place(**dict(row.items()))
+    if place.gate is None or place.queue is None:
+        return place
+    standing = await connection.fetchrow(store.STANDING, org_id, place.queue, COUNTED)
+    if standing is None:
+        return place
+    uses = await connection.fetch(store.USES, org_id, place.queue, place.team, place.queue_key or "")
+    use = {row["scope"]: Use(row["slots"], row["tokens"], row["filled_at"]) for row in uses}
+    found = Standing(
+        Queue.from_limits(place.queue, orjson.loads(standing["limits"])),
+        whole=use["queue"],
+        team=use["team"],
+        key=use["key"],
+        teams=standing["teams"],
+        paused_by=standing["paused_by"],
+        paused_reason=standing["paused_reason"],
+    )
+    return replace(place, standing=found)
+
+
+async def read_debounced(connection: Connection, org_id: UUID, run_id: UUID) -> tuple[Debounced, Beginning] | None:
+    """The start that waits until its key is quiet and will be that run, with what it begins with."""
+    row = await connection.fetchrow(store.DEBOUNCED, org_id, run_id)
+    if row is None:
+        return None
+    told = Debounced(row["key"], row["first_at"], row["due_at"], row["starts"])
+    return told, Beginning.read(row["request"], run_id, org_id)
+
+
+def explain_debounced(run_id: UUID, found: Debounced, now: datetime) -> Explanation:
+    """Why a debounced start is no run yet."""
+    reason = Reason(debounced_text(found, now), since=found.first_at, until=found.due_at, who="the moment, by itself")
+    return Explanation(run_id, "queued", "It waits until its key is quiet.", (reason,))
 
 
 def explain(run: RunSummary, state: RunState, place: Place | None, now: datetime) -> Explanation:
@@ -133,11 +174,11 @@ class _Teller:
         return " ".join(("signoff", "runs", words[0], self._run, *words[1:]))
 
     def _ago(self, moment: datetime | None) -> str:
-        return "" if moment is None else f"{_span((self._now - moment).total_seconds())} ago"
+        return "" if moment is None else f"{span((self._now - moment).total_seconds())} ago"
 
     def _in(self, moment: datetime) -> str:
         left_s = (moment - self._now).total_seconds()
-        return f"in {_span(left_s)}" if left_s > 0 else "now"
+        return f"in {span(left_s)}" if left_s > 0 else "now"
 
     # --- by status ---------------------------------------------------------------------------------------------
 
@@ -203,20 +244,43 @@ class _Teller:
                 Reason("It was started with a delay.", until=place.not_before),
             )
         if place.gate is not None:
-            behind = f" of key '{place.queue_key}'" if place.gate == "key" else ""
-            limits = _limits(place.limits or {})
-            text = f"Queue '{place.queue}'{behind} is at its limit ({limits}); {place.ahead} are before it."
-            return "It waits for its turn in a queue.", (
-                Reason(text, who="a run of the queue that ends; or somebody who may 'run.prioritise'", commands=first),
-            )
+            return "It waits for its turn in a queue.", (self._at_gate(place),)
         if place.workers == 0:
             return "It waits for a worker, and no worker is alive.", (
                 Reason("Workers run nothing now.", who="whoever runs the deployment", commands=("signoff worker",)),
             )
-        text = f"{place.workers} workers are alive; it has priority {place.priority}."
+        text = worker_text(
+            workers=place.workers,
+            priority=place.priority,
+            team=place.team,
+            ahead=place.ahead,
+            due_at=place.due_at,
+            now=self._now,
+        )
         return "It waits until a worker has room.", (
             Reason(text, who="a worker, by itself; or somebody who may 'run.prioritise'", commands=first),
         )
+
+    def _at_gate(self, place: Place) -> Reason:
+        assert place.gate is not None
+        project, _, name = (place.queue or "").partition("/")[2].partition("/")
+        shown = f"signoff queues show {project}/{name}"
+        first = self._command("priority", "1")
+        standing = place.standing or Standing(Queue(name))
+        text, until = gate_text(
+            standing,
+            name=name,
+            gate=place.gate,
+            key=place.queue_key,
+            team=place.team,
+            ahead=place.ahead,
+            now=self._now,
+        )
+        if standing.paused_by is not None:
+            who = "somebody who may 'queue.operate'"
+            return Reason(text, who=who, commands=(f"signoff queues resume {project}/{name}", shown))
+        who = "the moment, by itself" if until else "a run of the queue that ends"
+        return Reason(text, until=until, who=f"{who}; or somebody who may 'run.prioritise'", commands=(first, shown))
 
     def unwinding(self, data: Mapping[str, Any]) -> tuple[str, tuple[Reason, ...]]:
         error = data["error"]
@@ -310,26 +374,3 @@ class _Teller:
 
 def _ended(record: StepRecord, status: str) -> bool:
     return record.state is not None and record.state.status == status
-
-
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-
-
-def _span(seconds: float) -> str:
-    """A length of time as people say it: its two largest units."""
-    left, parts = int(max(seconds, 0.0)), list[str]()
-    for size, unit in _UNITS:
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "less than 1 s"
-
-
-def _limits(limits: Mapping[str, Any]) -> str:
-    found: list[str] = []
-    for scope, bounds in limits.items():
-        each = cast("Mapping[str, Any]", bounds) if isinstance(bounds, Mapping) else {"": bounds}
-        found += [
-            f"{scope.replace('_', ' ')} {name} {value}".replace("  ", " ") for name, value in each.items() if value
-        ]
-    return ", ".join(found) or "none known"

@@ -112,18 +112,60 @@ WHERE org_id = $1 AND run_id = $2 AND seq > 1 AND seq <= $4
 """
 APPEND_EVENT = "INSERT INTO journal (org_id, run_id, seq, kind, recorded_at, data) VALUES ($1, $2, $3, $4, $5, $6)"
 
-# Where a run is in the queue, for its explanation. Those ahead of it are counted no further than `$3`.
+# Where a run is in the queue, for its explanation. Those ahead of it are counted no further than `$3`: of its key or
+# its team at a gate, else those of its team and priority, which is a range of the index that claims walk.
 PLACE = """
-SELECT q.due_at, q.priority, q.queue, q.queue_key, q.gate, q.not_before, s.host, s.process_id, l.limits,
+SELECT q.due_at, q.priority, q.team, q.queue, q.queue_key, q.gate, q.not_before, s.host, s.process_id,
     (SELECT count(*) FROM worker_session WHERE expires_at > now()) AS workers,
     (SELECT count(*) FROM inbox i WHERE i.run_id = q.run_id) AS messages,
-    (SELECT count(*) FROM (
-        SELECT FROM run_queue o WHERE o.org_id = q.org_id AND o.queue = q.queue AND o.gate = q.gate
-            AND (o.priority, o.due_at) < (q.priority, q.due_at) LIMIT $3
-    ) before) AS ahead
+    CASE q.gate
+        WHEN 'key' THEN (SELECT count(*) FROM (
+            SELECT FROM run_queue o WHERE o.org_id = q.org_id AND o.queue = q.queue AND o.gate = 'key'
+                AND o.queue_key = q.queue_key AND (o.priority, o.due_at) < (q.priority, q.due_at) LIMIT $3
+        ) before)
+        WHEN 'queue' THEN (SELECT count(*) FROM (
+            SELECT FROM run_queue o WHERE o.org_id = q.org_id AND o.queue = q.queue AND o.gate = 'queue'
+                AND o.team = q.team AND (o.priority, o.due_at) < (q.priority, q.due_at) LIMIT $3
+        ) before)
+        WHEN 'back' THEN (SELECT count(*) FROM (
+            SELECT FROM run_queue o WHERE o.org_id = q.org_id AND o.queue = q.queue AND o.gate = 'back'
+                AND o.due_at < q.due_at LIMIT $3
+        ) before)
+        ELSE (SELECT count(*) FROM (
+            SELECT FROM run_queue o WHERE o.org_id = q.org_id AND o.team = q.team AND o.priority = q.priority
+                AND o.owner IS NULL AND o.gate IS NULL AND o.due_at < q.due_at LIMIT $3
+        ) before)
+    END AS ahead
 FROM run_queue q LEFT JOIN worker_session s ON s.id = q.owner
-    LEFT JOIN queue l ON l.org_id = q.org_id AND l.queue = q.queue
 WHERE q.org_id = $1 AND q.run_id = $2
+"""
+
+# How a queue stands for a run of that team and key; teams at its gate by a loose scan, up to `$3`.
+STANDING = """
+WITH RECURSIVE lane AS (
+    (SELECT team, 1 AS place FROM run_queue WHERE org_id = $1 AND queue = $2 AND gate = 'queue' ORDER BY team LIMIT 1)
+    UNION ALL
+    SELECT next.team, lane.place + 1 FROM lane CROSS JOIN LATERAL (
+        SELECT q.team FROM run_queue q WHERE q.org_id = $1 AND q.queue = $2 AND q.gate = 'queue' AND q.team > lane.team
+        ORDER BY q.team LIMIT 1
+    ) next WHERE lane.place < $3
+)
+SELECT u.limits, u.paused_by, u.paused_reason, (SELECT count(*) FROM lane) AS teams FROM queue u
+WHERE u.org_id = $1 AND u.queue = $2
+"""
+USES = """
+SELECT wanted.scope, b.tokens, b.filled_at, (
+    SELECT count(*)::int FROM queue_slot s
+    WHERE s.org_id = $1 AND s.queue = $2 AND s.scope = wanted.scope AND s.label = wanted.label
+) AS slots
+FROM (VALUES ('queue', ''), ('team', $3::text), ('key', $4::text)) AS wanted(scope, label)
+LEFT JOIN queue_bucket b
+    ON b.org_id = $1 AND b.queue = $2 AND b.scope = wanted.scope AND b.label = wanted.label
+"""
+
+# A start that waits until its key is quiet has a run's id, and no run yet. Few wait at a time.
+DEBOUNCED = """
+SELECT key, first_at, due_at, starts, request FROM start_debounced WHERE org_id = $1 AND run_id = $2
 """
 
 # Written by the worker in the transaction that journals the move; what the run started with stays in `run`.

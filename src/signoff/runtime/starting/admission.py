@@ -69,12 +69,13 @@ async def next_turn(connection: Connection) -> datetime | None:
 
 
 async def _admit(connection: Connection, org_id: UUID, path: str, now: datetime) -> int:
-    limits = await connection.fetchval(store.LOCK_QUEUE, org_id, path)
-    queue = Queue(path) if limits is None else Queue.from_limits(path, orjson.loads(limits))
+    row = await connection.fetchrow(store.LOCK_QUEUE, org_id, path)
+    queue = Queue(path) if row is None else Queue.from_limits(path, orjson.loads(row["limits"]))
     turns = await connection.fetch(store.TAKE_TURNS, org_id, path, now, TURNS)
     if not turns:
         return 0  # somebody else took them while we waited for the lock
-    admission = _Admission(connection, org_id, queue, now)
+    paused = row is not None and row["paused_at"] is not None
+    admission = _Admission(connection, org_id, queue, now, paused)
     await admission.pass_keys(sorted({row["queue_key"] for row in turns} - {None}))
     return await admission.pass_queue()
 
@@ -87,11 +88,12 @@ class _Admission:
     org_id: UUID
     queue: Queue
     now: datetime
+    paused: bool
 
     async def pass_keys(self, keys: Sequence[str]) -> None:
         """To the queue's gate: the next runs of those keys, as far as their slots and tokens go."""
-        if not keys:
-            return
+        if not keys or self.paused:
+            return  # whoever resumes it looks at everything that waits
         bounds = self.queue.per_key
         used = await self._used("key", keys)
         tokens = await self._tokens("key", keys, bounds.rate)
@@ -134,7 +136,7 @@ class _Admission:
         return len(passed)
 
     async def _pass_new(self, teams: Sequence[str], slots: Mapping[str, int], free: int) -> list[tuple[str, UUID]]:
-        if not teams:
+        if not teams or self.paused:
             return []
         whole, per_team = self.queue.whole, self.queue.per_team
         tokens = await self._tokens("queue", [WHOLE], whole.rate)
@@ -205,7 +207,7 @@ class _Admission:
         ahead: dict[str, float] = {}
         for row in rows:
             passed_s = (self.now - row["filled_at"]).total_seconds()
-            found[row["label"]] = min(float(rate.burst), row["tokens"] + max(0.0, passed_s) * rate.per_second)
+            found[row["label"]] = rate.tokens(row["tokens"], row["filled_at"], self.now)
             if passed_s < -SKEW_S:
                 ahead[row["label"]] = row["tokens"]
         await self._fill(scope, ahead)

@@ -37,9 +37,16 @@ class Starter(Protocol):
         ...
 
     async def start(
-        self, connection: Connection, place: SchedulePlace, schedule: Schedule, nominal_at: datetime, *, now: datetime
+        self,
+        connection: Connection,
+        place: SchedulePlace,
+        schedule: Schedule,
+        nominal_at: datetime,
+        *,
+        now: datetime,
+        key: str | None = None,
     ) -> RunStarted:
-        """Start the run of a time, or find it.
+        """Start the run of a time, or find it; by that idempotency key, if not by the time's.
 
         Raises:
             SignoffError: it may not, or cannot, be started.
@@ -47,30 +54,66 @@ class Starter(Protocol):
         ...
 
 
-async def fire_due(database: Database, environment: str, starter: Starter, *, now: datetime) -> int:
-    """Start what is due in an environment; gives how many runs were started.
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What a look at schedules came to.
+
+    Attributes:
+        started: runs that were started.
+        broken: schedules that an error of ours kept from being looked at: they are looked at again.
+    """
+
+    started: int
+    broken: int
+
+
+async def fire_due(database: Database, environment: str, starter: Starter, *, now: datetime) -> Fired:
+    """Start what is due in an environment.
 
     Raises:
         UnavailableError: the database went away; what was not committed is fired later.
     """
     async with database.worker_connection() as connection:
-        rows = [
-            *await connection.fetch(store.DUE_SCHEDULES, environment, now, BATCH),
-            *await connection.fetch(store.TO_GO_ON, environment, BATCH),
-        ]
-    started = 0
-    for org_id, project, name in dict.fromkeys((row["org_id"], row["project"], row["name"]) for row in rows):
-        place = SchedulePlace(org_id, environment, project, name)
-        await starter.prepare(place)
-        async with database.worker_transaction() as connection:
-            row = await connection.fetchrow(store.LOCK_SCHEDULE, org_id, environment, project, name)
-            if row is not None:
-                schedule = Schedule.from_dict(orjson.loads(row["spec"]))
-                turn = Turn(connection, place, schedule, starter, now, row["last_run_id"])
-                started += await turn.go_on()
-                if row["next_at"] is not None and row["next_at"] <= now:
-                    started += await turn.fire_until_now(row["next_at"])
-    return started
+        rows = list(await connection.fetch(store.TO_GO_ON, environment, BATCH))
+    started = broken = 0
+    looked: set[tuple[UUID, str, str]] = set()
+    after: tuple[datetime | UUID | str | None, ...] = (None, None, None, None)
+    while True:
+        async with database.worker_connection() as connection:
+            due = await connection.fetch(store.DUE_SCHEDULES, environment, now, BATCH, *after)
+        for org_id, project, name in dict.fromkeys(
+            (row["org_id"], row["project"], row["name"]) for row in (*rows, *due)
+        ):
+            if (org_id, project, name) in looked:
+                continue
+            looked.add((org_id, project, name))
+            place = SchedulePlace(org_id, environment, project, name)
+            try:
+                started += await _look_at(database, place, starter, now)
+            except UnavailableError:
+                raise
+            except Exception:  # noqa: BLE001  (whatever it is, it concerns this schedule alone)
+                broken += 1
+                _log.exception("schedule %s/%s could not be looked at; it is looked at again", project, name)
+        if len(due) < BATCH:
+            return Fired(started, broken)
+        rows, last = [], due[-1]
+        after = (last["next_at"], last["org_id"], last["project"], last["name"])
+
+
+async def _look_at(database: Database, place: SchedulePlace, starter: Starter, now: datetime) -> int:
+    await starter.prepare(place)
+    async with database.worker_transaction() as connection:
+        key = (place.org_id, place.environment, place.project, place.name)
+        row = await connection.fetchrow(store.LOCK_SCHEDULE, *key)
+        if row is None:
+            return 0
+        schedule = Schedule.from_dict(orjson.loads(row["spec"]))
+        turn = Turn(connection, place, schedule, starter, now, row["last_run_id"])
+        started = await turn.go_on()
+        if row["next_at"] is not None and row["next_at"] <= now:
+            started += await turn.fire_until_now(row["next_at"])
+        return started
 
 
 @dataclass(slots=True)

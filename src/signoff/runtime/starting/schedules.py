@@ -86,10 +86,17 @@ class SchedulePlace:
     project: str
     name: str
 
-    def key(self, nominal_at: datetime, suffix: str = "") -> str:
+    def key(self, nominal_at: datetime) -> str:
         """The idempotency key of the run of a time: whoever fires it again gets that run."""
-        place = digest(f"{self.environment}/{self.project}/{self.name}".encode())[:32]
-        return f"{KEY_PREFIX}{place}:{nominal_at.isoformat()}{suffix}"
+        return f"{KEY_PREFIX}{self._digest}:{nominal_at.isoformat()}"
+
+    def trigger_key(self, key: str) -> str:
+        """The idempotency key of the run that a person started with that key."""
+        return f"{KEY_PREFIX}{self._digest}:trigger:{key}"
+
+    @property
+    def _digest(self) -> str:
+        return digest(f"{self.environment}/{self.project}/{self.name}".encode())[:32]
 
     def jitter(self, nominal_at: datetime, most_s: float) -> timedelta:
         """A time's own delay: spread evenly, and the same whoever computes it."""

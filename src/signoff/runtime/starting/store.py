@@ -9,7 +9,7 @@ SELECT org_id, queue FROM queue_turn WHERE due_at <= $1 GROUP BY org_id, queue O
 NEXT_TURN = "SELECT greatest(due_at, '1970-01-01'::timestamptz) FROM queue_turn ORDER BY due_at LIMIT 1"
 
 # One admission at a time of each queue; the next one waits, and then sees what this one left.
-LOCK_QUEUE = "SELECT limits FROM queue WHERE org_id = $1 AND queue = $2 FOR UPDATE"
+LOCK_QUEUE = "SELECT limits, paused_at FROM queue WHERE org_id = $1 AND queue = $2 FOR UPDATE"
 
 # Taken in the transaction that acts on them: where it fails, they are there again.
 TAKE_TURNS = """
@@ -200,11 +200,14 @@ DELETE FROM start_deduplicated WHERE (org_id, project, workflow, key) IN (
 
 # --- schedules -------------------------------------------------------------------------------------------------------
 
-# Environments that point at another release than the one whose queues and schedules are in force.
+# Environments that point at another release than the one whose queues and schedules are in force. In an order, from
+# where the look before stopped: releases that cannot be read stay in this list, and must not fill it.
 TO_APPLY = """
 SELECT e.org_id, e.project FROM environment e LEFT JOIN starts_applied a
     ON a.org_id = e.org_id AND a.project = e.project AND a.environment = e.name
-WHERE e.name = $1 AND a.release IS DISTINCT FROM e.release LIMIT $2
+WHERE e.name = $1 AND a.release IS DISTINCT FROM e.release
+    AND ($3::uuid IS NULL OR (e.org_id, e.project) > ($3, $4))
+ORDER BY e.org_id, e.project LIMIT $2
 """
 
 # Shared, so that nobody deploys in between: what is applied is what the environment points at.
@@ -221,9 +224,13 @@ RETURNING release
 
 APPLIED_QUEUES = "SELECT queue, limits FROM queue WHERE org_id = $1 AND starts_with(queue, $2) FOR UPDATE"
 
+# A pause by a person outlives deploys, but not the queue: what waits in one that is declared no more may go.
 PUT_QUEUE = """
 INSERT INTO queue (org_id, queue, limits, declared) VALUES ($1, $2, $3, $4)
-ON CONFLICT (org_id, queue) DO UPDATE SET limits = excluded.limits, declared = excluded.declared
+ON CONFLICT (org_id, queue) DO UPDATE SET limits = excluded.limits, declared = excluded.declared,
+    paused_at = CASE WHEN excluded.declared THEN queue.paused_at END,
+    paused_by = CASE WHEN excluded.declared THEN queue.paused_by END,
+    paused_reason = CASE WHEN excluded.declared THEN queue.paused_reason END
 """
 
 APPLIED_SCHEDULES = """
@@ -242,7 +249,9 @@ ON CONFLICT (org_id, environment, project, name) DO UPDATE SET workflow = exclud
 DROP_SCHEDULE = "DELETE FROM schedule WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4"
 
 DUE_SCHEDULES = """
-SELECT org_id, project, name FROM schedule WHERE environment = $1 AND next_at <= $2 ORDER BY next_at LIMIT $3
+SELECT org_id, project, name, next_at FROM schedule WHERE environment = $1 AND next_at <= $2
+    AND ($4::timestamptz IS NULL OR (next_at, org_id, project, name) > ($4, $5, $6, $7))
+ORDER BY next_at, org_id, project, name LIMIT $3
 """
 
 # Those whose times wait for the run before them, which has ended. A pause holds them too.
@@ -261,6 +270,12 @@ LOCK_SCHEDULE = """
 SELECT spec, next_at, last_run_id, version FROM schedule
 WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4 FOR UPDATE SKIP LOCKED
 """
+
+# Waits for whoever is at it: two requests with one key are one after the other.
+HOLD_SCHEDULE = """
+SELECT name FROM schedule WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4 FOR UPDATE
+"""
+RUN_OF_KEY = "SELECT run_id FROM run WHERE org_id = $1 AND idempotency_key = $2"
 
 # The fence: it moves on only from the time that was looked at.
 MOVE_ON = """
