@@ -11,13 +11,16 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from importlib.abc import ExecutionLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from signoff.workflows.python.isolation import RELEASE_ROOT
+
+KNOWN_PATHS = 1024
+"""How many files' module names are kept to be found again."""
 
 
 class Sources(dict[str, bytes]):
@@ -119,5 +122,6 @@ class _Importer(MetaPathFinder, ExecutionLoader):
         return fullname in self._packages
 
 
+@lru_cache(maxsize=KNOWN_PATHS)
 def _module_name(path: str) -> str:
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")

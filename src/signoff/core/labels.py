@@ -52,6 +52,10 @@ class Labels:
     residency: frozenset[str] = frozenset()
     sources: frozenset[str] = frozenset()
 
+    def __hash__(self) -> int:
+        # Sums, as the hash of a member of an enumeration is that of its name, by a function of its own.
+        return hash((self.data_class + 0, self.trust + 0, self.residency, self.sources))
+
     def join(self, other: Labels) -> Labels:
         """The least label that is at least both: associative, commutative, idempotent, with `Labels()` as unit."""
         # Most joins are with the same label again: no new object then, which also makes the next join short.

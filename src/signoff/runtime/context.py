@@ -27,6 +27,10 @@ BOUNDED = ("step.", "group.")
 """Events of these kinds fail their step where they are too large; the others are bounded where they come from."""
 
 
+AS_GIVEN: frozenset[EventKind] = frozenset({"effect.intended", "step.noted"})
+"""Kinds of which the state takes only texts and numbers of the engine's own: these come back from JSON as they went."""
+
+
 class RunContext(abc.ABC):
     """A run that this worker owns.
 
@@ -129,7 +133,7 @@ class RunContext(abc.ABC):
         if size > self._ordinary_bytes:
             journaled, contents = self._split(kind, data)
         row = Row(state.last_seq + 1, kind, now, journaled, contents)
-        state.apply(Event(row.seq, kind, now, decode(encoded)))
+        state.apply(Event(row.seq, kind, now, data if kind in AS_GIVEN else decode(encoded)))
         self._buffer.append(row)
         self.journal_bytes += size
         if kind == "step.ended":

@@ -41,12 +41,14 @@ class PythonTools:
         self._threads = asyncio.Semaphore(settings.max_threads)
         self._modules = ReleaseModules(_PACKAGE, settings.max_releases)
         self._loaded: set[str] = set()
+        self._loading: dict[str, asyncio.Lock] = {}
         self._sources: dict[int, tuple[Mapping[str, bytes], Sources]] = {}
         self._writing: dict[str, set[asyncio.Future[None]]] = {}
 
     def close(self) -> None:
         """Forget every loaded release."""
         self._modules.close()
+        self._sources.clear()
 
     async def quiet(self, idempotency_key: str) -> None:
         """Return once no thread of this worker is in a write with that key, also of calls that gave up waiting."""
@@ -176,15 +178,26 @@ class PythonTools:
             raise misconfigured(contract, f"the release has no file '{call.file}'.")
         name = self._modules.name(sources, call.file)
         if name not in self._loaded or name not in sys.modules:
-            try:  # in a thread: importing runs the project's code, and may load large libraries
-                await self._in_thread(lambda _: importlib.import_module(name), {}, _Sending(_unwatched))
-            except Exception as error:  # noqa: BLE001  (the project's code may raise anything)
-                raise misconfigured(contract, f"importing '{call.file}' failed: {_describe(error)}") from None
-            self._loaded.add(name)
+            await self._load(contract, call, name)
         function = getattr(sys.modules.get(name), call.function, None)
         if not callable(function):
             raise misconfigured(contract, f"'{call.file}' has no function '{call.function}'.")
         return function
+
+    async def _load(self, contract: ToolContract, call: PythonCall, name: str) -> None:
+        """Import a module, once for all that wait for it: hundreds may where a release is used for the first time."""
+        loading = self._loading.setdefault(name, asyncio.Lock())
+        try:
+            async with loading:
+                if name in self._loaded and name in sys.modules:
+                    return
+                # In a thread: importing runs the project's code, and may load large libraries.
+                await self._in_thread(lambda _: importlib.import_module(name), {}, _Sending(_unwatched))
+                self._loaded.add(name)
+        except Exception as error:  # noqa: BLE001  (the project's code may raise anything)
+            raise misconfigured(contract, f"importing '{call.file}' failed: {_describe(error)}") from None
+        finally:
+            self._loading.pop(name, None)  # whoever waits has it; whoever comes now finds the module, or tries anew
 
     def _sources_of(self, files: Mapping[str, bytes]) -> Sources:
         """The Python files of a release, known by its mapping: reading all their bytes costs more than most calls."""
