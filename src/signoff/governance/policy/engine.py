@@ -32,6 +32,8 @@ from signoff.governance.policy.values import SeenRecord, cedar_record
 
 CACHED_DECISIONS = 4_096
 """Decisions that one policy set remembers, the most recently used ones; about 2 KB each."""
+KEY_BYTES = 2_048
+"""Longer questions are remembered by their digest."""
 MAX_REQUEST_BYTES = 65_536
 """Size of one question as JSON; a larger one is denied without being asked."""
 
@@ -205,7 +207,7 @@ class PolicySet:
 
 
 def _told_apart(request: PolicyRequest, read: frozenset[str] | None) -> tuple[bytes, int] | None:
-    """What a decision depends on, hashed, and the size of the arguments that no policy reads, which are not part of it.
+    """What a decision depends on, and the size of the arguments that no policy reads, which are not part of it.
 
     None where the request is no plain data, which is rare and not remembered.
     """
@@ -222,8 +224,8 @@ def _told_apart(request: PolicyRequest, read: frozenset[str] | None) -> tuple[by
         context,
     ]
     try:
-        key = sha256(orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS)).digest()
-        return key, len(orjson.dumps(unread)) if unread else 0
+        key = orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS)
+        return key if len(key) <= KEY_BYTES else sha256(key).digest(), len(orjson.dumps(unread)) if unread else 0
     except (TypeError, ValueError):
         return None
 

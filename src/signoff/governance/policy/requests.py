@@ -48,8 +48,8 @@ def tool_request(
         "argument_trust": {name: int(own.get(name, labels).trust) for name in arguments},
         "argument_class": {name: int(own.get(name, labels).data_class) for name in arguments},
         "skipped": [f"/arguments{pointer}" for pointer in skipped],
-        "approvals": sorted({approval.step for approval in approvals}),
-        "approved_by": sorted({approval.decided_by for approval in approvals}),
+        "approvals": sorted({approval.step for approval in approvals}) if approvals else [],
+        "approved_by": sorted({approval.decided_by for approval in approvals}) if approvals else [],
     }
     return PolicyRequest(run.started_by, "tool.call", ResourceRef("Tool", tool, {"effect": effect}), context)
 
