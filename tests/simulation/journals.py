@@ -1,21 +1,29 @@
-"""Journals of a store in memory."""
+"""Journals of a simulation's store."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 from uuid import UUID
-
-from tests.simulation.memory_store import MemoryStore
 
 from signoff.runtime.events import Event, decode
 from signoff.runtime.state import RunState, fold
 
 
-def events_of(store: MemoryStore, run_id: UUID) -> list[Event]:
+class Journals(Protocol):
+    """A store that can be asked for a journal."""
+
+    def journal_of(self, run_id: UUID) -> Sequence[Mapping[str, Any]]:
+        """A run's events, in order."""
+        ...
+
+
+def events_of(store: Journals, run_id: UUID) -> list[Event]:
     """A run's journal, in order."""
-    rows = sorted((row for (owner, _), row in store.journal.items() if owner == run_id), key=lambda row: row["seq"])
+    rows = store.journal_of(run_id)
     return [Event(row["seq"], row["kind"], row["recorded_at"], decode(row["data"])) for row in rows]
 
 
-def folded(store: MemoryStore, run_id: UUID) -> RunState:
+def folded(store: Journals, run_id: UUID) -> RunState:
     """The state that a run's journal describes."""
     return fold(events_of(store, run_id))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any, TypeVar
 
 from tests.simulation.checks import check
 from tests.simulation.journals import events_of
@@ -19,6 +20,7 @@ from signoff.runtime.events import Event
 from signoff.workflows.model import Workflow
 
 SHRINKING_TRIES = 200
+S = TypeVar("S", bound=Schedule)
 
 
 @dataclass(frozen=True)
@@ -87,21 +89,28 @@ def shrunk(
     schedule: Schedule, statements: Statements = STATEMENTS, *, most_tries: int = SHRINKING_TRIES
 ) -> tuple[Schedule, Exception]:
     """The smallest schedule found that still fails, and how it fails."""
-    error = failure_of(schedule, statements)
+    return shrunk_by(lambda one: failure_of(one, statements), schedule, most_tries=most_tries)
+
+
+def shrunk_by(
+    fails: Callable[[S], Exception | None], schedule: S, *, most_tries: int = SHRINKING_TRIES
+) -> tuple[S, Exception]:
+    """The same, by whatever tells how a schedule fails."""
+    error = fails(schedule)
     assert error is not None
     tries, progress = 0, True
     while progress and tries < most_tries:
         progress = False
         for smaller in _smaller(schedule):
             tries += 1
-            found = failure_of(smaller, statements)
+            found = fails(smaller)
             if found is not None:
                 schedule, error, progress = smaller, found, True
                 break
     return schedule, error
 
 
-def _smaller(schedule: Schedule) -> Iterator[Schedule]:
+def _smaller(schedule: S) -> Iterator[Any]:
     """Schedules with something less, the largest parts first."""
     happenings = schedule.happenings
     if len(happenings) > 1:

@@ -7,7 +7,10 @@ import random
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-Kind = Literal["set", "read", "lookup", "resend", "ask", "wait", "for", "repeat", "do"]
+Kind = Literal[
+    "set", "read", "lookup", "resend", "ask", "wait", "for", "repeat", "do",  # of both simulations
+    "pause", "until", "event", "call", "flaky", "renew",  # of `engine_schedule.py`
+]  # fmt: skip
 KINDS: tuple[Kind, ...] = ("set", "read", "lookup", "lookup", "resend", "ask", "wait", "for", "repeat", "do")
 RESULTS = ("ok", "ok", "ok", "ok", "busy", "refused", "lost before", "lost after", "late", "bug")
 EFFECTS = ("lookup", "resend", "ask")
@@ -21,7 +24,7 @@ class PlannedStep:
     """A step: its verb or group, the steps that it follows, how its tries end (the last for good).
 
     Attributes:
-        inner: of a group: the recovery of the effect in its body.
+        inner: of a group: the recovery of the effect in its body; else the form of the step, where it has several.
         caught: whether the run goes on after its failure.
         reviewed: whether the effect needs an approval, which it consumes.
     """
@@ -65,7 +68,7 @@ class Schedule:
         """The workflow, in the language."""
         lines = ["steps:"]
         for index, step in enumerate(self.steps):
-            lines += _step_lines(index, step)
+            lines += step_lines(index, step)
         return "\n".join([*lines, "outcome: {ok: s0.done || !s0.done}", ""])
 
     def as_json(self) -> str:
@@ -92,7 +95,8 @@ class Schedule:
         return replace(self, steps=tuple(moved))
 
 
-def _step_lines(index: int, step: PlannedStep) -> list[str]:  # noqa: PLR0911  (one form per kind)
+def step_lines(index: int, step: PlannedStep) -> list[str]:  # noqa: PLR0911  (one form per kind)
+    """A step in the language."""
     after = f"after: [{', '.join(f's{other}' for other in step.follows)}]"
     retry = "retry: {times: 2, delay: 100ms, backoff: 1}"
     undo = ", undo: {tool: undo, with: {}}" if step.effect in ("lookup", "resend") else ""

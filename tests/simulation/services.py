@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid5
 
 from tests.simulation.memory_database import MemoryDatabase
 from tests.simulation.schedule import Schedule
@@ -150,7 +151,7 @@ class SimulatedReview(SimulatedTool):
         if message is None or message.kind != "review.decided":
             return waiting
         self._world.open_reviews.discard((str(call.run.run_id), call.path))
-        review_id = f"{call.run.run_id}/{call.path}"
+        review_id = str(uuid5(call.run.run_id, f"{call.generation}/{call.path}"))
         approval = Approval(call.path, review_id, "d" * 64, message.sent_by, "approved")
         return Done({"n": 1}, result="approved", approval=approval)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.simulation.schedule import Schedule
 
 
-def told(found: Schedule, smallest: Schedule, error: Exception) -> str:
+def told(found: Schedule, smallest: Schedule, error: Exception, *, options: str = "") -> str:
     """The failure, the shrunk schedule, and how to run each of both again."""
     happenings = "\n".join(
         f"  {one.at_s:g} s: {one.action} {one.subject} ({one.lasts_s:g} s)" for one in smallest.happenings
@@ -20,7 +20,7 @@ def told(found: Schedule, smallest: Schedule, error: Exception) -> str:
             f"how the tries end:\n{results}",
             f"what happens:\n{happenings or '  nothing'}",
             "",
-            f"again, as it was found: python -m tests.simulation --seed {found.seed}",
+            f"again, as it was found: python -m tests.simulation{options} --seed {found.seed}",
             f"again, shrunk: save this and give it to --schedule:\n{smallest.as_json()}",
         ]
     )

@@ -20,7 +20,7 @@ from tests.simulation.services import TIMEOUT_S, SimulatedReview, SimulatedSet, 
 from tests.simulation.virtual_loop import START, VirtualClock
 from tests.support.engine import ACTOR, RELEASE, Releases
 
-from signoff.core.errors import ConflictError, UnavailableError
+from signoff.core.errors import ConflictError, NotFoundError, UnavailableError
 from signoff.core.ids import uuid7
 from signoff.runtime import RuntimeSettings, Worker, client
 from signoff.runtime.client import StartRequest, start_run
@@ -79,6 +79,8 @@ class Simulation:
     answered: set[tuple[Any, ...]] = field(default_factory=set[tuple[Any, ...]])
     locked_until_s: dict[UUID, float] = field(default_factory=dict[UUID, float])
     unequal: list[str] = field(default_factory=list[str])
+    befalling: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+    patience_s: float = PATIENCE_S
 
     def begin_process(self) -> Process:
         database, clock = MemoryDatabase(self.network), VirtualClock(self.loop)
@@ -185,7 +187,7 @@ class Simulation:
                             now=VirtualClock(self.loop).now(),
                             message_id=message_id,
                         )
-                except ConflictError:
+                except (ConflictError, NotFoundError):
                     break
                 except UnavailableError:
                     await asyncio.sleep(0.2)
@@ -204,7 +206,7 @@ class Simulation:
 
     async def _attend_to(self, run_id: UUID, entry: Mapping[str, Any]) -> None:
         path, kind = str(entry["step"]), entry["kind"]
-        question = (run_id, path, kind, entry.get("attempt"))
+        question = (run_id, path, kind, entry.get("attempt"), entry.get("again"))
         since_s = self.asked_s.setdefault(question, self.loop.time())
         if question in self.answered or self.loop.time() < since_s + LOOK_S * (kind == "outcome_unknown"):
             return
@@ -239,13 +241,13 @@ class Simulation:
             self.begin_process()
         for number in range(self.schedule.runs):
             async with self.people.worker_transaction() as connection:
-                request = StartRequest(self.flow, RELEASE, {"n": number}, ACTOR)
+                request = self.start_of(number)
                 self.runs.append((await start_run(connection, request, now=VirtualClock(self.loop).now())).run_id)
             await asyncio.sleep(0.05)
         attending = self.loop.create_task(self.attend())
-        under_way = [self.loop.create_task(self.befall(one)) for one in self.schedule.happenings]
+        self.befalling = [self.loop.create_task(self.befall(one)) for one in self.schedule.happenings]
         while not self.all_ended():
-            for task in (attending, *(process.task for process in self.processes), *under_way):
+            for task in (attending, *(process.task for process in self.processes), *self.befalling):
                 if task.done() and not task.cancelled():
                     task.result()  # whoever fails here would leave everything waiting
             if self.network.unknown:
@@ -256,16 +258,21 @@ class Simulation:
                     process.clock.offset_s = 0.0
                     if process.task.done():
                         self._replace(process)
-            if self.loop.time() > PATIENCE_S:
+            if self.loop.time() > self.patience_s:
                 waiting = {str(run_id): self.store.views[run_id]["waiting_for"] for run_id in self.runs}
                 raise BrokenError(f"runs have not ended: {waiting}")
         attending.cancel()
-        await asyncio.gather(*under_way)
+        await asyncio.gather(*self.befalling)
         for process in self.processes:
             process.worker.stop()
         await asyncio.wait([process.task for process in self.processes], timeout=60)
 
+    def start_of(self, number: int) -> StartRequest:
+        """How the run with that number is started."""
+        return StartRequest(self.flow, RELEASE, {"n": number}, ACTOR)
+
     def all_ended(self) -> bool:
+        """Whether nothing is left to happen."""
         return not any(run_id in self.store.queue for run_id in self.runs)
 
 
