@@ -104,7 +104,7 @@ class MemoryDatabase:
         self.cuts = 0
 
     @asynccontextmanager
-    async def worker_connection(self) -> AsyncGenerator[Any]:
+    async def worker_connection(self, *, resets: bool = False) -> AsyncGenerator[Any]:
         yield MemoryConnection(self)
 
     @asynccontextmanager

@@ -139,7 +139,7 @@ class Journal:
 
     async def run(self) -> None:
         """Write until cancelled, or until the session is lost, which raises SessionLostError."""
-        async with self._database.worker_connection() as connection:
+        async with self._database.worker_connection(resets=True) as connection:
             await connection.execute(store.PLAN_BY_KEY)
             while True:
                 await self._wake.wait()

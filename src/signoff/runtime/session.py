@@ -162,7 +162,7 @@ class Session:
     # --- claiming ----------------------------------------------------------------------------------------------
 
     async def _claim_until_stopped(self) -> None:
-        async with self._database.worker_connection() as connection:
+        async with self._database.worker_connection(resets=True) as connection:
             await connection.execute(store.CLAIM_WITHOUT_FLUSH)
             while not self._stopping.is_set():
                 self._wake.clear()
@@ -191,9 +191,9 @@ class Session:
 
     async def _wait_for_work(self, connection: Connection) -> None:
         """Until a wake-up, the next parked run's moment, or the poll that finds what no wake-up told of."""
-        due_at = await connection.fetchval(store.NEXT_DUE)
-        pause_s = self._settings.poll_s
-        if due_at is not None and len(self._residents) < self._settings.resident_runs:
+        pause_s, has_room = self._settings.poll_s, len(self._residents) < self._settings.resident_runs
+        due_at = await connection.fetchval(store.NEXT_DUE) if has_room else None
+        if due_at is not None:
             due_s = (due_at - self._clock.now()).total_seconds()
             pause_s = min(pause_s, max(due_s, self._idle_s))
             self._idle_s = FIRST_IDLE_S if due_s > 0 else self._idle_s * 2

@@ -98,7 +98,7 @@ class Retention:
 
     async def steps(self, report: RetentionReport, *, retry_all: bool = False) -> AsyncGenerator[str]:
         """The pass, step by step: after any of them the process may end, and the next pass goes on from there."""
-        async with self._database.worker_connection() as connection:
+        async with self._database.worker_connection(resets=True) as connection:
             if not await connection.fetchval(store.LEAD):
                 report.leader = False
                 return
