@@ -110,7 +110,8 @@ def _pad_before(step: int) -> str:
 
 def _document(name: str, steps: str) -> str:
     head = f"workflow: bench/{name}\nversion: 1.0.0\nabout: A workload.\nowner: team/bench\nrisk: low\n"
-    return f"{head}{_INPUT}steps:\n{steps}outcome: {{done: s0.done}}\n"
+    given = _INPUT.replace("[pad]", "[pad, at]") if "input.at" in steps else _INPUT
+    return f"{head}{given}steps:\n{steps}outcome: {{done: s0.done}}\n"
 
 
 _POLICY = b"""
