@@ -108,9 +108,8 @@ class TestTheRefundExample:
         load_project(self.changed(tmp_path, ("workflows/refund.yaml", check, "")))
 
     def test_without_a_quota_small_refunds_would_repeat(self, tmp_path: Path) -> None:
-        quota = next(
-            line for line in (self.FILES / "tools/payments.refund.yaml").read_text().splitlines() if "quota" in line
-        )
+        contract = (self.FILES / "tools/payments.refund.yaml").read_text("utf-8")
+        quota = next(line for line in contract.splitlines() if line.startswith("quota:"))
         assert self.codes(self.changed(tmp_path, ("tools/payments.refund.yaml", quota, ""))) == {"flow-quota"}
 
     def test_what_may_cause_it_is_said_by_the_contract(self, tmp_path: Path) -> None:

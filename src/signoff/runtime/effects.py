@@ -17,9 +17,10 @@ from signoff.foundation.database import Connection
 from signoff.runtime import store
 from signoff.runtime.calling import called
 from signoff.runtime.context import RunContext
-from signoff.runtime.handlers import Done, Effect, Message, StepCall, StepHandler, Waiting
+from signoff.runtime.handlers import Done, Effect, Message, Spending, StepCall, StepHandler, Waiting
 from signoff.runtime.journal import Entry, Row, SessionLostError
 from signoff.runtime.paths import is_undo, undone_by
+from signoff.runtime.quotas import spend_quota
 from signoff.runtime.records import APPROVAL_OUTDATED
 from signoff.runtime.state import OUTCOME_UNKNOWN, RESOLUTION, StepRecord
 from signoff.workflows.model import Step
@@ -33,8 +34,8 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
     """Put the intent on the disk, consuming the approvals that permit it, and make sure that we may still send.
 
     Raises:
-        StepError: kind `approval_used`, an approval was used for another effect; kind `approval_outdated`, it was used
-            for this one, under the release that the run had then.
+        StepError: kind `quota`, no more may be spent; kind `approval_used`, an approval was used for another effect;
+            kind `approval_outdated`, it was used under a release that the run has left since.
         SessionLostError: the run is not ours any more; nothing was sent.
     """
     tried_before = record.key is not None
@@ -61,7 +62,10 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
     entry = execution.take_buffer()
     if once is not None and generation is not None:
         entry.key = (once, generation)
-    if not approvals:
+    spending = None if approvals or is_undo(record.path) else effect.spending
+    if spending is not None:
+        await _spend(execution, spending, key, entry)
+    elif not approvals:
         await execution.written(entry)
     elif not await _consume(execution, record, call, (row, bound), entry):
         raise _refused(execution, step, moved=tried_before and execution.state.operated.release is not None)
@@ -129,6 +133,30 @@ async def _consume(
     entry.solo = write
     await execution.written(entry)
     return granted
+
+
+async def _spend(execution: RunContext, spending: Spending, key: str, entry: Entry) -> None:
+    """Count what an effect spends in the transaction that writes its intent; once for each key.
+
+    Raises:
+        StepError: kind `quota`, more would be spent than its holder may.
+    """
+    granted = False
+    org_id = execution.facts.org_id
+
+    async def write(connection: Connection) -> None:
+        nonlocal granted
+        granted = await spend_quota(connection, org_id, spending, key)
+
+    entry.solo = write
+    await execution.written(entry)
+    if not granted:
+        raise StepError(
+            f"the quota of '{spending.quota}' is used up: within {spending.window_s / 3600:g} h no more than"
+            f" {spending.most} is spent for one holder without a person's approval, and this would spend"
+            f" {spending.amount} more",
+            kind="quota",
+        )
 
 
 async def _key(execution: RunContext, step: Step, record: StepRecord) -> tuple[str | None, str, int | None]:

@@ -53,6 +53,25 @@ class RunFacts:
 
 
 @value
+class Spending:
+    """What an effect spends of a quota, where no person approved it.
+
+    Attributes:
+        quota: whose: the tool's name.
+        holder: for whom, as text.
+        amount: how much, a whole number that is not negative.
+        most: how much in all that holder may spend within the window.
+        window_s: in seconds, counted back from now.
+    """
+
+    quota: str
+    holder: str
+    amount: int
+    most: int
+    window_s: float
+
+
+@value
 class Effect:
     """A step whose call changes the world. Its intent is journaled and durable before the call is made.
 
@@ -61,10 +80,12 @@ class Effect:
             look the outcome up by key, or ask a person.
         settle_s: how long after the intent a call may still take effect, in seconds: the request's timeout and the
             lag that the other side declares. A look-up before that could miss a call under way.
+        spending: what it spends of a quota; none where the contract has no quota.
     """
 
     recovery: Recovery
     settle_s: float = 0.0
+    spending: Spending | None = None
 
 
 @dataclass(frozen=True, slots=True)

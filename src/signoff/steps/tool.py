@@ -9,8 +9,9 @@ from signoff.capabilities.tools import ToolResult
 from signoff.capabilities.tools.failures import broken_answer
 from signoff.capabilities.tools.runner import always
 from signoff.catalog import ToolContract
+from signoff.core.errors import StepError
 from signoff.governance.policy import tool_request
-from signoff.runtime.handlers import Done, Effect, StepCall
+from signoff.runtime.handlers import Done, Effect, Spending, StepCall
 from signoff.steps.acting import ActingStep
 from signoff.steps.services import Services, project_of, required
 
@@ -29,7 +30,8 @@ class ToolStep(ActingStep):
         if not contract.effect:
             return None
         assert contract.idempotency is not None
-        return Effect(contract.idempotency.recovery, settle_s=self._services.tools.settles_after_s(contract))
+        settle_s = self._services.tools.settles_after_s(contract)
+        return Effect(contract.idempotency.recovery, settle_s=settle_s, spending=_spending(contract, _arguments(call)))
 
     def target(self, call: StepCall) -> str:
         """What a circuit breaker counts together: the tool."""
@@ -100,6 +102,17 @@ class ToolStep(ActingStep):
 
 def _contract(call: StepCall) -> ToolContract:
     return project_of(call).tools[call.step.target]
+
+
+def _spending(contract: ToolContract, arguments: Mapping[str, Any]) -> Spending | None:
+    """What a call spends of its tool's quota, if nobody approved it."""
+    quota = contract.quota
+    if quota is None:
+        return None
+    amount: Any = arguments.get(quota.spend, 0) if quota.spend else 1
+    if not isinstance(amount, int) or amount < 0:
+        raise StepError(f"'{quota.spend}' of '{contract.name}' is not a whole number", kind="arguments")
+    return Spending(contract.name, str(arguments.get(quota.per, "")), amount, quota.most, quota.window_s)
 
 
 def _arguments(call: StepCall) -> Mapping[str, Any]:

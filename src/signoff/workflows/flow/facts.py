@@ -253,7 +253,7 @@ def confined(flow: Flow, facts: Sequence[Fact]) -> Flow:
         flow,
         atoms=frozenset(
             replace(atom, trust=trust, domain=domain, owned=owned, ranged=ranged)
-            if trust < atom.trust or (atom.trust is Trust.CONFINED and not atom.owned)
+            if trust < atom.trust or (atom.trust >= trust and not atom.owned and not atom.domain)
             else atom
             for atom in flow.atoms
         ),
@@ -272,6 +272,9 @@ def _best(facts: Sequence[Fact]) -> tuple[Trust, str, bool, bool] | None:
             return Trust.CONFINED, fact.text, True, False
     lower = next((fact for fact in facts if fact.kind == "lower"), None)
     uppers = list(dict.fromkeys(fact.text for fact in facts if fact.kind == "upper"))
-    if lower is None or not uppers:
+    if not uppers:
         return None
+    if lower is None:
+        # Half of a range: a tool whose own schema has a minimum adds the other half.
+        return Trust.UNTRUSTED, " and ".join(uppers), False, True
     return Trust.CONFINED, " and ".join((lower.text, *uppers)), False, True

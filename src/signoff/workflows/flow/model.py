@@ -142,11 +142,12 @@ class Flow:
 
 
 def _computed(atom: Atom) -> Atom:
-    free = atom.trust is Trust.CONFINED and not atom.owned
+    free = atom.trust is not Trust.TRUSTED and not atom.owned
     return replace(
         atom,
         trust=Trust.UNTRUSTED if free else atom.trust,
         domain="" if free else atom.domain,
+        ranged=atom.ranged and not free,
         raw=False,
         review="",
     )

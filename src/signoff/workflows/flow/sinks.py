@@ -201,14 +201,10 @@ class _ToolCheck:
         high = any(key in members for key in ("maximum", "exclusiveMaximum"))
         if isinstance(members.get("enum"), list) or (low and high) or members.get("type") == "boolean":
             return replace(flow, atoms=frozenset(replace(atom, trust=Trust.CONFINED) for atom in flow.atoms))
-        numeric = members.get("type") in ("integer", "number")
-        if numeric:
-            return flow
+        if members.get("type") in ("integer", "number"):
+            return _ranged(flow, Trust.CONFINED) if low else flow
         # An order says nothing of a text.
-        return replace(
-            flow,
-            atoms=frozenset(replace(a, trust=Trust.UNTRUSTED) if a.ranged else a for a in flow.atoms),
-        )
+        return _ranged(flow, Trust.UNTRUSTED)
 
     def _trigger(self) -> Iterator[Finding]:
         if self._tool.trigger == "any" or not self._cause.atoms:
@@ -236,6 +232,11 @@ class _ToolCheck:
         bad = self._cause if self._cause.atoms else self._flow.arguments.select(("with",)).whole()
         path = (*worst_path(bad), Hop(self._flow.path, f"tool {step.target}", step.line))
         yield Finding("flow-quota", self._flow.path, step.line, detail, step.target, path, hint)
+
+
+def _ranged(flow: Flow, trust: Trust) -> Flow:
+    """A flow whose atoms in a range have that trust."""
+    return replace(flow, atoms=frozenset(replace(a, trust=trust) if a.ranged else a for a in flow.atoms))
 
 
 def _property(schema: Any, name: str) -> Any:
