@@ -14,8 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from signoff.core.actors import Actor
+from signoff.core.errors import StepError
 from signoff.core.ids import derived_id, uuid7
 from signoff.core.labels import Labels
+from signoff.core.schemas import validate
 from signoff.foundation.database import Connection
 from signoff.runtime.calls import store
 from signoff.runtime.client import store as client_store
@@ -26,6 +28,7 @@ from signoff.runtime.events import encode, moment
 from signoff.runtime.handlers import Approval, Message
 from signoff.runtime.journal import Entry, SoloWrite
 from signoff.runtime.operated import SKIP
+from signoff.runtime.paths import is_undo
 from signoff.runtime.state import StepRecord
 
 CONTINUED = "continued"
@@ -37,11 +40,7 @@ def may_continue(execution: RunContext, loop: str) -> bool:
     state = execution.state
     if state.unwinding is not None or list(state.open) != [loop]:
         return False
-    return not any(
-        record.state is not None and record.state.status == "done" and execution.step(path).undo is not None
-        for path, record in state.steps.items()
-        if not path.endswith("/undo")
-    )
+    return _undoable(execution) is None
 
 
 def continued(
@@ -76,6 +75,59 @@ def continued(
     return True
 
 
+def begun_anew(execution: RunContext, value: Mapping[str, Any], labels: Labels) -> UUID:
+    """Name the run that a workflow in Python goes on as, with another input and nothing of this run's past.
+
+    Args:
+        execution: the run; its code has returned, and nothing is under way.
+        value: the new run's input.
+        labels: of all that it may come from.
+
+    Raises:
+        StepError: kind `continue`, an effect of the run could still have to be undone; kind `arguments`, the input does
+            not fit; kind `too_large`.
+    """
+    state, facts, now = execution.state, execution.facts, execution.engine.clock.now()
+    if (path := _undoable(execution)) is not None:
+        raise StepError(f"'{path}' could not be undone from a new run; end this one", kind="continue")
+    problems = validate(execution.workflow.input_schema, value)
+    if problems:
+        raise StepError("The input to continue with does not fit the workflow", kind="arguments", problems=problems)
+    before: Mapping[str, Any] = state.started.get("continued_from") or {}
+    run_id = uuid7(time_ms=int(now.timestamp() * 1000))
+    turns = before.get("turns", 0) + 1
+    data: dict[str, Any] = {
+        "run_id": str(run_id),
+        "loop": "",
+        "turns": turns,
+        "input": value,
+        "continued_from": {
+            "run_id": str(execution.run_id),
+            "chain_id": str(facts.chain_id or execution.run_id),
+            "chain_started_at": before.get("chain_started_at", state.started_at),
+            "loop": "",
+            "labels": labels.as_dict(),
+            "turns": turns,
+            "next_at": None,
+            "ended": [],
+            "usage": state.usage.as_dict(),
+        },
+    }
+    if len(encode({**state.started, **data})) > execution.engine.settings.event_bytes:
+        raise StepError("the input to continue with is larger than an event may be", kind="too_large")
+    execution.emit("run.continued", data)
+    return run_id
+
+
+def _undoable(execution: RunContext) -> str | None:
+    """A completed effect that could still have to be taken back."""
+    for path, record in execution.state.steps.items():
+        done = record.state is not None and record.state.status == "done"
+        if done and not is_undo(path) and execution.step(path).undo is not None:
+            return path
+    return None
+
+
 def _carried(record: StepRecord) -> dict[str, Any]:
     state = record.state
     assert state is not None
@@ -101,6 +153,8 @@ def continues_as(execution: RunContext, entry: Entry) -> SoloWrite | None:
         return None
     facts, now = execution.facts, execution.engine.clock.now()
     started = {**execution.state.started, "continued_from": told["continued_from"]}
+    if "input" in told:
+        started["input"] = told["input"]
     started.pop("forked_from", None)  # nothing here is another run's past: what this one does is its own to undo
     run_id = UUID(told["run_id"])
 
@@ -138,6 +192,8 @@ def continues_as(execution: RunContext, entry: Entry) -> SoloWrite | None:
 
 def _early(execution: RunContext, loop: str) -> list[tuple[str, Message]]:
     """Messages that came for steps which have not begun: the new run gets them, under the paths that it will have."""
+    if not loop:
+        return []  # what its code asks for later has other paths
     turns = len(execution.state.steps[loop].turns)
     found: list[tuple[str, Message]] = []
     for path, record in execution.state.steps.items():
@@ -149,6 +205,8 @@ def _early(execution: RunContext, loop: str) -> list[tuple[str, Message]]:
 
 def _skips(execution: RunContext, loop: str) -> list[Message]:
     """Steps to come that somebody has skipped: the new run is told so, of the paths that they will have."""
+    if not loop:
+        return []
     turns = len(execution.state.steps[loop].turns)
     found: list[Message] = []
     for path, said in execution.state.operated.skips.items():

@@ -7,14 +7,19 @@ from typing import Any
 
 from signoff.core.labels import Labels
 from signoff.workflows.model import Workflow
-from signoff.workflows.sources import labels_at
+from signoff.workflows.sources import DEFAULT_INPUT_LABELS, labels_at
 
 
 def input_labels(workflow: Workflow, started: Mapping[str, Any]) -> Mapping[tuple[str, ...], Labels]:
-    """The labels of a run's input: what its schema says, and of a called run also what its caller's data had."""
+    """The labels of a run's input: what its schema says, and what the data had that it was made from.
+
+    That is of a called run its caller's, by field; of one that a workflow in Python goes on as, all that this had read.
+    """
+    continued: Mapping[str, Any] = started.get("continued_from") or {}
     parent: Mapping[str, Any] = started.get("parent") or {}
     given: Mapping[str, Any] = parent.get("labels", {})
-    if not given:
+    anew = "labels" in continued and not continued["loop"]
+    if not given and not anew:
         return workflow.input_labels
     found = dict(workflow.input_labels)
     for name, data in given.items():
@@ -23,4 +28,8 @@ def input_labels(workflow: Workflow, started: Mapping[str, Any]) -> Mapping[tupl
         for path in [path for path in found if path[:1] == (name,)]:
             found[path] = found[path].join(labels)
         found[name,] = found.get((name,), own).join(labels)
+    if anew:
+        labels = Labels.from_dict(continued["labels"])
+        found = {path: own.join(labels) for path, own in found.items()}
+        found.setdefault((), DEFAULT_INPUT_LABELS.join(labels))
     return found

@@ -29,8 +29,10 @@ from signoff.runtime.state import RunState
 from signoff.runtime.stuck_runs import answer_stuck
 from signoff.runtime.views import stuck_view, view_of
 from signoff.workflows.model import Workflow
+from signoff.workflows.python.errors import NonResponsiveError
 
 STUCK_RETRY_S = 60.0  # a run whose definition cannot be had or does not fit is looked at again after this
+HANGING_RETRY_S = 21_600.0  # one whose code holds the worker up: six hours, as looking holds it up again
 
 Inbox = tuple[list[tuple[str, Message]], int]
 
@@ -143,7 +145,8 @@ class Loader:
         else:
             if stuck.whole and (state.stuck is None or state.stuck.get("detail") != data["detail"]):
                 stuck.add(entry, "run.stuck", data, now)
-            entry.park, entry.view = (gen, now + timedelta(seconds=STUCK_RETRY_S)), stuck_view(state, now, data)
+            pause_s = HANGING_RETRY_S if isinstance(error, NonResponsiveError) else STUCK_RETRY_S
+            entry.park, entry.view = (gen, now + timedelta(seconds=pause_s)), stuck_view(state, now, data)
         entry.written = asyncio.get_running_loop().create_future()
         self._engine.journal.submit(entry)
         taken = await entry.written

@@ -15,16 +15,18 @@ from typing import Any
 
 from signoff.core.errors import NonDeterminismError, StepError
 from signoff.runtime import endings
+from signoff.runtime.attribute_values import journaled
 from signoff.runtime.context import RunContext
+from signoff.runtime.continuing import CONTINUED, begun_anew
 from signoff.runtime.paths import is_undo, undone_by
 from signoff.runtime.program import Beginning, Conclusion
 from signoff.runtime.python_environment import check_environment
 from signoff.runtime.state import RunState, StepRecord
 from signoff.workflows.model import PythonFunction, Step
+from signoff.workflows.python.commands import Continuation
 from signoff.workflows.python.driver import Driver, Issued
 from signoff.workflows.python.errors import CommandMismatchError
 from signoff.workflows.semantics import Ended, RunScope
-from signoff.workflows.sources import labels_at
 
 SHOWN_CHARS = 300
 """How much of a command's arguments an error repeats."""
@@ -69,10 +71,11 @@ class PythonProgram:
             run_id=run.run_id,
             input_value=run.state.started["input"],
             started_at=run.facts.started_at,
-            labels=labels_at(run.workflow.input_labels, ()),
+            labels=run.scope.labels("input", ()),
             outcomes=frozenset(outcome.name for outcome in run.workflow.outcomes),
             recorded=frozenset(recorded),
             patches=frozenset(patch for command in commands for patch in command.get("patches", ())),
+            code_s=run.engine.settings.code_s,
         )
         ends = [record for record in recorded.values() if record.state is not None]
         self._ends = deque(sorted(ends, key=lambda record: record.ended_seq))
@@ -132,6 +135,7 @@ class PythonProgram:
         run = self.run
         try:
             while run.state.unwinding is None and not run.stale:
+                self._note_attributes()
                 if self._ends:
                     self._deliver(self._ends.popleft(), {})
                 elif self._wanted:
@@ -141,6 +145,17 @@ class PythonProgram:
         except NonDeterminismError:
             # It is loaded anew, where the same happens and parks it as stuck: what has ended goes to the journal first.
             run.stale = True
+
+    def _note_attributes(self) -> None:
+        """Journal what the code has said since; what the run was started with stays."""
+        given: Mapping[str, Any] = self.run.state.started.get("attributes") or {}
+        found: dict[str, Any] = {}
+        for name, item in self._driver.attributes.items():
+            value = None if name in given else journaled(item["type"], item["value"])
+            if value is not None and self.run.state.attributes.get(name) != value:
+                found[name] = value
+        if found:
+            self.run.emit("run.attributes", {"attributes": found})
 
     def _begin(self, issued: Issued) -> None:
         record = self.run.state.steps.get(issued.path)
@@ -242,6 +257,9 @@ class PythonProgram:
                 error = {"step": self._driver.failed_step, **endings.describe(finished)}
                 self.run.unwind(cause="failed", error=error)
             raise finished
+        if isinstance(finished, Continuation):
+            run_id = begun_anew(self.run, finished.input, self._driver.labels)
+            return Conclusion(CONTINUED, {"run_id": str(run_id)}, self._driver.labels)
         return Conclusion(finished.name, finished.output, self._driver.labels)
 
 

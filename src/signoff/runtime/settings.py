@@ -34,6 +34,11 @@ class RuntimeSettings(BaseModel):
     )
     run_time_s: float = Field(default=30 * 86400.0, gt=0, description="How long a run may take where it says nothing.")
     call_depth: int = Field(default=10, ge=1, description="Runs that may have called one another when one calls.")
+    code_s: float = Field(
+        default=2.0,
+        gt=0,
+        description="How long the code of a workflow in Python may run from one await to the next, in seconds.",
+    )
     crash_limit: int = Field(
         default=5, ge=1, description="Workers that may die with a run in the same place before a person must look."
     )

@@ -54,6 +54,13 @@ class RunOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Continuation:
+    """What a workflow returns that begins anew, with another input, in a new run. Made by `ctx.continue_as_new(…)`."""
+
+    input: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where in a project's files something is written; `line` counts from 1."""
 

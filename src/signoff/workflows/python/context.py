@@ -9,11 +9,12 @@ from typing import Any, Protocol, TypeVar, overload
 from uuid import UUID
 
 from signoff.workflows.model import Step, Verb
-from signoff.workflows.python.commands import Command, Gather, Place, Result, RunOutcome
+from signoff.workflows.python.commands import Command, Continuation, Gather, Place, Result, RunOutcome
 from signoff.workflows.python.isolation import file_of
 from signoff.workflows.python.options import (
     Duration,
     UndoOption,
+    attribute_of,
     escalate_of,
     name_of,
     retry_of,
@@ -49,6 +50,10 @@ class Host(Protocol):
 
     def patched(self, name: str) -> bool:
         """Whether this run has that change."""
+        ...
+
+    def note(self, attributes: Mapping[str, Mapping[str, Any]]) -> None:
+        """What the run is searched by from here on: type and value by name."""
         ...
 
 
@@ -277,6 +282,17 @@ class Context:
     def outcome(self, name: str, output: Mapping[str, Any] | None = None, /) -> RunOutcome:
         """What the workflow returns: one of its outcomes, and what the run gives to whoever started it."""
         return RunOutcome(name, dict(output or {}))
+
+    def continue_as_new(self, value: Mapping[str, Any], /) -> Continuation:
+        """What the workflow returns to begin anew in a new run, with this input and an empty journal."""
+        return Continuation(dict(value))
+
+    def attributes(self, **values: str | float | bool | datetime) -> None:
+        """What the run is found by: `ctx.attributes(order=order["id"], due=due)`. A name that comes again is changed.
+
+        What whoever started the run gave under a name stays.
+        """
+        self._host.note({name: attribute_of(name, value) for name, value in values.items()})
 
     # --- what is not in the input --------------------------------------------------------------------------------
 

@@ -6,14 +6,14 @@ what its journal has. Nothing here knows of journals: `runtime/` decides what be
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
+from types import CoroutineType
 from typing import Any, cast
 from uuid import UUID
 
@@ -21,12 +21,15 @@ import orjson
 
 from signoff.core.errors import StepError
 from signoff.core.labels import Labels
+from signoff.workflows.ends import MAX_ATTRIBUTES
 from signoff.workflows.model import Step
 from signoff.workflows.python.authoring import WorkflowFunction
-from signoff.workflows.python.commands import Command, Gather, Place, Result, RunOutcome
+from signoff.workflows.python.commands import Command, Continuation, Gather, Place, Result, RunOutcome
 from signoff.workflows.python.context import Context
-from signoff.workflows.python.errors import StepBlocked, StepFailed, WorkflowFailed
+from signoff.workflows.python.endings import end_of
+from signoff.workflows.python.errors import NonResponsiveError, StepBlocked, StepFailed, WorkflowFailed
 from signoff.workflows.python.isolation import as_step_error, escaped, foreign_await, no_running_loop
+from signoff.workflows.python.watchdog import WATCHDOG, Interrupted
 from signoff.workflows.semantics import Ended, Ready, StepState
 
 MAX_NESTING = 5
@@ -34,6 +37,10 @@ MAX_NESTING = 5
 
 MAX_COMMANDS = 10_000
 """Commands of one run; what goes on for ever is better a workflow that calls another."""
+
+
+DEFAULT_CODE_S = 2.0
+"""How long a workflow's code may run from one await to the next, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ class _Scope:
 class _Branch:
     """A coroutine and its place among others."""
 
-    coroutine: Coroutine[Any, Any, Any]
+    coroutine: CoroutineType[Any, Any, Any]
     scope: _Scope
     group: _Group | None = None
     index: int = 0
@@ -117,6 +124,7 @@ class Driver:
         outcomes: the names that it may end with.
         recorded: paths of all steps that the journal has, for `ctx.patched`.
         patches: changes that the journal says the run has.
+        code_s: how long its code may run from one await to the next, in seconds.
 
     Attributes:
         run_id: whose run it is.
@@ -124,8 +132,10 @@ class Driver:
         labels: the join of the labels of everything that the workflow has read.
         issued: its commands so far, in the order in which they were given, by path.
         new: those of them that nobody has taken yet.
+        attributes: what it says that the run is searched by: type and value by name.
         failed_step: of a workflow that a step's failure has ended: the step's path.
-        finished: how it ended: an outcome, or the failure that nothing caught; none while it goes on.
+        finished: how it ended: an outcome, the input to begin anew with, or the failure that nothing caught; none while
+            it goes on.
     """
 
     def __init__(
@@ -139,15 +149,18 @@ class Driver:
         outcomes: frozenset[str],
         recorded: frozenset[str] = frozenset(),
         patches: frozenset[str] = frozenset(),
+        code_s: float = DEFAULT_CODE_S,
     ) -> None:
         self.run_id = run_id
         self.now = started_at
         self.labels = labels
         self.issued: dict[str, Issued] = {}
         self.new: deque[Issued] = deque()
-        self.finished: RunOutcome | StepError | None = None
+        self.attributes: dict[str, Mapping[str, Any]] = {}
+        self.finished: RunOutcome | Continuation | StepError | None = None
         self.failed_step: str | None = None
         self._outcomes = outcomes
+        self._code_s = code_s
         self._states: dict[str, StepState] = {}
         self._waiting: dict[str, _Branch] = {}
         self._ready: deque[tuple[_Branch, Any, BaseException | None]] = deque()
@@ -206,8 +219,10 @@ class Driver:
         self._waiting.clear()
         self._ready.clear()
         while self._live:
-            with no_running_loop(), suppress(Exception):  # its own clean-up fails; the engine undoes what was done
-                self._live.pop().coroutine.close()
+            branch = self._live.pop()
+            # Its own clean-up may fail, or never end; the engine undoes what was done.
+            with suppress(Exception, Interrupted), no_running_loop(), self._watching(branch):
+                branch.coroutine.close()
 
     def __del__(self) -> None:
         self.close()
@@ -228,6 +243,12 @@ class Driver:
                 self._new_patches.append(name)
         return self._patches[name]
 
+    def note(self, attributes: Mapping[str, Mapping[str, Any]]) -> None:
+        """What the run is searched by from here on."""
+        if len(self.attributes | dict(attributes)) > MAX_ATTRIBUTES:
+            raise ValueError(f"a workflow has at most {MAX_ATTRIBUTES} attributes")
+        self.attributes |= attributes
+
     def _scope(self) -> _Scope:
         assert self._current is not None, "a context is used by its own workflow only, while that runs"
         return self._current.scope
@@ -243,13 +264,18 @@ class Driver:
         """Run one branch to its next command, or to its end."""
         self._current = branch
         try:
-            with no_running_loop():
+            with no_running_loop(), self._watching(branch):
                 wanted = branch.coroutine.send(value) if error is None else branch.coroutine.throw(error)
         except StopIteration as end:
             self._ended(branch, end.value, None)
             return
         except (KeyboardInterrupt, GeneratorExit):
             raise
+        except Interrupted as interrupted:
+            detail = (
+                f"{interrupted}: the code ran for more than {self._code_s:g} s without an await. Long work is a tool's."
+            )
+            raise NonResponsiveError(detail, at=str(interrupted)) from interrupted
         except BaseException as failure:  # whatever workflow code raises, SystemExit included, is its own failure
             foreign = escaped(failure)
             if foreign is not None:
@@ -264,6 +290,9 @@ class Driver:
             self._open(branch, cast("Gather[Any]", wanted))
         else:
             raise foreign_await(branch.coroutine, type(wanted).__name__)
+
+    def _watching(self, branch: _Branch) -> AbstractContextManager[None]:
+        return WATCHDOG.watching(str(self.run_id), self._code_s, branch.coroutine.cr_code)
 
     def _issue(self, branch: _Branch, command: Command) -> None:
         if command.used:
@@ -329,7 +358,7 @@ class Driver:
         self._live.remove(branch)
         group = branch.group
         if group is None:
-            self.finished = self._outcome(value) if failure is None else as_step_error(failure)
+            self.finished = end_of(value, self._outcomes) if failure is None else as_step_error(failure)
             self.failed_step = failure.path if isinstance(failure, StepFailed) else None
             return
         group.left -= 1
@@ -342,23 +371,11 @@ class Driver:
             first = None if group.gather.errors or not group.failed else group.failed[min(group.failed)]
             self._ready.append((group.parent, tuple(group.results) if first is None else None, first))
 
-    def _outcome(self, value: Any) -> RunOutcome | StepError:
-        if not isinstance(value, RunOutcome):
-            detail = f"the workflow returned {type(value).__name__}; end it with: return ctx.outcome('…')"
-            return StepError(detail, kind="no_outcome")
-        if value.name not in self._outcomes:
-            known = ", ".join(sorted(self._outcomes))
-            return StepError(f"the workflow has no outcome '{value.name}'; it has {known}", kind="no_outcome")
-        try:
-            return RunOutcome(value.name, orjson.loads(orjson.dumps(value.output, option=orjson.OPT_UTC_Z)))
-        except (TypeError, ValueError) as error:
-            return StepError(f"the output of '{value.name}' is no plain data: {error}", kind="contract")
 
-
-def _coroutine(awaitable: Any) -> Coroutine[Any, Any, Any]:
+def _coroutine(awaitable: Any) -> CoroutineType[Any, Any, Any]:
     """Something to send to: a coroutine as it is, anything else that is awaited inside one."""
-    if asyncio.iscoroutine(awaitable):
-        return awaitable
+    if isinstance(awaitable, CoroutineType):
+        return cast("CoroutineType[Any, Any, Any]", awaitable)
 
     async def wait() -> Any:
         return await awaitable

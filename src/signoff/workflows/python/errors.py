@@ -53,6 +53,16 @@ class CommandMismatchError(NonDeterminismError):
     code = "command-mismatch"
 
 
+class NonResponsiveError(NonDeterminismError):
+    """The code of a workflow did not come to its next await in time, and was interrupted. Its run is parked.
+
+    Looking at it costs the worker as much again, so that happens only when somebody wakes the run, or hours later.
+    """
+
+    code = "non-responsive"
+    title = "The workflow's code does not come to an await"
+
+
 class ForeignAwaitError(NonDeterminismError):
     """A workflow awaited what its journal cannot give back: something of asyncio or of a library. Its run is parked."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from signoff.core.durations import parse_duration_s
@@ -26,6 +26,7 @@ UNDO_KEYS = ("retry", "timeout")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RESERVED = frozenset({"undo", "index", "last", "item", "input", "result"})
+_ATTRIBUTES: Mapping[type, str] = {str: "text", bool: "boolean", int: "integer", float: "number"}
 _ROLE = re.compile(r"role/[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -112,6 +113,24 @@ def name_of(name: str | None) -> str | None:
             f"{name!r} is no step's name: write lower-case letters, digits and '_', beginning with a letter"
         )
     return name
+
+
+def attribute_of(name: str, value: Any) -> dict[str, Any]:
+    """A search attribute as events have it.
+
+    Raises:
+        ValueError: it has no name or value that can be searched.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no attribute's name: write lower-case letters, digits and '_'")
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError(f"attribute '{name}': a moment has a time zone")
+        return {"type": "timestamp", "value": value.isoformat()}
+    kind = _ATTRIBUTES.get(value.__class__)
+    if kind is None:
+        raise ValueError(f"attribute '{name}' is a text, a number, true or false, or a datetime, not {value!r}")
+    return {"type": kind, "value": value}
 
 
 def role_of(by: str, key: str) -> str:
