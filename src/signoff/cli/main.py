@@ -11,6 +11,7 @@ from signoff.cli import (
     breakers,
     delivering,
     dev,
+    diagram,
     doctor,
     flow,
     keys,
@@ -59,6 +60,7 @@ app.command("init", short_help="Make a small complete project.", epilog=projects
 app.command("check", short_help="Find everything that is wrong with a project.", epilog=projects.CHECK_EXAMPLES)(
     projects.check
 )
+app.command("diagram", short_help="Draw a workflow.", epilog=diagram.DIAGRAM_EXAMPLES)(diagram.diagram)
 app.command("dev", short_help="Run a project on this machine, all in one process.", epilog=dev.DEV_EXAMPLES)(dev.dev)
 app.command("run", short_help="Start a run of a workflow.", epilog=runs.RUN_EXAMPLES)(runs.run)
 RUNS = (runs, runs_history, runs_moving, runs_operations)  # each has put its commands into one app

@@ -1,0 +1,200 @@
+"""What a picture of a workflow shows: a box for each step, an edge for each reference, the ends it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from signoff.core.labels import DataClass, Trust
+from signoff.workflows.flow import FlowResult
+from signoff.workflows.model import Expression, Step, Workflow
+
+EdgeKind = Literal["data", "control", "requires", "after", "outcome"]
+Taint = Literal["trusted", "confined", "untrusted"]
+INPUT = "input"
+MAX_SAID = 46
+"""Characters of a line in a box."""
+
+KINDS: Mapping[str, str] = {
+    "ai": "model",
+    "tool": "tool",
+    "retrieve": "search",
+    "check": "rules",
+    "decide": "table",
+    "review": "person",
+    "emit": "event",
+    "set": "values",
+    "wait": "wait",
+    "call": "workflow",
+    "for": "for each",
+    "repeat": "repeat",
+    "do": "group",
+}
+"""What a box says a step is, by verb."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One box of the picture.
+
+    Attributes:
+        id: unique: the step's path; `input`; `→name` of an outcome.
+        title: the step's name.
+        kind: its verb; `effect` of a tool that changes the world; `input`, `outcome`.
+        lines: what else is said in it, one a line.
+        taint: who could choose what it gives.
+        data_class: of what it gives.
+        undo: the tool that takes its effect back; empty where there is none.
+        inside: the boxes of a group.
+    """
+
+    id: str
+    title: str
+    kind: str
+    lines: tuple[str, ...] = ()
+    taint: Taint = "trusted"
+    data_class: DataClass = DataClass.PUBLIC
+    undo: str = ""
+    inside: Diagram | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An arrow: data that is read, a condition, what is required, or mere order."""
+
+    source: str
+    target: str
+    kind: EdgeKind
+    taint: Taint = "trusted"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagram:
+    """A picture, or the inside of a group."""
+
+    title: str
+    boxes: tuple[Box, ...]
+    edges: tuple[Edge, ...]
+    about: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+
+def diagram_of(workflow: Workflow, effects: frozenset[str] = frozenset(), flow: FlowResult | None = None) -> Diagram:
+    """The picture of a workflow.
+
+    Args:
+        workflow: as compiled; one in Python shows its ends only.
+        effects: the tools that change the world.
+        flow: the analysis of its data flow, for the colours of the labels.
+    """
+    maker = _Maker(effects, flow)
+    inner = maker.scope(workflow.steps, "")
+    names = {step.name for step in workflow.steps}
+    start = Box(INPUT, "input", "input", tuple(sorted(map(str, workflow.input_schema.get("properties") or {})))[:4])
+    ends: list[Box] = []
+    edges = list(inner.edges)
+    for outcome in workflow.outcomes:
+        ends.append(Box(f"→{outcome.name}", outcome.name, "outcome", (_cut(outcome.condition.source),)))
+        roots = {read.root for read in outcome.condition.reads} & names
+        edges += [Edge(root, f"→{outcome.name}", "outcome") for root in sorted(roots)]
+    return Diagram(
+        f"{workflow.name} {workflow.version}", (start, *inner.boxes, *ends), tuple(edges), about=workflow.about
+    )
+
+
+class _Maker:
+    def __init__(self, effects: frozenset[str], flow: FlowResult | None) -> None:
+        self._effects = effects
+        self._flow = flow
+
+    def scope(self, steps: Sequence[Step], prefix: str) -> Diagram:
+        names = {step.name for step in steps}
+        boxes = tuple(self._box(step, prefix) for step in steps)
+        known = names | ({INPUT} if not prefix else set())
+        edges: list[Edge] = []
+        for step in steps:
+            strongest: dict[str, EdgeKind] = {}
+            for source, kind in _named(step):
+                if source in known and source != step.name:
+                    strongest.setdefault(source, kind)
+            for source, kind in strongest.items():
+                path = INPUT if source == INPUT else f"{prefix}{source}"
+                edges.append(Edge(path, f"{prefix}{step.name}", kind, self._read(step, source, prefix)))
+        return Diagram("", boxes, tuple(edges))
+
+    def _box(self, step: Step, prefix: str) -> Box:
+        path = f"{prefix}{step.name}"
+        kind = "effect" if step.verb == "tool" and step.target in self._effects else step.verb
+        found = None if self._flow is None else self._flow.steps.get(path)
+        taint: Taint = "trusted"
+        data_class = DataClass.PUBLIC
+        if found is not None:
+            whole = found.value.whole()
+            taint, data_class = _taint(whole.trust), whole.data_class
+        inside = self.scope(step.body, f"{path}/") if step.body else None
+        undo = "" if step.undo is None else step.undo.target
+        return Box(path, step.name, kind, tuple(_lines(step)), taint, data_class, undo, inside)
+
+    def _read(self, step: Step, source: str, prefix: str) -> Taint:
+        """The trust of what one step reads of another."""
+        found = None if self._flow is None else self._flow.steps.get(f"{prefix}{step.name}")
+        if found is None:
+            return "trusted"
+        from signoff.workflows.flow.places import Place  # noqa: PLC0415
+
+        place = Place(found.frame, found.facts)
+        reads = [read for one in _all_expressions(step) for read in one.reads if read.root == source]
+        trusts = [place.read(read.root, read.path, guarded=False).whole().trust for read in reads]
+        return _taint(max(trusts, default=Trust.TRUSTED))
+
+
+def _taint(trust: Trust) -> Taint:
+    return "untrusted" if trust is Trust.UNTRUSTED else "confined" if trust is Trust.CONFINED else "trusted"
+
+
+def _all_expressions(step: Step) -> Iterator[Expression]:
+    yield from step.arguments.values()
+    yield from (one for one in (step.when, step.needed, step.until, *step.asserts) if one is not None)
+
+
+def _named(step: Step) -> Iterator[tuple[str, EdgeKind]]:
+    """What a step names, the strongest reason first: required, read, asked in a condition, merely before."""
+    for name in step.requires:
+        yield name, "requires"
+    for key, expression in step.arguments.items():
+        if key != "show":
+            yield from ((read.root, "data") for read in expression.reads)
+    for expression in (*step.asserts, *(one for one in (step.when, step.needed) if one is not None)):
+        yield from ((read.root, "control") for read in expression.reads)
+    for name in step.after:
+        yield name, "after"
+    for inner in step.body:
+        yield from _named(inner)
+    if "show" in step.arguments:
+        yield from ((read.root, "data") for read in step.arguments["show"].reads)
+
+
+def _lines(step: Step) -> Iterator[str]:
+    target = step.target
+    if step.verb == "wait" and not target:
+        target = f"{step.settings['duration_s']:g} s" if "duration_s" in step.settings else "a moment"
+    if step.verb == "for":
+        target = step.arguments["items"].source
+    if target:
+        yield _cut(target)
+    if step.verb == "review" and step.settings.get("by"):
+        yield _cut(f"by {step.settings['by']}")
+    if step.when is not None:
+        yield _cut(f"when {step.when.source}")
+    if step.needed is not None:
+        yield _cut(f"needed if {step.needed.source}")
+    for check in step.asserts[:2]:
+        yield _cut(f"assert {check.source}")
+    if step.until is not None:
+        yield _cut(f"until {step.until.source}")
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_SAID else f"{line[: MAX_SAID - 1]}…"
