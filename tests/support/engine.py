@@ -109,7 +109,7 @@ version: 1.0.0
 about: A test.
 owner: team/test
 risk: low
-input: {{type: object, additionalProperties: true, properties: {{n: {{type: integer}}}}}}
+input: {{type: object, additionalProperties: true, properties: {{n: {{type: integer}}}}, required: [n]}}
 """
 
 

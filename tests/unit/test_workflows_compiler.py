@@ -270,7 +270,7 @@ def test_set_and_check_and_their_shapes() -> None:
     text = """\
 workflow: w
 version: 1.0.0
-input: {type: object, properties: {n: {type: integer}}}
+input: {type: object, properties: {n: {type: integer}}, required: [n]}
 steps:
   sums: {set: {double: "${input.n * 2}", text: "n is ${input.n}", fixed: [1, two]}}
   limits: {check: refund-limits, with: {cents: "${sums.double}"}}

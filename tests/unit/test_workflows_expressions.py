@@ -25,10 +25,14 @@ ORDER: dict[str, Any] = {
         "share": {"type": "number"},
         "label": {"enum": ["refund", "card"]},
         "note": {"type": ["string", "null"]},
-        "lines": {"type": "array", "items": {"type": "object", "properties": {"sku": {"type": "string"}}}},
+        "lines": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"sku": {"type": "string"}}, "required": ["sku"]},
+        },
         "done": {"type": "boolean"},
         "result": {"type": "string"},
     },
+    "required": ["id", "cents", "share", "label", "note", "lines", "done", "result"],
 }
 VALUE: dict[str, Any] = {
     "id": "O1",

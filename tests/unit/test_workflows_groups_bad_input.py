@@ -256,8 +256,8 @@ WAITS = {
 
 TOOL = "  t: {tool: shop.price, with: {sku: s}, "
 FAILURES = {
-    "on_error that is a word": (TOOL + "on_error: »ignore}\n", "type", "or 'continue'"),
-    "on_error that is a list": (TOOL + "on_error: »[1]}\n", "type", "or 'continue'"),
+    "on_error that is a word": (TOOL + "on_error: »ignore}\n", "type", "'continue' or 'fail'"),
+    "on_error that is a list": (TOOL + "on_error: »[1]}\n", "type", "'continue' or 'fail'"),
     "a value that breaks the contract": (
         TOOL + "on_error: {value: {»cent: 1}}}\n",
         "unknown-argument",

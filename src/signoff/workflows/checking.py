@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from signoff.core.errors import did_you_mean
+from signoff.workflows.presence import fields_found, may_lack, path_of
 from signoff.workflows.reads import field_of
 from signoff.workflows.shapes import (
     ANY,
@@ -52,6 +53,8 @@ _RESULTS: Mapping[str, Shape] = {
 # Primitive types of cel.expr.Type: bool, int64, uint64, double, string.
 _PRIMITIVES = {1: BOOLEAN, 2: INTEGER, 3: INTEGER, 4: NUMBER, 5: STRING}
 _BYTES = 6
+_AT_FIELDS = ("field", "missing")
+"""Codes of findings that are about a field, and stand where its name does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,15 @@ class Checked:
     mixed: set[int] = field(default_factory=set[int])
 
 
-def check_tree(tree: Tree, variables: Mapping[str, Callable[[], Shape]]) -> Checked:
-    """Check a tree against the shapes of its variables (made when asked for: a step's shape may need another's)."""
+def check_tree(
+    tree: Tree, variables: Mapping[str, Callable[[], Shape]], there: frozenset[tuple[str, ...]] = frozenset()
+) -> Checked:
+    """Check a tree against the shapes of its variables (made when asked for: a step's shape may need another's).
+
+    Fields that are `there` are so although their schema leaves it open: a condition has found them.
+    """
     checked = Checked()
-    checked.shape = _Inference(tree, variables, checked).of(tree.root, {}, 0)
+    checked.shape = _Inference(tree, variables, checked, there).of(tree.root, {}, 0)
     unfit = _not_json(tree)
     if unfit:
         checked.findings.append(Finding(unfit[0], 0, unfit[1]))
@@ -102,10 +110,17 @@ def _not_json(tree: Tree) -> tuple[str, str] | None:
 
 
 class _Inference:
-    def __init__(self, tree: Tree, variables: Mapping[str, Callable[[], Shape]], checked: Checked) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        variables: Mapping[str, Callable[[], Shape]],
+        checked: Checked,
+        there: frozenset[tuple[str, ...]],
+    ) -> None:
         self._tree = tree
         self._variables = variables
         self._checked = checked
+        self._there = there
 
     def of(  # noqa: PLR0911  (one return per kind of node)
         self, expr: Any, bound: Mapping[str, Shape], loops: int
@@ -144,6 +159,9 @@ class _Inference:
             listed = ", ".join(sorted(known)[:12])
             self._find(expr, f"There is no field '{name}'; known are: {listed}.", did_you_mean(name, known), "field")
             return ANY
+        if may_lack(expr, operand, name) and path_of(expr) not in self._there:
+            hint = f"Write .?{name}.orValue(…), or has(…) ? … : …; or list it under 'required' in its schema."
+            self._find(expr, f"'{name}' may be missing here.", hint, "missing")
         return found
 
     def _call(  # noqa: PLR0911  (one return per family of operators)
@@ -151,7 +169,7 @@ class _Inference:
     ) -> Shape:
         call = expr.call_expr
         name = call.function
-        shapes = [self.of(argument, bound, loops) for argument in call.args]
+        shapes = self._arguments(call, bound, loops)
         target = self.of(call.target, bound, loops) if call.HasField("target") else ANY
         if name in ("_==_", "_!=_"):
             self._equality(expr, shapes[0], shapes[1])
@@ -176,6 +194,18 @@ class _Inference:
         else:
             return self._known_result(expr, name)
         return BOOLEAN
+
+    def _arguments(self, call: Any, bound: Mapping[str, Shape], loops: int) -> list[Shape]:
+        """The shapes of what a call is given; a branch of a ternary knows of the fields that its condition found."""
+        if call.function != "_?_:_":
+            return [self.of(argument, bound, loops) for argument in call.args]
+        condition, *branches = call.args
+        shapes, before = [self.of(condition, bound, loops)], self._there
+        for branch, holds in zip(branches, (True, False), strict=True):
+            self._there = before | fields_found(condition, holds=holds)
+            shapes.append(self.of(branch, bound, loops))
+        self._there = before
+        return shapes
 
     def _known_result(self, expr: Any, name: str) -> Shape:
         made = self._tree.types.get(expr.id)
@@ -266,10 +296,10 @@ class _Inference:
         return LIST if gathers else self.of(loop.result, inner, nesting)
 
     def _find(self, expr: Any, detail: str, suggestion: str | None = None, code: str = "type") -> None:
-        while code != "field" and (selected := field_of(expr)) is not None:
+        while code not in _AT_FIELDS and (selected := field_of(expr)) is not None:
             expr = selected[0]
         offset = self._tree.positions.get(expr.id, 0)
-        if code == "field" and self._tree.source[offset : offset + 1] == ".":
+        if code in _AT_FIELDS and self._tree.source[offset : offset + 1] == ".":
             offset += 2 if self._tree.source[offset + 1 : offset + 2] == "?" else 1
         finding = Finding(detail[0].upper() + detail[1:], offset, suggestion, code)
         if finding not in self._checked.findings:

@@ -14,6 +14,7 @@ from signoff.workflows.documents import Node, load_document
 from signoff.workflows.ends import compile_attributes, compile_outcomes, output_schema
 from signoff.workflows.header import compile_goals, compile_limits, compile_risk, compile_version
 from signoff.workflows.model import Contracts, Risk, Workflow
+from signoff.workflows.possible import check_outcomes
 from signoff.workflows.report import Report
 from signoff.workflows.scopes import Shared, step_nodes
 from signoff.workflows.shapes import Shape, shape_of_schema
@@ -81,6 +82,8 @@ class _WorkflowCompiler:
         compiler = self._steps(shared, shape_of_schema(input_schema))
         steps = compiler.compile_all()
         outcomes = compile_outcomes(report, compiler.values, entries.get("outcome"))
+        if outcomes:
+            check_outcomes(report, entries["outcome"], outcomes, compiler.never)
         workflow = Workflow(
             name=self._name(),
             version=compile_version(report, entries.get("version")),

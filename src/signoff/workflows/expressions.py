@@ -17,6 +17,8 @@ from signoff.core.labels import Labels, join_all
 from signoff.workflows.checking import Checked, Finding, check_tree
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Expression, Read, Scope
+from signoff.workflows.possible import ends_asked_for
+from signoff.workflows.presence import fields_found
 from signoff.workflows.reads import STATUS_FIELDS, ReadSite, find_reads
 from signoff.workflows.shapes import Shape
 from signoff.workflows.strict import make_strict
@@ -262,6 +264,9 @@ class ExpressionCompiler:
         variables: what each root is, made when asked for: `input`, and the steps by name.
         steps: the roots that have a status.
         hidden: names of steps that cannot be seen from here, and the group that each is in.
+
+    Attributes:
+        there: fields that a condition around what is compiled has found to be there.
     """
 
     def __init__(
@@ -274,6 +279,7 @@ class ExpressionCompiler:
         self._steps = frozenset(steps)
         self._hidden = hidden or {}
         self._checker = Checker(variables)
+        self.there: frozenset[tuple[str, ...]] = frozenset()
 
     def compile(self, source: str, shapes: Mapping[str, Callable[[], Shape]] | None = None) -> CelExpression | Faulty:
         """Compile one expression.
@@ -290,7 +296,7 @@ class ExpressionCompiler:
         except CelSyntaxError as error:
             return Faulty(tuple(self._finding(source, fault) for fault in error.faults))
         known = {**self._variables, **(shapes or {})}
-        checked: Checked = check_tree(tree, known)
+        checked: Checked = check_tree(tree, known, self.there)
         if checked.findings:
             return Faulty(tuple(checked.findings))
         root = message("Expr")()
@@ -312,6 +318,20 @@ class ExpressionCompiler:
         except CelSyntaxError as error:
             return Faulty(tuple(self._finding(source, fault) for fault in error.faults))
         return CelExpression(source, sites, list(variables.values()), evaluable, shape=checked.shape, tree=tree.root)
+
+    def found_by(self, source: str) -> frozenset[tuple[str, ...]]:
+        """The fields that are there where a condition holds; none of a source that is no CEL."""
+        try:
+            return fields_found(self._checker.parse(source).root, holds=True)
+        except CelSyntaxError:
+            return frozenset()
+
+    def ends_asked_for(self, source: str, ends: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+        """How steps must have ended for a condition to hold, as far as it says so."""
+        try:
+            return ends_asked_for(self._checker.parse(source).root, ends)
+        except CelSyntaxError:
+            return {}
 
     def reads_of(self, source: str) -> tuple[str, ...]:
         """The roots that a source names; empty where it is no CEL."""

@@ -116,16 +116,17 @@ class _Finder:
         plain = next((at for at, (link, _) in enumerate(links) if not _must_be_there(link)), len(links))
         status = root in self._steps and bool(path)
         if status and path[0] not in STATUS_FIELDS:
-            status = guarded and _is_optional(links[0][0])
+            status = guarded and is_optional(links[0][0])
         node = links[plain - 1][0] if plain else expr
         return ReadSite(root, path, status, lazy, node, path[:plain])
 
 
-def _is_optional(expr: Any) -> bool:
+def is_optional(expr: Any) -> bool:
+    """Whether a selection gives nothing, and no error, where its field is missing."""
     return expr.WhichOneof("kind") == "call_expr" and expr.call_expr.function in _OPTIONAL_SELECTS
 
 
 def _must_be_there(expr: Any) -> bool:
     if expr.WhichOneof("kind") == "select_expr":
         return not expr.select_expr.test_only
-    return not _is_optional(expr)
+    return not is_optional(expr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from signoff.core.errors import did_you_mean
@@ -17,6 +17,7 @@ from signoff.workflows.header import compile_duration
 from signoff.workflows.kinds import check_labels
 from signoff.workflows.model import GROUP_VERBS, Contract, Expression, Step, Verb
 from signoff.workflows.outputs import output_shape, status_shapes
+from signoff.workflows.possible import certain_reads, check_condition, check_never
 from signoff.workflows.reads import STATUS_FIELDS
 from signoff.workflows.scopes import Shapes, Shared, hidden_names, roots_of, values_over, verb_of
 from signoff.workflows.settings import compile_settings
@@ -45,6 +46,7 @@ class StepCompiler:
 
     Attributes:
         hidden: names of steps inside groups, which cannot be seen here, and the group of each.
+        never: its steps that can never be done; known once they are compiled.
     """
 
     def __init__(  # noqa: PLR0917  (a scope has so many parts)
@@ -77,6 +79,7 @@ class StepCompiler:
         self._arguments: dict[str, dict[str, Expression]] = {}
         self._groups: dict[str, GroupCompiler | UseCompiler] = {}
         self._named: set[str] = set()
+        self.never: frozenset[str] = frozenset()
 
     def inside(self, holder: Node, nodes: Mapping[str, Node], given: Shapes) -> StepCompiler:
         """A scope in this one, with variables of its own."""
@@ -101,6 +104,8 @@ class StepCompiler:
             detail = f"'{cycle[0]}' waits for itself." if alone else f"These steps wait for each other: {path}."
             hint = "Take one of the references out."
             self._report.add_key(self._holder, cycle[0], detail, suggestion=hint, code="cycle")
+        else:
+            self.never = check_never(self._report, self._nodes, steps)
         return steps
 
     def shape(self, name: str) -> Shape:
@@ -132,7 +137,8 @@ class StepCompiler:
             node = self._nodes[name]
             verb = verb_of(node)
             if verb is not None:
-                self._arguments[name] = self._compile_arguments(node, verb, VERBS[verb])
+                with self.values.assuming(node.entries.get("when")):
+                    self._arguments[name] = self._compile_arguments(node, verb, VERBS[verb])
                 fragment = usable(self.shared, node) if verb == "use" else None
                 if fragment is not None:
                     self._arguments[name]["with"] = with_defaults(fragment, self._arguments[name]["with"])
@@ -154,15 +160,19 @@ class StepCompiler:
         settings = compile_settings(report, node, keys, arguments)
         if verb == "model":
             check_labels(report, node)
-        conditions = {key: self._condition(entries.get(key)) for key in ("when", "needed")}
-        asserts = self._asserts(entries.get("assert"))
-        once = self._once(node, verb, contract)
+        when = self._condition(entries.get("when"))
+        with self.values.assuming(entries.get("when")):
+            needed = self._condition(entries.get("needed"))
+            asserts = self._asserts(entries.get("assert"))
+            once = self._once(node, verb, contract)
         expected = self._expected(name, verb, contract) if "on_error" in entries else None
         on_error = compile_on_error(self, entries.get("on_error"), expected)
         undo = self._undo(name, entries.get("undo"), contract) if verb == "tool" else None
         requires, after = (self._names(name, key, entries.get(key)) for key in ("requires", "after"))
+        if when is not None:
+            self._check_possible(entries["when"], when, certain_reads(*arguments.values(), needed, *asserts), requires)
         body = self._group(name, verb).compile() if verb in GROUP_VERBS else Body((), None, None, frozenset())
-        named = roots_of(*arguments.values(), *conditions.values(), *asserts, once)
+        named = roots_of(*arguments.values(), when, needed, *asserts, once)
         named |= roots_of(*(() if undo is None else undo.arguments.values()))
         named |= {*requires, *after, *on_error.names, *body.names}
         self._named |= named
@@ -173,8 +183,8 @@ class StepCompiler:
             target=target,
             arguments=arguments,
             settings=wait_settings(report, node, settings) if verb == "wait" else settings,
-            when=conditions["when"],
-            needed=conditions["needed"] if verb == "review" else None,
+            when=when,
+            needed=needed if verb == "review" else None,
             requires=requires,
             after=after,
             asserts=asserts,
@@ -285,6 +295,18 @@ class StepCompiler:
 
     def _condition(self, node: Node | None) -> CelExpression | None:
         return None if node is None else self.values.condition(node)
+
+    def _check_possible(self, node: Node, when: Expression, reads: Sequence[str], requires: Sequence[str]) -> None:
+        """That the condition does not rule out what the step needs (rules 3 and 5)."""
+        named = {read.root for read in when.reads if read.root in self.visible and read.status_only}
+        ends: dict[str, frozenset[str]] = {}
+        for name in named:
+            result = self.variables[name]().get("result")
+            if result is not None and result.constants is not None:
+                ends[name] = result.constants
+        if ends:
+            asked = self.values.ends_asked_for(node, ends)
+            check_condition(self._report, node, asked, ends, reads, requires)
 
     def _asserts(self, node: Node | None) -> tuple[Expression, ...]:
         nodes = () if node is None else node.items if node.kind == "list" else (node,)

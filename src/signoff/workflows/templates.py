@@ -47,13 +47,14 @@ class Constant:
 class _Joined:
     """What the compound templates share: reads and labels are those of their parts."""
 
-    __slots__ = ("_reading", "parts", "reads", "shape", "source")
+    __slots__ = ("_reading", "definite", "parts", "reads", "shape", "source")
 
     def __init__(self, source: str, parts: Sequence[Expression], shape: Shape) -> None:
         self.source = source
         self.shape = shape
         self.parts: Mapping[str, Expression] = {}
         self._reading = tuple(part for part in parts if part.reads)
+        self.definite = tuple(dict.fromkeys(root for part in self._reading for root in getattr(part, "definite", ())))
         self.reads: tuple[Read, ...] = tuple(dict.fromkeys(read for part in parts for read in part.reads))
 
     @property
@@ -130,6 +131,7 @@ class ShowTemplate(_Joined):
 
     def __init__(self, source: str, shown: Sequence[Expression]) -> None:
         super().__init__(source, shown, ANY)
+        self.definite = ()
         self._shown = tuple(shown)
 
     def evaluate(self, scope: Scope) -> Any:

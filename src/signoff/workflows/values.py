@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from signoff.workflows.documents import Node
@@ -37,6 +38,18 @@ class ValueCompiler:
         self._report = report
         self._shapes = shapes
 
+    @contextmanager
+    def assuming(self, when: Node | None) -> Generator[None]:
+        """Compile what is evaluated only where a condition holds: fields that it found are there."""
+        text = None if when is None else when.text
+        before = self._expressions.there
+        found = text is not None and ("has(" in text or "hasValue" in text)
+        self._expressions.there = self._expressions.found_by(text) if found and text else frozenset()
+        try:
+            yield
+        finally:
+            self._expressions.there = before
+
     def condition(self, node: Node) -> CelExpression | None:
         """A bare CEL expression that gives a boolean; none where it is wrong."""
         if isinstance(node.value, bool):
@@ -52,6 +65,11 @@ class ValueCompiler:
         if compiled is not None and not compiled.shape.may_be(("boolean",)):
             self._report.add(node, f"A condition gives a boolean, and this is {compiled.shape}.", code="type")
         return compiled
+
+    def ends_asked_for(self, node: Node, ends: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+        """How steps must have ended for a condition to hold, as far as it says so."""
+        text = node.text or ""
+        return self._expressions.ends_asked_for(text, ends) if ".result" in text or ".done" in text else {}
 
     def expression(self, node: Node) -> CelExpression | None:
         """A bare CEL expression that gives anything; none where it is wrong."""
