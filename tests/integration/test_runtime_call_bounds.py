@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from support.operations import do
+from support.starts_cases import begin
 from tests.support.crashing import folded
 from tests.support.engine import (
     ACTOR,
@@ -15,6 +17,7 @@ from tests.support.engine import (
     ended,
     running,
     start,
+    until,
 )
 
 from signoff.core.errors import StepError
@@ -89,6 +92,29 @@ async def test_a_called_run_that_fails_is_called_again_where_the_step_says_so(da
     async with running(database, [parent, sub], ScriptedTool({"shop.act": act}), others=[calls(database, sub)]):
         assert (await ended(database, await start(database, parent, {}))).outcome == "over"
     assert sorted(run.status for run in await runs_of(database, sub)) == ["done", "failed"]
+
+
+async def test_called_and_retried_runs_take_their_share_of_their_callers_team(database: Database) -> None:
+    body = "steps:\n  sub: {call: test/child}\noutcome: {over: sub.done}\n"
+    parent, sub, fails = made("shares", body, "test/child"), made("child", CHILD), True
+
+    def act(call: StepCall) -> Done:
+        if fails:
+            raise StepError("sold out", kind="sold_out")
+        teams.append(call.run.team)
+        return Done({"n": 1})
+
+    teams: list[str] = []
+    async with running(database, [parent, sub], ScriptedTool({"shop.act": act}), others=[calls(database, sub)]):
+        run_id = (await begin(database, parent, {}, team="red")).run_id
+        await ended(database, run_id)
+    await do(database, run_id, "retry")
+    async with database.worker_connection() as connection:
+        assert await connection.fetchval("SELECT team FROM run_queue WHERE run_id = $1", run_id) == "red"
+    fails = False
+    async with running(database, [parent, sub], ScriptedTool({"shop.act": act}), others=[calls(database, sub)]):
+        await until(database, run_id, lambda run: run.status == "done")
+    assert teams == ["red"]
 
 
 TWICE = """

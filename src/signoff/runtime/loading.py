@@ -23,13 +23,13 @@ from signoff.runtime.events import Event, EventKind, decode, encode, moment
 from signoff.runtime.execution import RunExecution, received
 from signoff.runtime.handlers import Message, ReleaseLoader, RunFacts
 from signoff.runtime.journal import Entry, Row
-from signoff.runtime.operating import shown_release
+from signoff.runtime.operating import shown_release, taken_back
 from signoff.runtime.python_program import prepare
 from signoff.runtime.state import RunState
 from signoff.runtime.stuck_runs import answer_stuck
 from signoff.runtime.views import stuck_view, view_of
 from signoff.workflows.model import Workflow
-from signoff.workflows.python.errors import NonResponsiveError
+from signoff.workflows.python.errors import CommandMismatchError, ForeignAwaitError, NonResponsiveError
 
 STUCK_RETRY_S = 60.0  # a run whose definition cannot be had or does not fit is looked at again after this
 HANGING_RETRY_S = 21_600.0  # one whose code holds the worker up: six hours, as looking holds it up again
@@ -136,7 +136,8 @@ class Loader:
             data = {"code": error.code, "detail": error.detail, **error.members}
         state, gen, now = stuck.state, stuck.inbox[1], self._engine.clock.now()
         entry = Entry(stuck.org_id, stuck.run_id)
-        moved = stuck.whole and self._answer_stuck(stuck, entry, str(data["detail"]), now)
+        detail = str(data["detail"])
+        moved = stuck.whole and (_moved_back(stuck, entry, error, now) or self._answer_stuck(stuck, entry, detail, now))
         if state.end is not None:
             entry.finish_gen, entry.view = gen, view_of(state, now)
             entry.solo = tell_parent(stuck.org_id, stuck.run_id, state, now)
@@ -195,6 +196,22 @@ class _Stuck:
         row = Row(self.state.last_seq + 1, kind, now, encoded)
         self.state.apply(Event(row.seq, kind, now, decode(encoded)))
         entry.rows.append(row)
+
+
+def _moved_back(stuck: _Stuck, entry: Entry, error: Exception, now: datetime) -> bool:
+    """Whether the move that has just brought the run to this code was taken back, as the code asks for something else.
+
+    What YAML would do is compared before a move; of code it is known once a worker has run it over the journal.
+    """
+    if not isinstance(error, (CommandMismatchError, ForeignAwaitError, NonResponsiveError)):
+        return False
+    recorded: Mapping[str, Any] = error.members.get("recorded") or {}
+    data = taken_back(stuck.state, error.detail, str(recorded.get("step", "")))
+    if data is None:
+        return False
+    stuck.add(entry, "run.migrated", data, now)
+    entry.solo = shown_release(stuck.run_id, data)
+    return True
 
 
 def _decoded(journal: Sequence[Record]) -> list[Event]:

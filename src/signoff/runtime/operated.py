@@ -30,6 +30,7 @@ class Operated:
         reopened: how often it was reopened.
         skips: steps that are to be skipped and have not ended yet, by path: who asked, and why.
         release: the release that it was moved to last; none where it still has its first.
+        moved_seq: where in the journal that is told.
     """
 
     paused: Mapping[str, Any] | None = None
@@ -39,6 +40,7 @@ class Operated:
     reopened: int = 0
     skips: dict[str, Mapping[str, Any]] = field(default_factory=fresh_dict)
     release: Mapping[str, Any] | None = None
+    moved_seq: int = 0
 
     def pause(self, event: Event) -> None:
         """Take `run.paused` in."""

@@ -31,6 +31,8 @@ RETRY = "run.retry"
 MIGRATE = "run.migrate"
 PRIORITY = "run.priority"
 WAKE = "run.wake"
+SELF = "system/engine"
+"""Who does what nobody asked for."""
 
 Disposition = Literal["cancel", "taken", "late", "refused", "unknown"]
 
@@ -231,6 +233,26 @@ def shown_release(run_id: UUID, data: Mapping[str, Any]) -> SoloWrite:
         await connection.execute(SHOW_RELEASE, run_id, data["release"], data["version"])
 
     return show
+
+
+def taken_back(state: RunState, detail: str, step: str) -> dict[str, Any] | None:
+    """The event that undoes a move, where it was the last thing to happen; none where it was not, or was one back.
+
+    Args:
+        state: of the run.
+        detail: why the run cannot go on under the release that it was moved to.
+        step: which step differs, where one does.
+    """
+    move = state.operated.release
+    if move is None or state.operated.moved_seq != state.last_seq or move["by"] == SELF:
+        return None
+    return {
+        "by": SELF,
+        "reason": f"taken back: {detail}",
+        **move["from"],
+        "differs": [{"step": step, "what": detail, "begun": True}],
+        "from": {name: state.started[name] for name in ("release", "version", "workflow_digest")},
+    }
 
 
 OPERATIONS: Mapping[str, Callable[[RunContext, Message], Answer]] = {

@@ -358,7 +358,7 @@ def _goes_on(state: RunState, path: str, event: Event) -> StepRecord:
 def _run_migrated(state: RunState, event: Event) -> None:
     data = event.data
     state.started = {**state.started, **{name: data[name] for name in ("release", "version", "workflow_digest")}}
-    state.operated.release = data
+    state.operated.release, state.operated.moved_seq = data, event.seq
 
 
 _APPLY = {

@@ -5,8 +5,8 @@ its code in `lint.py`.
 """
 
 from signoff.workflows.python.authoring import workflow
-from signoff.workflows.python.commands import Result, RunOutcome
+from signoff.workflows.python.commands import Continuation, Result, RunOutcome
 from signoff.workflows.python.context import Context
 from signoff.workflows.python.errors import StepBlocked, StepFailed, WorkflowFailed
 
-__all__ = ["Context", "Result", "RunOutcome", "StepBlocked", "StepFailed", "WorkflowFailed", "workflow"]
+__all__ = ["Context", "Continuation", "Result", "RunOutcome", "StepBlocked", "StepFailed", "WorkflowFailed", "workflow"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from signoff.workflows.python.commands import RunOutcome
+from signoff.workflows.python.commands import Continuation, RunOutcome
 from signoff.workflows.python.context import Context
 
-WorkflowFunction = Callable[[Context, dict[str, Any]], Awaitable[RunOutcome]]
+WorkflowFunction = Callable[[Context, dict[str, Any]], Awaitable[RunOutcome | Continuation]]
 """A workflow: `async def` of a context and the run's input."""
 
 MARK = "__signoff_workflow__"

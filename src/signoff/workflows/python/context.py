@@ -218,15 +218,22 @@ class Context:
         priority: int | None = None,
         name: str | None = None,
         requires: Requires = (),
+        retry: Mapping[str, Any] | None = None,
         timeout: Duration | None = None,
     ) -> Command:
-        """Run another workflow of this release and wait for its end: `{"run_id": …, "outcome": …, "output": {…}}`."""
+        """Run another workflow of this release and wait for its end: `{"run_id": …, "outcome": …, "output": {…}}`.
+
+        One that has not ended after `timeout` is cancelled; `retry` calls again after that, or after one that failed.
+        """
+        if detach and timeout is not None:
+            raise ValueError("a run that is detached is not waited for: it has no timeout")
         if on_cancel not in ("cancel", "leave"):
             raise ValueError("on_cancel is 'cancel' or 'leave'")
         settings: dict[str, Any] = {"detach": detach, "on_cancel": on_cancel}
         if priority is not None:
             settings["priority"] = priority
-        return _command(_step("call", workflow, settings, timeout=timeout), {"with": with_ or {}}, name, requires)
+        step = _step("call", workflow, settings, retry=retry, timeout=timeout)
+        return _command(step, {"with": with_ or {}}, name, requires)
 
     # --- control -------------------------------------------------------------------------------------------------
 
