@@ -23,6 +23,7 @@ without what it sets; a line there that begins with it has a column before an eq
 KNOWN = {
     "foundation/database/listener.py",  # on a connection of its own, that no pool has
     "foundation/database/migrate.py",  # the same
+    "foundation/database/poolers.py",  # what a connection begins with
     "runtime/store.py",  # the claims' and the journal's settings
     "runtime/retention/store.py",  # who leads
 }

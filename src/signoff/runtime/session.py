@@ -178,10 +178,8 @@ class Session:
                         self._guarded_advance(execution)
                 await self._poll_inbox(connection)
                 await self._deliver(connection)
-                if claimed:
-                    self._idle_s = FIRST_IDLE_S
-                else:
-                    await self._wait_for_work(connection)
+                if len(claimed) < limit or not claimed:
+                    await self._wait_for_work(connection, claimed=bool(claimed))
                 if self._journal.lost:
                     raise SessionLostError("the journal's writer has lost the session")
 
@@ -189,14 +187,17 @@ class Session:
         loaded_bytes = sum(execution.journal_bytes for execution in self._residents.values())
         return self._settings.resident_bytes - loaded_bytes
 
-    async def _wait_for_work(self, connection: Connection) -> None:
-        """Until a wake-up, the next parked run's moment, or the poll that finds what no wake-up told of."""
+    async def _wait_for_work(self, connection: Connection, *, claimed: bool) -> None:
+        """Until a wake-up, the next parked run's moment, or the poll that finds what no wake-up told of.
+
+        Where something was just claimed, whatever else is due is claimed at once; to ask first is the cheaper look.
+        """
         pause_s, has_room = self._settings.poll_s, len(self._residents) < self._settings.resident_runs
         due_at = await connection.fetchval(store.NEXT_DUE) if has_room else None
         if due_at is not None:
             due_s = (due_at - self._clock.now()).total_seconds()
-            pause_s = min(pause_s, max(due_s, self._idle_s))
-            self._idle_s = FIRST_IDLE_S if due_s > 0 else self._idle_s * 2
+            pause_s = min(pause_s, max(due_s, 0.0 if claimed else self._idle_s))
+            self._idle_s = FIRST_IDLE_S if due_s > 0 or claimed else self._idle_s * 2
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._wake.wait()

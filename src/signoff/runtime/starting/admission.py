@@ -63,11 +63,6 @@ async def admit_due(database: Database, now: datetime) -> int:
             return admitted
 
 
-async def next_turn(connection: Connection) -> datetime | None:
-    """When a queue has to be looked at next."""
-    return await connection.fetchval(store.NEXT_TURN)
-
-
 async def _admit(connection: Connection, org_id: UUID, path: str, now: datetime) -> int:
     row = await connection.fetchrow(store.LOCK_QUEUE, org_id, path)
     queue = Queue(path) if row is None else Queue.from_limits(path, orjson.loads(row["limits"]))

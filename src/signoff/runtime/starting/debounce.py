@@ -48,11 +48,6 @@ async def _start(connection: Connection, row: Record, now: datetime) -> int:
     return 1
 
 
-async def next_debounced(connection: Connection) -> datetime | None:
-    """When the next of them is due."""
-    return await connection.fetchval(store.NEXT_DEBOUNCED)
-
-
 async def forget_windows(connection: Connection, now: datetime) -> None:
     """Delete some of the windows of deduplicated starts that are over."""
     await connection.execute(store.FORGET_DEDUPLICATED, now, FORGOTTEN)

@@ -5,8 +5,14 @@ DUE_QUEUES = """
 SELECT org_id, queue FROM queue_turn WHERE due_at <= $1 GROUP BY org_id, queue ORDER BY min(due_at) LIMIT $2
 """
 
-# No row where nothing is due ever: `greatest` passes over a null, so a minimum of none would be long overdue.
-NEXT_TURN = "SELECT greatest(due_at, '1970-01-01'::timestamptz) FROM queue_turn ORDER BY due_at LIMIT 1"
+# No row of turns where nothing is due ever: `greatest` passes over a null, so a minimum of none would be long overdue.
+# One statement for both, as every wake-up of a worker asks.
+NEXT_LOOK = """
+SELECT least(
+    (SELECT greatest(due_at, '1970-01-01'::timestamptz) FROM queue_turn ORDER BY due_at LIMIT 1),
+    (SELECT min(due_at) FROM start_debounced)
+)
+"""
 
 # One admission at a time of each queue; the next one waits, and then sees what this one left.
 LOCK_QUEUE = "SELECT limits, paused_at FROM queue WHERE org_id = $1 AND queue = $2 FOR UPDATE"
@@ -188,8 +194,6 @@ DELETE FROM start_debounced WHERE org_id = $1 AND project = $2 AND workflow = $3
 POSTPONE_DEBOUNCED = """
 UPDATE start_debounced SET due_at = $5 WHERE org_id = $1 AND project = $2 AND workflow = $3 AND key = $4
 """
-
-NEXT_DEBOUNCED = "SELECT min(due_at) FROM start_debounced"
 
 # A window that is over says nothing; in bounded batches, beside whatever holds a row.
 FORGET_DEDUPLICATED = """

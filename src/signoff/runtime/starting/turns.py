@@ -10,8 +10,8 @@ from datetime import timedelta
 from signoff.core.clock import Clock
 from signoff.foundation.database import Connection, Database
 from signoff.runtime.starting import store
-from signoff.runtime.starting.admission import admit_due, next_turn
-from signoff.runtime.starting.debounce import forget_windows, next_debounced, start_debounced
+from signoff.runtime.starting.admission import admit_due
+from signoff.runtime.starting.debounce import forget_windows, start_debounced
 
 SHORTEST_PAUSE_S = 0.005  # between looks at a turn that is due, but that somebody else is at
 TIDYING_PAUSE_S = 60.0
@@ -49,24 +49,27 @@ class Turns:
         """
         while True:
             self._wake.clear()
-            now = self._clock.now()
-            admitted = await admit_due(self._database, now) + await start_debounced(self._database, now)
-            if admitted:
-                self._admitted(admitted)
             # Not held between looks: a worker's pool is small, and this needs a connection for a moment only.
             async with self._database.worker_connection() as connection:
                 await self._tidy(connection)
                 pause_s = await self._pause_s(connection)
+            if pause_s <= 0:  # most wake-ups are about runs that go through no queue: those cost a look alone
+                now = self._clock.now()
+                admitted = await admit_due(self._database, now) + await start_debounced(self._database, now)
+                if admitted:
+                    self._admitted(admitted)
+                    continue
+                pause_s = SHORTEST_PAUSE_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._wake.wait()
 
     async def _pause_s(self, connection: Connection) -> float:
-        moments = [moment for moment in (await next_turn(connection), await next_debounced(connection)) if moment]
-        if not moments:
+        """Until there is something to do, or to look again; none and less where it is due."""
+        moment = await connection.fetchval(store.NEXT_LOOK)
+        if moment is None:
             return self._poll_s
-        due_s = (min(moments) - self._clock.now()).total_seconds()
-        return min(self._poll_s, max(SHORTEST_PAUSE_S, due_s))
+        return min(self._poll_s, (moment - self._clock.now()).total_seconds())
 
     async def _tidy(self, connection: Connection) -> None:
         now_s = self._clock.monotonic_s()
