@@ -13,8 +13,8 @@ from signoff.workflows.model import Expression, Step, Workflow
 EdgeKind = Literal["data", "control", "requires", "after", "outcome"]
 Taint = Literal["trusted", "confined", "untrusted"]
 INPUT = "input"
-MAX_SAID = 46
-"""Characters of a line in a box."""
+MAX_SAID = 68
+"""Characters of what a box says of one thing; it stands in two lines where it must."""
 
 KINDS: Mapping[str, str] = {
     "ai": "model",

@@ -13,6 +13,9 @@ from itertools import pairwise
 SWEEPS = 12
 """How often the order within layers is improved."""
 
+PASSAGE = 10
+"""The width that is kept free for an edge that passes a layer, in pixels."""
+
 SETTLING = 16
 """How often places are pulled towards their neighbours."""
 
@@ -61,7 +64,7 @@ def place(
     edges: Sequence[tuple[str, str]],
     *,
     last: frozenset[str] = frozenset(),
-    gap: float = 28,
+    gap: float = 22,
     between: float = 46,
 ) -> Placed:
     """Lay boxes out.
@@ -94,7 +97,7 @@ class _Layout:
             chain = [source]
             for layer in range(self._layer[source] + 1, self._layer[target]):
                 name = f"\0{number}/{layer}"
-                self._sizes[name] = Size(6, 0)
+                self._sizes[name] = Size(PASSAGE, 0)
                 self._layer[name] = layer
                 chain.append(name)
             chain.append(target)
@@ -127,7 +130,9 @@ class _Layout:
         result.width = max((x + self._sizes[name].width for name, (x, _) in result.at.items()), default=0)
         result.height = max(top - self._between, 0)
         for number, chain in enumerate(self._chains):
-            result.bends[number] = [(result.at[name][0] + 3, lines[self._layer[name]]) for name in chain[1:-1]]
+            result.bends[number] = [
+                (result.at[name][0] + PASSAGE / 2, lines[self._layer[name]]) for name in chain[1:-1]
+            ]
         return result
 
     # --- order within layers ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -15,10 +16,10 @@ PADDING = 12
 TITLE_HEIGHT = 20
 LINE_HEIGHT = 15
 GROUP_HEAD = 30
-TEXT_WIDTH = 6.25
-TITLE_WIDTH = 8.2
+TEXT_WIDTH = 6.55
+TITLE_WIDTH = 8.6
 MINIMUM_WIDTH = 118
-MAXIMUM_WIDTH = 300
+MAXIMUM_WIDTH = 236
 
 _STYLE = """
 .d{--paper:#ffffff;--ink:#17212f;--soft:#5b6675;--line:#8b97a7;--box:#f7f9fb;--edge:#c9d2dc;
@@ -28,8 +29,8 @@ _STYLE = """
 --edge:#2f3b4a;--ai:#a78bfa;--tool:#4fc3d9;--effect:#ff8a7a;--review:#f5b94d;--other:#aab6c4;--end:#e7edf4;
 --trusted:#69db7c;--confined:#ffd43b;--untrusted:#ff922b}}
 .d text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;fill:var(--ink)}
-.d .t{font-size:13.5px;font-weight:650}.d .k{font-size:10px;font-weight:600;letter-spacing:.05em}
-.d .l{font-size:11px;fill:var(--soft)}.d .h{font-size:17px;font-weight:700}.d .a{font-size:12px;fill:var(--soft)}
+.d .t{font-size:14px;font-weight:650}.d .k{font-size:10px;font-weight:600;letter-spacing:.05em}
+.d .l{font-size:11.5px;fill:var(--soft)}.d .h{font-size:17px;font-weight:700}.d .a{font-size:12px;fill:var(--soft)}
 .d .e{fill:none;stroke:var(--line);stroke-width:1.4}.d .requires{stroke-width:2.6}
 .d .control{stroke-dasharray:5 4}.d .after{stroke-dasharray:1.5 4}.d .outcome{stroke-dasharray:2 3;opacity:.65}
 .d .e.confined{stroke:var(--confined)}.d .e.untrusted{stroke:var(--untrusted)}
@@ -101,9 +102,16 @@ def _size(box: Box, inside: _Drawing | None) -> Size:
 
 def _said(box: Box) -> tuple[str, ...]:
     undo = (f"↶ undone by {box.undo}",) if box.undo else ()
-    lines = (*box.lines, *undo)
-    most = int((MAXIMUM_WIDTH - 2 * PADDING) / TEXT_WIDTH)
-    return tuple(line if len(line) <= most else f"{line[: most - 1]}…" for line in lines)
+    most = int((MAXIMUM_WIDTH - 2 * PADDING - 4) / TEXT_WIDTH)
+    return tuple(part for line in (*box.lines, *undo) for part in _wrapped(line, most))
+
+
+def _wrapped(line: str, most: int) -> list[str]:
+    """A line in at most two; what does not fit is left out."""
+    first, *rest = textwrap.wrap(line, most, subsequent_indent="  ") or [""]
+    if len(rest) > 1:
+        rest = [f"{rest[0][: most - 1]}…"]
+    return [first, *rest]
 
 
 def _kind(box: Box) -> str:
