@@ -14,7 +14,6 @@ from signoff.api.delivery_messages import (
     EnvironmentOut,
     EnvironmentPage,
     MoveEnvironment,
-    MoveOut,
     MovePage,
     PlanOut,
     PlanRelease,
@@ -26,6 +25,7 @@ from signoff.api.problems import PreconditionFailedError, documented
 from signoff.api.releases import prepare_indexes, require_prompt_change
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
 from signoff.api.strict_json import StrictRoute
+from signoff.api.views import environment_out, move_out, moved_out
 from signoff.capabilities.gateway.pricing import estimated_price
 from signoff.catalog import Project
 from signoff.catalog.authority import Authority
@@ -81,7 +81,7 @@ async def list_(*, project: str, services: ServicesOf, actor: ActorOf) -> Enviro
     await _require_read(services, actor, project)
     async with services.database.transaction(actor.org_id) as connection:
         found = await list_environments(connection, actor.org_id, project)
-    return EnvironmentPage(items=[_out(environment) for environment in found])
+    return EnvironmentPage(items=[environment_out(environment) for environment in found])
 
 
 @router.get(
@@ -95,7 +95,7 @@ async def read(*, project: str, environment: str, request: Request, services: Se
     """Where it points, since when, who moved it there and why. Its `ETag` is what a move of it names."""
     await _require_read(services, actor, project, environment)
     current = await _environment(services, actor, project, environment)
-    return tagged(request, _out(current).model_dump_json().encode(), environment_tag(current))
+    return tagged(request, environment_out(current).model_dump_json().encode(), environment_tag(current))
 
 
 @router.get(
@@ -120,7 +120,7 @@ async def history(
         found = await environment_history(
             connection, actor.org_id, project, environment, limit=limit + 1, before=cursor
         )
-    items = [MoveOut.model_validate(move.as_dict()) for move in found[:limit]]
+    items = [move_out(move) for move in found[:limit]]
     return MovePage(items=items, next=str(found[limit - 1].version) if len(found) > limit else None)
 
 
@@ -183,7 +183,7 @@ async def deploy(
     move = _Move(current, detail, loaded, "deploy", body.reason)
     moved = await _moved(services, actor, authority, move, seen, dry_run=body.dry_run)
     response.headers["ETag"] = environment_tag(moved.environment)
-    return _moved_out(moved)
+    return moved_out(moved)
 
 
 @router.post(
@@ -215,7 +215,7 @@ async def rollback(
     move = _Move(current, detail, loaded, "rollback", body.reason)
     moved = await _moved(services, actor, authority, move, seen, dry_run=body.dry_run)
     response.headers["ETag"] = environment_tag(moved.environment)
-    return _moved_out(moved)
+    return moved_out(moved)
 
 
 async def _moved(
@@ -300,20 +300,3 @@ async def _require_read(services: Services, actor: Actor, project: str, environm
     authority = await authority_over(services, actor, project, environment)
     asked = release_request(actor, "release.read", project=project, environment=environment or services.environment)
     authority.decide(asked).require()
-
-
-def _out(environment: Environment) -> EnvironmentOut:
-    return EnvironmentOut(
-        project=environment.project,
-        environment=environment.name,
-        version=environment.version,
-        release=environment.release,
-        changed_at=environment.changed_at,
-        changed_by=None if environment.changed_by is None else str(environment.changed_by),
-        operation=environment.operation,
-        reason=environment.reason,
-    )
-
-
-def _moved_out(moved: Moved) -> EnvironmentMoved:
-    return EnvironmentMoved(environment=_out(moved.environment), before=moved.before, changed=moved.changed)

@@ -14,9 +14,10 @@ from signoff.api.paging import DEFAULT_PAGE, Limit, visible_page
 from signoff.api.problems import documented
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
 from signoff.api.strict_json import StrictRoute
+from signoff.api.views import prompt_out, score_out
 from signoff.catalog.authority import Authority
 from signoff.catalog.registry.differences import contract_changes, side_by_side
-from signoff.catalog.registry.scores import Measurement, Score, add_score, scores_of
+from signoff.catalog.registry.scores import Measurement, add_score, scores_of
 from signoff.catalog.registry.versions import (
     ReleasedVersion,
     list_prompts,
@@ -89,7 +90,7 @@ async def versions(
         )
     if found:
         authority.decide(_question(services, actor, "prompt.read", found[0])).require()
-    items = [_out(version, scores[version.version]) for version in found[:limit]]
+    items = [prompt_out(version, scores[version.version]) for version in found[:limit]]
     return PromptPage(items=items, next=found[limit - 1].version if len(found) > limit else None)
 
 
@@ -108,7 +109,7 @@ async def read(
     async with services.database.transaction(actor.org_id) as connection:
         _, source, _ = await version_source(connection, actor.org_id, project, prompt, version)
         scores = await scores_of(connection, actor.org_id, project, prompt, [version])
-    body = _out(found, scores[version], source).model_dump_json().encode()
+    body = prompt_out(found, scores[version], source).model_dump_json().encode()
     return tagged(request, body, tag_of(body))
 
 
@@ -182,7 +183,7 @@ async def score(
             idempotency_key=idempotency_key,
         )
     response.status_code = 201 if created else 200
-    return _score_out(found, kept)
+    return score_out(found, kept)
 
 
 async def _permitted(
@@ -212,42 +213,4 @@ def _question(services: Services, actor: Actor, action: str, version: ReleasedVe
 async def _with_scores(services: Services, actor: Actor, version: ReleasedVersion) -> PromptVersionOut:
     async with services.database.transaction(actor.org_id) as connection:
         scores = await scores_of(connection, actor.org_id, version.project, version.name, [version.version])
-    return _out(version, scores[version.version])
-
-
-def _out(version: ReleasedVersion, scores: list[Score], source: str | None = None) -> PromptVersionOut:
-    return PromptVersionOut(
-        project=version.project,
-        prompt=version.name,
-        version=version.version,
-        previous=version.previous,
-        bump=version.bump,
-        changes=[dict(change) for change in version.changes],
-        owners=list(version.owners),
-        data_class=version.data_class.name.lower(),
-        quality={metric: bound.as_dict() for metric, bound in version.quality.items()},
-        message=version.message,
-        digest=version.digest,
-        release=version.release,
-        released_at=version.released_at,
-        released_by=str(version.released_by),
-        scores=[_score_out(version, score) for score in scores],
-        source=source,
-    )
-
-
-def _score_out(version: ReleasedVersion, score: Score) -> ScoreOut:
-    bound = version.quality.get(score.measurement.metric)
-    return ScoreOut(
-        score_id=score.score_id,
-        version=score.version,
-        metric=score.measurement.metric,
-        value=score.measurement.value,
-        n=score.measurement.n,
-        dataset=score.measurement.dataset,
-        model=score.measurement.model,
-        scored_at=score.scored_at,
-        scored_by=str(score.scored_by),
-        threshold=None if bound is None else bound.as_dict(),
-        met=None if bound is None else bound.met(score.measurement.value),
-    )
+    return prompt_out(version, scores[version.version])

@@ -8,18 +8,19 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response, Security
 
 from signoff.api.delivering import authority_over, project_of_files
-from signoff.api.delivery_messages import MakeRelease, PromptChangeOut, ReleaseMade, ReleaseOut, ReleasePage
+from signoff.api.delivery_messages import MakeRelease, ReleaseMade, ReleaseOut, ReleasePage
 from signoff.api.entity_tags import tag_of, tagged
 from signoff.api.paging import DEFAULT_PAGE, Limit
 from signoff.api.problems import documented
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
 from signoff.api.strict_json import StrictRoute
+from signoff.api.views import made_out, release_out
 from signoff.catalog import Project, Release
 from signoff.catalog.authority import Authority
 from signoff.catalog.delivery.differences import NOTHING, compare_projects
 from signoff.catalog.delivery.environments import read_environment
 from signoff.catalog.delivery.facts import change_facts, owners_before, release_facts
-from signoff.catalog.delivery.listing import ReleaseDetail, delete_release, find_release, page_releases, release_use
+from signoff.catalog.delivery.listing import delete_release, find_release, page_releases, release_use
 from signoff.catalog.delivery.publishing import publish, require_sound
 from signoff.catalog.registry.versions import NewVersion, Versioning, versioning_of
 from signoff.core.actors import Actor
@@ -59,14 +60,14 @@ async def make(
     if body.dry_run:
         versioning.require()
         response.status_code = 200
-        return _made(loaded, versioning, created=False)
+        return made_out(loaded, versioning, created=False)
     await prepare_indexes(services, actor, loaded)
     async with services.database.transaction(actor.org_id) as connection:
         published = await publish(
             connection, actor.org_id, loaded, actor=actor, message=body.message, now=services.now()
         )
     response.status_code = 201 if published.created else 200
-    return _made(loaded, published.versioning, created=published.created)
+    return made_out(loaded, published.versioning, created=published.created)
 
 
 async def _current(services: Services, actor: Actor, project: str) -> Project:
@@ -140,7 +141,7 @@ async def list_(
     await _require(services, actor, project, "release.read")
     async with services.database.transaction(actor.org_id) as connection:
         found = await page_releases(connection, actor.org_id, project, after=cursor, limit=limit + 1)
-    items = [_out(detail) for detail in found[:limit]]
+    items = [release_out(detail) for detail in found[:limit]]
     return ReleasePage(items=items, next=found[limit - 1].digest if len(found) > limit else None)
 
 
@@ -157,7 +158,7 @@ async def read(*, project: str, release: str, request: Request, services: Servic
     async with services.database.transaction(actor.org_id) as connection:
         detail = await find_release(connection, actor.org_id, project, release)
         use = await release_use(connection, actor.org_id, detail.digest)
-    body = _out(detail, use).model_dump_json().encode()
+    body = release_out(detail, use).model_dump_json().encode()
     return tagged(request, body, tag_of(body))
 
 
@@ -182,32 +183,3 @@ async def _require(services: Services, actor: Actor, project: str, action: str, 
     authority.decide(
         release_request(actor, action, project=project, release=release, environment=services.environment)
     ).require()
-
-
-def _made(project: Project, versioning: Versioning, *, created: bool) -> ReleaseMade:
-    prompts = [
-        PromptChangeOut(
-            prompt=new.prompt.name,
-            version=new.prompt.version,
-            previous=new.previous,
-            bump=new.bump,
-            changes=[change.as_dict() for change in new.changes],
-        )
-        for new in versioning.new
-    ]
-    return ReleaseMade(project=project.name, release=project.digest, created=created, prompts=prompts)
-
-
-def _out(detail: ReleaseDetail, use: str | None = None) -> ReleaseOut:
-    return ReleaseOut(
-        release=detail.digest,
-        project=detail.project,
-        created_at=detail.created_at,
-        created_by=str(detail.created_by),
-        files=detail.files,
-        environments=list(detail.environments),
-        message=detail.message,
-        published_at=detail.published_at,
-        published_by=None if detail.published_by is None else str(detail.published_by),
-        used_by=use,
-    )

@@ -65,6 +65,10 @@ class ApiClient:
         """The answer to a JSON object sent to a path."""
         return self._ask("POST", path, json=body, headers=headers)
 
+    def delete(self, path: str) -> None:
+        """Delete what is at a path."""
+        self._answered("DELETE", path)
+
     def download(self, path: str) -> bytes:
         """The bytes at a path."""
         return self._answered("GET", path).content

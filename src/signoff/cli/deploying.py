@@ -1,4 +1,4 @@
-"""From a project's directory to a release that an environment points at."""
+"""What `signoff dev` keeps of a project as it is: a snapshot, behind which nobody stands yet."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from signoff.foundation.database import DEFAULT_ORG_ID, Database
 from signoff.steps import prepare_release
 
 
-async def deploy(
+async def keep_snapshot(
     database: Database, project: Project, *, environment: str, clock: Clock, models_profile: str | None
 ) -> str:
-    """Keep the project as a release, build its indexes, then point the environment at it. Gives the digest.
+    """Keep the project as it is, build its indexes, then point the environment at it. Gives the digest.
+
+    Nothing is published: prompt versions stay free, so that a prompt can be written without a new one for every try.
 
     Raises:
         StepError: an index cannot be built; the environment still points where it did.

@@ -67,7 +67,7 @@ async def _run(
 ) -> None:
     from signoff.api import ApiServer, create_app
     from signoff.catalog import load_project
-    from signoff.cli.deploying import deploy
+    from signoff.cli.deploying import keep_snapshot
     from signoff.cli.processes import serve_until_stopped
     from signoff.cli.workspace import read_dev, write_dev
     from signoff.core.clock import SystemClock
@@ -81,7 +81,7 @@ async def _run(
     tell(f"Project {project.name}: {len(project.workflows)} workflow(s). Starting PostgreSQL …")
     async with open_database(settings) as database:
         tell("Registering the release and building its indexes …")
-        digest = await deploy(database, project, environment=ENVIRONMENT, clock=clock, models_profile=models)
+        digest = await keep_snapshot(database, project, environment=ENVIRONMENT, clock=clock, models_profile=models)
         key = await _developer_key(database, settings, project)
         app = create_app(database, settings.api, clock, environment=ENVIRONMENT, project=project.name)
         server = ApiServer(app, host, port)

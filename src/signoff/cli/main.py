@@ -8,6 +8,7 @@ import typer
 
 from signoff.cli import (
     artifacts,
+    authoring,
     breakers,
     delivering,
     dev,
@@ -60,6 +61,8 @@ app.command("init", short_help="Make a small complete project.", epilog=projects
 app.command("check", short_help="Find everything that is wrong with a project.", epilog=projects.CHECK_EXAMPLES)(
     projects.check
 )
+app.command("fmt", short_help="Lay out a project's files.", epilog=authoring.FMT_EXAMPLES)(authoring.fmt)
+app.command("schema", short_help="The language, for editors.", epilog=authoring.SCHEMA_EXAMPLES)(authoring.schema)
 app.command("diagram", short_help="Draw a workflow.", epilog=diagram.DIAGRAM_EXAMPLES)(diagram.diagram)
 app.command("dev", short_help="Run a project on this machine, all in one process.", epilog=dev.DEV_EXAMPLES)(dev.dev)
 app.command("run", short_help="Start a run of a workflow.", epilog=runs.RUN_EXAMPLES)(runs.run)

@@ -1,15 +1,14 @@
-"""`signoff serve`, `signoff worker` and `signoff release`: the two planes apart, and what brings a project to them."""
+"""`signoff serve` and `signoff worker`: the two planes apart."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from signoff.cli.options import EnvironmentOption, JsonOption, ProfileOption, ProjectOption, examples
-from signoff.cli.output import print_json, tell
+from signoff.cli.output import print_json
 
 if TYPE_CHECKING:
     from signoff.cli.processes import Stopping
@@ -27,7 +26,7 @@ def serve(
     """Run the API alone: it takes starts, signals and decisions whether or not a worker is up.
 
     The database is that of SIGNOFF_DATABASE__URL, else the project's own embedded one. What may be started is what
-    'signoff release' brought to the environment.
+    'signoff deploy' brought to the environment.
     """
     from signoff.cli.processes import run_process, serve_until_stopped
     from signoff.cli.workspace import settings_of
@@ -104,39 +103,5 @@ def worker(
     raise typer.Exit(run_process(work))
 
 
-def release(
-    path: Annotated[Path | None, typer.Argument(help="The project's directory.", show_default=False)] = None,
-    environment: EnvironmentOption = "dev",
-    models: ProfileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Keep a project as a release, build its indexes and point an environment at it.
-
-    Works on the database directly. The same files give the same release; runs that were started keep theirs.
-    """
-    import asyncio
-
-    from signoff.catalog import load_project
-    from signoff.cli.deploying import deploy
-    from signoff.cli.workspace import settings_of
-    from signoff.core.clock import SystemClock
-    from signoff.foundation.database import open_database
-
-    settings = settings_of(path)
-    project = load_project(settings.project)
-
-    async def work() -> str:
-        async with open_database(settings) as database:
-            tell("Registering the release and building its indexes …")
-            return await deploy(database, project, environment=environment, clock=SystemClock(), models_profile=models)
-
-    digest = asyncio.run(work())
-    if as_json:
-        print_json({"project": project.name, "release": digest, "environment": environment})
-    else:
-        print(f"Environment {environment} of {project.name} points at release {digest}.")
-
-
 SERVE_EXAMPLES = examples("signoff serve --port 8080", "SIGNOFF_DATABASE__URL=postgresql://… signoff serve -e prod")
 WORKER_EXAMPLES = examples("signoff worker", "signoff worker -e prod --models vendor")
-RELEASE_EXAMPLES = examples("signoff release", "signoff release examples/refunds -e staging --json")

@@ -1,0 +1,155 @@
+"""Two ways to bring releases to environments: through a server's API, with a key; or on the database, as its operator.
+
+Both give what the API answers, so that commands need not know which one it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from signoff.cli.client import ApiClient, connect
+
+if TYPE_CHECKING:
+    from signoff.catalog import Project
+
+Found = dict[str, Any]
+
+
+class Deliverer(Protocol):
+    """What commands ask of either."""
+
+    def plan(self, project: str, environment: str, *, files: Project | None, release: str | None) -> Found:
+        """What deploying a project's files, or a release, would change (`PlanOut`)."""
+        ...
+
+    def release(self, project: Project, message: str, *, dry_run: bool) -> Found:
+        """Keep a project as a release (`ReleaseMade`)."""
+        ...
+
+    def environment(self, project: str, environment: str) -> Found:
+        """Where an environment points (`EnvironmentOut`)."""
+        ...
+
+    def move(
+        self,
+        operation: str,
+        project: str,
+        environment: str,
+        *,
+        release: str | None,
+        seen: int,
+        reason: str,
+        dry_run: bool,
+    ) -> Found:
+        """Deploy or roll back (`EnvironmentMoved`)."""
+        ...
+
+    def history(self, project: str, environment: str, limit: int) -> list[Found]:
+        """The moves of an environment (`MoveOut`), newest first."""
+        ...
+
+    def releases(self, project: str, limit: int) -> list[Found]:
+        """The releases of a project (`ReleaseOut`), newest first."""
+        ...
+
+    def show_release(self, project: str, release: str) -> Found:
+        """A release and what uses it (`ReleaseOut`)."""
+        ...
+
+    def delete_release(self, project: str, release: str) -> None:
+        """Delete a release that nothing uses."""
+        ...
+
+    def prompts(self, project: str, limit: int) -> list[Found]:
+        """The latest version of each prompt (`PromptVersionOut`)."""
+        ...
+
+    def prompt_versions(self, project: str, prompt: str, limit: int) -> list[Found]:
+        """The versions of a prompt (`PromptVersionOut`), the highest first."""
+        ...
+
+    def prompt_source(self, project: str, prompt: str, version: str) -> Found:
+        """One version with its file (`PromptVersionOut`)."""
+        ...
+
+    def add_score(self, project: str, prompt: str, version: str, score: Mapping[str, Any], key: str | None) -> Found:
+        """Keep a score beside a version (`ScoreOut`)."""
+        ...
+
+
+def deliverer(project: Path | None, url: str | None, key: str | None, *, models: str | None = None) -> Deliverer:
+    """Through the API where a server is named (`--url`, `SIGNOFF_URL`), else on the project's database."""
+    if url or os.environ.get("SIGNOFF_URL"):
+        return ThroughApi(connect(url, key, project))
+    from signoff.cli.deliverers_local import OnDatabase
+
+    return OnDatabase(project, models)
+
+
+class ThroughApi:
+    """With an API key; policies decide."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    def plan(self, project: str, environment: str, *, files: Project | None, release: str | None) -> Found:
+        body = {"files": _encoded(files)} if files is not None else {"release": release}
+        return self._client.post(f"/v1/projects/{project}/environments/{environment}/plan", body)
+
+    def release(self, project: Project, message: str, *, dry_run: bool) -> Found:
+        body = {"files": _encoded(project), "message": message, "dry_run": dry_run}
+        return self._client.post(f"/v1/projects/{project.name}/releases", body)
+
+    def environment(self, project: str, environment: str) -> Found:
+        return self._client.get(f"/v1/projects/{project}/environments/{environment}")
+
+    def move(
+        self,
+        operation: str,
+        project: str,
+        environment: str,
+        *,
+        release: str | None,
+        seen: int,
+        reason: str,
+        dry_run: bool,
+    ) -> Found:
+        body: Found = {"reason": reason, "dry_run": dry_run}
+        if release is not None:
+            body["release"] = release
+        headers = {"If-Match": f'"{seen}"'} if seen else {"If-None-Match": "*"}
+        return self._client.post(f"/v1/projects/{project}/environments/{environment}/{operation}", body, headers)
+
+    def history(self, project: str, environment: str, limit: int) -> list[Found]:
+        return list(self._client.pages(f"/v1/projects/{project}/environments/{environment}/history", most=limit))
+
+    def releases(self, project: str, limit: int) -> list[Found]:
+        return list(self._client.pages(f"/v1/projects/{project}/releases", most=limit))
+
+    def show_release(self, project: str, release: str) -> Found:
+        return self._client.get(f"/v1/projects/{project}/releases/{release}")
+
+    def delete_release(self, project: str, release: str) -> None:
+        self._client.delete(f"/v1/projects/{project}/releases/{release}")
+
+    def prompts(self, project: str, limit: int) -> list[Found]:
+        return list(self._client.pages(f"/v1/projects/{project}/prompts", most=limit))
+
+    def prompt_versions(self, project: str, prompt: str, limit: int) -> list[Found]:
+        return list(self._client.pages(f"/v1/projects/{project}/prompts/{prompt}/versions", most=limit))
+
+    def prompt_source(self, project: str, prompt: str, version: str) -> Found:
+        return self._client.get(f"/v1/projects/{project}/prompts/{prompt}/versions/{version}")
+
+    def add_score(self, project: str, prompt: str, version: str, score: Mapping[str, Any], key: str | None) -> Found:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        path = f"/v1/projects/{project}/prompts/{prompt}/versions/{version}/scores"
+        return self._client.post(path, score, headers)
+
+
+def _encoded(project: Project) -> dict[str, str]:
+    return {path: base64.b64encode(content).decode() for path, content in project.files.items()}
