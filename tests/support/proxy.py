@@ -33,6 +33,10 @@ class Proxy:
             self.cuts += 1
         self._open.clear()
 
+    def turn_to(self, server: Path) -> None:
+        """Lead new connections to another server's socket, as an address does that a standby has taken over."""
+        self._server = server
+
     def hold(self) -> None:
         """Let nothing through, in either direction, as a network does that has lost its route."""
         self._flowing.clear()
