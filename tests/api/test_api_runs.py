@@ -207,6 +207,8 @@ async def test_events_are_read_on_from_a_cursor(api: Api, database: Database) ->
         assert (event["type"], event["run_id"], event["data"]["cents"]) == ("desk.answered.v1", run_id, 1250)
         after = await client.get("/v1/events", params={"cursor": event["event_id"]})
         assert after.json() == {"items": [], "next": None}
+        gone = await client.get("/v1/events", params={"cursor": str(uuid.uuid4())})  # as retention leaves it
+        assert (gone.status_code, gone.json()["type"].rpartition("/")[2]) == (410, "cursor-gone")
         assert (await nobody.get("/v1/events")).json()["items"] == []
 
 

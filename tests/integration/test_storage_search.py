@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from support.starts_cases import begin, one_step
+
 from signoff.core.ids import uuid7
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
+from signoff.runtime.client import Debounce
 from signoff.runtime.client.searching import count_runs, each_run, find_runs, parse_filter
+from signoff.runtime.starting import start_debounced
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -123,3 +127,19 @@ async def test_another_organisation_finds_nothing(database: Database):
         for text in ("", "customer ^= 'c'", "text ~ 'refund'", "cents > 0"):
             assert await find_runs(connection, other, parse_filter(text, now=NOW)) == []
             assert await find_runs(connection, DEFAULT_ORG_ID, parse_filter(text, now=NOW)) == []
+
+
+async def test_a_run_that_was_debounced_is_found_by_when_it_started(database: Database):
+    """Its id is from the first start of its key, hours before the run began."""
+    debounce = Debounce("c-7", quiet_s=7200.0, max_wait_s=86_400.0)
+    made = await begin(database, one_step(), now=NOW, debounce=debounce)
+    assert await start_debounced(database, NOW + timedelta(hours=3)) == 1
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        for text, there in (
+            ("started > '2026-11-22T14:00:00Z'", True),
+            ("started >= '2026-11-22T16:00:00Z'", False),
+            ("started < '2026-11-22T14:00:00Z'", False),
+            ("started < '2026-11-22T16:00:00Z'", True),
+        ):
+            found = await find_runs(connection, DEFAULT_ORG_ID, parse_filter(text, now=NOW))
+            assert [run.run_id for run in found] == [made.run_id][: int(there)], text

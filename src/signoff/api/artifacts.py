@@ -11,6 +11,7 @@ from signoff.api.entity_tags import listed
 from signoff.api.problems import documented
 from signoff.api.services import ActorOf, ServicesOf, api_key_scheme
 from signoff.api.strict_json import StrictRoute
+from signoff.core.errors import ForbiddenError, NotFoundError
 from signoff.runtime.artifacts import describe_artifact, read_artifact
 from signoff.runtime.client import read_run
 
@@ -32,14 +33,18 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     operation_id="readArtifact",
     summary="Read an artifact of a run",
     response_class=Response,
-    responses=_ANSWERS | documented(403, 404),
+    responses=_ANSWERS | documented(404),
 )
 async def read(run_id: UUID, digest: Digest, request: Request, services: ServicesOf, actor: ActorOf) -> Response:
     """One value that a run's journal names by reference (`$artifact`). Its content never changes."""
-    async with services.database.transaction(actor.org_id) as connection:
-        run = await read_run(connection, actor.org_id, run_id)
-        use = await describe_artifact(connection, actor.org_id, run_id, digest)
-    await services.access.require_artifact(actor, run, use)
+    try:
+        async with services.database.transaction(actor.org_id) as connection:
+            run = await read_run(connection, actor.org_id, run_id)
+            use = await describe_artifact(connection, actor.org_id, run_id, digest)
+        await services.access.require_artifact(actor, run, use)
+    except (NotFoundError, ForbiddenError) as error:
+        # One answer for both: a digest is a guess at content, and "forbidden" would say that the guess is right.
+        raise NotFoundError(f"Run {run_id} has no artifact {digest}, or none that you may read.") from error
     headers = {
         "ETag": f'"{digest}"',
         "Cache-Control": "private, no-cache",  # kept, but policy is asked each time

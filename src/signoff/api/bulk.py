@@ -16,10 +16,10 @@ from signoff.core.actors import Actor
 from signoff.core.errors import ForbiddenError, InvalidError, Problem, SignoffError, UnavailableError
 from signoff.runtime.client import RunSummary
 from signoff.runtime.client.operations import Operation, check, operate
-from signoff.runtime.client.searching import count_runs, find_runs, parse_filter
+from signoff.runtime.client.searching import RunFilter, find_runs, parse_filter
 
-COUNTED = 10_000
-"""The matching runs are counted no further."""
+COUNTED = 1000
+"""The matching runs are counted no further: of each, policy is asked whether it may be read."""
 
 
 async def operate_batch(services: Services, actor: Actor, body: BulkOperation, key: str | None) -> BulkResult:
@@ -32,17 +32,22 @@ async def operate_batch(services: Services, actor: Actor, body: BulkOperation, k
     _check(body)
     async with services.database.transaction(actor.org_id) as connection:
         runs = await find_runs(connection, actor.org_id, wanted, before=body.cursor, limit=body.limit + 1)
-        matched = None
-        if body.cursor is None:
-            matched = await count_runs(connection, actor.org_id, wanted, most=COUNTED)
     batch = runs[: body.limit]
-    # Whoever may not read a run is not told of it here either: a filter that finds it would tell what is in it.
+    # Whoever may not read a run is not told of it here either: a filter that finds it, or counts it, would tell what is
+    # in it.
     readable = [run for run in batch if await services.access.may_read_run(actor, run)]
-    if len(readable) < len(batch):
-        matched = None
+    matched, counted = (None, None) if body.cursor is not None else await count_readable(services, actor, wanted)
     items = [await _one(services, actor, run, body, key) for run in readable]
     after = batch[-1].run_id if len(runs) > body.limit else None
-    return BulkResult(matched=matched, counted_up_to=COUNTED if matched == COUNTED else None, items=items, next=after)
+    return BulkResult(matched=matched, counted_up_to=counted, items=items, next=after)
+
+
+async def count_readable(services: Services, actor: Actor, wanted: RunFilter) -> tuple[int, int | None]:
+    """How many of the runs that match the actor may read; and how many were looked at, where there may be more."""
+    async with services.database.transaction(actor.org_id) as connection:
+        runs = await find_runs(connection, actor.org_id, wanted, limit=COUNTED)
+    matched = sum([await services.access.may_read_run(actor, run) for run in runs])
+    return matched, COUNTED if len(runs) == COUNTED else None
 
 
 def _check(body: BulkOperation) -> None:

@@ -73,7 +73,7 @@ async def _startable(services: Services, actor: Actor, project: str, release: st
     summary="List emitted events",
     tags=["events"],
     response_model=EventPage,
-    responses=documented(),
+    responses=documented(410),
 )
 async def events(
     services: ServicesOf,

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response, Security
 from pydantic import Field
 
+from signoff.api.bulk import count_readable
 from signoff.api.messages import JsonObject, RunStartedOut
 from signoff.api.moving_messages import (
     BulkMigration,
@@ -41,12 +42,11 @@ from signoff.runtime.client import RunSummary, read_state
 from signoff.runtime.client.comparing import Difference
 from signoff.runtime.client.forking import Fork, fork
 from signoff.runtime.client.migrating import Move, compared, migrate
-from signoff.runtime.client.searching import count_runs, find_runs, parse_filter
+from signoff.runtime.client.searching import find_runs, parse_filter
 from signoff.runtime.state import RunState
 from signoff.workflows.model import Workflow, every_step
 
 CURRENT = "current"
-COUNTED = 10_000
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], dependencies=[Security(api_key_scheme)], route_class=StrictRoute)
 
@@ -72,13 +72,11 @@ async def move_many(body: BulkMigration, services: ServicesOf, actor: ActorOf, k
     wanted = parse_filter(body.filter, now=services.now())
     async with services.database.transaction(actor.org_id) as connection:
         runs = await find_runs(connection, actor.org_id, wanted, before=body.cursor, limit=body.limit + 1)
-        matched = None
-        if body.cursor is None:
-            matched = await count_runs(connection, actor.org_id, wanted, most=COUNTED)
+    matched, counted = (None, None) if body.cursor is not None else await count_readable(services, actor, wanted)
     batch = runs[: body.limit]
     items = [await _one_moved(services, actor, run, body, key) for run in batch]
     after = batch[-1].run_id if len(runs) > body.limit else None
-    return BulkResult(matched=matched, counted_up_to=COUNTED if matched == COUNTED else None, items=items, next=after)
+    return BulkResult(matched=matched, counted_up_to=counted, items=items, next=after)
 
 
 async def _one_moved(

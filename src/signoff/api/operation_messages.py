@@ -90,9 +90,10 @@ class BulkResult(_Response):
 
     matched: int | None = Field(
         default=None,
-        description="How many runs the filter finds now, of all batches; only with the first one, and where"
-        " you may read all of that.",
+        description="How many runs that you may read the filter finds now, of all batches; only with the first one.",
     )
-    counted_up_to: int | None = Field(default=None, description="There may be more: it was counted no further.")
+    counted_up_to: int | None = Field(
+        default=None, description="There may be more: so many of those that match were looked at."
+    )
     items: list[BulkItem]
     next: UUID | None = Field(description="The `cursor` of the next batch; null at the end.")

@@ -166,6 +166,7 @@ _MEANING = {
     403: "Policy does not permit it.",
     404: "There is no such thing in your organisation.",
     409: "The thing's state rules it out.",
+    410: "What the cursor names is not there any more; begin again without it.",
     412: "It has changed since you saw it.",
     413: "The request is larger than the server takes.",
     422: "A field is wrong; `errors` names each one.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -190,9 +191,15 @@ async def read(
     actor: ActorOf,
     steps: Annotated[bool, Query(description="Also what became of each step, from the journal.")] = False,
     at: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="As of that event of its journal.")] = None,
+    wait: Wait = None,
 ) -> Response:
     """One run: where it stands, what it waits for, what it used. With an `ETag`."""
+    wait_s = _wait_s(services, wait)
     run = await services.permitted_run(actor, "run.read", run_id)
+    if wait_s is not None and run.status not in ENDED:
+        with contextlib.suppress(LimitError):  # too many wait already: it is told as it is
+            await services.waiters.ended(run_id, wait_s)
+        run = await services.permitted_run(actor, "run.read", run_id)
     out = _out(run)
     if at is not None:
         async with services.database.transaction(actor.org_id) as connection:

@@ -14,6 +14,7 @@ import typer
 from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples
 from signoff.cli.output import EXIT_FAILURE, EXIT_STILL_RUNNING, print_json, tell
 from signoff.cli.start_options import (
+    AttributeOption,
     DebounceOption,
     DeduplicateOption,
     DelayOption,
@@ -27,8 +28,9 @@ from signoff.cli.start_options import (
 if TYPE_CHECKING:
     from signoff.cli.client import ApiClient
 
-FIRST_POLL_S = 0.1
-LONGEST_POLL_S = 2.0
+POLL_S = 5.0
+"""How long one request waits for a run's end; what a run waits for is looked at as often."""
+PAUSE_S = 1.0
 ENDED = ("done", "failed", "cancelled", "terminated")
 
 app = typer.Typer(help="Runs: list, show, journal, cancel, signal.", rich_markup_mode=None)
@@ -54,6 +56,7 @@ def run(
     queue_key: QueueKeyOption = None,
     once: DeduplicateOption = None,
     quiet: DebounceOption = None,
+    attributes: AttributeOption = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the run has ended, then show it.")] = False,
     timeout_s: Annotated[
         float | None, typer.Option("--timeout", min=0, help="With --wait: seconds to wait at most.")
@@ -66,7 +69,14 @@ def run(
     """Start a run of a workflow. Prints the run's id; with --wait, what became of it."""
     body: dict[str, Any] = {"workflow": workflow, "input": read_json(value, "--input"), "priority": priority}
     body |= start_options(
-        delay=delay, start_at=start_at, team=team, queue=queue, queue_key=queue_key, once=once, quiet=quiet
+        attributes=attributes,
+        delay=delay,
+        start_at=start_at,
+        team=team,
+        queue=queue,
+        queue_key=queue_key,
+        once=once,
+        quiet=quiet,
     )
     headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
     with _connect(url, key, project) as client:
@@ -80,7 +90,7 @@ def run(
                 print(started["run_id"])
             return
         tell(f"Run {started['run_id']} …")
-        found = _until_ended(client, started["run_id"], timeout_s)
+        found = _until_ended(client, started, timeout_s)
     _show(found, as_json)
     if found["status"] not in ENDED:
         raise typer.Exit(EXIT_STILL_RUNNING)
@@ -195,6 +205,7 @@ def signal(
 RUN_EXAMPLES = examples(
     "signoff run support/refund --input ticket.json",
     'signoff run hello -i \'{"name": "Ana", "text": "When do you open?"}\' --wait',
+    "signoff run support/refund -i ticket.json --attribute customer=c1 --attribute cents=1250",
     "cat ticket.json | signoff run support/refund -i - --idempotency-key ticket-4711",
 )
 
@@ -233,20 +244,30 @@ def _name_the_try(client: ApiClient, run_id: UUID, step: str, data: dict[str, An
             data.setdefault("attempt", entry["attempt"])
 
 
-def _until_ended(client: ApiClient, run_id: str, timeout_s: float | None) -> dict[str, Any]:
+def _until_ended(client: ApiClient, started: dict[str, Any], timeout_s: float | None) -> dict[str, Any]:
+    """The run once it has ended, or as it is when the time is over. The server answers when it ends."""
+    from signoff.core.errors import NotFoundError
+
+    path, told = f"/v1/runs/{started['run_id']}", False
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-    pause_s, told = FIRST_POLL_S, False
     while True:
-        found = client.get(f"/v1/runs/{run_id}")
-        if found["status"] not in ENDED and (deadline_s is None or time.monotonic() < deadline_s):
-            reviews = [entry for entry in found["waiting_for"] if entry["kind"] == "review"]
-            if reviews and not told:
-                told = True
-                tell(f"It waits for a person: {reviews[0]['about']}")
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, LONGEST_POLL_S)
+        left_s = POLL_S if deadline_s is None else min(POLL_S, deadline_s - time.monotonic())
+        asked_s = time.monotonic()
+        try:
+            found = client.get(path, wait=f"{left_s:.3f}s" if left_s > 0 else None)
+        except NotFoundError:  # debounced: it has its id at once, and is there once it has begun
+            if started.get("starts_at") is None or left_s <= 0:
+                raise
+            time.sleep(min(left_s, PAUSE_S))
             continue
-        return client.get(f"/v1/runs/{run_id}", steps="true")
+        if found["status"] in ENDED or left_s <= 0:
+            return client.get(path, steps="true")
+        reviews = [entry for entry in found["waiting_for"] if entry["kind"] == "review"]
+        if reviews and not told:
+            told = True
+            tell(f"It waits for a person: {reviews[0]['about']}")
+        if time.monotonic() - asked_s < min(left_s, PAUSE_S):
+            time.sleep(min(left_s, PAUSE_S))  # too many wait already: the server answers at once
 
 
 def _show(found: dict[str, Any], as_json: bool) -> None:

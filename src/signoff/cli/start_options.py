@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import typer
@@ -25,8 +26,40 @@ DebounceOption = Annotated[
 ]
 
 
+AttributeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attribute",
+        "-a",
+        metavar="NAME=VALUE",
+        help="What the run is searched by: customer=c1, cents=1250, urgent=true; more than once for several.",
+    ),
+]
+
+
+def attributes_of(given: list[str] | None) -> dict[str, Any]:
+    """Attributes by name. A value that is a JSON number, boolean or text is that; any other is a text as it stands.
+
+    Raises:
+        typer.BadParameter: one has no name, or comes twice.
+    """
+    found: dict[str, Any] = {}
+    for item in given or ():
+        name, sign, text = item.partition("=")
+        if not sign or not name or name in found:
+            detail = f"'{name}' comes twice." if name in found else f"'{item}' is not NAME=VALUE."
+            raise typer.BadParameter(detail, param_hint="--attribute")
+        try:
+            value: Any = json.loads(text)
+        except ValueError:
+            value = text
+        found[name] = value if isinstance(value, (str, int, float, bool)) else text
+    return found
+
+
 def start_options(
     *,
+    attributes: list[str] | None,
     delay: str | None,
     start_at: str | None,
     team: str | None,
@@ -37,6 +70,7 @@ def start_options(
 ) -> dict[str, Any]:
     """The members of the request; only those that were given."""
     given: dict[str, Any] = {
+        "attributes": attributes_of(attributes) or None,
         "delay": delay,
         "start_at": start_at,
         "team": team,

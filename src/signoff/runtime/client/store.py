@@ -199,6 +199,8 @@ SELECT $1, $2, $3, $4, $5, $6, $7, $8, nextval('emitted_event_place') FROM turn
 ON CONFLICT (run_id, path) DO NOTHING RETURNING event_id
 """
 
+EVENT_THERE = "SELECT EXISTS (SELECT FROM emitted_event WHERE org_id = $1 AND event_id = $2)"
+
 # The cursor is the id of the last event that the reader has; behind it is what has a later place.
 EVENTS = """
 SELECT event_id, run_id, type, emitted_at, data FROM emitted_event

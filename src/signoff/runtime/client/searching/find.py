@@ -12,6 +12,7 @@ from signoff.runtime.client.model import RunSummary
 from signoff.runtime.client.reads import summary_of
 from signoff.runtime.client.searching import store
 from signoff.runtime.client.searching.grammar import Condition, Operator, RunFilter
+from signoff.runtime.settings import StartLimits
 
 EVERY_RUN = RunFilter()
 PAGE_RUNS = 500
@@ -69,13 +70,15 @@ def with_equal(wanted: RunFilter, **fields: str | None) -> RunFilter:
     return replace(wanted, conditions=(*wanted.conditions, *further))
 
 
+_DEBOUNCED_MS = int(StartLimits().max_wait_s * 1000)
 _SINCE: tuple[Operator, ...] = (">", ">=")
 
 
 def _bounds(wanted: RunFilter, before: UUID | None) -> tuple[UUID | None, UUID | None, RunFilter]:
     """Bounds of run ids that follow from when runs started; the exact comparison stays among the conditions.
 
-    Ids are made from the start's time, so a range of times is a range of every index that ends with the id.
+    Ids are made from the start's time, so a range of times is a range of every index that ends with the id. A debounced
+    run has its id from the first start of its key, and begins later by as much as that may wait.
     """
     since: UUID | None = None
     for condition in wanted.conditions:
@@ -83,6 +86,7 @@ def _bounds(wanted: RunFilter, before: UUID | None) -> tuple[UUID | None, UUID |
             continue
         bound = store.first_id_of(condition.value)
         if condition.operator in _SINCE:
+            bound = UUID(int=max(0, bound.int - (_DEBOUNCED_MS << 80)))
             since = bound if since is None else max(since, bound)
         else:
             end = UUID(int=bound.int + (1 << 80))  # the millisecond itself belongs to it
