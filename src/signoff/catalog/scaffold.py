@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -10,6 +11,9 @@ from pathlib import Path
 from signoff.core.errors import ConflictError, InvalidError
 
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,62}\Z")
+SCHEMAS = ".signoff/schemas"
+"""Where a project has the schemas that editors read; no part of it, and of no release."""
+
 _PLACEHOLDER = "PROJECT_NAME"
 # Build tools drop files that start with a dot, so this one is packaged without it.
 _RENAMED = {"gitignore": ".gitignore"}
@@ -42,7 +46,21 @@ def create_project(directory: Path, name: str | None = None) -> tuple[Path, ...]
         # Exclusive: what appeared since the look above is not overwritten either.
         with path.open("x", encoding="utf-8") as file:
             file.write(text.replace(_PLACEHOLDER, name))
-    return tuple(contents)
+    return (*contents, *write_schemas(directory))
+
+
+def write_schemas(directory: Path) -> tuple[Path, ...]:
+    """Write the language's JSON Schemas where the modelines of a project's documents point; gives the files."""
+    from signoff.workflows.language_schema import LANGUAGE_SCHEMAS  # noqa: PLC0415  (nothing else here needs the language)
+
+    folder = directory / SCHEMAS
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for kind, make in LANGUAGE_SCHEMAS.items():
+        file = folder / f"{kind}.json"
+        file.write_text(json.dumps(make(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        written.append(file)
+    return tuple(written)
 
 
 def _template(folder: Traversable, prefix: str) -> list[tuple[str, str]]:

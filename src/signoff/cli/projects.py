@@ -35,12 +35,23 @@ def init(
 def check(
     path: Annotated[Path | None, typer.Argument(help="The project's directory.", show_default=False)] = None,
     as_json: JsonOption = False,
+    watching: Annotated[bool, typer.Option("--watch", help="Check again whenever a file changes.")] = False,
 ) -> None:
     """Find everything that is wrong with a project, each problem at its place: file:line:column."""
-    from signoff.catalog import load_project
+    from signoff.cli.authoring import watch
     from signoff.cli.workspace import project_directory
 
     directory = project_directory(path)
+    if watching:
+        watch(directory, lambda: _check(directory, as_json=as_json))
+    elif not _check(directory, as_json=as_json):
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _check(directory: Path, *, as_json: bool) -> bool:
+    """Check once and print what is found; whether the project is sound."""
+    from signoff.catalog import load_project
+
     try:
         project = load_project(directory)
     except DefinitionError as error:
@@ -49,16 +60,17 @@ def check(
             print_json({"ok": False, "directory": str(directory), "problems": problems})
         else:
             _print_problems(error)
-        raise typer.Exit(EXIT_FAILURE) from None
+        return False
     warnings = [problem.as_dict() for problem in _warnings(project)]
     if as_json:
         print_json({"ok": True, "directory": str(directory), **_facts(project), "warnings": warnings})
     else:
         _print_summary(project)
+    return True
 
 
 INIT_EXAMPLES = examples("signoff init support", "signoff init ./apps/claims --name claims")
-CHECK_EXAMPLES = examples("signoff check", "signoff check examples/refunds --json")
+CHECK_EXAMPLES = examples("signoff check", "signoff check --watch", "signoff check examples/refunds --json")
 
 
 def _warnings(project: Project) -> tuple[Any, ...]:
