@@ -49,7 +49,7 @@ REQUIREMENTS: Mapping[str, Requirements] = {
             "uvloop==0.23.0",
         )
     ),
-    "prefect": Requirements(("prefect==3.8.8", "fastapi==0.115.12", "asyncpg==0.32.0", "uvloop==0.23.0")),
+    "prefect": Requirements(("prefect==3.8.8", "fastapi==0.139.0", "asyncpg==0.32.0", "uvloop==0.23.0")),
 }
 
 

@@ -128,6 +128,21 @@ class Prefect(OnPostgres):
     done = "SELECT count(*) FROM flow_run WHERE state_type = 'COMPLETED'"
     settings = "its own server process over PostgreSQL, flows in one process"
 
+    def __init__(self, processes: int, server: Server) -> None:
+        """Make its database.
+
+        Raises:
+            PeerUnavailableError: its first migration creates `pg_trgm`, which this server does not carry: the embedded
+                one has no contrib modules, and a peer on another server, or on SQLite, would compare nothing.
+        """
+        with psycopg.connect(server.url) as connection:
+            if connection.execute("SELECT FROM pg_available_extensions WHERE name = 'pg_trgm'").fetchone() is None:
+                raise PeerUnavailableError(
+                    "its server needs the PostgreSQL extension pg_trgm, which the server of these benchmarks does not"
+                    " carry"
+                )
+        super().__init__(processes, server)
+
 
 class Restate(Peer):
     """Restate: its server, one process of its Python SDK, and a client over HTTP. fsync of its log is on by default."""
