@@ -1,6 +1,8 @@
 """Record a journal for the replay tests: of a run in a database, or of a simulated schedule.
 
     python -m tests.replay.record NAME --seed 4711
+    python -m tests.replay.record NAME --engine --seed 4711 --number 2  # its third run
+    python -m tests.replay.record NAME --engine --schedule schedule.json
     python -m tests.replay.record NAME --database postgresql://… --run RUN_ID
 
 Writes journals/NAME.json and prints what it folds to today, for EXPECTED in test_replay_journals.py. A journal that is
@@ -22,6 +24,8 @@ import orjson
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.replay.test_replay_journals import JOURNALS, summary
+from tests.simulation.engine_running import engine_server, live_engine
+from tests.simulation.engine_schedule import EngineSchedule, random_engine_schedule
 from tests.simulation.running import recorded
 from tests.simulation.schedule import random_schedule
 
@@ -58,8 +62,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="of a simulated schedule, whose first run is recorded")
     parser.add_argument("--database", help="the database's URL")
     parser.add_argument("--run", type=UUID, help="the run in it")
+    parser.add_argument("--engine", action="store_true", help="the schedule is one of the whole engine")
+    parser.add_argument("--number", type=int, default=0, help="which of its runs, from 0")
+    parser.add_argument("--schedule", type=Path, help="of the whole engine, instead of a seed")
     arguments = parser.parse_args()
-    if arguments.seed is not None:
+    if arguments.engine:
+        text = None if arguments.schedule is None else arguments.schedule.read_text()
+        schedule = random_engine_schedule(arguments.seed) if text is None else EngineSchedule.from_json(text)
+        with engine_server() as url:
+            write(arguments.name, live_engine(url, schedule)[1][arguments.number])
+    elif arguments.seed is not None:
         write(arguments.name, recorded(random_schedule(arguments.seed)))
     else:
         write(arguments.name, asyncio.run(of_run(arguments.database, arguments.run)))
