@@ -211,6 +211,36 @@ def render_sections(
     return [("system", DATA_NOTICE), *messages]
 
 
+def exported(
+    sections: Sequence[tuple[str, str]], variables: Sequence[str], authored: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """Role and content of each message with `{{name}}` where a value would be, for registries that know no more.
+
+    Raises:
+        InvalidError: a template does more with a variable than print it.
+    """
+    for _, source in sections:
+        _require_printed_only(_parse(source), frozenset(variables))
+    marks = {name: f"\ue000{name}\ue001" for name in variables}
+    found: list[tuple[str, str]] = []
+    for role, content in render_sections(sections, marks, authored):
+        if "{{" in content:
+            raise InvalidError("The prompt's own text holds '{{', which would be a variable elsewhere.")
+        for name, mark in marks.items():
+            content = content.replace(mark, f"{{{{{name}}}}}")  # noqa: PLW2901  (one text, step by step)
+        found.append((role, content))
+    return found
+
+
+def _require_printed_only(tree: nodes.Template, variables: frozenset[str]) -> None:
+    """Refuse a template in which a variable stands anywhere but alone between braces."""
+    printed = {id(node) for output in tree.find_all(nodes.Output) for node in output.nodes}
+    for name in tree.find_all(nodes.Name):
+        if name.name in variables and id(name) not in printed:
+            detail = f"The template does more with '{name.name}' than print it, in its line {name.lineno}."
+            raise InvalidError(f"{detail} Other registries cannot say that.")
+
+
 def _render(source: str, values: Mapping[str, Any], room: int) -> str:
     parts: list[str] = []
     size = 0

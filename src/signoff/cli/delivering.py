@@ -155,7 +155,7 @@ def rollback(
     """Return an environment to the release that it pointed at before, or to an earlier one by name."""
     from signoff.cli.deliverers import deliverer
 
-    name = _project_name(project)
+    name = project_name(project)
     through = deliverer(project, url, key)
     seen = expect if expect is not None else through.environment(name, environment)["version"]
     moved = through.move("rollback", name, environment, release=release, seen=seen, reason=reason, dry_run=dry_run)
@@ -174,7 +174,7 @@ def history(
     """Show every move of an environment: who, when, where to and why."""
     from signoff.cli.deliverers import deliverer
 
-    found = deliverer(project, url, key).history(_project_name(project), environment, limit)
+    found = deliverer(project, url, key).history(project_name(project), environment, limit)
     if as_json:
         for move in found:
             print_json(move)
@@ -203,7 +203,7 @@ def list_releases(
     """List the releases of the project, newest first."""
     from signoff.cli.deliverers import deliverer
 
-    found = deliverer(project, url, key).releases(_project_name(project), limit)
+    found = deliverer(project, url, key).releases(project_name(project), limit)
     if as_json:
         for release in found:
             print_json(release)
@@ -223,7 +223,7 @@ def show_release(
     """Show a release, who stands behind it, and what uses it."""
     from signoff.cli.deliverers import deliverer
 
-    found = deliverer(project, url, key).show_release(_project_name(project), release)
+    found = deliverer(project, url, key).show_release(project_name(project), release)
     if as_json:
         print_json(found)
     else:
@@ -242,7 +242,7 @@ def delete_release(
     """Delete a release that no environment, no run that goes on and no waiting start needs. For ever."""
     from signoff.cli.deliverers import deliverer
 
-    deliverer(project, url, key).delete_release(_project_name(project), release)
+    deliverer(project, url, key).delete_release(project_name(project), release)
     print(f"Deleted release {release}.")
 
 
@@ -253,7 +253,7 @@ def _project(directory: Path | None) -> Project:
     return load_project(project_directory(directory))
 
 
-def _project_name(directory: Path | None) -> str:
+def project_name(directory: Path | None) -> str:
     """The project's name, whatever else is wrong with its files: a roll-back must not wait for that."""
     from signoff.catalog.sources import MANIFEST
     from signoff.cli.workspace import project_directory

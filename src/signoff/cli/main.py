@@ -18,6 +18,7 @@ from signoff.cli import (
     keys,
     models,
     projects,
+    prompts,
     queues,
     retention,
     reviews,
@@ -85,6 +86,7 @@ app.command("history", short_help="Every move of an environment.", epilog=delive
     delivering.history
 )
 app.add_typer(delivering.releases_app, name="releases")
+app.add_typer(prompts.app, name="prompts")
 app.command("serve", short_help="Run the API alone.", epilog=serving.SERVE_EXAMPLES)(serving.serve)
 app.command("worker", short_help="Run a worker alone.", epilog=serving.WORKER_EXAMPLES)(serving.worker)
 app.command("breakers", short_help="Which tools and models are left alone.", epilog=breakers.BREAKERS_EXAMPLES)(
