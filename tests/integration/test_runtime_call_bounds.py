@@ -61,7 +61,7 @@ async def output(database: Database, run_id: UUID) -> Any:
 async def test_a_called_run_that_takes_too_long_is_cancelled_and_called_again(database: Database) -> None:
     body = """
 steps:
-  sub: {call: test/child, timeout: 300ms, retry: {times: 2, delay: 10ms, on: [timeout]}}
+  sub: {call: test/child, with: {n: 1}, timeout: 300ms, retry: {times: 2, delay: 10ms, on: [timeout]}}
 outcome: {over: {when: sub.done, give: {n: "${sub.output.n}"}}}
 """
     parent, sub, tries = made("patient", body, "test/child"), made("child", CHILD), 0
@@ -79,7 +79,8 @@ outcome: {over: {when: sub.done, give: {n: "${sub.output.n}"}}}
 
 
 async def test_a_called_run_that_fails_is_called_again_where_the_step_says_so(database: Database) -> None:
-    body = "steps:\n  sub: {call: test/child, retry: {times: 1, delay: 10ms}}\noutcome: {over: sub.done}\n"
+    sub_step = "sub: {call: test/child, with: {n: 1}, retry: {times: 1, delay: 10ms}}"
+    body = f"steps:\n  {sub_step}\noutcome: {{over: sub.done}}\n"
     parent, sub, tries = made("again", body, "test/child"), made("child", CHILD), 0
 
     def act(call: StepCall) -> Done:
@@ -95,7 +96,7 @@ async def test_a_called_run_that_fails_is_called_again_where_the_step_says_so(da
 
 
 async def test_called_and_retried_runs_take_their_share_of_their_callers_team(database: Database) -> None:
-    body = "steps:\n  sub: {call: test/child}\noutcome: {over: sub.done}\n"
+    body = "steps:\n  sub: {call: test/child, with: {n: 1}}\noutcome: {over: sub.done}\n"
     parent, sub, fails = made("shares", body, "test/child"), made("child", CHILD), True
 
     def act(call: StepCall) -> Done:
@@ -119,9 +120,9 @@ async def test_called_and_retried_runs_take_their_share_of_their_callers_team(da
 
 TWICE = """
 steps:
-  one: {call: test/child}
-  two: {call: test/child, after: one, on_error: continue}
-  three: {call: test/child, after: two, on_error: continue}
+  one: {call: test/child, with: {n: 1}}
+  two: {call: test/child, with: {n: 1}, after: one, on_error: continue}
+  three: {call: test/child, with: {n: 1}, after: two, on_error: continue}
 outcome: {over: {when: "three.result != 'blocked'", give: {two: "${two.result}", three: "${three.result}"}}}
 """
 
