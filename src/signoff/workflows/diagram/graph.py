@@ -8,6 +8,7 @@ from typing import Literal
 
 from signoff.core.labels import DataClass, Trust
 from signoff.workflows.flow import FlowResult
+from signoff.workflows.flow.places import Place
 from signoff.workflows.model import Expression, Step, Workflow
 
 EdgeKind = Literal["data", "control", "requires", "after", "outcome"]
@@ -96,11 +97,16 @@ def diagram_of(workflow: Workflow, effects: frozenset[str] = frozenset(), flow: 
     edges = list(inner.edges)
     for outcome in workflow.outcomes:
         ends.append(Box(f"→{outcome.name}", outcome.name, "outcome", (_cut(outcome.condition.source),)))
-        roots = {read.root for read in outcome.condition.reads} & names
+        # An end that asks for nothing comes when everything has ended: behind what nothing else waits for.
+        roots = {read.root for read in outcome.condition.reads} & names or _final(workflow.steps)
         edges += [Edge(root, f"→{outcome.name}", "outcome") for root in sorted(roots)]
     return Diagram(
         f"{workflow.name} {workflow.version}", (start, *inner.boxes, *ends), tuple(edges), about=workflow.about
     )
+
+
+def _final(steps: Sequence[Step]) -> set[str]:
+    return {step.name for step in steps} - {name for step in steps for name in step.waits_for}
 
 
 class _Maker:
@@ -138,15 +144,19 @@ class _Maker:
 
     def _read(self, step: Step, source: str, prefix: str) -> Taint:
         """The trust of what one step reads of another."""
+        return _taint(max(self._trusts(step, source, prefix), default=Trust.TRUSTED))
+
+    def _trusts(self, step: Step, source: str, prefix: str) -> Iterator[Trust]:
         found = None if self._flow is None else self._flow.steps.get(f"{prefix}{step.name}")
         if found is None:
-            return "trusted"
-        from signoff.workflows.flow.places import Place  # noqa: PLC0415
-
+            return
         place = Place(found.frame, found.facts)
-        reads = [read for one in _all_expressions(step) for read in one.reads if read.root == source]
-        trusts = [place.read(read.root, read.path, guarded=False).whole().trust for read in reads]
-        return _taint(max(trusts, default=Trust.TRUSTED))
+        for expression in _all_expressions(step):
+            for read in expression.reads:
+                if read.root == source:
+                    yield place.read(read.root, read.path, guarded=False).whole().trust
+        for inner in step.body:
+            yield from self._trusts(inner, source, f"{prefix}{step.name}/")
 
 
 def _taint(trust: Trust) -> Taint:

@@ -15,7 +15,7 @@ MARGIN = 24
 PADDING = 12
 TITLE_HEIGHT = 20
 LINE_HEIGHT = 15
-GROUP_HEAD = 30
+LEGEND_WIDTH = 690
 TEXT_WIDTH = 6.55
 TITLE_WIDTH = 8.6
 MINIMUM_WIDTH = 118
@@ -53,7 +53,7 @@ def svg(diagram: Diagram) -> str:
     drawing = _laid_out(diagram)
     head = 64 if diagram.about else 44
     legend = _legend()
-    width = max(drawing.placed.width, 620) + 2 * MARGIN
+    width = max(drawing.placed.width, LEGEND_WIDTH) + 2 * MARGIN
     height = drawing.placed.height + head + 62 + 2 * MARGIN
     left = MARGIN + (width - 2 * MARGIN - drawing.placed.width) / 2
     parts = [
