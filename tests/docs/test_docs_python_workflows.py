@@ -72,7 +72,7 @@ def test_it_pays_what_the_reviewer_decided(project: Project) -> None:
     assert driver.finished == RunOutcome("refunded", {"refund": "r-1", "cents": 1100})
     assert list(driver.issued) == list(OUTPUTS)
     paid, written = driver.issued["refund"], project.workflows["support/refund"].step("refund")
-    assert paid.arguments == {"with": {"order": "W1", "cents": 1100}}
+    assert paid.arguments == {"with": {"customer": "c-1", "order": "W1", "cents": 1100}}
     assert paid.step.requires == ("decision",)
     assert paid.step.undo is not None
     assert written.undo is not None
