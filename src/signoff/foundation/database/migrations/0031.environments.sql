@@ -41,31 +41,31 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 AS $use$
 DECLARE
-    found text;
+    used_by text;
 BEGIN
     -- It runs as its owner, who sees all organisations: nobody asks about, or deletes in, another one's.
     IF current_setting('signoff.org_id')::uuid IS DISTINCT FROM wanted_org THEN
         RAISE EXCEPTION 'another organisation' USING ERRCODE = 'insufficient_privilege';
     END IF;
-    SELECT 'environment ' || name INTO found FROM public.environment
+    SELECT 'environment ' || name INTO used_by FROM public.environment
     WHERE org_id = wanted_org AND release = wanted ORDER BY name LIMIT 1;
-    IF found IS NOT NULL THEN RETURN found; END IF;
-    SELECT 'environment ' || later.name || ', which left it a moment ago' INTO found
+    IF used_by IS NOT NULL THEN RETURN used_by; END IF;
+    SELECT 'environment ' || later.name || ', which left it a moment ago' INTO used_by
     FROM public.environment_change AS later
     JOIN public.environment_change AS earlier USING (org_id, project, name)
     WHERE earlier.version = later.version - 1 AND later.org_id = wanted_org AND earlier.release = wanted
         AND later.changed_at > now() - interval '5 minutes'
     LIMIT 1;
-    IF found IS NOT NULL THEN RETURN found; END IF;
-    SELECT 'run ' || v.run_id INTO found
+    IF used_by IS NOT NULL THEN RETURN used_by; END IF;
+    SELECT 'run ' || v.run_id INTO used_by
     FROM public.run_view AS v JOIN public.run AS r USING (run_id)
     WHERE v.org_id = wanted_org AND v.status NOT IN ('done', 'failed', 'cancelled', 'terminated')
         AND wanted IN (r.release, v.release)
     LIMIT 1;
-    IF found IS NOT NULL THEN RETURN found; END IF;
-    SELECT 'a debounced start of ' || workflow INTO found FROM public.start_debounced
+    IF used_by IS NOT NULL THEN RETURN used_by; END IF;
+    SELECT 'a debounced start of ' || workflow INTO used_by FROM public.start_debounced
     WHERE org_id = wanted_org AND position(convert_to(wanted, 'UTF8') IN request) > 0 LIMIT 1;
-    RETURN found;
+    RETURN used_by;
 END
 $use$;
 
@@ -75,7 +75,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 AS $delete$
 DECLARE
-    found text;
+    used_by text;
     contents text[];
 BEGIN
     IF current_setting('signoff.org_id')::uuid IS DISTINCT FROM wanted_org THEN
@@ -86,8 +86,8 @@ BEGIN
     -- Whoever points an environment at it now holds the row by its foreign key: it waits for them, or they for it.
     PERFORM FROM public.release WHERE org_id = wanted_org AND digest = wanted FOR UPDATE;
     IF NOT FOUND THEN RETURN 'unknown'; END IF;
-    found := public.signoff_release_use(wanted_org, wanted);
-    IF found IS NOT NULL THEN RETURN found; END IF;
+    used_by := public.signoff_release_use(wanted_org, wanted);
+    IF used_by IS NOT NULL THEN RETURN used_by; END IF;
     DELETE FROM public.retrieval_release WHERE org_id = wanted_org AND release = wanted;
     DELETE FROM public.release_publication WHERE org_id = wanted_org AND release = wanted;
     WITH gone AS (
