@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Self
@@ -13,6 +13,7 @@ from signoff.core.errors import InvalidError, UnavailableError
 from signoff.foundation.database.connection import Connection, driver
 from signoff.foundation.database.failures import connect_problem, is_connection_lost, may_recover, translated
 from signoff.foundation.database.listener import listening
+from signoff.foundation.database.poolers import apply_settings, require_sessions, take_settings
 from signoff.foundation.settings import DatabaseSettings
 
 DEFAULT_ORG_ID = UUID("00000000-0000-7000-8000-000000000001")
@@ -33,6 +34,8 @@ _SET_ORGANISATION = "SELECT set_config('signoff.org_id', $1, true)"
 # notification is on no disk, but a transaction that sends one would wait for the log to be flushed all the same.
 _NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
 _PING = "SELECT 1"
+# What `role` goes back to: as it was asked for at the start, unless a pooler dropped that.
+_STARTED_AS = "SELECT reset_val FROM pg_settings WHERE name = 'role'"
 
 
 class Database:
@@ -40,7 +43,7 @@ class Database:
 
     def __init__(self, settings: DatabaseSettings, app_pool: Any, worker_pool: Any, changed: set[int]) -> None:
         self._settings = settings
-        self._changed = changed  # backends with settings or locks of their session, by process id
+        self._changed = changed  # backends whose sessions are to be reset, by process id
         self._app_pool = app_pool
         self._worker_pool = worker_pool
 
@@ -59,6 +62,12 @@ class Database:
         try:
             for role, size in ((APP_ROLE, settings.app_pool_size), (WORKER_ROLE, settings.worker_pool_size)):
                 pools.append(await _open_pool(settings, role, size, changed))
+                async with pools[-1].acquire() as connection:
+                    pooled = await connection.fetchval(_STARTED_AS) != role
+                if pooled:
+                    await require_sessions(
+                        partial(driver.connect, dsn=settings.url, timeout=settings.connect_timeout_s)
+                    )
         except BaseException as error:
             for pool in pools:
                 pool.terminate()
@@ -123,6 +132,9 @@ class Database:
         try:
             with translated():
                 yield connection
+        except BaseException:
+            self._suspect(connection)
+            raise
         finally:
             await _release(self._worker_pool, connection)
 
@@ -153,7 +165,9 @@ class Database:
 
     async def _connect_directly(self) -> Any:
         arguments = _connect_arguments(self._settings, WORKER_ROLE)
-        return await driver.connect(**{**arguments, "dsn": self._settings.listen_url or self._settings.url})
+        connection = await driver.connect(**{**arguments, "dsn": self._settings.listen_url or self._settings.url})
+        await take_settings(connection, arguments["server_settings"])
+        return connection
 
     @asynccontextmanager
     async def _begun(self, pool: Any) -> AsyncGenerator[Any]:
@@ -167,8 +181,17 @@ class Database:
                     await _roll_back(transaction)
                     raise
                 await transaction.commit()
+        except BaseException:
+            self._suspect(connection)
+            raise
         finally:
             await _release(pool, connection)
+
+    def _suspect(self, connection: Any) -> None:
+        """What broke off is asked for an answer before it goes back: its server may be away."""
+        with suppress(driver.InterfaceError):  # it is lost: the pool has it back already, and has ended it
+            if not connection.is_closed():
+                self._changed.add(connection.get_server_pid())
 
     async def _begin(self, pool: Any) -> tuple[Any, Any]:
         deadline = asyncio.get_running_loop().time() + self._settings.recovery_wait_s
@@ -225,13 +248,14 @@ async def _release(pool: Any, connection: Any) -> None:
             raise
 
 
-async def _give_back(changed: set[int], connection: Any) -> None:
+async def _give_back(changed: set[int], wanted: Mapping[str, str], connection: Any) -> None:
     """What the pool does to a connection that comes back, once any transaction is rolled back: most often nothing.
 
     What transactions set is local to them. asyncpg's own way is a round trip of four statements each time.
     """
     if connection.get_server_pid() in changed:
         await connection.execute(connection.get_reset_query())
+        await apply_settings(connection, wanted)  # behind a pooler they are no session's defaults
         changed.discard(connection.get_server_pid())
 
 
@@ -241,7 +265,8 @@ async def _open_pool(settings: DatabaseSettings, role: str, size: int, changed: 
         min_size=1,
         max_size=size,
         max_inactive_connection_lifetime=settings.idle_connection_lifetime_s,
-        reset=partial(_give_back, changed),
+        init=partial(take_settings, wanted=arguments["server_settings"]),
+        reset=partial(_give_back, changed, arguments["server_settings"]),
         **arguments,
     )
 
