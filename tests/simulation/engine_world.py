@@ -273,7 +273,8 @@ class EngineSimulation(Simulation):
         try:
             await super().live()
         except BrokenError as error:
-            rows = [str(dict(row.items())) for row in self.server.queue.values()]
+            tables = ("run_queue", "queue_slot", "queue_turn", "worker_session", "breaker")
+            rows = [str(dict(row.items())) for table in tables for row in self.server.read(f"SELECT * FROM {table}")]
             stories = ["\n".join([str(run_id), *self._story(run_id)]) for run_id in self.server.queue]
             raise BrokenError("\n".join([str(error), *rows, *stories])) from error
 
