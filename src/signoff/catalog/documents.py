@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from signoff.catalog.memo import Memo
 from signoff.core.errors import DefinitionError, Problem
-from signoff.workflows.compiler import compile_document
+from signoff.workflows.compiler import compile_with_uses
 from signoff.workflows.documents import Node, load_document
 from signoff.workflows.fragment_checks import check_fragments
 from signoff.workflows.graph import find_cycle
@@ -30,15 +31,19 @@ class _Document:
     calls: tuple[str, ...]
 
 
-def compile_documents(texts: Mapping[str, str], contracts: Contracts, problems: list[Problem]) -> dict[str, Workflow]:
+def compile_documents(
+    texts: Mapping[str, str], contracts: Contracts, problems: list[Problem], memo: Memo | None = None
+) -> dict[str, Workflow]:
     """The workflows of those documents, by name, in the order of their files.
 
     Args:
         texts: the documents by file.
         contracts: what they may name; `workflows` are those of other kinds.
         problems: gets everything that is wrong.
+        memo: what was compiled before, in this process.
     """
-    read = [document for file in sorted(texts) if (document := _read(texts[file], file, contracts, problems))]
+    memo = memo or Memo()
+    read = [document for file in sorted(texts) if (document := _read(texts[file], file, contracts, problems, memo))]
     first: dict[str, _Document] = {}
     for document in read:
         if document.name and first.setdefault(document.name, document) is not document:
@@ -50,7 +55,7 @@ def compile_documents(texts: Mapping[str, str], contracts: Contracts, problems: 
     contracts = check_fragments(replace(contracts, workflows=known), problems)
     for document in _callees_first(read, first):
         try:
-            workflow = compile_document(document.node, document.file, replace(contracts, workflows=known))
+            workflow = _compile(document, replace(contracts, workflows=known), memo)
         except DefinitionError as error:
             problems += error.problems
             continue
@@ -58,6 +63,15 @@ def compile_documents(texts: Mapping[str, str], contracts: Contracts, problems: 
             found[workflow.name] = workflow
             known[workflow.name] = contract_of(workflow)
     return {name: found[name] for name in first if name in found}
+
+
+def _compile(document: _Document, contracts: Contracts, memo: Memo) -> Workflow:
+    kept = memo.workflow(document.node, document.file, contracts)
+    if kept is not None:
+        return kept
+    workflow, uses = compile_with_uses(document.node, document.file, contracts)
+    memo.keep_workflow(document.node, document.file, workflow, uses)
+    return workflow
 
 
 def contract_of(workflow: Workflow) -> Contract:
@@ -91,9 +105,9 @@ def _certain_calls(steps: tuple[Step, ...]) -> Iterator[Step]:
             yield from _certain_calls(step.body)
 
 
-def _read(text: str, file: str, contracts: Contracts, problems: list[Problem]) -> _Document | None:
+def _read(text: str, file: str, contracts: Contracts, problems: list[Problem], memo: Memo) -> _Document | None:
     try:
-        node = load_document(text, file)
+        node = memo.kept("document", file, text, problems, lambda: load_document(text, file))
     except DefinitionError as error:
         problems += error.problems
         return None

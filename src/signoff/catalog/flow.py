@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from signoff.catalog.flow_policy import PolicyCheck
+from signoff.catalog.memo import APART, Memo
 from signoff.catalog.model import Project, PromptRegistry
 from signoff.core.errors import DefinitionError, NotFoundError, Problem
 from signoff.workflows.flow import Finding, FlowResult, PromptFacts, RuleFacts, Surroundings, ToolFacts, check_flow
@@ -29,30 +30,36 @@ class ProjectFlow:
     problems: tuple[Problem, ...] = ()
 
 
-def project_flow(project: Project) -> ProjectFlow:
-    """Analyse every workflow of a project."""
+def project_flow(project: Project, memo: Memo | None = None) -> ProjectFlow:
+    """Analyse every workflow of a project; those that are as a memo has them, with all around them, are not again."""
     around = surroundings_of(project)
     settle_events(around)
     policies = PolicyCheck(project)
+    memo = memo or Memo()
+    rest = {file: text for file, text in project.files.items() if not file.startswith(APART)}
+    memo.settle((rest, around.prompts, dict(around.events)), project.workflows)
     results: dict[str, FlowResult] = {}
     problems: list[Problem] = []
     for name, workflow in project.workflows.items():
         if workflow.python is not None:
             continue
-        results[name], findings = check_flow(workflow, around)
-        lines = _lines(project, workflow)
-        problems += [_problem(workflow, lines, finding) for finding in findings]
-        problems += [_problem(workflow, lines, finding) for finding in policies.findings(results[name])]
+        if name not in memo.flows:
+            result, findings = check_flow(workflow, around)
+            lines = _lines(project, workflow)
+            told = [_problem(workflow, lines, finding) for finding in (*findings, *policies.findings(result))]
+            memo.flows[name] = (workflow, (result, told))
+        results[name], told = memo.flows[name][1]
+        problems += told
     return ProjectFlow(results, tuple(dict.fromkeys(problems)))
 
 
-def require_flow(project: Project) -> None:
+def require_flow(project: Project, memo: Memo | None = None) -> None:
     """Refuse a project whose data flow is not proven.
 
     Raises:
         DefinitionError: with every problem.
     """
-    problems = project_flow(project).problems
+    problems = project_flow(project, memo).problems
     if problems:
         count = len(problems)
         detail = f"The data flow of the project has {count} problem{'s' if count > 1 else ''}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -12,6 +13,7 @@ from signoff.catalog.checks import check_references
 from signoff.catalog.decisions import DecisionTable
 from signoff.catalog.documents import compile_documents, contract_of
 from signoff.catalog.flow import require_flow
+from signoff.catalog.memo import Memo
 from signoff.catalog.model import RETRIEVAL_CONTRACT, IndexSettings, Project, PromptRegistry
 from signoff.catalog.models import ModelsConfig
 from signoff.catalog.parsing.decision_sheets import load_sheet
@@ -45,24 +47,28 @@ MAX_PROBLEMS = 500
 Named = TypeVar("Named", Prompt, ToolContract, Rule, DecisionTable)
 
 
-def load_project(path: Path) -> Project:
+def load_project(path: Path, memo: Memo | None = None) -> Project:
     """The project in a directory, checked and compiled, its data flow proven.
+
+    Args:
+        path: the directory.
+        memo: what loading it before has made of its files.
 
     Raises:
         DefinitionError: with every problem of every file, or with all that is wrong with the data flow.
     """
-    project = load_project_files(read_files(path))
-    require_flow(project)
+    project = load_project_files(read_files(path), memo)
+    require_flow(project, memo)
     return project
 
 
-def load_project_files(files: Mapping[str, bytes]) -> Project:
+def load_project_files(files: Mapping[str, bytes], memo: Memo | None = None) -> Project:
     """The project of those files (by path with `/`), checked and compiled.
 
     Raises:
         DefinitionError: with every problem of every file.
     """
-    loader = _Loader(files)
+    loader = _Loader(files, memo or Memo())
     project = loader.load()
     if loader.problems:
         count = len(loader.problems)
@@ -83,6 +89,7 @@ class _Loader:
     """Reads one set of files; problems pile up, so that all are told at once."""
 
     files: Mapping[str, bytes]
+    memo: Memo
     problems: list[Problem] = field(default_factory=list[Problem])
 
     def load(self) -> Project:
@@ -181,17 +188,21 @@ class _Loader:
 
     def _prompts(self) -> Iterator[Prompt]:
         for name in self._in("prompts", ".md"):
-            text = self._text(name)
-            parts = split_front_matter(text) if text is not None else None
-            if parts is None:
-                if text is not None:
-                    suggestion = "Start it with '---', the prompt's name and contract, and '---'."
-                    detail = "The prompt has no front matter."
-                    self.problems.append(Problem(detail, name, 1, 1, suggestion=suggestion, code="front-matter"))
-                continue
-            fields = self._fields(name, parts[0])
-            if fields:
-                yield parse_prompt(fields, parts[1], parts[2], digest=digest(self.files[name]))
+            prompt = self.memo.kept("prompt", name, self.files[name], self.problems, partial(self._prompt, name))
+            if prompt is not None:
+                yield prompt
+
+    def _prompt(self, name: str) -> Prompt | None:
+        text = self._text(name)
+        parts = split_front_matter(text) if text is not None else None
+        if parts is None:
+            if text is not None:
+                suggestion = "Start it with '---', the prompt's name and contract, and '---'."
+                detail = "The prompt has no front matter."
+                self.problems.append(Problem(detail, name, 1, 1, suggestion=suggestion, code="front-matter"))
+            return None
+        fields = self._fields(name, parts[0])
+        return parse_prompt(fields, parts[1], parts[2], digest=digest(self.files[name])) if fields else None
 
     def _tools(self, manifest: Manifest) -> Iterator[ToolContract]:
         for name in self._in("tools", ".yaml"):
@@ -300,7 +311,7 @@ class _Loader:
         texts = self._texts("workflows", ".yaml")
         coded = compile_python(self.files, contracts, self.problems, requires=manifest.requires)
         others = {name: contract_of(workflow) for name, workflow in coded.items()}
-        written = compile_documents(texts, replace(contracts, workflows=others), self.problems)
+        written = compile_documents(texts, replace(contracts, workflows=others), self.problems, self.memo)
         for name in coded.keys() & written.keys():
             detail = f"The workflow '{name}' is in {coded[name].file} already."
             suggestion = "Give one another name."

@@ -56,10 +56,10 @@ def read_files(root: Path) -> dict[str, bytes]:
         raise DefinitionError(detail, problems=[problem, *_misspelt(root)])
     problems = _misspelt(root)
     files: dict[str, bytes] = {}
-    size = 0
+    size, real = 0, root.resolve()
     for path in _candidates(root, problems):
         name = path.relative_to(root).as_posix()
-        content = _read(root, path, name, problems)
+        content = _read(real, path, name, problems)
         if content is None:
             continue
         files[name] = content
@@ -123,9 +123,9 @@ def _unknown(name: str) -> Problem:
     return Problem("This file is no part of a project.", file=name, suggestion=suggestion, code="unknown-file")
 
 
-def _read(root: Path, path: Path, name: str, problems: list[Problem]) -> bytes | None:
+def _read(real_root: Path, path: Path, name: str, problems: list[Problem]) -> bytes | None:
     try:
-        if not path.resolve(strict=True).is_relative_to(root.resolve()):
+        if not path.resolve(strict=True).is_relative_to(real_root):
             suggestion = "Put the file itself into the project."
             problems.append(
                 Problem("The link leads out of the project.", file=name, suggestion=suggestion, code="link")

@@ -291,6 +291,8 @@ def _parse(source: str) -> nodes.Template:
         tree = _SANDBOX.parse(source)
     except TemplateSyntaxError as error:
         raise PromptTemplateError(f"The template is malformed: {error.message}", error.lineno) from error
+    except RecursionError:
+        raise PromptTemplateError("The template is nested too deeply.", 1) from None
     _refuse_more_than_data(tree, 0)
     return tree
 

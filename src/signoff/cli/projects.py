@@ -13,6 +13,7 @@ from signoff.core.errors import DefinitionError
 
 if TYPE_CHECKING:
     from signoff.catalog import Project
+    from signoff.catalog.memo import Memo
 
 
 def init(
@@ -38,22 +39,25 @@ def check(
     watching: Annotated[bool, typer.Option("--watch", help="Check again whenever a file changes.")] = False,
 ) -> None:
     """Find everything that is wrong with a project, each problem at its place: file:line:column."""
+    from signoff.catalog.memo import Memo
     from signoff.cli.authoring import watch
     from signoff.cli.workspace import project_directory
 
     directory = project_directory(path)
     if watching:
-        watch(directory, lambda: _check(directory, as_json=as_json))
-    elif not _check(directory, as_json=as_json):
+        memo = Memo()
+        watch(directory, lambda: _check(directory, memo, as_json=as_json))
+    elif not _check(directory, None, as_json=as_json):
         raise typer.Exit(EXIT_FAILURE)
 
 
-def _check(directory: Path, *, as_json: bool) -> bool:
+def _check(directory: Path, memo: Memo | None, *, as_json: bool) -> bool:
     """Check once and print what is found; whether the project is sound."""
     from signoff.catalog import load_project
 
     try:
-        project = load_project(directory)
+        project = load_project(directory, memo)
+        _require_budgets(project)
     except DefinitionError as error:
         problems = [problem.as_dict() for problem in error.problems]
         if as_json:
@@ -67,6 +71,16 @@ def _check(directory: Path, *, as_json: bool) -> bool:
     else:
         _print_summary(project)
     return True
+
+
+def _require_budgets(project: Project) -> None:
+    """The cost limits against prices, which only models of vendors have."""
+    from signoff.catalog.models import LOCAL_PROVIDERS
+
+    if any(model.provider not in LOCAL_PROVIDERS for model in project.models.models.values()):
+        from signoff.capabilities.gateway.cheapest import require_budgets
+
+        require_budgets(project)
 
 
 INIT_EXAMPLES = examples("signoff init support", "signoff init ./apps/claims --name claims")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from signoff.core.ids import digest as sha256
 from signoff.core.schemas import check_schema, pointer
+from signoff.workflows.contracts import known_contract
 from signoff.workflows.defaults import Defaults, defaults_of, read_defaults
 from signoff.workflows.documents import Node, load_document
 from signoff.workflows.ends import compile_attributes, compile_outcomes, output_schema
 from signoff.workflows.header import compile_goals, compile_limits, compile_risk, compile_version
-from signoff.workflows.model import Contracts, Risk, Workflow
+from signoff.workflows.model import Contract, Contracts, Risk, Workflow
 from signoff.workflows.possible import check_outcomes
 from signoff.workflows.report import Report
 from signoff.workflows.scopes import Shared, step_nodes
@@ -59,12 +61,51 @@ def compile_document(document: Node, file: str, contracts: Contracts) -> Workflo
     return _WorkflowCompiler(document, file, contracts).compile()
 
 
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """What a compiled document rests on besides itself: compiling it again gives the same while all of this holds.
+
+    Attributes:
+        named: the contracts that it names, by kind and name.
+        fragments: the fragments that it uses, as data.
+        input_schema: of its input, where that is a file of the project.
+        defaults: the project's.
+    """
+
+    named: Mapping[tuple[str, str], Contract]
+    fragments: Mapping[str, Any]
+    input_file: str | None
+    input_schema: Mapping[str, Any]
+    defaults: Mapping[str, Any] | None
+
+    def hold(self, contracts: Contracts) -> bool:
+        """Whether a project's contracts are still what it rests on."""
+        fragments = contracts.fragments
+        return (
+            self.defaults == (None if contracts.defaults is None else contracts.defaults.plain())
+            and (self.input_file is None or contracts.schemas.get(self.input_file) == self.input_schema)
+            and all(name in fragments and fragments[name].node.plain() == was for name, was in self.fragments.items())
+            and all(known_contract(contracts, kind, name) == was for (kind, name), was in self.named.items())
+        )
+
+
+def compile_with_uses(document: Node, file: str, contracts: Contracts) -> tuple[Workflow, Uses]:
+    """As `compile_document`, and what the workflow rests on."""
+    compiler = _WorkflowCompiler(document, file, contracts)
+    workflow = compiler.compile()
+    written = document.entries["input"]
+    shared = compiler.shared
+    defaults = None if contracts.defaults is None else contracts.defaults.plain()
+    return workflow, Uses(shared.named, shared.fragments, written.text, workflow.input_schema, defaults)
+
+
 class _WorkflowCompiler:
     def __init__(self, document: Node, file: str, contracts: Contracts) -> None:
         self._document = document
         self._file = file
         self._contracts = contracts
         self._report = Report(file)
+        self.shared = Shared(contracts, self._report)
 
     def compile(self) -> Workflow:
         document, report = self._document, self._report
@@ -78,7 +119,8 @@ class _WorkflowCompiler:
         entries = document.entries
         risk = compile_risk(report, entries.get("risk"))
         defaults = self._defaults(risk)
-        shared = Shared(self._contracts, report, defaults=defaults.over)
+        shared = self.shared
+        shared.defaults = defaults.over
         compiler = self._steps(shared, shape_of_schema(input_schema))
         steps = compiler.compile_all()
         outcomes = compile_outcomes(report, compiler.values, entries.get("outcome"))

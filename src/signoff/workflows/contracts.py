@@ -70,6 +70,14 @@ def find_contract(shared: Shared, node: Node, what: str, *, quiet: bool = False)
     return contract
 
 
+def known_contract(contracts: Contracts, kind: str, name: str) -> Contract | None:
+    """The contract of that kind and name; none where there is none."""
+    try:
+        return _known(contracts, kind)[name]
+    except KeyError:
+        return None
+
+
 def _known(contracts: Contracts, what: str) -> Mapping[str, Contract]:
     return {
         "prompt": contracts.prompts,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from signoff.workflows.documents import Node
@@ -35,7 +36,8 @@ MAX_SCHEMA_NESTING = 8
 """Objects and lists inside each other of an output whose schema is written out; deeper ones may be anything."""
 
 
-def status_shapes(verb: Verb) -> dict[str, Shape]:
+@cache
+def status_shapes(verb: Verb) -> Mapping[str, Shape]:
     """The fields that every step has besides its data."""
     ends = REVIEW_ENDS if verb == "review" else WAIT_ENDS if verb == "wait" else ENDS
     return {"done": BOOLEAN, "result": _one_of(ends)}
