@@ -73,6 +73,7 @@ class Bank:
         return Done({}) if self.paid[str(call.idempotency_key)] else None
 
 
+@pytest.mark.slow  # two servers, a base backup, a promotion
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("synchronous", [False, True])
 async def test_a_standby_takes_over(primary: tuple[EmbeddedServer, str], tmp_path: Path, synchronous: bool):

@@ -47,10 +47,13 @@ class Proxy:
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client."""
-        with contextlib.suppress(OSError):
-            there, back = await asyncio.open_unix_connection(str(self._server))
-            self._open |= {writer, back}
-            await asyncio.gather(self._pump(reader, back), self._pump(there, writer), return_exceptions=True)
+        try:
+            with contextlib.suppress(OSError):
+                there, back = await asyncio.open_unix_connection(str(self._server))
+                self._open |= {writer, back}
+                await asyncio.gather(self._pump(reader, back), self._pump(there, writer), return_exceptions=True)
+        finally:
+            writer.close()  # also where there is no server behind
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
