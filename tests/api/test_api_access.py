@@ -32,6 +32,13 @@ BODIES: dict[str, Mapping[str, Any]] = {
     "/v1/runs/{run_id}/signals": {"step": "decision", "data": {}},
     "/v1/schedules/{project}/{name}/pause": {"reason": "why not"},
     "/v1/schedules/{project}/{name}/backfill": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"},
+    "/v1/projects/{project}/releases": {"files": {}},
+    "/v1/projects/{project}/environments/{environment}/plan": {"files": {}},
+    "/v1/projects/{project}/environments/{environment}/deploy": {"release": "0" * 64},
+    "/v1/projects/{project}/environments/{environment}/rollback": {},
+    "/v1/projects/{project}/prompts/{prompt}/versions/{version}/scores": {
+        **{"metric": "accuracy", "value": 1, "n": 1, "dataset": "d", "model": "m"}
+    },
     "/v1/reviews/{review_id}/decision": {"decision": "approve", "digest": "0" * 64},
 }
 

@@ -183,7 +183,7 @@ def test_killed_and_started_again_it_goes_on_where_it_was(tmp_path: Path) -> Non
 def test_the_two_planes_meet_only_in_the_database(tmp_path: Path, database_url: str) -> None:
     root = write_project(tmp_path)
     variables = {"SIGNOFF_DATABASE__URL": database_url, "SIGNOFF_API__PORT": "0"}
-    assert signoff("release", cwd=root, variables=variables).code == 0
+    assert signoff("deploy", "dev", cwd=root, variables=variables).code == 0
     made = signoff("keys", "create", "ci", "--role", "clerk", cwd=root, variables=variables)
     key = made.out.strip()
     with running("serve", "--json", cwd=root, variables=variables) as server:
