@@ -166,9 +166,8 @@ _KNOWN_KEYS = frozenset(
 
 def _domain(schema: Mapping[str, Any], path: Sequence[str], is_field: bool, tests: Sequence[Test]) -> _Domain:
     constants: list[Any] = [constant for test in tests for constant in test.constants()]
-    part, optional = _part(schema, path)
-    if not is_field:
-        part = {}
+    found, optional = _part(schema, path)
+    part: Mapping[str, Any] = found if is_field else dict[str, Any]()
     exact = bool(part) and set(part) <= _KNOWN_KEYS
     listed = [part["const"]] if "const" in part else part.get("enum")
     if isinstance(listed, list):

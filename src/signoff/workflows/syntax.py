@@ -51,6 +51,11 @@ _MESSAGES = {
     "TypeOf": "1 key int64, 2 value Type",
     "CheckedExpr": "3 type_map TypeOf*, 4 expr Expr, 5 source_info SourceInfo",
 }
+MAX_TREES = 5_000
+"""Parsed sources that are kept, all dropped when there are more: documents say the same things again and again."""
+
+_trees: dict[str, tuple[Tree, frozenset[str]]] = {}
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ERROR = re.compile(r"ERROR: [^\n]*?:(?P<line>\d+):(?P<column>\d+): (?P<text>[^\n]*)")
 _CROSS_NUMERIC = re.compile(r"applied to '\((int|uint|double), (int|uint|double)\)'")
 
@@ -95,14 +100,26 @@ class Checker:
         # Imported here, as only compiling needs these 30 ms of C++. The package keeps its stubs where no tool looks.
         from cel_expr_python import cel  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]  (loaded when first used; has no types)
 
-        self._env = cel.NewEnv(variables=dict.fromkeys(roots, cel.Type.DYN), extensions=_extensions())
+        self._roots = frozenset(roots)
+        self._env = cel.NewEnv(variables=dict.fromkeys(self._roots, cel.Type.DYN), extensions=_extensions())
 
     def parse(self, source: str) -> Tree:
-        """Parse and check.
+        """Parse and check. The tree is shared by all who parse the same source: nobody changes it.
 
         Raises:
             CelSyntaxError: with every fault.
         """
+        # All variables have the dynamic type, so a tree is the same wherever the variables that it names are there.
+        known = _trees.get(source)
+        if known is not None and known[1] <= self._roots:
+            return known[0]
+        tree = self._parse(source)
+        if len(_trees) >= MAX_TREES:
+            _trees.clear()
+        _trees[source] = (tree, self._roots & frozenset(_WORD.findall(source)))
+        return tree
+
+    def _parse(self, source: str) -> Tree:
         try:
             return _tree(source, self._env.compile(source).serialize())
         except (RuntimeError, ValueError, TypeError) as error:
