@@ -17,7 +17,17 @@ from signoff.capabilities.gateway.model import FinishReason, TaskKind
 from signoff.catalog.models import ModelSpec
 from signoff.catalog.prompts import Example, ExtractionHint, PromptMessage
 
-FailureKind = Literal["timeout", "rate_limited", "unavailable", "setup", "rejected", "cannot"]
+FailureKind = Literal[
+    "timeout",
+    "rate_limited",
+    "unavailable",
+    "setup",
+    "rejected",
+    "cannot",
+    "context_overflow",
+    "content_filter",
+    "quota",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,8 @@ class ProviderError(Exception):
     Attributes:
         kind: `timeout`, `rate_limited` and `unavailable` may pass; `setup` (key, URL, missing model file) and
             `rejected` (the vendor finds the request wrong) do not by themselves; `cannot` means that the provider does
-            not do this kind of task.
+            not do this kind of task; `context_overflow`: the input is longer than the model reads; `content_filter`:
+            the vendor's filter refused the input; `quota`: the account at the vendor has no money or allowance left.
         detail: for people, without keys, headers or content.
         retry_after_s: how long the vendor asked to wait, in seconds.
     """

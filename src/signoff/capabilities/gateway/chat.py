@@ -1,0 +1,324 @@
+"""Chat with any vendor's model in one vocabulary: requests, replies, streams.
+
+It stands below the task-level `Provider.complete`: whoever can chat can do tasks. Nothing here belongs to one vendor;
+what only one vendor has is kept raw in `vendor` members, so that it can be sent back to the same vendor unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from signoff.capabilities.gateway.provider import ProviderError
+
+Role = Literal["system", "user", "assistant", "tool"]
+ChatFinish = Literal["stop", "length", "tool_calls", "refusal", "content_filter", "incomplete", "other"]
+"""Why a reply ends.
+
+`stop`: the model was done. `length`: cut off at a token limit. `tool_calls`: it waits for results of tools.
+`refusal`: the model itself declined. `content_filter`: a filter of the vendor's withheld the answer.
+`incomplete`: no end ever came: a stream that broke, or a background job that is not done. `other`: the vendor's own
+reason, verbatim in `ChatReply.vendor_finish`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """A picture: its bytes, or where it is.
+
+    Attributes:
+        media_type: such as `image/png`.
+        data: the bytes; none where `url` says where they are.
+        url: an https or vendor's own (`gs://`, file id) address; none where `data` is given.
+    """
+
+    media_type: str
+    data: bytes | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPart:
+    """A file, such as a PDF: its bytes, or where it is.
+
+    Attributes:
+        media_type: such as `application/pdf`.
+        data, url: as in `ImagePart`.
+        name: its file name.
+    """
+
+    media_type: str
+    data: bytes | None = None
+    url: str | None = None
+    name: str = "document"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPart:
+    """What a model thought before it answered, as far as the vendor shows it.
+
+    Attributes:
+        text: the thoughts or their summary; empty where the vendor keeps them to itself.
+        vendor: the vendor's own block (signature, encrypted content), to be sent back to it unchanged.
+    """
+
+    text: str
+    vendor: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallPart:
+    """The model asks for a tool of ours.
+
+    Attributes:
+        id: what the result must name; made up (`call_1`) where the vendor gives none.
+        name: the tool.
+        arguments: JSON text, as the model wrote it: it may be broken.
+        vendor: more of the vendor's own block, such as a signature, to be sent back unchanged.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    vendor: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResultPart:
+    """What a tool gave.
+
+    Attributes:
+        id: of the call.
+        name: the tool.
+        content: text, JSON where the tool gave more.
+        is_error: whether the tool failed.
+    """
+
+    id: str
+    name: str
+    content: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VendorPart:
+    """A block of the vendor's own: a search it ran, code it executed. Meaningful to that vendor only.
+
+    Attributes:
+        kind: the vendor's name of it.
+        data: the block.
+    """
+
+    kind: str
+    data: Mapping[str, Any]
+
+
+Part = TextPart | ImagePart | DocumentPart | ReasoningPart | ToolCallPart | ToolResultPart | VendorPart
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One turn. Tool results stand in messages of the role `tool`."""
+
+    role: Role
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTool:
+    """A tool that the model may ask for.
+
+    Attributes:
+        name: as the model calls it.
+        description: what it does, for the model.
+        parameters: JSON Schema of its arguments.
+        strict: whether the vendor shall hold the arguments to the schema, where it can; none leaves that to the vendor.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyTool:
+    """The tool that must be called."""
+
+    name: str
+
+
+ToolChoice = Literal["auto", "none", "required"] | OnlyTool
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One call to a chat model. Whether it streams is for the caller: `Chats.chat` or `Chats.stream`.
+
+    Attributes:
+        messages: the conversation, in order.
+        tools: what the model may ask for.
+        tool_choice: whether it must.
+        output_schema: JSON Schema of the answer; none means free text.
+        output_name: what the schema is called, for the vendor.
+        stop: texts at which the model stops, not part of the answer.
+        max_output_tokens: how long the answer may be, in tokens; none leaves it to the vendor.
+        temperature: none leaves it to the model's settings.
+        timeout_s: how long the call may take, in seconds; the gateway cuts it off.
+        vendor: more members of the vendor's request body, merged over ours.
+    """
+
+    messages: Sequence[ChatMessage]
+    tools: Sequence[ChatTool] = ()
+    tool_choice: ToolChoice = "auto"
+    output_schema: Mapping[str, Any] | None = None
+    output_name: str = "answer"
+    stop: Sequence[str] = ()
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    timeout_s: float = 60.0
+    vendor: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ChatUsage:
+    """Tokens as the vendor reports them, put on one footing: parts are counted in their whole, for every vendor.
+
+    Attributes:
+        input_tokens: all input, cached or not (Anthropic and Bedrock report the cached apart; here it is added).
+        output_tokens: all output, reasoning included (Google reports it apart; here it is added).
+        cached_input_tokens: of the input, read from the vendor's cache.
+        cache_write_tokens: of the input, written to the vendor's cache.
+        reasoning_tokens: of the output.
+        image_input_tokens: of the input.
+        image_output_tokens: of the output.
+        reported: whether the vendor said anything at all; zeros that nobody reported are not free.
+        vendor: the vendor's own report, unchanged.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    reported: bool = False
+    vendor: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """What came back, unjudged.
+
+    Attributes:
+        parts: in the vendor's order.
+        finish_reason: why it ends.
+        usage: what it used.
+        model: which model answered, by the vendor's own word.
+        request_id: what the vendor calls this answer, for its support.
+        vendor_finish: the vendor's own word for why it ends; empty where it gave none.
+        refusal: the model's words where it declined in a channel of their own.
+    """
+
+    parts: tuple[Part, ...]
+    finish_reason: ChatFinish
+    usage: ChatUsage = field(default_factory=ChatUsage)
+    model: str = ""
+    request_id: str = ""
+    vendor_finish: str = ""
+    refusal: str = ""
+
+    @property
+    def text(self) -> str:
+        """The words of the answer, without thoughts."""
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCallPart, ...]:
+        """The tools it asks for."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCallPart))
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More thoughts."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """More of a tool call.
+
+    Attributes:
+        index: which call of the reply, from 0.
+        id, name: in the first delta of a call; empty later.
+        arguments: more JSON text, maybe none.
+    """
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """Usage so far; a later report stands for all earlier ones."""
+
+    usage: ChatUsage
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """The last event of every stream, broken ones too.
+
+    Attributes:
+        reply: the whole reply; its reason is `incomplete` where the vendor never ended it.
+        failure: why it broke, where it did.
+    """
+
+    reply: ChatReply
+    failure: ProviderError | None = None
+
+
+ChatEvent = TextDelta | ReasoningDelta | ToolCallDelta | UsageReport | StreamEnd
+
+
+@runtime_checkable
+class Chats(Protocol):
+    """A provider whose model can be talked to: what a `Provider` may also be."""
+
+    async def chat(self, request: ChatRequest) -> ChatReply:
+        """One call. It must not retry by itself and must bear cancellation.
+
+        Raises:
+            ProviderError: there is no answer.
+        """
+        ...
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
+        """One call, its answer as it comes. The last event is a `StreamEnd`, however the stream ends.
+
+        Close the generator (`contextlib.aclosing`) to leave early: that ends the call at the vendor.
+
+        Raises:
+            ProviderError: the call failed before its first event.
+        """
+        ...
