@@ -12,6 +12,7 @@ from typing import Any
 from signoff.catalog.flow import surroundings_of
 from signoff.catalog.model import Project
 from signoff.catalog.projects import PromptContracts, load_project_files
+from signoff.catalog.tools import UNVOUCHED, ToolContract
 from signoff.core.errors import StepError
 from signoff.core.labels import Labels, Trust
 from signoff.workflows import Contracts, compile_workflow
@@ -68,6 +69,26 @@ class Acted:
     approved: frozenset[str]
 
 
+class FieldScope(RunScope):
+    """A scope whose tools have a label for each field, as contracts say; a run's own labels are of whole steps."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, value: Mapping[str, Any], states: Mapping[str, StepState], workflow: Workflow) -> None:
+        super().__init__(value, states, workflow.input_labels)
+        self.fields: dict[str, tuple[Labels, ToolContract]] = {}
+
+    def labels(self, root: str, path: tuple[str, ...]) -> Labels:
+        """The labels of a field: those of the call, and what the contract says of the field."""
+        if root not in self.fields or not path or path[0] in ("done", "result"):
+            return super().labels(root, path)
+        called, contract = self.fields[root]
+        above = (path[:length] for length in range(len(path), -1, -1))
+        return called.join(
+            next((contract.output_labels[one] for one in above if one in contract.output_labels), UNVOUCHED)
+        )
+
+
 @dataclass
 class Run:
     """What a run did, and the labels that its steps had.
@@ -83,11 +104,12 @@ class Run:
     labels: dict[str, Labels] = field(default_factory=dict[str, Labels])
     failed: bool = False
     people: set[str] = field(default_factory=set[str])
+    scope: FieldScope = field(init=False)
 
     def go(self, value: Mapping[str, Any]) -> Run:
         states: dict[str, StepState] = {}
-        scope = RunScope(value, states, self.workflow.input_labels)
-        self._scope(self.workflow.steps, scope, states, "", ())
+        self.scope = FieldScope(value, states, self.workflow)
+        self._scope(self.workflow.steps, self.scope, states, "", ())
         return self
 
     def _scope(
@@ -155,7 +177,10 @@ class Run:
             by = "user/lea" if ready.needed else "policy"
             output = {**ready.arguments.get("propose", {}), "comment": None, "decided_by": by}
         elif step.verb == "tool":
-            output, labels = self._tool(step, path, index, given), labels.join(self._vouched(step))
+            output = self._tool(step, path, index, given)
+            if not index:
+                self.scope.fields[step.name] = labels, self.project.tools[step.target]
+            labels = labels.join(self.project.tools[step.target].labels)
         self._note(path, labels)
         return StepState("done", result, output, labels, readable=True, is_review=step.verb == "review")
 
@@ -172,9 +197,6 @@ class Run:
         end = end_for(step, len(items), ends, ready.labels)
         assert end is not None
         return end
-
-    def _vouched(self, step: Step) -> Labels:
-        return self.project.tools[step.target].labels
 
     def _tool(self, step: Step, path: str, index: tuple[int, ...], given: Mapping[str, Any]) -> Mapping[str, Any]:
         if step.target.startswith("orders."):
@@ -199,7 +221,9 @@ def violations(project: Project, result: FlowResult, first: Run, second: Run) ->
         if flow.step.verb != "tool" or not around.tools[flow.step.target].effect:
             continue
         grounds = endorsing(result, flow)
-        one, other = (_by_index(run, path, frozenset(grounds.values)) for run in (first, second))
+        atoms = flow.arguments.whole().atoms
+        seen = frozenset(name for name, shown in grounds.values.items() if all(map(shown.covers, atoms)))
+        one, other = (_by_index(run, path, seen) for run in (first, second))
         complete = not (first.failed or second.failed)
         caused = bool(uncaused(flow, grounds).atoms)
         varies = bool(flow.arguments.whole().varies)
@@ -227,7 +251,7 @@ def _arguments(
             name = sink_path[0]
             values = [acted.arguments.get(name) for acted in pair]
             if sink == "trusted":
-                owned = all(value in ORDERS and ORDERS[value]["customer"] == OWNER for value in values)
+                owned = all(ORDERS.get(str(value), {}).get("customer") == OWNER for value in values)
                 if len({str(value) for value in values}) > 1 and not owned:
                     found.append(f"{path}.{name} is {values}")
                 found += [f"{path}.{name} is a stranger's" for value in values if value in (STRANGER, "x-1")]

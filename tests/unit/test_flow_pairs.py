@@ -106,7 +106,7 @@ steps:
     if draw(st.integers(0, 2)) == 0:
         inner = _pay(draw, "each", "      ", maybe, ["line.payee", *PAYEES], ["line.cents", *CENTS])
         head = '  lines:\n    for: "${input.orders}"\n    as: line\n    steps:\n'
-        text += f'{head}{inner}    give: {{id: "${{each.id}}"}}\n'
+        text += f'{head}{inner}    give: {{id: "${{line.id}}"}}\n'
     return f'{text}outcome: {{done: "true"}}\n'
 
 
@@ -159,7 +159,7 @@ def checked(text: str) -> tuple[Project, FlowResult, frozenset[str]]:
 
 
 QUIET = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],

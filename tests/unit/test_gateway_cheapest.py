@@ -32,8 +32,8 @@ outcome: {done: "true"}
 """
 MODELS = """\
 models:
-  big: {provider: openai_compatible, base_url: "https://api.example", model: big, price: {input_usd: 10, output_usd: 50}}
-  cheap: {provider: openai_compatible, base_url: "https://api.example", model: cheap, price: {input_usd: 1, output_usd: 4}}
+  big: {provider: openai_compatible, base_url: "https://a.b", model: big, price: {input_usd: 10, output_usd: 50}}
+  cheap: {provider: openai_compatible, base_url: "https://a.b", model: c, price: {input_usd: 1, output_usd: 4}}
 routes:
   - {task: generate, use: [%s]}
 """

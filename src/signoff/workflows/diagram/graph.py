@@ -117,7 +117,7 @@ class _Maker:
     def scope(self, steps: Sequence[Step], prefix: str) -> Diagram:
         names = {step.name for step in steps}
         boxes = tuple(self._box(step, prefix) for step in steps)
-        known = names | ({INPUT} if not prefix else set())
+        known: set[str] = names if prefix else {*names, INPUT}
         edges: list[Edge] = []
         for step in steps:
             strongest: dict[str, EdgeKind] = {}
@@ -174,15 +174,20 @@ def _named(step: Step) -> Iterator[tuple[str, EdgeKind]]:
         yield name, "requires"
     for key, expression in step.arguments.items():
         if key != "show":
-            yield from ((read.root, "data") for read in expression.reads)
+            yield from _roots(expression, "data")
     for expression in (*step.asserts, *(one for one in (step.when, step.needed) if one is not None)):
-        yield from ((read.root, "control") for read in expression.reads)
+        yield from _roots(expression, "control")
     for name in step.after:
         yield name, "after"
     for inner in step.body:
         yield from _named(inner)
     if "show" in step.arguments:
-        yield from ((read.root, "data") for read in step.arguments["show"].reads)
+        yield from _roots(step.arguments["show"], "data")
+
+
+def _roots(expression: Expression, kind: EdgeKind) -> Iterator[tuple[str, EdgeKind]]:
+    for read in expression.reads:
+        yield read.root, kind
 
 
 def _lines(step: Step) -> Iterator[str]:
