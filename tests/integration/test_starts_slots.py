@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from support.engine import (
@@ -59,6 +60,20 @@ async def test_a_clock_that_ran_away_stops_no_bucket(database: Database):
         await connection.execute("UPDATE queue_turn SET due_at = $1", NOON)
     found = [await admit_due(database, NOON + timedelta(seconds=second)) for second in range(5)]
     assert sum(found) >= 1
+
+
+@pytest.mark.parametrize("bound", [{"concurrency": 1}, {"per_key": Bounds(1)}])
+async def test_no_run_is_forgotten_whose_turn_was_taken_by_a_clock_ahead(database: Database, bound: dict[str, Any]):
+    flow, queue = one_step(), bounded(**bound)
+    first = (await begin(database, flow, place=place(queue, "k"), now=NOON)).run_id
+    assert await admit_due(database, NOON) == 1
+    second = (await begin(database, flow, place=place(queue, "k"), now=NOON + timedelta(seconds=3))).run_id
+    assert await admit_due(database, NOON + timedelta(seconds=3)) == 0  # its turn is taken, and there is no slot
+    async with database.worker_connection() as connection:
+        await connection.execute("DELETE FROM run_queue WHERE run_id = $1", first)
+    assert await admit_due(database, NOON + timedelta(seconds=1)) == 0  # a clock behind sees the slot, and no run yet
+    assert await admit_due(database, NOON + timedelta(seconds=3)) == 1
+    assert (await gates(database))[second] is None
 
 
 async def test_a_loop_that_goes_on_in_a_new_run_keeps_its_slots(database: Database):

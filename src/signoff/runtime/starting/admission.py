@@ -108,6 +108,9 @@ class _Admission:
             short_of_tokens = bounds.rate is not None and tokens.whole(key) <= counts[key]
             if (short_of_tokens and _free(bounds, len(used[key])) > 0) or counts[key] == BATCH:
                 await self._turn(key, tokens.next_at(key, counts[key], self.now))
+        room = [key for key in keys if _free(bounds, len(used[key])) > counts[key]]
+        if room:
+            await self.connection.execute(store.KEY_TURNS_LATER, self.org_id, self.queue.name, room, self.now)
 
     async def pass_queue(self) -> int:
         """To the claims: those that come back to go on, then new ones, the teams with the fewest slots first."""
@@ -128,6 +131,8 @@ class _Admission:
         await self._record_slots(passed, used, teams)
         if len(passed) >= BATCH:
             await self._turn(None, self.now)
+        elif len(passed) < free:
+            await self.connection.execute(store.TURN_LATER, self.org_id, self.queue.name, self.now)
         return len(passed)
 
     async def _pass_new(self, teams: Sequence[str], slots: Mapping[str, int], free: int) -> list[tuple[str, UUID]]:

@@ -28,6 +28,52 @@ POSTPONE_TURNS = "UPDATE queue_turn SET due_at = $4 WHERE org_id = $1 AND queue 
 
 ADD_TURN = "INSERT INTO queue_turn (org_id, queue, queue_key, due_at) VALUES ($1, $2, $3, $4)"
 
+# A turn for what is at the gates and due only later, by the clock of whoever looks: the turn that it came with may have
+# been taken by a worker whose clock is ahead, when there was no slot. The first of each lane or key, by their indexes;
+# none where an earlier turn will look all the same.
+TURN_LATER = """
+WITH RECURSIVE lane AS (
+    (SELECT team, priority FROM run_queue WHERE org_id = $1 AND queue = $2 AND gate = 'queue'
+     ORDER BY team, priority LIMIT 1)
+    UNION ALL
+    SELECT next.team, next.priority FROM lane CROSS JOIN LATERAL (
+        SELECT q.team, q.priority FROM run_queue q
+        WHERE q.org_id = $1 AND q.queue = $2 AND q.gate = 'queue' AND (q.team, q.priority) > (lane.team, lane.priority)
+        ORDER BY q.team, q.priority LIMIT 1
+    ) next
+), later AS (
+    SELECT first.due_at FROM lane CROSS JOIN LATERAL (
+        SELECT q.due_at FROM run_queue q
+        WHERE q.org_id = $1 AND q.queue = $2 AND q.gate = 'queue' AND q.team = lane.team AND q.priority = lane.priority
+            AND q.due_at > $3
+        ORDER BY q.due_at LIMIT 1
+    ) first
+    UNION ALL
+    (SELECT due_at FROM run_queue WHERE org_id = $1 AND queue = $2 AND gate = 'back' AND due_at > $3
+     ORDER BY due_at LIMIT 1)
+)
+INSERT INTO queue_turn (org_id, queue, due_at)
+SELECT $1, $2, first.due_at FROM (SELECT min(due_at) AS due_at FROM later) first
+WHERE first.due_at IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM queue_turn t WHERE t.org_id = $1 AND t.queue = $2 AND t.due_at <= first.due_at
+)
+"""
+KEY_TURNS_LATER = """
+INSERT INTO queue_turn (org_id, queue, queue_key, due_at)
+SELECT $1, $2, wanted.label, later.due_at FROM unnest($3::text[]) AS wanted(label) CROSS JOIN LATERAL (
+    SELECT min(first.due_at) AS due_at FROM generate_series(1, 9) AS of(priority) CROSS JOIN LATERAL (
+        SELECT q.due_at FROM run_queue q
+        WHERE q.org_id = $1 AND q.queue = $2 AND q.gate = 'key' AND q.queue_key = wanted.label
+            AND q.priority = of.priority AND q.due_at > $4
+        ORDER BY q.due_at LIMIT 1
+    ) first
+) later
+WHERE later.due_at IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM queue_turn t
+    WHERE t.org_id = $1 AND t.queue = $2 AND t.queue_key = wanted.label AND t.due_at <= later.due_at
+)
+"""
+
 # The number beside the bound, in case it was lowered while runs hold slots beyond it. Bounded by the bound itself;
 # exact, because slots are only added under the queue's lock.
 USED_SLOTS = """
