@@ -228,3 +228,17 @@ def test_root_opens_none_of_its_directories(state: Path) -> None:
     server.stop(delete=True)
     assert not data.exists()
     assert not (state / "postgres").exists()
+
+
+def test_what_a_killed_process_left_of_data_that_it_removed_is_in_nobodys_way(state: Path) -> None:
+    server = EmbeddedServer(state, durable=False)
+    server.start()
+    data = (state / "postgres").resolve()
+    gone = data.with_name(f"{data.name}.gone")
+    gone.mkdir()
+    (gone / "base").write_text("half of it")
+    server.stop(delete=True)
+    assert not data.exists()
+    assert not gone.exists()
+    assert ask(server.start(), "SELECT 1") == 1
+    server.stop(delete=True)

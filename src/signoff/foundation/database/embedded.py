@@ -36,6 +36,7 @@ DEFAULT_START_TIMEOUT_S = 300.0
 DEFAULT_MAX_CONNECTIONS = 100
 
 _STOP_TIMEOUT_S = 60
+_GONE = ".gone"  # what data that is being removed is called meanwhile
 _INITDB_TIMEOUT_S = 120
 _LOCK_TIMEOUT_S = 600.0
 _LOCK_POLL_S = 0.05
@@ -140,7 +141,12 @@ class EmbeddedServer:
                 with contextlib.suppress(OSError):  # an empty directory in /tmp that stays does no harm
                     sockets.rmdir()
             if delete:
-                shutil.rmtree(data, ignore_errors=True)
+                # Renamed first, so that it is whole or gone, however this process ends.
+                gone = data.with_name(f"{data.name}{_GONE}")
+                shutil.rmtree(gone, ignore_errors=True)
+                with contextlib.suppress(FileNotFoundError):
+                    data.replace(gone)
+                shutil.rmtree(gone, ignore_errors=True)
                 if (self._state / "postgres").is_symlink():
                     (self._state / "postgres").unlink()
 
