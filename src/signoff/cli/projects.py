@@ -88,11 +88,12 @@ CHECK_EXAMPLES = examples("signoff check", "signoff check --watch", "signoff che
 
 
 def _warnings(project: Project) -> tuple[Any, ...]:
+    from signoff.catalog.flow import unproven
     from signoff.catalog.python_workflows import code_warnings
     from signoff.governance.policy import PolicySet
 
     tables = (warning for table in project.decisions.values() for warning in table.warnings)
-    return (*PolicySet.parse(project.policies).warnings(), *code_warnings(project), *tables)
+    return (*PolicySet.parse(project.policies).warnings(), *code_warnings(project), *unproven(project), *tables)
 
 
 def _facts(project: Project) -> dict[str, Any]:
