@@ -76,7 +76,7 @@ def test_template_refuses_names(tmp_path: Path, name: str) -> None:
 def test_only_a_projects_own_files_are_read(project: Path) -> None:
     before = load_project(project).digest
     for folder in (".signoff", ".git", "data", "shop", "tools/__pycache__", "knowledge/.cache"):
-        (project / folder).mkdir(parents=True)
+        (project / folder).mkdir(parents=True, exist_ok=True)
         (project / folder / "file.py").write_text("not Python at all (")
     (project / "tools" / "old.pyc").write_bytes(b"\0")
     (project / "workflows" / ".hello.yaml.swp").write_bytes(b"\0")

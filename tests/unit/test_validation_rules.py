@@ -21,7 +21,7 @@ INPUT = {
     "type": "object",
     "properties": {
         "cents": {"type": "integer"},
-        "order": {"type": "object", "properties": {"refundable_cents": {"type": "integer"}}},
+        "order": {"type": "object"},
         "note": {"type": "string"},
     },
     "required": ["cents", "order"],

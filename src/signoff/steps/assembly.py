@@ -22,7 +22,7 @@ from signoff.core.clock import Clock
 from signoff.foundation.database import Database
 from signoff.governance.policy import start_request
 from signoff.runtime import RuntimeSettings, Worker
-from signoff.runtime.handlers import StepCall
+from signoff.runtime.handlers import StepCall, StepHandler
 from signoff.runtime.retention import Retention
 from signoff.steps.ai import AiStep
 from signoff.steps.call import CallStep
@@ -85,16 +85,7 @@ async def open_worker(
     try:
         yield Worker(
             database,
-            handlers=[
-                AiStep(services),
-                ModelStep(services),
-                ToolStep(services),
-                RetrieveStep(services),
-                ReviewStep(services),
-                EmitStep(services),
-                WaitStep(database),
-                CallStep(database, releases, permit=partial(_permit_call, services), settings=settings),
-            ],
+            handlers=_handlers(services, settings),
             pure=[SetStep(), CheckStep(), DecideStep()],
             releases=releases,
             clock=clock,
@@ -105,6 +96,21 @@ async def open_worker(
         await tools.close()
         if own:
             await used.aclose()
+
+
+def _handlers(services: Services, settings: RuntimeSettings | None) -> list[StepHandler]:
+    """One for each verb that acts."""
+    permit = partial(_permit_call, services)
+    return [
+        AiStep(services),
+        ModelStep(services),
+        ToolStep(services),
+        RetrieveStep(services),
+        ReviewStep(services),
+        EmitStep(services),
+        WaitStep(services.database),
+        CallStep(services.database, services.releases, permit=permit, settings=settings),
+    ]
 
 
 async def _permit_call(services: Services, call: StepCall, workflow: Workflow) -> None:

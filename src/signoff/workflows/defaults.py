@@ -7,9 +7,9 @@ step's own. What a layer says for a verb wins over what it says for all.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from signoff.workflows.declared import Defaults
 from signoff.workflows.documents import Node
 from signoff.workflows.failures import compile_retry
 from signoff.workflows.header import compile_duration, compile_limits
@@ -40,39 +40,6 @@ RISK_DEFAULTS: Mapping[Risk, Mapping[str, Any]] = {
     "high": {"limits": {"cost": "5 USD", "time": "30d"}, "review": {"expire": "7d"}},
 }
 """What a workflow's risk class sets: a high one never runs without bounds, and its reviews close in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """All layers, merged.
-
-    Attributes:
-        steps: by verb, the keys that its steps have besides their own.
-        limits: of the run, by key.
-    """
-
-    steps: Mapping[str, Mapping[str, Node]] = field(default_factory=dict[str, Mapping[str, Node]])
-    limits: Mapping[str, Node] = field(default_factory=dict[str, Node])
-
-    def over(self, node: Node, verb: Verb | None) -> Node:
-        """A step with the defaults of its verb among its keys, each in the step's own place."""
-        given = self.steps.get(verb or "", {})
-        missing = {key: _at(value, node) for key, value in given.items() if key not in node.entries}
-        if not missing:
-            return node
-        places = dict.fromkeys(missing, (node.line, node.column))
-        return replace(node, entries={**node.entries, **missing}, keys={**node.keys, **places})
-
-    def plain(self) -> dict[str, Any]:
-        """As data, for digests."""
-        steps = {verb: {key: node.plain() for key, node in keys.items()} for verb, keys in sorted(self.steps.items())}
-        return {"steps": steps, "limits": {key: node.plain() for key, node in self.limits.items()}}
-
-    def then(self, layer: Defaults) -> Defaults:
-        """These, with a layer over them."""
-        verbs = {*self.steps, *layer.steps}
-        steps = {verb: {**self.steps.get(verb, {}), **layer.steps.get(verb, {})} for verb in verbs}
-        return Defaults(steps, {**self.limits, **layer.limits})
 
 
 def defaults_of(risk: Risk, *layers: Defaults) -> Defaults:
@@ -129,17 +96,3 @@ def node_of(value: Any, line: int = 1, column: int = 1) -> Node:
     if isinstance(value, (list, tuple)):
         return Node("list", (), line, column, items=tuple(node_of(item) for item in cast("list[Any]", value)))
     return Node("scalar", (), line, column, value=value)
-
-
-def _at(node: Node, step: Node) -> Node:
-    """A value as if it stood in a step: a default may come from another file."""
-    return replace(
-        node,
-        path=step.path,
-        line=step.line,
-        column=step.column,
-        raw="",
-        entries={key: _at(value, step) for key, value in node.entries.items()},
-        keys=dict.fromkeys(node.entries, (step.line, step.column)),
-        items=tuple(_at(item, step) for item in node.items),
-    )

@@ -8,11 +8,12 @@ is given the arguments; paths of its steps begin with the use's name, so that th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, cast
 
 from signoff.core.errors import DefinitionError, Problem
 from signoff.core.schemas import check_schema, validate
+from signoff.workflows.declared import Fragment
 from signoff.workflows.documents import Node, load_document
 from signoff.workflows.graph import find_cycle
 from signoff.workflows.report import Report
@@ -22,27 +23,6 @@ MAX_PARAMETERS = 50
 """Parameters of one fragment."""
 
 _KEYS = ("fragment", "about", "parameters", "steps", "give")
-
-
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """A fragment as it was read.
-
-    Attributes:
-        name: as `use` names it.
-        file: its file in the project.
-        node: the whole document.
-        schema: JSON Schema of its parameters, an object.
-        defaults: of parameters that a use may leave out.
-        broken: the first thing that is wrong with it; it cannot be used then.
-    """
-
-    name: str
-    file: str
-    node: Node
-    schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    broken: Problem | None = None
 
 
 def read_fragments(texts: Mapping[str, str], problems: list[Problem]) -> dict[str, Fragment]:

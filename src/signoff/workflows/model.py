@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from signoff.core.labels import Labels
 from signoff.core.money import Cost
-
-if TYPE_CHECKING:
-    from signoff.workflows.defaults import Defaults
-    from signoff.workflows.fragments import Fragment
+from signoff.workflows.declared import Defaults, Fragment
 
 StepStatus = Literal["done", "not_needed", "blocked", "failed", "cancelled", "bypassed"]
 Verb = Literal[
@@ -381,5 +378,5 @@ class Contracts:
     decisions: Mapping[str, Contract] = field(default_factory=dict[str, Contract])
     schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     workflows: Mapping[str, Contract] = field(default_factory=dict[str, Contract])
-    fragments: Mapping[str, Fragment] = field(default_factory=dict[str, "Fragment"])
+    fragments: Mapping[str, Fragment] = field(default_factory=dict[str, Fragment])
     defaults: Defaults | None = None
