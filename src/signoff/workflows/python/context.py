@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar, overload
 from uuid import UUID
 
+from signoff.workflows.kinds import MODEL_KINDS
 from signoff.workflows.model import Step, Verb
 from signoff.workflows.python.commands import Command, Continuation, Gather, Place, Result, RunOutcome
 from signoff.workflows.python.isolation import file_of
@@ -85,6 +86,27 @@ class Context:
         """One bounded model task: a prompt of the registry (`classify@^3`) with its variables. Gives its output."""
         step = _step("ai", prompt, retry=retry, timeout=timeout)
         return _command(step, {"with": with_ or {}}, name, requires)
+
+    def model(
+        self,
+        kind: str,
+        with_: Mapping[str, Any] | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        name: str | None = None,
+        requires: Requires = (),
+        retry: Mapping[str, Any] | None = None,
+        timeout: Duration | None = None,
+    ) -> Command:
+        """A model that is no language model, by its kind: `classify` with its labels, or `embed`."""
+        if kind not in MODEL_KINDS:
+            raise ValueError(f"there are no models of the kind '{kind}'; there are: {', '.join(MODEL_KINDS)}")
+        if (kind == "classify") != (labels is not None):
+            raise ValueError("a classification has labels, and nothing else has")
+        settings = {} if labels is None else {"labels": dict(labels)}
+        return _command(
+            _step("model", kind, settings, retry=retry, timeout=timeout), {"with": with_ or {}}, name, requires
+        )
 
     def tool(
         self,

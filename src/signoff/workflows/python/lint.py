@@ -66,7 +66,9 @@ BUILTINS: Mapping[str, str] = {
     "id": "It is an address in memory. Use a name or a number of your own.",
 }
 PATH_METHODS = frozenset({"read_text", "read_bytes", "write_text", "write_bytes", "iterdir", "exists", "stat", "mkdir"})
-VERBS = frozenset({"ai", "tool", "retrieve", "check", "decide", "review", "emit", "wait", "event", "call", "gather"})
+VERBS = frozenset(
+    ["ai", "model", "tool", "retrieve", "check", "decide", "review", "emit", "wait", "event", "call", "gather"]
+)
 
 _GROWING = ("append", "appendleft", "add", "extend", "insert", "update", "setdefault")
 _CHANGES = frozenset({*_GROWING, "pop", "popitem", "remove", "discard", "clear", "sort", "reverse"})
