@@ -15,22 +15,28 @@ from signoff.core.fresh import fresh_dict, fresh_list, fresh_set
 from signoff.foundation.database import Connection, DeadlockDetected, UniqueViolation
 from signoff.foundation.database.failures import translated
 
-# A session's row is the fence. Expiry uses the server's clock, so that workers' clocks may differ.
+# The timeline of what is being written: pg_control_checkpoint() still has the old one until the first checkpoint after
+# a promotion.
+_TIMELINE = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int"
+
+# A session's row is the fence. Its timeline is the server's of the time (the column's default): behind a pooler that
+# keeps its clients through a failover, a worker may know events that the new server never got, and write past the gap.
+_FENCED = f"id = $1 AND timeline = {_TIMELINE}"
+
+# Expiry uses the server's clock, so that workers' clocks may differ.
 OPEN_SESSION = """
 INSERT INTO worker_session (id, host, process_id, expires_at)
 VALUES ($1, $2, $3, now() + make_interval(secs => $4))
 """
 
-# The timeline of what is being written: pg_control_checkpoint() still has the old one until the first checkpoint after
-# a promotion.
-SERVER = """
+SERVER = f"""
 SELECT (SELECT system_identifier FROM pg_control_system()) AS system_identifier,
-    ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int AS timeline,
+    {_TIMELINE} AS timeline,
     current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
     current_setting('synchronous_commit') AS synchronous_commit,
     current_setting('synchronous_standby_names') AS synchronous_standby_names,
     (SELECT count(*) FROM pg_stat_replication) AS standbys
-"""
+"""  # noqa: S608  (constants only)
 
 # True where another server held this database before. Whoever comes second finds the row.
 MEET_SERVER = """
@@ -41,9 +47,9 @@ SELECT $1, $2, EXISTS (SELECT FROM server_history) ON CONFLICT DO NOTHING RETURN
 LAST_BREAK = "SELECT max(seen_at) FROM server_history WHERE broke"
 
 # Not a key column, so it does not wait for appends under way; no row means that we were declared dead.
-HEARTBEAT = """
-UPDATE worker_session SET expires_at = now() + make_interval(secs => $2) WHERE id = $1 RETURNING id
-"""
+HEARTBEAT = f"""
+UPDATE worker_session SET expires_at = now() + make_interval(secs => $2) WHERE {_FENCED} RETURNING id
+"""  # noqa: S608  (constants only)
 
 # Waits for appends under way (they hold FOR KEY SHARE); afterwards the old owner can write nothing more.
 CLOSE_SESSION = "DELETE FROM worker_session WHERE id = $1"
@@ -105,9 +111,9 @@ WITH RECURSIVE lane AS (
 # as LIMIT takes no column. The array keeps the plan to the primary key: joined, `chosen` was taken for thousands of
 # rows, and the whole queue was read.
 # `$4` is what may be loaded, in bytes of journal; `$5` lets one run through whatever its size.
-_CLAIM_READY = """
+_CLAIM_READY = f"""
 , fence AS MATERIALIZED (
-    SELECT id FROM worker_session WHERE id = $1 FOR KEY SHARE
+    SELECT id FROM worker_session WHERE {_FENCED} FOR KEY SHARE
 ), ready AS MATERIALIZED (
     SELECT org_id, team, priority, count(*) OVER (PARTITION BY org_id) AS lanes FROM lane WHERE due_at <= $2
 ), organisations AS MATERIALIZED (
@@ -138,7 +144,7 @@ _CLAIM_READY = """
 )
 UPDATE run_queue q SET owner = fence.id FROM fence WHERE q.run_id = ANY (ARRAY(SELECT run_id FROM chosen))
 RETURNING q.run_id, q.org_id, q.gen, q.crashes, q.queue, coalesce(q.admitted_at, q.not_before) AS began_at
-"""
+"""  # noqa: S608  (constants only)
 CLAIM = _LANES + _CLAIM_READY
 
 # A claim is a promise to nobody, so its commit waits neither for the disk nor for a replica. If it is lost with the
@@ -197,9 +203,9 @@ SET enable_hashjoin = off; SET enable_mergejoin = off
 # A message leaves the inbox only with the event that took it. SKIP LOCKED: a sender that takes its time with the row of
 # one run would hold up the events of all; the owner of a run that could not leave looks again. A run whose effect's key
 # moved on since it was chosen writes nothing.
-_APPEND_HEAD = """
+_APPEND_HEAD = f"""
 WITH fence AS MATERIALIZED (
-    SELECT id FROM worker_session WHERE id = $1 FOR KEY SHARE
+    SELECT id FROM worker_session WHERE {_FENCED} FOR KEY SHARE
 ), moved AS MATERIALIZED (
     SELECT u.run_id FROM unnest($24::uuid[], $25::uuid[], $26::text[], $27::int[]) AS u(run_id, org_id, key, generation)
     LEFT JOIN effect_key k ON k.org_id = u.org_id AND k.key = u.key
@@ -243,7 +249,7 @@ WITH fence AS MATERIALIZED (
     FROM leaving WHERE q.run_id = leaving.run_id AND leaving.due_at IS NOT NULL
     RETURNING q.run_id
 )
-"""
+"""  # noqa: S608  (constants only)
 
 _APPEND_TAIL = """
 SELECT (SELECT count(*) FROM fence) AS fenced,
@@ -277,10 +283,10 @@ _SEARCHED = """
 APPEND_SEARCHED = _APPEND_HEAD + _SEARCHED + _APPEND_TAIL
 
 # The solo lane's fence: the same lock as the append's.
-FENCE = """
+FENCE = f"""
 SELECT q.run_id FROM worker_session s JOIN run_queue q ON q.owner = s.id AND q.run_id = $2
-WHERE s.id = $1 FOR KEY SHARE OF s
-"""
+WHERE s.id = $1 AND s.timeline = {_TIMELINE} FOR KEY SHARE OF s
+"""  # noqa: S608  (constants only)
 
 # The primary key consumes the approval once. Our own earlier try (same run, same path) may use it again for the same
 # call; it is on the disk by then, as whoever owned the run before us was fenced first.
