@@ -37,7 +37,11 @@ BODIES: dict[str, Mapping[str, Any]] = {
     "/v1/projects/{project}/environments/{environment}/deploy": {"release": "0" * 64},
     "/v1/projects/{project}/environments/{environment}/rollback": {},
     "/v1/projects/{project}/prompts/{prompt}/versions/{version}/scores": {
-        **{"metric": "accuracy", "value": 1, "n": 1, "dataset": "d", "model": "m"}
+        "metric": "accuracy",
+        "value": 1,
+        "n": 1,
+        "dataset": "d",
+        "model": "m",
     },
     "/v1/reviews/{review_id}/decision": {"decision": "approve", "digest": "0" * 64},
 }
@@ -121,7 +125,7 @@ async def test_another_organisation_sees_and_reaches_nothing(api: Api, database:
         review_id = reviews["items"][0]["review_id"]
         for method, path in _routes(database):
             filled = path.replace("{run_id}", run_id).replace("{review_id}", review_id).replace("{digest}", "0" * 64)
-            filled += f"?other={run_id}" if path.endswith("/difference") else ""
+            filled += f"?other={run_id}&before=1.0.0&after=1.0.1" if path.endswith("/difference") else ""
             if path in OPEN_PATHS or method == "HEAD":
                 continue
             response = await _ask(theirs, method, path, filled)

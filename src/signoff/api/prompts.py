@@ -36,7 +36,7 @@ router = APIRouter(
     route_class=StrictRoute,
 )
 
-Version = Annotated[str, Path(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$", description="Three numbers.")]
+Version = Annotated[str, Path(max_length=40, description="Three numbers.")]
 GivenVersion = Annotated[str, Query(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$", description="Three numbers.")]
 Cursor = Annotated[str | None, Query(max_length=200, description="The `next` of the page before.")]
 IdempotencyKey = Annotated[

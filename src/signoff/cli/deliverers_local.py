@@ -27,7 +27,7 @@ from signoff.catalog.registry.versions import (
     versioning_of,
 )
 from signoff.catalog.releases import environment_history
-from signoff.cli.deliverers import Found
+from signoff.cli.delivery_protocol import Found
 from signoff.cli.operators import OPERATOR
 from signoff.cli.workspace import settings_of
 from signoff.core.clock import SystemClock

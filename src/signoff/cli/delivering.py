@@ -13,7 +13,7 @@ from signoff.cli.output import EXIT_FAILURE, print_json, tell
 
 if TYPE_CHECKING:
     from signoff.catalog import Project
-    from signoff.cli.deliverers import Deliverer
+    from signoff.cli.delivery_protocol import Deliverer
 
 EXIT_CHANGES = 2
 """`plan` found changes: as Terraform's `-detailed-exitcode` has it, so that a pipeline can tell."""
