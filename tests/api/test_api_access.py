@@ -36,7 +36,7 @@ BODIES: dict[str, Mapping[str, Any]] = {
     "/v1/projects/{project}/environments/{environment}/plan": {"files": {}},
     "/v1/projects/{project}/environments/{environment}/deploy": {"release": "0" * 64},
     "/v1/projects/{project}/environments/{environment}/rollback": {},
-    "/v1/projects/{project}/prompts/{prompt}/versions/{version}/scores": {
+    "/v1/projects/{project}/prompts/{prompt:path}/versions/{version}/scores": {
         "metric": "accuracy",
         "value": 1,
         "n": 1,

@@ -84,7 +84,7 @@ def test_fields_that_come_and_go(old: Mapping[str, int], new: Mapping[str, int],
     ],
 )
 def test_inputs_may_widen_and_outputs_narrow(old: Any, new: Any, of_input: str, of_output: str) -> None:
-    wrapped = [{"type": "object", "properties": {"a": {}}, **schema} for schema in (old, new)]
+    wrapped: list[dict[str, Any]] = [{"type": "object", "properties": {"a": {}}, **schema} for schema in (old, new)]
     if "required" not in old:
         wrapped = [{"type": "object", "properties": {"a": schema}} for schema in (old, new)]
     assert heaviest(compare_schemas(wrapped[0], wrapped[1], "input")) == of_input
