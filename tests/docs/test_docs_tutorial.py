@@ -23,7 +23,7 @@ from signoff.catalog.scaffold import create_project
 from signoff.catalog.starts import start_workflow
 from signoff.core.actors import Actor
 from signoff.core.clock import SystemClock
-from signoff.core.errors import ForbiddenError
+from signoff.core.errors import DefinitionError
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
 from signoff.runtime import RuntimeSettings
 from signoff.runtime.client import RunSummary, read_journal, read_run
@@ -141,9 +141,9 @@ async def test_the_tutorial(database: Database, project: Path, tmp_path: Path, m
     async with working(database, "complaint") as support:
         policy = project / "policies" / "voucher.cedar"
         policy.unlink()
-        await support.deploy(project)
-        with pytest.raises(ForbiddenError):
-            await support.start("voucher", asked("ana", "W1", 500))
+        with pytest.raises(DefinitionError) as refused:
+            await support.deploy(project)
+        assert {problem.code for problem in refused.value.problems} == {"flow-permission", "flow-role"}
 
         policy.write_text(files()["policies/voucher.cedar"], "utf-8")
         await support.deploy(project)
