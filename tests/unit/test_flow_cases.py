@@ -94,7 +94,7 @@ class TestTheRefundExample:
         above = '"description": "From the signed-in session, never from the message."'
         trusted = f'{above},\n          "x-signoff": {{"trust": "trusted"'
         change = ("schemas/refund_request.json", trusted, trusted.replace('"trusted"', '"untrusted"'))
-        assert self.codes(self.changed(tmp_path, change)) == {"flow-argument", "flow-review"}
+        assert self.codes(self.changed(tmp_path, change)) == {"flow-argument"}
 
     def test_an_amount_that_is_not_checked_is_refused(self, tmp_path: Path) -> None:
         check = "    assert: decision.cents > 0 && decision.cents <= order.refundable_cents\n"
