@@ -47,7 +47,8 @@ class Caller:
 
 
 def _impatient(url: str) -> DatabaseSettings:
-    return DatabaseSettings(url=url, connect_timeout_s=0.2, recovery_wait_s=0.1)
+    # To connect takes a starved machine longer than a ping has.
+    return DatabaseSettings(url=url, connect_timeout_s=2.0, recovery_wait_s=0.1)
 
 
 @pytest.mark.parametrize("hangs", [False, True])
@@ -65,6 +66,24 @@ async def test_a_step_outlasts_a_database_that_is_away_for_many_leases(database_
         caller.works, caller.hangs = True, False
         proxy.release()
         assert await asyncio.wait_for(work, 10) == "done"
+
+
+async def test_what_is_cut_off_once_more_after_postgresql_is_back_is_the_steps_failure(
+    database_url: str, tmp_path: Path
+):
+    async with (
+        proxied(database_url, tmp_path) as (proxy, url),
+        await Database.open(_impatient(url)) as behind,
+    ):
+        caller = Caller(behind, timeout_s=-0.9)
+        caller.hangs = True
+        proxy.hold()
+        work = caller.begin()
+        await eventually(lambda: caller.tries > 1)
+        proxy.release()
+        with pytest.raises(StepError) as raised:
+            await asyncio.wait_for(work, 20)
+        assert raised.value.kind == "timeout"
 
 
 async def test_what_is_unavailable_while_postgresql_answers_is_the_steps_failure(database: Database):

@@ -1,9 +1,9 @@
 """Call a handler so that, whatever it does, the engine gets a result or a StepError.
 
 A database of ours that is away is neither, however long that lasts: the call is made again once it answers, or the
-session is lost with it, and then the run goes on elsewhere, as its journal has it. So is a call that found no connection
-free: on a starved machine others keep theirs for long. Only what else is still unavailable while PostgreSQL itself
-answers is a failure of the step.
+session is lost with it, and then the run goes on elsewhere, as its journal has it. So is a call that found no
+connection free: on a starved machine others keep theirs for long. Only what else is still unavailable while PostgreSQL
+itself answers is a failure of the step, and so is what is cut off while it answers as before.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ async def called(
     """
     clock, patience_s = execution.engine.clock, PATIENCE_LEASES * execution.engine.settings.lease_s
     give_up_s = clock.monotonic_s() + patience_s
-    pause_s = FIRST_PAUSE_S
+    pause_s, was_away = FIRST_PAUSE_S, False
     while True:
         try:
             return await _cut_off(call, work)
@@ -58,8 +58,11 @@ async def called(
                 raise _failure(error) from error
             if execution.abandoned:
                 raise SessionLostError("the session was lost while the database was away") from error
+            asked_s = clock.monotonic_s()
             if not await _answers(execution) or isinstance(error, DatabaseAwayError):
-                give_up_s = clock.monotonic_s() + patience_s
+                give_up_s, was_away = clock.monotonic_s() + patience_s, True
+            elif was_away or clock.monotonic_s() - asked_s > execution.engine.settings.heartbeat_s:
+                was_away = False  # it is back only now: what was cut off meanwhile may have waited for it
             elif isinstance(error, _CutOffError) or clock.monotonic_s() >= give_up_s:
                 raise _failure(error) from error
             _log.warning("step %s of run %s waits: %s", call.path, call.run.run_id, error)
