@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from support.proxy import proxied
 from support.review_cases import APPROVE, LEAD, REJECT, another_organisation, decided, opened
 
 from signoff.capabilities.reviews.results import ReviewResults
@@ -45,3 +47,21 @@ async def test_everybody_is_told_where_the_database_is_away_and_may_ask_again(
     for _ in range(2):
         with pytest.raises(UnavailableError):
             await results.of(DEFAULT_ORG_ID, review.review_id)
+
+
+async def test_a_reading_that_gets_no_answer_holds_up_nobody_for_ever(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    review = await opened(database)
+    await decided(database, LEAD, review.review_id, APPROVE)
+    async with (
+        proxied(database_url, tmp_path) as (proxy, url),
+        await Database.open(DatabaseSettings(url=url, connect_timeout_s=2.0)) as behind,
+    ):
+        results = ReviewResults(behind, read_s=0.3)
+        proxy.hold()
+        with pytest.raises(UnavailableError):
+            await asyncio.wait_for(results.of(DEFAULT_ORG_ID, review.review_id), 20)
+        proxy.release()
+        found = await asyncio.wait_for(results.of(DEFAULT_ORG_ID, review.review_id), 20)
+        assert found is not None
