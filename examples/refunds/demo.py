@@ -33,7 +33,8 @@ from examples.refunds.models_choice import SIGNOFF, Choice, choose
 from examples.refunds.shop.process import RunningShop, run_shop
 from examples.refunds.tickets import Ticket, load_tickets
 from signoff.catalog import load_project
-from signoff.cli.deploying import OPERATOR, deploy
+from signoff.cli.deploying import keep_snapshot
+from signoff.cli.operators import OPERATOR
 from signoff.cli.workspace import AlreadyRunningError, DevState, only_dev, write_dev
 from signoff.core.clock import SystemClock
 from signoff.core.errors import SignoffError
@@ -147,7 +148,7 @@ async def _prepared(url: str, choice: Choice) -> dict[str, str]:
     """Deploy the project and make keys for the ticket system and for ana."""
     clock = SystemClock()
     async with await Database.open(DatabaseSettings(url=url)) as database:
-        await deploy(database, load_project(PROJECT), environment="dev", clock=clock, models_profile=choice.profile)
+        await keep_snapshot(database, load_project(PROJECT), environment="dev", clock=clock, models_profile=choice.profile)
         keys: dict[str, str] = {}
         async with database.transaction(DEFAULT_ORG_ID) as connection:
             people: tuple[tuple[str, Literal["key", "user"], set[str]], ...] = (
