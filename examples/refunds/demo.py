@@ -148,7 +148,9 @@ async def _prepared(url: str, choice: Choice) -> dict[str, str]:
     """Deploy the project and make keys for the ticket system and for ana."""
     clock = SystemClock()
     async with await Database.open(DatabaseSettings(url=url)) as database:
-        await keep_snapshot(database, load_project(PROJECT), environment="dev", clock=clock, models_profile=choice.profile)
+        await keep_snapshot(
+            database, load_project(PROJECT), environment="dev", clock=clock, models_profile=choice.profile
+        )
         keys: dict[str, str] = {}
         async with database.transaction(DEFAULT_ORG_ID) as connection:
             people: tuple[tuple[str, Literal["key", "user"], set[str]], ...] = (
