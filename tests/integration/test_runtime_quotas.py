@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pytest
 from support.engine import ACTOR, ScriptedTool, compiled, ended, running, start
 
 from signoff.core.errors import StepError
@@ -92,3 +93,17 @@ async def test_holders_have_a_quota_each_and_time_gives_it_back(database: Databa
     assert await spend("b", 100, holder="bob")
     assert await spend("c", 0)
     assert await spend("d", 100, window_s=1e-6)  # what was spent before is over
+
+
+@pytest.mark.parametrize(
+    ("amount", "holder", "status"), [(10**20, "ana", "failed"), (1, "a\0b", "done"), (1, "ana" * 2_000, "done")]
+)
+async def test_what_postgresql_has_no_room_for_keeps_no_run(
+    database: Database, amount: int, holder: str, status: str
+) -> None:
+    flow = compiled("odd", PAY % "", pay=True)
+    tool = ScriptedTool(
+        {"pay": lambda call: Done({})}, {"pay": Effect("resend", spending=spending(amount, holder=holder))}
+    )
+    async with running(database, [flow], tool):
+        assert (await ended(database, await start(database, flow, {}))).status == status
