@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 
 import signoff
+from signoff.core.errors import UnavailableError
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
 from signoff.foundation.settings import DatabaseSettings
 
@@ -81,3 +82,16 @@ def test_nothing_else_in_the_house_changes_a_session():
             if LASTING.search(literal[0] or literal[1]) and re.search(r"[A-Z]{3,}", literal[0] or literal[1]):
                 found.add(str(path.relative_to(root)))
     assert found <= KNOWN
+
+
+async def test_a_deadlock_that_postgresql_breaks_is_no_error_of_whoever_ran_into_it(database: Database):
+    both = asyncio.Barrier(2)
+
+    async def lock(first: int, second: int) -> None:
+        async with database.worker_transaction() as connection:
+            await connection.fetchval("SELECT pg_advisory_xact_lock($1)", first)
+            await both.wait()
+            await connection.fetchval("SELECT pg_advisory_xact_lock($1)", second)
+
+    ends = await asyncio.gather(lock(1, 2), lock(2, 1), return_exceptions=True)
+    assert sorted(type(end) for end in ends if end is not None) == [UnavailableError]

@@ -23,6 +23,7 @@ _SHORTAGE: tuple[type[BaseException], ...] = (
     driver.PostgresIOError,  # 58030: it could not write or read its files
     driver.QueryCanceledError,  # 57014: the statement timeout
     driver.LockNotAvailableError,  # 55P03: the lock timeout
+    driver.TransactionRollbackError,  # class 40: it broke a deadlock by failing this one; once more, it goes through
 )
 _REFUSED: tuple[type[BaseException], ...] = (
     driver.InvalidAuthorizationSpecificationError,  # class 28: unknown user, wrong password
