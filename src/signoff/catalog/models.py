@@ -9,13 +9,26 @@ from typing import Any
 from signoff.core.errors import InvalidError, did_you_mean
 
 TASKS = ("classify", "extract", "generate", "embed")
+_GENERATES = ("classify", "extract", "generate")
 PROVIDER_TASKS: Mapping[str, tuple[str, ...]] = {
     "minilm": ("classify", "embed"),
     "fields": ("extract",),
     "qwen": ("classify", "extract", "generate"),
+    "openai": TASKS,
     "openai_compatible": TASKS,
-    "anthropic": ("classify", "extract", "generate"),
-    "google": TASKS,
+    "azure_openai": TASKS,
+    "mistral": TASKS,
+    "groq": _GENERATES,
+    "openrouter": _GENERATES,
+    "deepseek": _GENERATES,
+    "cerebras": _GENERATES,
+    "huggingface": _GENERATES,
+    "anthropic": _GENERATES,
+    "google": _GENERATES,
+    "google_vertex": _GENERATES,
+    "bedrock": _GENERATES,
+    "cohere": _GENERATES,
+    "ollama": _GENERATES,
     "scripted": TASKS,
 }
 """Provider kinds that a model may name, and what each can do. `scripted` is the test kit's, answering from a script."""

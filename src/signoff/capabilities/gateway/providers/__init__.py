@@ -11,9 +11,21 @@ _MODULES = {
     "minilm": "minilm",
     "fields": "fields",
     "qwen": "qwen",
+    "openai": "openai_compatible",
     "openai_compatible": "openai_compatible",
+    "azure_openai": "openai_compatible",
+    "mistral": "openai_compatible",
+    "groq": "openai_compatible",
+    "openrouter": "openai_compatible",
+    "deepseek": "openai_compatible",
+    "cerebras": "openai_compatible",
+    "huggingface": "openai_compatible",
     "anthropic": "anthropic",
     "google": "google",
+    "google_vertex": "google",
+    "bedrock": "bedrock",
+    "cohere": "cohere",
+    "ollama": "ollama",
 }
 
 __all__ = ["default_factories"]

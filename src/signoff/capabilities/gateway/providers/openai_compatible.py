@@ -1,66 +1,130 @@
-"""`openai_compatible`: OpenAI, and whatever speaks its chat-completions format (vLLM, Ollama, llama.cpp, …)."""
+"""`openai`, `openai_compatible`, and the vendors that speak OpenAI's formats with an accent of their own."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
-import openai
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.providers.openai import OpenAIProvider
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from signoff.capabilities.gateway.configuration import required
 from signoff.capabilities.gateway.provider import ProviderError
-from signoff.capabilities.gateway.providers.vendors import Vendor, base_url, http_client
+from signoff.capabilities.gateway.providers.vendors import Endpoint, Vendor, base_url, one_of
+from signoff.capabilities.gateway.providers.wire.building import count, items
+from signoff.capabilities.gateway.providers.wire.errors import not_its_format
+from signoff.capabilities.gateway.providers.wire.openai_chat import Dialect, OpenAIChat
+from signoff.capabilities.gateway.providers.wire.openai_responses import OpenAIResponses
 from signoff.catalog.models import ModelSpec
 
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
-_NO_KEY = "none"
+_GENERATES = frozenset({"classify", "extract", "generate"})
+_AZURE = "https://YOUR-RESOURCE.openai.azure.com"
+
+
+@dataclass(frozen=True, slots=True)
+class _Accent:
+    """What a kind has of its own.
+
+    Attributes:
+        base_url: where it is; none where the project must say.
+        dialect: of its chat completions.
+        key: whether it demands an `api_key`.
+        embeds: whether it has `/embeddings`.
+        apis: what the setting `api` may be, the default first.
+    """
+
+    base_url: str | None
+    dialect: Dialect
+    key: bool = True
+    embeds: bool = False
+    apis: tuple[str, ...] = ("chat",)
+
+
+_BOTH = ("chat", "responses")
+_ACCENTS: Mapping[str, _Accent] = {
+    "openai": _Accent(
+        "https://api.openai.com/v1", Dialect(max_tokens="max_completion_tokens"), embeds=True, apis=_BOTH
+    ),
+    # Local servers need no key, and know the older name of the limit only.
+    "openai_compatible": _Accent("https://api.openai.com/v1", Dialect(), key=False, embeds=True, apis=_BOTH),
+    "azure_openai": _Accent(None, Dialect(max_tokens="max_completion_tokens"), embeds=True, apis=_BOTH),
+    # Mistral refuses `stream_options`, reports usage unasked, and calls "some tool" `any`.
+    "mistral": _Accent(
+        "https://api.mistral.ai/v1", Dialect(usage_on_request=False, required="any", documents=False), embeds=True
+    ),
+    # Groq's structured output is of few models and not of streams or tools; the schema in words works with all.
+    "groq": _Accent("https://api.groq.com/openai/v1", Dialect(max_tokens="max_completion_tokens", structured="words")),
+    "openrouter": _Accent("https://openrouter.ai/api/v1", Dialect(), apis=_BOTH),
+    # DeepSeek knows `json_object` only.
+    "deepseek": _Accent("https://api.deepseek.com", Dialect(structured="words", documents=False), apis=_BOTH),
+    "cerebras": _Accent("https://api.cerebras.ai/v1", Dialect(max_tokens="max_completion_tokens")),
+    "huggingface": _Accent("https://router.huggingface.co/v1", Dialect(structured="words")),
+}
 
 
 class OpenAICompatible(Vendor):
-    """A model at an OpenAI-compatible endpoint. Local servers need no `api_key`."""
-
-    tasks = frozenset({"classify", "extract", "generate", "embed"})
+    """A model at an endpoint that speaks OpenAI's formats."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        url = base_url(spec, DEFAULT_BASE_URL)
-        # The SDK reads both from the environment; whose account pays is for models.yaml to say.
-        connections = http_client(url, never_sent=("OpenAI-Organization", "OpenAI-Project"))
-        self._client = openai.AsyncOpenAI(
-            api_key=str(spec.settings.get("api_key") or _NO_KEY),
-            base_url=url,
-            max_retries=0,
-            http_client=connections,
-        )
-        self._model_name = required(spec, "model")
-        model = OpenAIChatModel(self._model_name, provider=OpenAIProvider(openai_client=self._client))
-        super().__init__("openai_compatible", model, connections, spec)
+        accent = _ACCENTS[spec.provider]
+        key = required(spec, "api_key") if accent.key else spec.settings.get("api_key")
+        api = one_of(spec, "api", accent.apis)
+        if spec.provider == "azure_openai":
+            url, embeddings, headers = _azure(spec, api, str(key))
+        else:
+            root = base_url(spec, accent.base_url or "")
+            url = root + ("/responses" if api == "responses" else "/chat/completions")
+            embeddings, headers = f"{root}/embeddings", {"authorization": f"Bearer {key}"} if key else {}
+        wire = OpenAIResponses() if api == "responses" else OpenAIChat(accent.dialect)
+        super().__init__(spec, wire, Endpoint(url, url, headers))
+        self.tasks = _GENERATES | {"embed"} if accent.embeds else _GENERATES
+        self._embeddings_url = embeddings
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """Vectors by the endpoint's `/embeddings`.
 
         Raises:
-            ProviderError: no answer.
+            ProviderError: no answer, or the endpoint does not embed.
         """
-        try:
-            reply = await self._client.embeddings.create(
-                model=self._model_name, input=list(texts), encoding_format="float"
-            )
-        except openai.APIStatusError as error:
-            kind = "unavailable" if error.status_code >= 500 or error.status_code == 429 else "setup"  # noqa: PLR2004  (HTTP)
-            raise ProviderError(kind, f"The vendor does not embed ({error.status_code}).") from None
-        except openai.OpenAIError:
-            raise ProviderError("unavailable", "The vendor cannot be reached.") from None
-        ordered = sorted(reply.data, key=lambda item: item.index)
-        return [_unit(item.embedding) for item in ordered]
+        if "embed" not in self.tasks:
+            return await super().embed(texts)
+        asked = {"model": self.model_name, "input": list(texts), "encoding_format": "float"}
+        answer, _ = await self.post(self._embeddings_url, asked)
+        found = sorted(items(answer.get("data")), key=lambda item: count(item.get("index")))
+        vectors = [_unit(item.get("embedding")) for item in found]
+        if len(vectors) != len(texts):
+            raise not_its_format()
+        return vectors
 
 
-def _unit(vector: Sequence[float]) -> list[float]:
-    length = math.sqrt(sum(value * value for value in vector)) or 1.0
-    return [value / length for value in vector]
+def _azure(spec: ModelSpec, api: str, key: str) -> tuple[str, str, dict[str, str]]:
+    """Azure's URLs: of a deployment where `api_version` is given, of the newer `v1` surface where not."""
+    if not spec.settings.get("base_url"):
+        raise ProviderError("setup", f"{spec.name} needs `base_url` in models.yaml, such as {_AZURE}.")
+    root = f"{base_url(spec, '')}/openai"
+    version = spec.settings.get("api_version")
+    if api == "responses" or not version:
+        ending = "responses" if api == "responses" else "chat/completions"
+        return f"{root}/v1/{ending}", f"{root}/v1/embeddings", {"api-key": key}
+    deployment = f"{root}/deployments/{required(spec, 'model')}"
+    return (
+        f"{deployment}/chat/completions?api-version={version}",
+        f"{deployment}/embeddings?api-version={version}",
+        {"api-key": key},
+    )
+
+
+def _unit(vector: Any) -> list[float]:
+    try:
+        length = math.sqrt(sum(value * value for value in vector)) or 1.0
+        return [value / length for value in vector]
+    except TypeError:
+        raise not_its_format() from None
 
 
 def create(spec: ModelSpec) -> OpenAICompatible:
-    """The provider of one configured model."""
+    """The provider of one configured model.
+
+    Raises:
+        ProviderError: a setting is missing or wrong.
+    """
     return OpenAICompatible(spec)

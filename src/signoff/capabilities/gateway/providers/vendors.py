@@ -1,123 +1,177 @@
-"""What the vendors' providers share: one call through pydantic-ai's `direct` interface, its errors made ours.
+"""What the vendors' providers share: calls in a wire format over HTTP, whole or streamed, and tasks by means of them.
 
-pydantic-ai speaks the wire formats and nothing more: no agent, no retries (ours are the gateway's), no credentials from
-the environment (they come from `models.yaml`), no redirects (a key goes to the named host only).
+No retries (ours are the gateway's), no credentials from the environment (they come from `models.yaml`), no redirects
+(a key goes to the named host only).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx2
-from pydantic_ai.direct import model_request
-from pydantic_ai.exceptions import (
-    ContentFilterError,
-    ModelAPIError,
-    ModelConnectionError,
-    ModelHTTPError,
-    ModelQuotaExceededError,
-    ModelTimeoutError,
-    UnexpectedModelBehavior,
-    UserError,
-)
-from pydantic_ai.messages import (
-    ModelMessage,
-    ModelRequest,
-    ModelRequestPart,
-    ModelResponse,
-    SystemPromptPart,
-    TextPart,
-    UserPromptPart,
-)
-from pydantic_ai.models import Model, ModelRequestParameters
-from pydantic_ai.output import OutputObjectDefinition
-from pydantic_ai.settings import ModelSettings
+import orjson
 
+from signoff.capabilities.gateway.chat import (
+    ChatEvent,
+    ChatMessage,
+    ChatReply,
+    ChatRequest,
+    StreamEnd,
+    TextPart,
+)
+from signoff.capabilities.gateway.configuration import required
 from signoff.capabilities.gateway.model import FinishReason
 from signoff.capabilities.gateway.provider import ProviderError, ProviderReply, ProviderRequest
 from signoff.capabilities.gateway.providers.prompting import instructed, shown_schema
+from signoff.capabilities.gateway.providers.wire.errors import NotItsFormatError, not_its_format, of_status
+from signoff.capabilities.gateway.providers.wire.framing import decoder, read_object
+from signoff.capabilities.gateway.providers.wire.reading import Wire, read_reply
 from signoff.catalog.models import ModelSpec
-from signoff.catalog.prompts import PromptMessage
 
 CONNECT_TIMEOUT_S = 10.0
 """How long a connection may take to open, in seconds; the whole call has the task's timeout."""
 READ_TIMEOUT_S = 600.0
 """The clients' own limit, in seconds, never reached before the task's."""
+MAX_REPLY_BYTES = 64 * 1024 * 1024
+"""Longer answers are broken off, in bytes; the setting `max_reply_bytes` of a model says otherwise."""
 
-_TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_NOT_ITS_FORMAT = "The vendor's answer is not in its own format."
-_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
+_FINISH: dict[str, FinishReason] = {"length": "length", "refusal": "refusal", "content_filter": "refusal"}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model is called, and as whom.
+
+    Attributes:
+        url: of calls answered at once.
+        stream_url: of streamed ones.
+        headers: the key among them.
+        auth: what signs each request, where a header does not do.
+    """
+
+    url: str
+    stream_url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    auth: httpx2.Auth | None = field(default=None, repr=False)
 
 
 class Vendor:
     """A model behind a vendor's API.
 
     Args:
-        name: the provider kind.
-        model: pydantic-ai's model, with a client of its own.
-        http_client: that client's connections.
-        settings: `structured` says how the answer's form is asked for: `schema` (the API's own structured output,
-            where the model has it) or `prompt` (the schema in words). `temperature` is 0 where not given; null leaves
-            it to the vendor, as some reasoning models demand.
+        spec: its settings. `structured` says how an answer's form is asked for: `schema` (the API's own structured
+            output, where it can express the schema) or `prompt` (in words). `temperature` is 0 where not given; null
+            leaves it to the vendor, as some reasoning models demand. `headers` are sent with every call.
+            `max_reply_bytes` bounds answers.
+        wire: the format.
+        endpoint: where it is spoken.
     """
 
     tasks = frozenset({"classify", "extract", "generate"})
     local = False
     repairable = True
 
-    def __init__(self, name: str, model: Model[Any], http_client: httpx2.AsyncClient, settings: ModelSpec) -> None:
-        self.name = name
-        self._model = model
-        self._http_client = http_client
-        wished = settings.settings.get("structured", "schema")
+    def __init__(self, spec: ModelSpec, wire: Wire, endpoint: Endpoint) -> None:
+        self.name = spec.provider
+        self.model_name = required(spec, "model")
+        self._wire = wire
+        self._endpoint = endpoint
+        wished = spec.settings.get("structured", "schema")
         if wished not in ("schema", "prompt"):
-            raise ProviderError("setup", f"`structured` of {settings.name} is `schema` or `prompt`, not '{wished}'.")
-        temperature = settings.settings.get("temperature", 0.0)
+            raise ProviderError("setup", f"`structured` of {spec.name} is `schema` or `prompt`, not '{wished}'.")
+        self._native = wished == "schema"
+        temperature = spec.settings.get("temperature", 0.0)
         self._temperature = None if temperature is None else float(temperature)
-        self._native = wished == "schema" and bool(model.profile.get("supports_json_schema_output", False))
+        self._max_bytes = int(spec.settings.get("max_reply_bytes", MAX_REPLY_BYTES))
+        more = cast("Mapping[str, Any]", spec.settings.get("headers") or {})
+        headers = {**endpoint.headers, **{str(name): str(value) for name, value in more.items()}}
+        self._client = httpx2.AsyncClient(
+            timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            follow_redirects=False,
+            headers={"content-type": "application/json", **headers},
+            auth=endpoint.auth,
+            # A proxy of the environment is honoured, except to this machine itself.
+            trust_env=urlsplit(endpoint.url).hostname not in _LOOPBACK,
+        )
+
+    async def chat(self, request: ChatRequest) -> ChatReply:
+        """See `Chats`."""
+        return await self._call(self._prepared(request))
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
+        """See `Chats`."""
+        body = self._wire.body(self._prepared(request), self.model_name, stream=True)
+        reader, decoding = self._wire.reader(), decoder(self._wire.framing)
+        failure: ProviderError | None = None
+        started, headers, size_bytes = False, httpx2.Headers(), 0
+        try:
+            async with self._client.stream("POST", self._endpoint.stream_url, content=_dumped(body)) as response:
+                headers = response.headers
+                await self._refused(response)
+                if headers.get("content-type", "").startswith("application/json"):
+                    # Not a stream after all: an error of status 200, or a server that does not stream.
+                    reader.whole(read_object(await self._whole(response)))
+                else:
+                    async with aclosing(response.aiter_bytes()) as chunks:
+                        async for chunk in chunks:
+                            size_bytes += len(chunk)
+                            if size_bytes > self._max_bytes:
+                                raise _too_long(self._max_bytes)
+                            for event in decoding.feed(chunk):
+                                for shown in reader.feed(event):
+                                    started = True
+                                    yield shown
+        except NotItsFormatError:
+            failure = not_its_format()
+        except ProviderError as error:
+            failure = error
+        except httpx2.HTTPError as error:
+            failure = _of_transport(error)
+        reply = _identified(reader.built.reply(), headers)
+        if reader.built.ended:
+            # Whatever broke after the vendor's end took nothing of the answer.
+            yield StreamEnd(reply)
+            return
+        failure = failure or ProviderError("unavailable", "The vendor's stream ended without its end.")
+        if not started:
+            # Not chained: the original holds the request, its headers and the vendor's words about them.
+            raise failure from None
+        yield StreamEnd(reply, failure)
 
     async def complete(self, request: ProviderRequest) -> ProviderReply:
-        """One call to the vendor.
+        """A task, as one chat.
 
         Raises:
             ProviderError: no answer, or none that can be read.
         """
-        parameters = self._shape(request)
-        native = parameters.output_object is not None
-        messages = _conversation(instructed(request, show_schema=not native))
-        settings = ModelSettings(max_tokens=request.max_output_tokens, timeout=request.timeout_s, max_retries=0)
-        if self._temperature is not None:
-            settings["temperature"] = self._temperature
+        schema = None if request.output_schema is None or not self._native else self._shape(request.output_schema)
+        asked = ChatRequest(
+            messages=tuple(
+                ChatMessage(message.role, (TextPart(message.content),))
+                for message in instructed(request, show_schema=schema is None)
+            ),
+            output_schema=schema,
+            max_output_tokens=request.max_output_tokens,
+            temperature=self._temperature,
+            timeout_s=request.timeout_s,
+        )
         try:
-            response = await model_request(
-                self._model, messages, model_settings=settings, model_request_parameters=parameters
-            )
-        except ContentFilterError:
-            return ProviderReply("", finish_reason="refusal")
-        except (ModelAPIError, UnexpectedModelBehavior, UserError, httpx2.HTTPError) as error:
-            # Not chained: the original holds the request, its headers and the vendor's words about them.
-            raise _as_ours(error) from None
-        except (TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
-            # The SDKs read answers unchecked: a member that is missing breaks them in whatever way it does.
-            raise ProviderError("unavailable", f"{_NOT_ITS_FORMAT} ({type(error).__name__}.)") from None
-        return _reply(response)
-
-    def _shape(self, request: ProviderRequest) -> ModelRequestParameters:
-        """The answer's form in the API's own structured output, or nothing where that cannot express the schema."""
-        if not self._native or request.output_schema is None:
-            return ModelRequestParameters()
-        shape = OutputObjectDefinition(json_schema=shown_schema(request.output_schema), name="answer")
-        parameters = ModelRequestParameters(output_mode="native", output_object=shape)
-        try:
-            self._model.customize_request_parameters(parameters)
-        except Exception:  # noqa: BLE001  (each SDK fails in its own way on schemas beyond its subset; words always work)
-            return ModelRequestParameters()
-        return parameters
+            reply = await self._call(asked)
+        except ProviderError as error:
+            if error.kind == "content_filter":
+                return ProviderReply("", finish_reason="refusal")
+            raise
+        if reply.finish_reason == "incomplete":
+            raise not_its_format()
+        usage, finish = reply.usage, _FINISH.get(reply.finish_reason, "stop")
+        return ProviderReply(reply.text, usage.input_tokens, usage.output_tokens, finish)
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:  # noqa: ARG002  (the protocol's signature)
         """Not offered by this vendor's provider.
@@ -129,31 +183,75 @@ class Vendor:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http_client.aclose()
+        await self._client.aclose()
 
+    async def post(self, url: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """One call answered at once: its JSON and headers.
 
-def http_client(base_url: str, *, never_sent: Sequence[str] = ()) -> httpx2.AsyncClient:
-    """Connections of one provider. A proxy of the environment is honoured, except to this machine itself.
+        Raises:
+            ProviderError: no answer, an error, or no JSON object.
+        """
+        try:
+            async with self._client.stream("POST", url, content=_dumped(body)) as response:
+                await self._refused(response)
+                return read_object(await self._whole(response)), response.headers
+        except NotItsFormatError:
+            raise not_its_format() from None
+        except httpx2.HTTPError as error:
+            raise _of_transport(error) from None
 
-    Args:
-        base_url: the endpoint.
-        never_sent: headers that an SDK would add from the environment.
-    """
+    def _shape(self, schema: Mapping[str, Any]) -> dict[str, Any] | None:
+        return self._wire.shape(schema, self.model_name)
 
-    async def strip(request: httpx2.Request) -> None:
-        for header in never_sent:
-            request.headers.pop(header, None)
+    def _prepared(self, request: ChatRequest) -> ChatRequest:
+        """The request as the vendor can take it: a schema beyond its structured output is told in words."""
+        changed = request
+        if request.temperature is None and self._temperature is not None and "temperature" not in request.vendor:
+            changed = replace(changed, temperature=self._temperature)
+        if request.output_schema is None:
+            return changed
+        shape = self._shape(request.output_schema) if self._native else None
+        if shape is not None:
+            return replace(changed, output_schema=shape)
+        told = orjson.dumps(shown_schema(request.output_schema), default=dict).decode()
+        rule = f"Answer with one JSON object and nothing else. Its JSON Schema is:\n{told}"
+        messages = (ChatMessage("system", (TextPart(rule),)), *request.messages)
+        return replace(changed, output_schema=None, messages=messages)
 
-    return httpx2.AsyncClient(
-        timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-        follow_redirects=False,
-        event_hooks={"request": [strip]},
-        trust_env=urlsplit(base_url).hostname not in _LOOPBACK,
-    )
+    async def _call(self, request: ChatRequest) -> ChatReply:
+        """A chat whose request is ready: for tasks, which say the form of the answer in their own words."""
+        answer, headers = await self.post(self._endpoint.url, self._wire.body(request, self.model_name, stream=False))
+        try:
+            return _identified(read_reply(self._wire, answer), headers)
+        except NotItsFormatError:
+            raise not_its_format() from None
+
+    async def _refused(self, response: httpx2.Response) -> None:
+        """Raise what an error status means."""
+        if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            return
+        data = await self._whole(response)
+        try:
+            body: Any = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            body = None
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        raise of_status(response.status_code, body, headers)
+
+    async def _whole(self, response: httpx2.Response) -> bytes:
+        chunks: list[bytes] = []
+        size_bytes = 0
+        async with aclosing(response.aiter_bytes()) as arriving:
+            async for chunk in arriving:
+                size_bytes += len(chunk)
+                if size_bytes > self._max_bytes:
+                    raise _too_long(self._max_bytes)
+                chunks.append(chunk)
+        return b"".join(chunks)
 
 
 def base_url(spec: ModelSpec, default: str) -> str:
-    """The endpoint of a model.
+    """The endpoint of a model, without a slash at its end.
 
     Raises:
         ProviderError: it is no URL.
@@ -162,63 +260,36 @@ def base_url(spec: ModelSpec, default: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ProviderError("setup", f"`base_url` of {spec.name} is not an http or https URL.")
-    return url
+    return url.rstrip("/")
 
 
-def _conversation(messages: Sequence[PromptMessage]) -> list[ModelMessage]:
-    conversation: list[ModelMessage] = []
-    parts: list[ModelRequestPart] = []
-    for message in messages:
-        if message.role == "assistant":
-            conversation.extend([ModelRequest(parts=parts), ModelResponse(parts=[TextPart(message.content)])])
-            parts = []
-        elif message.role == "system":
-            parts.append(SystemPromptPart(message.content))
-        else:
-            parts.append(UserPromptPart(message.content))
-    if parts:
-        conversation.append(ModelRequest(parts=parts))
-    return conversation
+def one_of(spec: ModelSpec, key: str, allowed: Sequence[str]) -> str:
+    """A setting that is one of a few words; the first where it is not given.
+
+    Raises:
+        ProviderError: it is another.
+    """
+    value = spec.settings.get(key, allowed[0])
+    if value not in allowed:
+        raise ProviderError("setup", f"`{key}` of {spec.name} is {' or '.join(f'`{word}`' for word in allowed)}.")
+    return str(value)
 
 
-def _reply(response: ModelResponse) -> ProviderReply:
-    text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
-    if not response.parts and response.finish_reason is None:
-        raise ProviderError("unavailable", _NOT_ITS_FORMAT)
-    finish_reason: FinishReason = "stop"
-    if response.finish_reason == "content_filter":
-        finish_reason = "refusal"
-    elif response.finish_reason == "length":
-        finish_reason = "length"
-    usage = response.usage
-    return ProviderReply(text, usage.input_tokens, usage.output_tokens, finish_reason)
+def _dumped(body: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(body, default=dict)
 
 
-def _as_ours(error: Exception) -> ProviderError:
-    """The error without the vendor's text, which may repeat the key or the customer's words."""
-    if isinstance(error, ModelQuotaExceededError):
-        return ProviderError("setup", "The account's quota at the vendor is used up.")
-    if isinstance(error, ModelHTTPError):
-        return _of_status(error)
-    if isinstance(error, ModelTimeoutError | httpx2.TimeoutException):
+def _identified(reply: ChatReply, headers: Mapping[str, str]) -> ChatReply:
+    if reply.request_id:
+        return reply
+    return replace(reply, request_id=next((headers[name] for name in _REQUEST_IDS if headers.get(name)), ""))
+
+
+def _of_transport(error: httpx2.HTTPError) -> ProviderError:
+    if isinstance(error, httpx2.TimeoutException):
         return ProviderError("timeout", "The vendor did not answer in time.")
-    if isinstance(error, UserError):
-        return ProviderError("setup", "The model's settings do not work with this vendor.")
-    if isinstance(error, ModelConnectionError | httpx2.HTTPError):
-        return ProviderError("unavailable", "The vendor cannot be reached.")
-    return ProviderError("unavailable", _NOT_ITS_FORMAT)
+    return ProviderError("unavailable", "The vendor cannot be reached, or broke off.")
 
 
-def _of_status(error: ModelHTTPError) -> ProviderError:
-    status = error.status_code
-    code = error.provider_error_code or error.provider_error_type or ""
-    shown = f"{status} {code}" if _CODE.fullmatch(code) else str(status)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return ProviderError("rate_limited", f"The vendor limits the rate ({shown}).", retry_after_s=error.retry_after)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _TRANSIENT:
-        return ProviderError("unavailable", f"The vendor fails ({shown}).", retry_after_s=error.retry_after)
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return ProviderError("setup", f"The vendor refuses the key ({shown}); check `api_key` in models.yaml.")
-    if status == HTTPStatus.NOT_FOUND:
-        return ProviderError("setup", f"The vendor knows no such model or path ({shown}); check models.yaml.")
-    return ProviderError("rejected", f"The vendor rejects the request ({shown}).")
+def _too_long(limit_bytes: int) -> ProviderError:
+    return ProviderError("rejected", f"The vendor's answer is longer than {limit_bytes} bytes (`max_reply_bytes`).")
