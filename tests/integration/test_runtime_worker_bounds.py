@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import asyncpg
 import psycopg
 from support.engine import FAST, ScriptedTool, compiled, ended, running, start
 
 from signoff.core.clock import SystemClock
 from signoff.foundation.database import Database
+from signoff.foundation.database.connection import driver
 from signoff.foundation.database.poolers import require_sessions, take_settings
 from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime.diagnosis import diagnose
@@ -88,7 +88,7 @@ async def test_connections_are_in_their_role_also_where_a_pooler_drops_start_up_
 ) -> None:
     """`poolers.take_settings` on a connection that was started without any."""
     wanted = {"role": "signoff_app", "statement_timeout": "1234", "lock_timeout": "321"}
-    plain = await asyncpg.connect(database_url)
+    plain = await driver.connect(database_url)
     try:
         assert await take_settings(plain, wanted)
         assert await plain.fetchval("SELECT current_user") == "signoff_app"
@@ -96,7 +96,7 @@ async def test_connections_are_in_their_role_also_where_a_pooler_drops_start_up_
         assert not await take_settings(plain, wanted)
     finally:
         await plain.close()
-    await require_sessions(lambda: asyncpg.connect(database_url))
+    await require_sessions(lambda: driver.connect(database_url))
 
 
 async def test_the_doctor_sees_that_the_coming_month_is_missing(database: Database, database_url: str) -> None:

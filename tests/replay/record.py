@@ -70,7 +70,8 @@ def main() -> None:
         text = None if arguments.schedule is None else arguments.schedule.read_text()
         schedule = random_engine_schedule(arguments.seed) if text is None else EngineSchedule.from_json(text)
         with engine_server() as url:
-            write(arguments.name, live_engine(url, schedule)[1][arguments.number])
+            number: int = arguments.number
+            write(arguments.name, live_engine(url, schedule)[1][number])
     elif arguments.seed is not None:
         write(arguments.name, recorded(random_schedule(arguments.seed)))
     else:

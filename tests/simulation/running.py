@@ -110,7 +110,7 @@ def shrunk_by(
     return schedule, error
 
 
-def _smaller(schedule: S) -> Iterator[Any]:
+def _smaller(schedule: Schedule) -> Iterator[Any]:
     """Schedules with something less, the largest parts first."""
     happenings = schedule.happenings
     if len(happenings) > 1:

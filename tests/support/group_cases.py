@@ -25,7 +25,8 @@ CONTRACTS = Contracts(
 HEAD = """\
 workflow: shop/orders
 version: 1.0.0
-input: {type: object, properties: {id: {type: string}, due_at: {type: string}, n: {type: integer}}, required: [id, due_at, n]}
+input: {type: object, properties: {id: {type: string}, due_at: {type: string}, n: {type: integer}}, \
+required: [id, due_at, n]}
 """
 END = """\
 outcome: {fine: 'true'}

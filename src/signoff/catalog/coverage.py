@@ -158,10 +158,8 @@ class _TooLargeError(Exception):
 
 _ANYTHING = Anything()
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-_KNOWN_KEYS = frozenset(
-    "type enum const minimum maximum exclusiveMinimum exclusiveMaximum title description x-signoff examples default "
-    "$comment deprecated".split()
-)
+_WORDS_ABOUT = ("title", "description", "x-signoff", "examples", "default", "$comment", "deprecated")
+_KNOWN_KEYS = frozenset(("type", "enum", "const", *_BOUNDS, *_WORDS_ABOUT))
 
 
 def _domain(schema: Mapping[str, Any], path: Sequence[str], is_field: bool, tests: Sequence[Test]) -> _Domain:

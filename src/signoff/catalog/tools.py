@@ -101,7 +101,7 @@ class ToolFailure:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What untrusted data may spend through a tool, for one holder within a time. Effects that a person approved are free.
+    """What untrusted data may spend through a tool, per holder and time. Effects that a person approved are free.
 
     Attributes:
         per: the argument that names the holder; it takes trusted values only.

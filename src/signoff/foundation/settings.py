@@ -84,7 +84,7 @@ class ApiSettings(_Frozen):
     max_project_bytes: int = Field(
         default=48_000_000,
         ge=1024,
-        description="Most bytes of a body that carries a project's files, to release or plan them; Base64 adds a third.",
+        description="Most bytes of a body that carries a project's files, to release or plan it; Base64 adds a third.",
     )
     max_wait_s: float = Field(default=60.0, gt=0, description="Seconds that a request may wait for a run's end.")
     max_waiters: int = Field(default=1000, ge=1, description="Requests that may wait for runs' ends at once.")

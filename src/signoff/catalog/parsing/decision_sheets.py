@@ -4,7 +4,7 @@
     small,   < 5000,                       "'de','fr'",           auto,
 
 The head's first cell is the hit policy and names the column of the rules' ids; `in` and `out` cells have a name and a
-type; a last column may be `about`. Cells below `in` are unary tests. Cells below `out` are the values themselves: a text
+type; a last column may be `about`. Cells below `in` are unary tests. Cells below `out` are the values themselves: text
 needs no quotes.
 """
 

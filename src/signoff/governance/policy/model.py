@@ -11,7 +11,20 @@ from signoff.core.errors import ForbiddenError
 from signoff.core.values import value
 
 ResourceKind = Literal[
-    "Tool", "Model", "Workflow", "Review", "Index", "Event", "Run", "Release", "Artifact", "Key", "Schedule", "Breaker", "Prompt", "Queue"
+    "Tool",
+    "Model",
+    "Workflow",
+    "Review",
+    "Index",
+    "Event",
+    "Run",
+    "Release",
+    "Artifact",
+    "Key",
+    "Schedule",
+    "Breaker",
+    "Prompt",
+    "Queue",
 ]
 
 PRINCIPAL_KINDS = {"user": "User", "key": "Key", "system": "System"}
@@ -71,7 +84,7 @@ ACTIONS = frozenset(
         "key.manage",
     )
 )
-OBLIGATIONS = frozenset(("redact", "region", "retain", "review"))
+OBLIGATIONS = frozenset(("block", "redact", "region", "retain", "review", "tokenise"))
 """What a permit may oblige its caller to do. A permit with any other annotation permits nothing."""
 
 

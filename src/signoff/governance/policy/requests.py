@@ -190,8 +190,8 @@ def prompt_request(
 ) -> PolicyRequest:
     """May this actor do that (`prompt.read`, `.change`, `.score`) to that prompt of the project?
 
-    `owners` are those that the released version before names, or its own where it is the first; `facts` say what a change
-    brings.
+    `owners` are those that the released version before names, or its own where it is the first; `facts` say what a
+    change brings.
     """
     names = {str(actor), *(f"role/{role}" for role in actor.roles)}
     context = {
