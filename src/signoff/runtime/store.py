@@ -152,6 +152,10 @@ CLAIM = _LANES + _CLAIM_READY
 # that somebody rests on, the append's first, takes the claim to the disk before itself, as the log is one sequence.
 CLAIM_WITHOUT_FLUSH = "SET synchronous_commit = off"
 
+# The loads' plans never depend on whose runs they are; made anew for each batch they cost four times the work itself,
+# as the journal has a partition for each month.
+LOAD_BY_ONE_PLAN = "SET plan_cache_mode = force_generic_plan"
+
 # One query for the whole batch. The inner ORDER BY keeps the planner from joining whole partitions: each run is looked
 # for by the key, in its own month only, whatever the statistics of a month that has just begun.
 LOAD_JOURNALS = """
