@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import CodeType, FrameType
 
 from signoff.workflows.python.commands import Place
@@ -22,6 +23,9 @@ from signoff.workflows.python.isolation import RELEASE_ROOT, file_of
 
 LOOK_S = 0.25
 """How often the time is looked at; code is interrupted so much later than its limit says, at most."""
+
+MOST_LOOKS = 8
+"""Looks that must find the same code, at most, besides its time: a pause of the whole process is not its doing."""
 
 _SIGNAL = signal.SIGVTALRM
 """One that neither asyncio nor the usual tools use; no timer is set."""
@@ -37,11 +41,26 @@ class Interrupted(BaseException):
         self.place = place
 
 
+@dataclass(eq=False, slots=True)
+class _Watched:
+    """Code that runs; `looks` are still to find it after its time, or before."""
+
+    run: str
+    until_s: float
+    around: CodeType
+    looks: int
+    told: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.looks <= 0 and time.monotonic() >= self.until_s
+
+
 class Watchdog:
     """Watches the code of one thread. One per process: signals belong to it."""
 
     def __init__(self) -> None:
-        self._watched: tuple[str, float, CodeType] | None = None
+        self._watched: _Watched | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._handles = False
@@ -55,7 +74,8 @@ class Watchdog:
         """
         if self._thread is None:
             self._start()
-        before, self._watched = self._watched, (run, time.monotonic() + limit_s, around)
+        looks = min(int(limit_s / LOOK_S), MOST_LOOKS)
+        before, self._watched = self._watched, _Watched(run, time.monotonic() + limit_s, around, looks)
         try:
             yield
         finally:
@@ -72,24 +92,26 @@ class Watchdog:
             self._thread.start()
 
     def _look(self) -> None:
-        told: tuple[str, float, CodeType] | None = None
         while True:
             time.sleep(LOOK_S)
             watched = self._watched
-            if watched is None or time.monotonic() < watched[1]:
+            if watched is None:
                 continue
-            if watched is not told:
-                _log.error("the code of run %s does not come to its next await", watched[0])
-                told = watched
+            watched.looks -= 1
+            if not watched.over:
+                continue
+            if not watched.told:
+                _log.error("the code of run %s does not come to its next await", watched.run)
+                watched.told = True
             if self._handles:
                 signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         del number
         watched = self._watched
-        if watched is None or time.monotonic() < watched[1]:
+        if watched is None or not watched.over:
             return  # it came to its await in between
-        if (place := _standing(frame, watched[2])) is not None:
+        if (place := _standing(frame, watched.around)) is not None:
             raise Interrupted(place)
 
 
