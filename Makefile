@@ -49,6 +49,7 @@ lock: $(VENV)/.uv ## renew the lock files from pyproject.toml
 
 models: $(VENV)/.runtime
 	@$(BIN)/signoff models pull local/minilm --quiet
+	@$(BIN)/signoff models pull local/rampart --quiet
 
 $(VENV)/.uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Signoff needs Python 3.11 or newer; $(PYTHON) is older. Name another: make PYTHON=python3.12 demo" >&2; exit 1; }

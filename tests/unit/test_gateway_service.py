@@ -225,24 +225,24 @@ async def test_all_forbidden_is_forbidden_and_names_the_policies():
 
 
 def demanding(model: str, attributes: Any, /) -> Answered:
-    """A permit for the first model that somebody has to redact for."""
-    duties = (Obligation("redact", "pii", "eu-data"),) if model == "first" else ()
+    """A permit for the first model that demands what the gateway does not do."""
+    duties = (Obligation("retain", "30d", "eu-data"),) if model == "first" else ()
     return Answered(permit=True, policies=("eu-data",), obligations=duties)
 
 
-async def test_a_permit_with_an_obligation_is_no_permit_because_nothing_here_carries_it_out():
+async def test_a_permit_with_an_obligation_that_nothing_here_carries_out_is_no_permit():
     first = ScriptedProvider([GOOD])
     gateway, config = project(first=first)
-    with pytest.raises(GatewayError, match=r'eu-data.*@redact\("pii"\)') as caught:
+    with pytest.raises(GatewayError, match=r'eu-data.*@retain\("30d"\)') as caught:
         await gateway.complete(task(), config, decide=demanding)
     assert caught.value.kind == "forbidden"
-    with pytest.raises(GatewayError, match=r'@redact\("pii"\)') as caught:
+    with pytest.raises(GatewayError, match=r'@retain\("30d"\)') as caught:
         await gateway.embed(["a"], config, decide=demanding)
     assert caught.value.kind == "forbidden"
     assert not first.requests
 
 
-async def test_a_candidate_with_an_obligation_is_passed_over_for_one_without():
+async def test_a_candidate_with_such_an_obligation_is_passed_over_for_one_without():
     first = ScriptedProvider([GOOD])
     gateway, config = project(first=first, second=ScriptedProvider([GOOD]))
     assert (await gateway.complete(task(), config, decide=demanding)).model == "second"

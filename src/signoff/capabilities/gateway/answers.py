@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -32,12 +32,25 @@ class Judged:
     problems: tuple[Problem, ...] = ()
 
 
-def judge(reply: ProviderReply, output_schema: Mapping[str, Any] | None) -> Judged:
-    """The output of a reply, if it is one JSON object (RFC 8259, strictly) that meets the schema."""
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def judge(
+    reply: ProviderReply, output_schema: Mapping[str, Any] | None, restore: Callable[[Any], Any] = _as_it_is
+) -> Judged:
+    """The output of a reply, if it is one JSON object (RFC 8259, strictly) that meets the schema.
+
+    Args:
+        reply: what came back.
+        output_schema: its contract; none where it may be any text.
+        restore: puts back what the model was not shown: after parsing, as a value may hold any sign, and before the
+            schema is asked, as it is about the value.
+    """
     if len(reply.text) > MAX_ANSWER_CHARACTERS:
         return _broken(f"The answer is longer than {MAX_ANSWER_CHARACTERS} characters.", "answer-too-long")
     if output_schema is None:
-        return Judged({"text": reply.text})
+        return Judged({"text": restore(reply.text)})
     try:
         value: Any = orjson.loads(_without_fence(reply.text))
     except orjson.JSONDecodeError as error:
@@ -46,15 +59,19 @@ def judge(reply: ProviderReply, output_schema: Mapping[str, Any] | None) -> Judg
         return _broken(f"The answer is not JSON: {error.msg} at character {error.pos}.", "not-json")
     if not isinstance(value, dict):
         return _broken(f"The answer is a JSON {type(value).__name__}, not an object.", "not-an-object")
+    value = restore(value)
     problems = tuple(_bounded(problem) for problem in validate(output_schema, value)[:MAX_PROBLEMS])
     return Judged({} if problems else cast("dict[str, Any]", value), problems)
 
 
 def repair_messages(
-    messages: Sequence[PromptMessage], reply: ProviderReply, problems: Sequence[Problem]
+    messages: Sequence[PromptMessage],
+    reply: ProviderReply,
+    problems: Sequence[Problem],
+    conceal: Callable[[str], str] = str,
 ) -> tuple[PromptMessage, ...]:
-    """The conversation so far, the wrong answer, and what is wrong with it."""
-    listed = "\n".join(f"- {problem}" for problem in problems)
+    """The conversation so far, the wrong answer, and what is wrong with it; `conceal` hides what it may not see."""
+    listed = conceal("\n".join(f"- {problem}" for problem in problems))
     return (
         *messages,
         PromptMessage("assistant", reply.text[:MAX_REPEATED_ANSWER_CHARACTERS] or "(empty)"),

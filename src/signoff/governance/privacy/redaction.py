@@ -1,0 +1,165 @@
+"""What happens to personal data: taken out, replaced by tokens that can be turned back, or refused. Pure functions."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol, cast
+
+from signoff.governance.privacy.model import MAX_DEPTH, Finding, PersonalDataError
+
+NONCE_BYTES = 5
+"""Of randomness in each token of a call: nobody who writes a text can guess it and so have a value put into an answer."""
+MIN_NUMBER_DIGITS = 7
+"""Shorter numbers of a JSON value are nobody's."""
+
+
+class Find(Protocol):
+    """What finds personal data: `Detector.find`, or the same with its kinds bound."""
+
+    def __call__(self, text: str, kinds: Collection[str], /) -> list[Finding]:
+        """In order, without overlaps."""
+        ...
+
+
+def redacted(text: str, find: Find, kinds: Collection[str]) -> str:
+    """The text with `[KIND]` in place of each finding."""
+    return _replaced(text, find(text, kinds), lambda finding, _: f"[{finding.kind}]")
+
+
+def kinds_in(value: Any, find: Find, kinds: Collection[str]) -> frozenset[str]:
+    """Which of the kinds a JSON value has in its texts, for whoever blocks it."""
+    seen: set[str] = set()
+
+    def look(text: str) -> str:
+        seen.update(finding.kind for finding in find(text, kinds))
+        return text
+
+    mapped(value, look)
+    return frozenset(seen)
+
+
+class Tokens:
+    """The values of one call and the tokens that stand for them: the same value has the same token.
+
+    Args:
+        random_bytes: where the tokens' randomness comes from.
+    """
+
+    def __init__(self, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self._nonce = base64.b32encode(random_bytes(NONCE_BYTES)).decode("ascii").lower()
+        self._values: dict[str, str] = {}
+        self._tokens: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self.pattern = re.compile(rf"\[([A-Z_]+)_\d+_{self._nonce}\]")
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def __repr__(self) -> str:
+        return f"Tokens({len(self._tokens)} values)"  # never the values: it may be logged
+
+    @property
+    def longest(self) -> int:
+        """The characters of the longest token."""
+        return max(map(len, self._tokens), default=0)
+
+    def tokenised(self, text: str, find: Find, kinds: Collection[str]) -> str:
+        """The text with a token in place of each finding."""
+        return _replaced(text, find(text, kinds), lambda finding, value: self._token(finding.kind, value))
+
+    def restored(self, text: str, kinds: Collection[str] | None = None) -> str:
+        """The text with each token's value in its place.
+
+        Args:
+            text: what a model answered.
+            kinds: only these kinds, for a reader who may not see all; all where not given.
+        """
+        return self.pattern.sub(
+            lambda match: (
+                self._tokens.get(match.group(), match.group())
+                if kinds is None or match.group(1) in kinds
+                else match.group()
+            ),
+            text,
+        )
+
+    def concealed(self, text: str) -> str:
+        """The text with a token in place of each value that has one: for words about an answer that was restored."""
+        for value in sorted(self._values, key=len, reverse=True):
+            text = text.replace(value, self._values[value])
+        return text
+
+    def _token(self, kind: str, value: str) -> str:
+        if value not in self._values:
+            self._counts[kind] = self._counts.get(kind, 0) + 1
+            token = f"[{kind}_{self._counts[kind]}_{self._nonce}]"
+            self._values[value], self._tokens[token] = token, value
+        return self._values[value]
+
+
+class StreamRestorer:
+    """Restores tokens in a text that comes in pieces, wherever their borders fall.
+
+    It holds back no more than what may be the beginning of a token: at most one token's length.
+
+    Args:
+        tokens: the call's tokens.
+        kinds: as in `Tokens.restored`.
+    """
+
+    def __init__(self, tokens: Tokens, kinds: Collection[str] | None = None) -> None:
+        self._tokens = tokens
+        self._kinds = kinds
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """What can be said for certain after another piece; it may be empty."""
+        text = self._held + piece
+        opening = text.rfind("[")
+        open_still = opening >= 0 and "]" not in text[opening:] and len(text) - opening < self._tokens.longest
+        cut = opening if open_still else len(text)
+        self._held = text[cut:]
+        return self._tokens.restored(text[:cut], self._kinds)
+
+    def flush(self) -> str:
+        """What was held back, at the end of the text."""
+        held, self._held = self._held, ""
+        return self._tokens.restored(held, self._kinds)
+
+
+def mapped(value: Any, change: Callable[[str], str], depth: int = 0) -> Any:
+    """A JSON value with every text of it changed: members' names and long integers too. The value itself stays as it is.
+
+    Raises:
+        PersonalDataError: it is nested too deep.
+    """
+    if depth > MAX_DEPTH:
+        raise PersonalDataError(f"A value nested deeper than {MAX_DEPTH} levels is not searched for personal data.")
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        result: dict[str, Any] = {}
+        for key, member in cast("Mapping[str, Any]", value).items():
+            name = change(key)
+            while name in result:  # two names may be redacted to the same
+                name += "_"
+            result[name] = mapped(member, change, depth + 1)
+        return result
+    if isinstance(value, (list, tuple)):
+        return [mapped(item, change, depth + 1) for item in cast("list[Any]", value)]
+    if isinstance(value, int) and not isinstance(value, bool) and len(str(abs(value))) >= MIN_NUMBER_DIGITS:
+        changed = change(str(value))
+        return value if changed == str(value) else changed
+    return value
+
+
+def _replaced(text: str, found: list[Finding], replacement: Callable[[Finding, str], str]) -> str:
+    parts: list[str] = []
+    place = 0
+    for finding in found:
+        parts += [text[place : finding.start], replacement(finding, text[finding.start : finding.end])]
+        place = finding.end
+    return "".join((*parts, text[place:]))
