@@ -95,3 +95,20 @@ async def test_a_deadlock_that_postgresql_breaks_is_no_error_of_whoever_ran_into
 
     ends = await asyncio.gather(lock(1, 2), lock(2, 1), return_exceptions=True)
     assert [type(end) for end in ends if end is not None] == [UnavailableError]
+
+
+async def test_listening_that_ends_while_it_begins_leaves_no_connection(database_url: str):
+    mine = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'signoff%'"
+    )
+    async with await Database.open(DatabaseSettings(url=database_url)) as database:
+        for step in range(60):
+            async with database.listen("a_channel", lambda _: None):
+                await asyncio.sleep(step / 2_000)  # each time a little further on its way
+        left = 3
+        async with database.worker_connection() as connection:
+            for _ in range(200):  # the server takes a moment to see them go
+                if (left := await connection.fetchval(mine)) <= 2:
+                    break
+                await asyncio.sleep(0.05)
+        assert left <= 2  # those of the pools

@@ -166,7 +166,11 @@ class Database:
     async def _connect_directly(self) -> Any:
         arguments = _connect_arguments(self._settings, WORKER_ROLE)
         connection = await driver.connect(**{**arguments, "dsn": self._settings.listen_url or self._settings.url})
-        await take_settings(connection, arguments["server_settings"])
+        try:
+            await take_settings(connection, arguments["server_settings"])
+        except BaseException:
+            connection.terminate()  # nobody else has it yet: cut off here, it would stay open
+            raise
         return connection
 
     @asynccontextmanager

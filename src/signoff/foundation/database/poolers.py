@@ -38,14 +38,17 @@ async def require_sessions(connect: Callable[[], Awaitable[Any]]) -> None:
     Raises:
         InvalidError: the pooler pools transactions or statements.
     """
-    first, second = await connect(), await connect()
+    first = await connect()
     try:
-        had = await first.fetchval(_BACKEND)
-        async with second.transaction():
-            same = await second.fetchval(_BACKEND) == had
+        second = await connect()
+        try:
+            had = await first.fetchval(_BACKEND)
+            async with second.transaction():
+                same = await second.fetchval(_BACKEND) == had
+        finally:
+            second.terminate()
     finally:
         first.terminate()
-        second.terminate()
     if same:
         raise InvalidError(
             "The pooler before the database pools transactions. Signoff's connections keep a role, time-outs and locks:"
