@@ -175,6 +175,8 @@ class ReleaseCatalog:
         self._loading.move_to_end(key)
         while len(self._loading) > self._capacity:
             self._loading.popitem(last=False)
+        if task.done():
+            return task.result()
         # One waiter's timeout must not cut off the others that share the load.
         return await asyncio.shield(task)
 
