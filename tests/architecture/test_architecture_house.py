@@ -65,8 +65,13 @@ def short(path: Path) -> str:
     return path.relative_to(SOURCE).as_posix()
 
 
-def imported(module: ast.Module) -> Iterator[str]:
+@cache
+def imported(module: ast.Module) -> tuple[str, ...]:
     """Every module that a file imports, also inside functions, and by a constant name given to `import_module`."""
+    return tuple(_imported(module))
+
+
+def _imported(module: ast.Module) -> Iterator[str]:
     for node in ast.walk(module):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -79,6 +84,7 @@ def imported(module: ast.Module) -> Iterator[str]:
                 yield node.args[0].value
 
 
+@cache  # asked for at each constant, of which lists of words have thousands
 def docstrings(module: ast.Module) -> set[int]:
     """The identities of the constants that are docstrings, or stand alone as one."""
     return {

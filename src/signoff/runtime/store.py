@@ -164,20 +164,6 @@ SELECT j.run_id, j.seq, j.kind, j.recorded_at, j.data FROM unnest($1::uuid[]) AS
 ) j ORDER BY j.run_id, j.seq
 """
 
-# Runs as the owner, who may make tables; it can make nothing but the coming months.
-PREPARE_JOURNAL = "SELECT made AS name FROM signoff_prepare_journal($1) AS made"
-
-# By name: the bounds are told in ids only.
-JOURNAL_MONTHS = """
-SELECT min(month) AS first, max(month) AS last,
-    ((date_part('year', max(month)) - date_part('year', now() AT TIME ZONE 'UTC')) * 12
-        + date_part('month', max(month)) - date_part('month', now() AT TIME ZONE 'UTC'))::int AS ahead
-FROM (
-    SELECT to_date(substr(c.relname, 9), 'YYYY_MM') AS month FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-    WHERE i.inhparent = 'journal'::regclass AND c.relname ~ '^journal_[0-9]{4}_[0-9]{2}$'
-) months
-"""
-
 # `gen` is read with the messages: parking on an older one fails, so nothing that arrives in between is stranded.
 LOAD_INBOX = """
 SELECT q.run_id, q.gen, i.message_id, i.path, i.kind, i.sent_by, i.data

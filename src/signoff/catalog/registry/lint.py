@@ -25,7 +25,7 @@ _REASONING = re.compile(
     r"\b(step[- ]by[- ]step|think\s+(carefully|first|aloud)|chain[- ]of[- ]thought)\b", re.IGNORECASE
 )
 _LEFTOVER = re.compile(
-    r"\b(TODO|FIXME|XXX|TBD|lorem ipsum)\b|\[(insert|your|name)\b[^\]]*\]|<(INSERT|YOUR)[^>]*>", re.IGNORECASE
+    r"\b(todo|fixme|xxx|tbd|lorem ipsum)\b|\[(insert|your|name)\b[^\]]*\]|<(insert|your)[^>]*>", re.IGNORECASE
 )
 _SINGLE_BRACES = re.compile(r"(?<![{%#])\{\s*([A-Za-z_]\w*)\s*\}(?!\})")
 _TODAY = re.compile(r"\b(today'?s?|current (date|time|year)|right now|as of now)\b", re.IGNORECASE)

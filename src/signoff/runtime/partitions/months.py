@@ -10,7 +10,7 @@ from uuid import UUID
 
 from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Connection, DatabaseError
-from signoff.runtime import store
+from signoff.runtime.partitions import store
 
 MONTHS_AHEAD = 3
 """Months beyond this one whose partitions are kept ready."""
