@@ -78,7 +78,7 @@ class PythonTools:
         try:
             result = await within(
                 asyncio.timeout(timeout_s),
-                self._answer(contract, call, dict(arguments), files, sending=sending, idempotency_key=idempotency_key),
+                self._answer(contract, call, _own(arguments), files, sending=sending, idempotency_key=idempotency_key),
             )
         except TimeoutError as error:
             if _raised_inside(error):
@@ -232,6 +232,15 @@ class _StayedError(Exception):
     def __init__(self, reason: Exception) -> None:
         super().__init__(str(reason))
         self.reason = reason
+
+
+def _own(value: Any) -> Any:
+    """Plain data again, as the function's own: whatever it changes in there is sent by no later try."""
+    if isinstance(value, Mapping):
+        return {name: _own(member) for name, member in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_own(member) for member in cast("list[Any]", value)]
+    return value
 
 
 def _unwatched() -> Callable[[], None]:
