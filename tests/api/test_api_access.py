@@ -32,6 +32,7 @@ BODIES: dict[str, Mapping[str, Any]] = {
     "/v1/runs/{run_id}/signals": {"step": "decision", "data": {}},
     "/v1/schedules/{project}/{name}/pause": {"reason": "why not"},
     "/v1/schedules/{project}/{name}/backfill": {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"},
+    "/v1/queues/{project}/{name}/pause": {"reason": "why not"},
     "/v1/projects/{project}/releases": {"files": {}},
     "/v1/projects/{project}/environments/{environment}/plan": {"files": {}},
     "/v1/projects/{project}/environments/{environment}/deploy": {"release": "0" * 64},

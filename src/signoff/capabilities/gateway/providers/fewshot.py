@@ -5,7 +5,7 @@ its dual form where they are few; on the embeddings themselves where they are ma
 Böhning's bound on the curvature (Annals of the Institute of Statistical Mathematics, 1992). How sure it is when it is
 right is learnt from examples that were left out of training: one temperature (Guo et al., "On Calibration of Modern
 Neural Networks", ICML 2017) against targets that leave room for an error not yet seen (Platt, 1999). At last a text
-that resembles no example is drawn towards chance: a linear model is as sure of nonsense far away as of what it has seen.
+that resembles no example is drawn towards chance: a linear model is as sure of nonsense far away as of what it saw.
 
 What it does to a whole workflow is measured by `python -m benchmarks demo`, and its confidence on other data by
 `python -m benchmarks confidence`. It is calibrated on its own examples only: messages unlike them are what a threshold
