@@ -29,6 +29,8 @@ CREATE FUNCTION simulated.pg_walfile_name(pg_lsn) RETURNS text LANGUAGE sql STAB
     AS $$ SELECT pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.current_setting('simulated.timeline')::int), 8, '0') $$;
 ALTER TABLE server_history ALTER seen_at SET DEFAULT simulated.now();
 ALTER TABLE run ALTER started_at SET DEFAULT simulated.now();
+ALTER TABLE worker_session ALTER timeline
+    SET DEFAULT ('x' || left(simulated.pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int;
 """
 SEARCH_PATH = "SET search_path = simulated, pg_catalog, public; SET TimeZone = 'UTC'; SET jit = off"
 
