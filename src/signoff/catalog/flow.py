@@ -113,7 +113,7 @@ class _Prompts(dict[str, PromptFacts]):
             prompt = self._registry.find(key)
         except NotFoundError:
             return default
-        return PromptFacts(prompt.data_class, prompt.output_schema)
+        return PromptFacts(prompt.data_class, prompt.contract.output_schema or {})
 
 
 def _lines(project: Project, workflow: Workflow) -> list[str]:

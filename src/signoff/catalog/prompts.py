@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from signoff.catalog.answer_contracts import AnswerContract
 from signoff.catalog.variants import Alternative, Dimension, choose
 from signoff.core.errors import InvalidError, Problem
 from signoff.core.labels import DataClass
@@ -135,6 +136,7 @@ class Prompt:
         quality: by metric, what a version's score must reach.
         dimensions: how its sections vary, what counts most first.
         alternatives: of each section, in the order of `sections`: its texts for some values.
+        answer: what is demanded of an answer beside its schema.
     """
 
     name: str
@@ -158,11 +160,12 @@ class Prompt:
     quality: Mapping[str, Threshold] = field(default_factory=dict[str, Threshold])
     dimensions: tuple[Dimension, ...] = ()
     alternatives: tuple[tuple[Alternative, ...], ...] = ()
+    answer: AnswerContract = AnswerContract()
 
     @property
     def contract(self) -> Contract:
         """The part that the language must know."""
-        return Contract(self.input_schema, self.output_schema)
+        return Contract(self.input_schema, self.answer.step_schema(self.output_schema))
 
     def render(self, variables: Mapping[str, Any]) -> tuple[PromptMessage, ...]:
         """The messages for a model. Values are put in as delimited data, never as instructions.

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import orjson
 
-from signoff.capabilities.gateway.model import MAX_ANSWER_CHARACTERS
+from signoff.capabilities.gateway.model import MAX_ANSWER_CHARACTERS, AnswerCheck
 from signoff.capabilities.gateway.provider import ProviderReply
 from signoff.catalog.prompts import PromptMessage
 from signoff.core.errors import Problem
@@ -37,7 +37,10 @@ def _as_it_is(value: Any) -> Any:
 
 
 def judge(
-    reply: ProviderReply, output_schema: Mapping[str, Any] | None, restore: Callable[[Any], Any] = _as_it_is
+    reply: ProviderReply,
+    output_schema: Mapping[str, Any] | None,
+    restore: Callable[[Any], Any] = _as_it_is,
+    checks: Sequence[AnswerCheck] = (),
 ) -> Judged:
     """The output of a reply, if it is one JSON object (RFC 8259, strictly) that meets the schema.
 
@@ -46,6 +49,7 @@ def judge(
         output_schema: its contract; none where it may be any text.
         restore: puts back what the model was not shown: after parsing, as a value may hold any sign, and before the
             schema is asked, as it is about the value.
+        checks: asked once the schema is met; the first that finds something decides.
     """
     if len(reply.text) > MAX_ANSWER_CHARACTERS:
         return _broken(f"The answer is longer than {MAX_ANSWER_CHARACTERS} characters.", "answer-too-long")
@@ -60,7 +64,11 @@ def judge(
     if not isinstance(value, dict):
         return _broken(f"The answer is a JSON {type(value).__name__}, not an object.", "not-an-object")
     value = restore(value)
-    problems = tuple(_bounded(problem) for problem in validate(output_schema, value)[:MAX_PROBLEMS])
+    found = validate(output_schema, value)
+    for check in checks:
+        # Rules across fields are about values that are there and of their types.
+        found = found or list(check(cast("dict[str, Any]", value)))
+    problems = tuple(_bounded(problem) for problem in found[:MAX_PROBLEMS])
     return Judged({} if problems else cast("dict[str, Any]", value), problems)
 
 

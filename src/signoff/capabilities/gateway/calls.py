@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from signoff.capabilities.gateway.answers import judge, repair_messages
+from signoff.capabilities.gateway.answers import Judged, judge, repair_messages
 from signoff.capabilities.gateway.budget import BYTES_PER_TOKEN, Budget, estimated_input_tokens
 from signoff.capabilities.gateway.model import (
-    MAX_REPAIRS,
     Attempt,
     FinishReason,
     GatewayError,
@@ -89,13 +88,12 @@ class Call:
             CallFailed: there is none from this model.
         """
         messages = tuple(self.task.messages)
-        tries = 1 + (MAX_REPAIRS if self.provider.repairable else 0)
+        tries = 1 + (self.task.repairs if self.provider.repairable else 0)
         problems: Sequence[Problem] = ()
-        for _ in range(tries):
-            reply = await self._try(messages)
+        for repair in range(tries):
+            reply, judged = await self._try(messages, repair, problems)
             if reply.finish_reason == "refusal":
                 raise CallFailed(Failure(self.spec.name, "refused", "The model or its vendor's filter declined."))
-            judged = judge(reply, self.task.output_schema, self.protected.restore)
             if not judged.problems:
                 return judged.output, reply.finish_reason
             problems = judged.problems
@@ -104,17 +102,25 @@ class Call:
         detail = f"It broke its contract {tries} times: {first}" if tries > 1 else f"It broke its contract: {first}"
         raise CallFailed(Failure(self.spec.name, "contract", detail, problems=tuple(problems)))
 
-    async def _try(self, messages: Sequence[PromptMessage]) -> ProviderReply:
+    async def _try(
+        self, messages: Sequence[PromptMessage], repair: int, problems: Sequence[Problem]
+    ) -> tuple[ProviderReply, Judged]:
         """One call, paid for and noted whatever comes of it."""
         estimated = estimated_input_tokens(messages)
         most = self._price(estimated, self.task.max_output_tokens)
-        reserved = self._reserve(most)
+        for_repairs = self._reserve_repair(most, problems) if repair else Cost()
+        try:
+            reserved = self._reserve(most)
+        except CallFailed:
+            self._settle_repair(repair, for_repairs, Cost())
+            raise
         started_s = self.clock.monotonic_s()
-        outcome, usage = "cancelled", unanswered(self.provider, estimated, most)
+        outcome, usage, judged = "cancelled", unanswered(self.provider, estimated, most), Judged({})
         try:
             reply = await self._send(messages)
             usage = self._usage(messages, reply)
-            outcome = self._outcome(reply)
+            judged = judge(reply, self.task.output_schema, self.protected.restore, self.task.checks)
+            outcome = _outcome(reply, judged)
         except CallFailed as failed:
             outcome = failed.failure.kind
             if outcome != "timeout":
@@ -123,9 +129,25 @@ class Call:
         finally:
             if self.budget is not None:
                 self.budget.settle(reserved, usage.cost)
+            self._settle_repair(repair, for_repairs, usage.cost)
             elapsed_s = self.clock.monotonic_s() - started_s
-            self.note(Attempt(self.spec.name, self.provider.name, outcome, usage, elapsed_s))
-        return reply
+            broken = tuple(dict.fromkeys(problem.code or "schema" for problem in judged.problems))
+            self.note(Attempt(self.spec.name, self.provider.name, outcome, usage, elapsed_s, repair, broken))
+        return reply, judged
+
+    def _reserve_repair(self, most: Cost | None, problems: Sequence[Problem]) -> Cost:
+        budget = self.task.repair_budget
+        if budget is None:
+            return Cost()
+        if most is not None and budget.reserve(most):
+            return most
+        why = "nobody knows its price" if most is None else f"it may cost {most}, and {budget.left} is left for repairs"
+        detail = f"It broke its contract, and is not repaired: {why}. {next(iter(problems), '')}"
+        raise CallFailed(Failure(self.spec.name, "contract", detail, problems=tuple(problems)))
+
+    def _settle_repair(self, repair: int, reserved: Cost, cost: Cost) -> None:
+        if repair and self.task.repair_budget is not None:
+            self.task.repair_budget.settle(reserved, cost)
 
     async def _send(self, messages: Sequence[PromptMessage]) -> ProviderReply:
         task = self.task
@@ -179,10 +201,11 @@ class Call:
         except ProviderError as error:
             raise CallFailed(Failure(self.spec.name, error.kind, error.detail)) from None
 
-    def _outcome(self, reply: ProviderReply) -> str:
-        if reply.finish_reason == "refusal":
-            return "refused"
-        return "contract" if judge(reply, self.task.output_schema, self.protected.restore).problems else "ok"
+
+def _outcome(reply: ProviderReply, judged: Judged) -> str:
+    if reply.finish_reason == "refusal":
+        return "refused"
+    return "contract" if judged.problems else "ok"
 
 
 def unanswered(provider: Provider, input_tokens: int, most: Cost | None) -> Usage:

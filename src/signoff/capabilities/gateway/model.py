@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from signoff.capabilities.gateway.budget import Budget
+from signoff.catalog.answer_contracts import DEFAULT_REPAIRS
 from signoff.catalog.prompts import Example, ExtractionHint, PromptMessage
 from signoff.core.errors import Problem, StepError
 from signoff.core.labels import BOTTOM, Labels
@@ -14,8 +16,9 @@ from signoff.core.money import NO_USAGE, Usage
 TaskKind = Literal["classify", "extract", "generate"]
 FinishReason = Literal["stop", "length", "refusal"]
 
-MAX_REPAIRS = 2
-"""How often a model that can be talked to may correct an answer that breaks its contract."""
+AnswerCheck = Callable[[Mapping[str, Any]], Sequence[Problem]]
+"""What is wrong with an answer that meets its schema; nothing where it is good."""
+
 MAX_CANDIDATES = 8
 """How many models of one route are tried at most."""
 MAX_ANSWER_CHARACTERS = 200_000
@@ -39,6 +42,9 @@ class ModelTask:
         max_output_tokens: how long one answer may be, in tokens.
         timeout_s: how long one call may take, in seconds.
         data_labels: the labels of what is in the messages; policy decides on them.
+        checks: asked of an answer that meets the schema, in order; what they find is repaired like what breaks it.
+        repairs: how often each model that can be talked to may correct an answer that breaks its contract.
+        repair_budget: what all repairs of the task may cost together; none is no limit beside the run's.
     """
 
     task: TaskKind
@@ -53,6 +59,9 @@ class ModelTask:
     max_output_tokens: int = 512
     timeout_s: float = 60.0
     data_labels: Labels = BOTTOM
+    checks: Sequence[AnswerCheck] = ()
+    repairs: int = DEFAULT_REPAIRS
+    repair_budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,8 @@ class Attempt:
         outcome: `ok`, or the kind of failure (`contract`, `timeout`, `rate_limited`, `unavailable`, …).
         usage: what it used; a failed call may have used tokens too.
         latency_s: how long it took, in seconds.
+        repair: which repair of that model's answer it was; 0 is the first answer.
+        broken: codes of what the answer broke.
     """
 
     model: str
@@ -72,16 +83,23 @@ class Attempt:
     outcome: str
     usage: Usage = NO_USAGE
     latency_s: float = 0.0
+    repair: int = 0
+    broken: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The attempt for JSON."""
-        return {
+        found: dict[str, Any] = {
             "model": self.model,
             "provider": self.provider,
             "outcome": self.outcome,
             "usage": self.usage.as_dict(),
             "latency_s": round(self.latency_s, 6),
         }
+        if self.repair:
+            found["repair"] = self.repair
+        if self.broken:
+            found["broken"] = list(self.broken)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from signoff.catalog.parsing.annotations import CLASSES
+from signoff.catalog.answer_contracts import MESSAGE_SCHEMA
 from signoff.catalog.parsing.fields import Fields, problems_with
+from signoff.catalog.parsing.prompt_answers import ANSWER_KEYS, parse_answer
 from signoff.catalog.parsing.prompt_promises import parse_needs, parse_owners, parse_quality, parse_tests
 from signoff.catalog.parsing.prompt_sections import parse_dimensions, parse_sections
 from signoff.catalog.prompts import (
@@ -28,6 +30,7 @@ HINT = "x-extract"
 KEYS = (
     *("name", "version", "purpose", "task", "input", "output", "labels", "examples", "limits", "data_class"),
     *("owners", "needs", "tests", "quality", "variants"),
+    *ANSWER_KEYS,
 )
 """What front matter may say."""
 
@@ -108,6 +111,7 @@ def parse_prompt(fields: Fields, body: str, body_line: int, *, digest: str) -> P
         quality=parse_quality(fields),
         dimensions=dimensions,
         alternatives=tuple(section.alternatives for section in sections) if dimensions else (),
+        answer=parse_answer(fields, input_schema, output_schema),
     )
 
 
@@ -136,8 +140,15 @@ def _labels(fields: Fields, task: Task) -> dict[str, str]:
 
 
 def _output(fields: Fields, task: Task, labels: Mapping[str, str]) -> Mapping[str, Any]:
+    if task == "generate" and fields.data.get("output") == "message":
+        return MESSAGE_SCHEMA
     if task != "classify":
-        return fields.schema("output")
+        schema = fields.schema("output")
+        if task == "generate" and schema and not schema.get("properties"):
+            suggestion = "List its 'properties', or write 'output: message': subject, body_html, disclaimers, citations."
+            detail = "What a model writes is never free text: the output names no field."
+            fields.problem("output", detail, suggestion=suggestion, code="free-text")
+        return schema
     default = classification_schema(tuple(labels))
     given = fields.schema("output", default)
     properties = cast("Mapping[str, Any]", given.get("properties") or {})

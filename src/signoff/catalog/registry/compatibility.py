@@ -70,7 +70,7 @@ def compare_prompts(old: Prompt, new: Prompt) -> tuple[ContractChange, ...]:
     """Every difference between two versions of a prompt that somebody could notice; none where nothing changed."""
     found = [
         *compare_schemas(old.input_schema, new.input_schema, "input"),
-        *compare_schemas(old.output_schema, new.output_schema, "output"),
+        *compare_schemas(old.contract.output_schema, new.contract.output_schema, "output"),
     ]
     if old.task != new.task:
         found.append(ContractChange("major", "task", f"was {old.task}, is {new.task}"))

@@ -1,0 +1,212 @@
+"""What a prompt's front matter demands of an answer: `rules`, `repair`, `citations`, `confidence`, `filters`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from signoff.catalog.answer_contracts import (
+    CONFIDENCE_KINDS,
+    DEFAULT_REPAIRS,
+    FILTER_VERDICTS,
+    HTML_FIELD,
+    MAX_ANSWERS,
+    MAX_REPAIRS,
+    SIGNALS,
+    Agreement,
+    AnswerContract,
+    AnswerRule,
+    CitationContract,
+    ConfidenceContract,
+    ConfidenceKind,
+    FilterName,
+    FilterUse,
+    FilterVerdict,
+    RepairLimits,
+    RuleSeverity,
+    Signal,
+)
+from signoff.catalog.parsing.conditions import compile_condition
+from signoff.catalog.parsing.fields import Fields
+from signoff.core.errors import did_you_mean
+from signoff.core.money import Cost
+
+ANSWER_KEYS = ("rules", "repair", "citations", "confidence", "filters")
+MAX_RULES = 100
+"""How many rules a prompt may have."""
+MAX_FILTERS = 20
+"""How many filters a prompt may have."""
+MAX_WORDS = 1_000
+"""How many words or patterns a filter may look for."""
+MAX_PATTERN_LENGTH = 300
+"""How long a filter's regular expression may be, in characters."""
+
+_MONEY = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) USD\Z")
+_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "html": (),
+    "secrets": (),
+    "links": ("hosts",),
+    "personal_data": ("allow",),
+    "promises": ("words", "patterns"),
+    "toxicity": ("words",),
+}
+
+
+def parse_answer(fields: Fields, input_schema: Mapping[str, Any], output_schema: Mapping[str, Any]) -> AnswerContract:
+    """The contract that these keys describe; what is wrong with it is reported."""
+    outputs, inputs = _properties(output_schema), _properties(input_schema)
+    rules = _rules(fields, output_schema)
+    citations = _citations(fields, inputs, outputs)
+    confidence = _confidence(fields, outputs)
+    if confidence is not None:
+        _signals_have_sources(fields.mapping("confidence"), confidence, outputs, rules, citations)
+    contract = AnswerContract(rules, _repair(fields), citations, confidence, _filters(fields, outputs))
+    if contract.may_ask and "filtered" in outputs:
+        fields.problem("filters", "The filters' verdict is the field 'filtered', and the output has one of its own.")
+    return contract
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = schema.get("properties")
+    return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
+
+
+def _rules(fields: Fields, output_schema: Mapping[str, Any]) -> tuple[AnswerRule, ...]:
+    found: dict[str, AnswerRule] = {}
+    for place, item in enumerate(fields.items("rules"), start=1):
+        item.only("id", "that", "message", "severity")
+        name = item.text("id", "") or f"rule-{place}"
+        if name in found:
+            item.problem("id", f"The id '{name}' is taken in this prompt.", code="duplicate")
+        expression = compile_condition(item, "that", output_schema)
+        severity = cast("RuleSeverity", item.one_of("severity", ("block", "warn"), "block"))
+        if expression is not None:
+            message = item.text("message", "") or f"This must hold: {expression.source}"
+            found[name] = AnswerRule(name, expression, message, severity)
+    if len(found) > MAX_RULES:
+        fields.problem("rules", f"There are more than {MAX_RULES} rules.", code="limit")
+    return tuple(found.values())
+
+
+def _repair(fields: Fields) -> RepairLimits:
+    repair = fields.mapping("repair")
+    repair.only("attempts", "cost")
+    written = repair.text("cost", "")
+    money = _MONEY.match(written)
+    if written and money is None:
+        repair.problem("cost", "A cost is an amount in US dollars.", suggestion="Write it as 0.02 USD.", code="value")
+    return RepairLimits(
+        repair.integer("attempts", DEFAULT_REPAIRS, lowest=0, highest=MAX_REPAIRS),
+        Cost.from_usd(money[1]) if money else None,
+    )
+
+
+def _citations(fields: Fields, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> CitationContract | None:
+    if "citations" not in fields:
+        return None
+    citations = fields.mapping("citations")
+    citations.only("from", "field", "least")
+    source, field = citations.text("from"), citations.text("field", "citations")
+    if source and source not in inputs:
+        suggestion = did_you_mean(source, tuple(inputs)) or "Name the input variable that has the hits of 'retrieve'."
+        citations.problem("from", f"The prompt has no input '{source}'.", suggestion=suggestion, code="unknown-value")
+    if field not in outputs:
+        suggestion = f"Add '{field}: {{type: array, items: {{type: object, properties: {{quote: {{type: string}}}}}}}}'."
+        citations.problem(None, f"The output has no '{field}' to cite in.", suggestion=suggestion, code="unknown-value")
+    elif not isinstance(outputs[field], Mapping) or outputs[field].get("type") != "array":
+        citations.problem(None, f"'{field}' of the output must be a list of quotes.", code="schema")
+    return CitationContract(source, field, citations.integer("least", 1, lowest=0, highest=100))
+
+
+def _confidence(fields: Fields, outputs: Mapping[str, Any]) -> ConfidenceContract | None:
+    if "confidence" not in fields:
+        return None
+    confidence = fields.mapping("confidence")
+    confidence.only("rule", "signals", "calibration", "agreement")
+    kind = cast("ConfidenceKind", confidence.one_of("rule", CONFIDENCE_KINDS, "minimum"))
+    signals: dict[Signal, None] = {}
+    for place, name in enumerate(confidence.texts("signals")):
+        if name not in SIGNALS:
+            suggestion = did_you_mean(name, SIGNALS) or f"There are: {', '.join(SIGNALS)}."
+            path = (*confidence.path, "signals", place)
+            confidence.report.add(path, f"There is no signal '{name}'.", suggestion=suggestion, code="unknown-value")
+        else:
+            signals[name] = None
+    if not signals:
+        suggestion = f"Add 'signals: [own]'; there are: {', '.join(SIGNALS)}."
+        confidence.problem(None, "A confidence needs signals.", suggestion=suggestion, code="missing-key")
+    calibration = confidence.text("calibration", "") or None
+    if kind == "logistic" and calibration is None:
+        suggestion = "Add 'calibration: calibrations/….json', made by 'signoff confidence fit'."
+        confidence.problem("rule", "A logistic rule has its weights in a calibration.", suggestion=suggestion)
+    agreement = confidence.mapping("agreement")
+    agreement.only("answers", "model", "fields")
+    named = agreement.texts("fields")
+    for name in named:
+        if name not in outputs:
+            suggestion = did_you_mean(name, tuple(outputs))
+            agreement.problem("fields", f"The output has no '{name}'.", suggestion=suggestion, code="unknown-value")
+    answers = agreement.integer("answers", 2, lowest=2, highest=MAX_ANSWERS)
+    return ConfidenceContract(
+        kind, tuple(signals), calibration, Agreement(answers, agreement.text("model", "") or None, named)
+    )
+
+
+def _signals_have_sources(
+    fields: Fields,
+    contract: ConfidenceContract,
+    outputs: Mapping[str, Any],
+    rules: tuple[AnswerRule, ...],
+    citations: CitationContract | None,
+) -> None:
+    needed = {
+        "own": ("confidence" in outputs, "Add 'confidence: {type: number, minimum: 0, maximum: 1}' to the output."),
+        "completeness": (bool(outputs), "Add 'properties' to the output."),
+        "rules": (any(rule.severity == "warn" for rule in rules), "Add a rule with 'severity: warn'."),
+        "support": (citations is not None, "Add 'citations: {from: …}': what it is to rest on."),
+    }
+    for signal in contract.signals:
+        there, suggestion = needed.get(signal, (True, ""))
+        if not there:
+            detail = f"Nothing gives the signal '{signal}'."
+            fields.problem("signals", detail, suggestion=suggestion, code="no-signal")
+
+
+def _filters(fields: Fields, outputs: Mapping[str, Any]) -> tuple[FilterUse, ...]:
+    found: list[FilterUse] = []
+    for item in fields.items("filters"):
+        name = cast("FilterName", item.one_of("filter", tuple(FILTER_VERDICTS)))
+        item.only("filter", "field", "verdict", *_SETTINGS[name])
+        field = item.text("field", "") or None
+        if field is not None and field not in outputs:
+            suggestion = did_you_mean(field, tuple(outputs)) or f"It has: {', '.join(outputs)}."
+            item.problem("field", f"The output has no '{field}'.", suggestion=suggestion, code="unknown-value")
+        verdicts = FILTER_VERDICTS[name]
+        verdict = cast("FilterVerdict", item.one_of("verdict", verdicts, verdicts[0]))
+        settings = {key: _words(item, key) for key in _SETTINGS[name] if key in item}
+        if name == "promises" and not any(settings.values()):
+            suggestion = "Add 'words: [guaranteed]' or 'patterns: [\"full refund\"]'."
+            item.problem(None, "It has nothing to look for.", suggestion=suggestion, code="missing-key")
+        found.append(FilterUse(name, verdict, field, settings))
+    if len(found) > MAX_FILTERS:
+        fields.problem("filters", f"There are more than {MAX_FILTERS} filters.", code="limit")
+    if HTML_FIELD in outputs and not any(use.name == "html" and use.output_field in (None, HTML_FIELD) for use in found):
+        found.append(FilterUse("html", "change", HTML_FIELD))
+    # First of all: what the others read is what will be seen.
+    return tuple(sorted(found, key=lambda use: use.name != "html"))
+
+
+def _words(item: Fields, key: str) -> tuple[str, ...]:
+    words = item.texts(key)
+    if len(words) > MAX_WORDS:
+        item.problem(key, f"There are more than {MAX_WORDS}.", code="limit")
+    for pattern in words if key == "patterns" else ():
+        if len(pattern) > MAX_PATTERN_LENGTH:
+            item.problem(key, f"A pattern is longer than {MAX_PATTERN_LENGTH} characters.", code="limit")
+            continue
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            item.problem(key, f"'{pattern}' is no regular expression: {error}.", code="pattern")
+    return words
