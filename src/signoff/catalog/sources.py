@@ -30,6 +30,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
     "fragments": (".yaml",),
     "decisions": (".yaml", ".csv"),
     "schedules": (".yaml",),
+    "calibrations": (".json",),
 }
 """What belongs to a project, and so to its releases. Everything else beside it (data, services, notes) does not."""
 
