@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from support.proxy import once_back, proxied
 
 from signoff.catalog.authority import PolicyBook
 from signoff.catalog.model import Release
@@ -16,8 +18,9 @@ from signoff.catalog.projects import load_project_files
 from signoff.catalog.releases import ReleaseCatalog, point_environment, register
 from signoff.core.actors import Actor
 from signoff.core.clock import SystemClock
-from signoff.core.errors import NotFoundError
+from signoff.core.errors import NotFoundError, UnavailableError
 from signoff.foundation.database import DEFAULT_ORG_ID, Connection, Database
+from signoff.foundation.settings import DatabaseSettings
 
 ACTOR = Actor(DEFAULT_ORG_ID, "user", "ana", frozenset({"admin"}))
 PROJECT = load_project_files({"signoff.yaml": b"project: asked\n"})
@@ -69,3 +72,23 @@ async def test_a_question_from_before_its_time_answers_nobody_later(database: Da
         await point_environment(connection, DEFAULT_ORG_ID, PROJECT.name, "dev", release.digest, actor=ACTOR)
     await asyncio.gather(*(book.authority(DEFAULT_ORG_ID, release) for _ in range(3)))
     assert counting.asked == 3
+
+
+async def test_questions_without_an_answer_give_their_connections_back(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    _, _, release = await booked(database, fresh_s=60.0)
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        await point_environment(connection, DEFAULT_ORG_ID, PROJECT.name, "dev", release.digest, actor=ACTOR)
+    settings = {"connect_timeout_s": 2.0, "recovery_wait_s": 0.1, "app_pool_size": 1}
+    async with (
+        proxied(database_url, tmp_path) as (proxy, url),
+        await Database.open(DatabaseSettings.model_validate({"url": url, **settings})) as behind,
+    ):
+        catalog = ReleaseCatalog(behind)
+        book = PolicyBook(behind, catalog, clock=SystemClock(), environment="dev", fresh_s=0.0, answer_s=0.3)
+        proxy.hold()
+        with pytest.raises(UnavailableError):
+            await asyncio.wait_for(book.authority(DEFAULT_ORG_ID, release), 20)
+        proxy.release()
+        await once_back(lambda: book.authority(DEFAULT_ORG_ID, release))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
+from signoff.core.errors import UnavailableError
+
+Answer = TypeVar("Answer")
 SOCKET = ".s.PGSQL.{port}"
 
 
@@ -64,6 +68,14 @@ class Proxy:
         finally:
             writer.close()
             self._open.discard(writer)
+
+
+async def once_back(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What is answered once the server can be reached again: connecting takes a starved machine its time."""
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(UnavailableError):
+                return await ask()
 
 
 @asynccontextmanager

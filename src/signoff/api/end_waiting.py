@@ -12,6 +12,7 @@ from uuid import UUID
 
 from signoff.core.errors import LimitError, UnavailableError
 from signoff.foundation.database import Database
+from signoff.foundation.database.failures import answered_within
 from signoff.runtime.client import store
 from signoff.runtime.session import ENDED_CHANNEL
 
@@ -83,7 +84,7 @@ class EndWaiters:
             while self._waiting:
                 self._look.clear()
                 with contextlib.suppress(UnavailableError):
-                    async with self._database.worker_connection() as connection:
+                    async with answered_within(), self._database.worker_connection() as connection:
                         for row in await connection.fetch(store.ENDED_OF, list(self._waiting)):
                             self._tell(row["run_id"])
                 with contextlib.suppress(TimeoutError):

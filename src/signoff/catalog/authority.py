@@ -12,6 +12,7 @@ from signoff.catalog.releases import ReleaseCatalog, environment_release, enviro
 from signoff.core.clock import Clock
 from signoff.core.errors import NotFoundError
 from signoff.foundation.database import Database
+from signoff.foundation.database.failures import SHARED_ANSWER_S, answered_within
 from signoff.governance.policy import Decision, PolicyRequest, PolicySet
 
 DEFAULT_FRESH_S = 2.0
@@ -56,6 +57,7 @@ class PolicyBook:
         clock: the injected clock.
         environment: whose current release counts as today's.
         fresh_s: for how long it is taken as known, in seconds.
+        answer_s: how long a question that many wait for may take, in seconds.
     """
 
     def __init__(
@@ -66,12 +68,14 @@ class PolicyBook:
         clock: Clock,
         environment: str,
         fresh_s: float = DEFAULT_FRESH_S,
+        answer_s: float = SHARED_ANSWER_S,
     ) -> None:
         self._database = database
         self._releases = releases
         self._clock = clock
         self.environment = environment
         self._fresh_s = fresh_s
+        self._answer_s = answer_s
         self._sets: OrderedDict[str, PolicySet] = OrderedDict()
         self._current: dict[tuple[UUID, str], tuple[float, str]] = {}
         self._deployed: dict[UUID, tuple[float, Mapping[str, str]]] = {}
@@ -120,7 +124,7 @@ class PolicyBook:
     async def _ask(self, key: tuple[UUID, str], now_s: float) -> str:
         org_id, project = key
         try:
-            async with self._database.transaction(org_id) as connection:
+            async with answered_within(self._answer_s), self._database.transaction(org_id) as connection:
                 digest = await environment_release(connection, org_id, project, self.environment)
             self._current[key] = (now_s, digest)
             return digest

@@ -18,12 +18,15 @@ from signoff.core.actors import Actor
 from signoff.core.errors import ConflictError, NotFoundError, did_you_mean
 from signoff.core.ids import digest as sha256
 from signoff.foundation.database import Connection, Database
+from signoff.foundation.database.failures import answered_within
 from signoff.workflows.model import Workflow
 
 DEFAULT_CACHED_RELEASES = 32
 """How many compiled releases a worker keeps; the least recently used goes first and is read again when needed."""
 DEFAULT_LISTED = 50
 """How many releases or changes a list gives where the caller does not say."""
+READ_S = 30.0
+"""How long reading a release may take, in seconds: all its runs wait for it together."""
 
 
 class ReleaseTamperedError(ConflictError):
@@ -192,7 +195,7 @@ class ReleaseCatalog:
         return workflows[name]
 
     async def _read(self, org_id: UUID, release: str) -> Release:
-        async with self._database.worker_connection() as connection:
+        async with answered_within(READ_S), self._database.worker_connection() as connection:
             rows = await store.select_files(connection, org_id, release)
         if not rows:
             raise NotFoundError(f"There is no release {release}.")

@@ -6,16 +6,13 @@ import asyncio
 from uuid import UUID
 
 from signoff.foundation.database import Database
-from signoff.foundation.database.failures import DatabaseAwayError
+from signoff.foundation.database.failures import SHARED_ANSWER_S, answered_within
 
 from . import store
 from .model import ReviewResult
 
 MAX_TOGETHER = 500
 """Reviews read by one statement."""
-
-READ_S = 10.0
-"""How long one reading may take, in seconds: on a network that has lost a connection's way, no answer ever comes."""
 
 _Key = tuple[UUID, UUID]
 
@@ -28,7 +25,7 @@ class ReviewResults:
         read_s: how long one reading may take, in seconds.
     """
 
-    def __init__(self, database: Database, *, read_s: float = READ_S) -> None:
+    def __init__(self, database: Database, *, read_s: float = SHARED_ANSWER_S) -> None:
         self._database = database
         self._read_s = read_s
         self._wanted: dict[_Key, asyncio.Future[ReviewResult | None]] = {}
@@ -56,7 +53,8 @@ class ReviewResults:
             for key in batch:
                 del self._wanted[key]
             try:
-                found = await self._found(list(batch))
+                async with answered_within(self._read_s), self._database.worker_connection() as connection:
+                    found = await store.results(connection, list(batch))
             except Exception as error:  # noqa: BLE001  (whatever it is, it goes to whoever asked)
                 for future in batch.values():
                     future.set_exception(error)
@@ -65,11 +63,3 @@ class ReviewResults:
                 for (_, review_id), future in batch.items():
                     future.set_result(found.get(review_id))
         self._reading = None
-
-    async def _found(self, keys: list[_Key]) -> dict[UUID, ReviewResult]:
-        # Cutting off one that asks does not end the reading, which the others wait for too: it has a time of its own.
-        try:
-            async with asyncio.timeout(self._read_s), self._database.worker_connection() as connection:
-                return await store.results(connection, keys)
-        except TimeoutError as error:
-            raise DatabaseAwayError(f"PostgreSQL did not answer within {self._read_s:g} s") from error

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 from signoff.core.errors import UnavailableError
 from signoff.foundation.database.connection import driver
+
+SHARED_ANSWER_S = 10.0
+"""How long a question may take that many wait for together, in seconds."""
 
 _LOST: tuple[type[BaseException], ...] = (
     driver.PostgresConnectionError,  # class 08
@@ -55,6 +59,22 @@ def translated() -> Generator[None]:
         if isinstance(error, _SHORTAGE):
             raise UnavailableError(f"PostgreSQL could not do it now: {error}") from error
         raise
+
+
+@asynccontextmanager
+async def answered_within(seconds: float = SHARED_ANSWER_S) -> AsyncGenerator[None]:
+    """Bound a question that many wait for together, as cutting off one who waits does not end it.
+
+    On a network that has lost a connection's way there is no answer ever, and nobody could ask another connection.
+
+    Raises:
+        DatabaseAwayError: there is none in time.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise DatabaseAwayError(f"PostgreSQL did not answer within {seconds:g} s") from error
 
 
 def connect_problem(error: BaseException) -> UnavailableError | None:
