@@ -270,6 +270,7 @@ class _InvokeReader:
 
     def __init__(self, anthropic: Reader) -> None:
         self._anthropic = anthropic
+        self._guarded = False
 
     @property
     def built(self) -> ReplyBuilder:
@@ -277,8 +278,11 @@ class _InvokeReader:
 
     def feed(self, event: Event) -> list[ChatEvent]:
         if words(event.body.get("type")) or event.name == "error":
-            return self._anthropic.feed(event)
-        return self._text(event.body)
+            events = self._anthropic.feed(event)
+        else:
+            events = self._text(event.body)
+        self._guard(event.body)
+        return events
 
     def whole(self, body: dict[str, Any]) -> None:
         if isinstance(body.get("content"), list):
@@ -287,6 +291,14 @@ class _InvokeReader:
             self._text(body)
             if not self.built.ended:
                 raise NotItsFormatError("an answer of a text model")
+        self._guard(body)
+
+    def _guard(self, body: dict[str, Any]) -> None:
+        """A guardrail that stepped in says so beside the model's own words, which end as if nothing had been."""
+        self._guarded |= body.get("amazon-bedrock-guardrailAction") == "INTERVENED"
+        # Blocked input comes as one last event, which gives no reason of its own.
+        if self._guarded and (self.built.ended or "totalOutputTextTokenCount" in body):
+            self.built.finish("guardrail_intervened", "content_filter")
 
     def _text(self, body: dict[str, Any]) -> list[ChatEvent]:
         """Titan's `results`, Cohere's `generations`, AI21's `completions`, Mistral's `outputs`, Meta's `generation`."""
@@ -301,8 +313,11 @@ class _InvokeReader:
         reason = words(reason) or words(members(reason).get("reason"))
         if reason:
             built.finish(reason, _INVOKED.get(reason, "other"))
-        read = body.get("inputTextTokenCount", body.get("prompt_token_count"))
-        written = first.get("tokenCount", body.get("generation_token_count"))
+        # The last event of a stream brings AWS's own count, whoever the model is of.
+        metered = members(body.get("amazon-bedrock-invocationMetrics"))
+        read = metered.get("inputTokenCount", body.get("inputTextTokenCount", body.get("prompt_token_count")))
+        written = first.get("tokenCount", body.get("generation_token_count", body.get("totalOutputTextTokenCount")))
+        written = metered.get("outputTokenCount", written)
         if read is not None or written is not None:
             usage = {"input_tokens": read, "output_tokens": written}
             events += built.use(ChatUsage(count(read), count(written), reported=True, vendor=usage))

@@ -124,11 +124,13 @@ def of_event(body: Any) -> ProviderError:
 
 
 def _kind(status: int, codes: list[str], message: str) -> FailureKind:
-    named = next((means for means, pattern in _CODES if any(pattern.search(code) for code in codes)), None)
-    worded = next((means for means, pattern in _WORDS if pattern.search(message)), None)
+    named: FailureKind | None = next(
+        (means for means, pattern in _CODES if any(pattern.search(code) for code in codes)), None
+    )
+    worded: FailureKind | None = next((means for means, pattern in _WORDS if pattern.search(message)), None)
     kind: FailureKind = "rejected"
     if status == HTTPStatus.OK:
-        kind = named or worded or "unavailable"
+        kind = named or worded or ("rejected" if any("invalid_request" in code for code in codes) else "unavailable")
     elif status == HTTPStatus.PAYMENT_REQUIRED:
         kind = "quota"
     elif status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -162,7 +164,7 @@ def _error_members(body: Any) -> tuple[list[str], str]:
             pending.extend(cast("list[Any]", item)[:8])
         elif isinstance(item, dict):
             members = cast("dict[str, Any]", item)
-            for key in ("code", "type", "status", "reason", "__type"):
+            for key in ("code", "status_code", "type", "status", "reason", "__type"):
                 value = members.get(key)
                 if isinstance(value, str | int) and not isinstance(value, bool) and value not in ("error", ""):
                     codes.append(str(value))

@@ -190,11 +190,12 @@ class _Reader:
         self._read(body, "message")
 
     def _read(self, body: dict[str, Any], member: str) -> list[ChatEvent]:
-        if body.get("error"):
-            raise of_event(body)
         built = self.built
         built.identify(model=body.get("model"), request_id=body.get("id"))
-        events: list[ChatEvent] = []
+        usage = members(body.get("usage")) or members(members(body.get("x_groq")).get("usage"))
+        events = built.use(_usage(usage)) if usage else []
+        if body.get("error"):
+            raise of_event(body)
         for choice in items(body.get("choices"))[:1]:
             if choice.get("error"):
                 raise of_event(choice)
@@ -204,9 +205,6 @@ class _Reader:
             reason = choice.get("finish_reason")
             if isinstance(reason, str) and reason:
                 built.finish(reason, _FINISH.get(reason, "other"))
-        usage = members(body.get("usage")) or members(members(body.get("x_groq")).get("usage"))
-        if usage:
-            events += built.use(_usage(usage))
         return events
 
     def _message(self, message: dict[str, Any]) -> list[ChatEvent]:
