@@ -21,19 +21,36 @@ TITLE_WIDTH = 8.6
 MINIMUM_WIDTH = 118
 MAXIMUM_WIDTH = 236
 
-_STYLE = """
-.d{--paper:#ffffff;--ink:#17212f;--soft:#5b6675;--line:#8b97a7;--box:#f7f9fb;--edge:#c9d2dc;
---ai:#6d4bd1;--tool:#0b7285;--effect:#b42318;--review:#b76e00;--other:#475467;--end:#17212f;
---trusted:#2f9e44;--confined:#c98a00;--untrusted:#d9480f}
-@media (prefers-color-scheme:dark){.d{--paper:#10151c;--ink:#e7edf4;--soft:#9aa7b6;--line:#66748a;--box:#1a222d;
---edge:#2f3b4a;--ai:#a78bfa;--tool:#4fc3d9;--effect:#ff8a7a;--review:#f5b94d;--other:#aab6c4;--end:#e7edf4;
---trusted:#69db7c;--confined:#ffd43b;--untrusted:#ff922b}}
-.d text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;fill:var(--ink)}
+# By name, for a light and a dark page. Written out at each place: many viewers know no custom properties of CSS, and
+# would paint everything black.
+_PALETTE = {
+    "paper": ("#ffffff", "#10151c"),
+    "ink": ("#17212f", "#e7edf4"),
+    "soft": ("#5b6675", "#9aa7b6"),
+    "line": ("#8b97a7", "#66748a"),
+    "box": ("#f7f9fb", "#1a222d"),
+    "ai": ("#6d4bd1", "#a78bfa"),
+    "tool": ("#0b7285", "#4fc3d9"),
+    "effect": ("#b42318", "#ff8a7a"),
+    "review": ("#b76e00", "#f5b94d"),
+    "other": ("#475467", "#aab6c4"),
+    "end": ("#17212e", "#e7edf5"),
+    "trusted": ("#2f9e44", "#69db7c"),
+    "confined": ("#c98a00", "#ffd43b"),
+    "untrusted": ("#d9480f", "#ff922b"),
+}
+_SHAPES = """
+.d text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
 .d .t{font-size:14px;font-weight:650}.d .k{font-size:10px;font-weight:600;letter-spacing:.05em}
-.d .l{font-size:11.5px;fill:var(--soft)}.d .h{font-size:17px;font-weight:700}.d .a{font-size:12px;fill:var(--soft)}
-.d .e{fill:none;stroke:var(--line);stroke-width:1.4}.d .requires{stroke-width:2.6}
+.d .l{font-size:11.5px}.d .h{font-size:17px;font-weight:700}.d .a{font-size:12px}
+.d .e{fill:none;stroke-width:1.4}.d .requires{stroke-width:2.6}
 .d .control{stroke-dasharray:5 4}.d .after{stroke-dasharray:1.5 4}.d .outcome{stroke-dasharray:2 3;opacity:.65}
+"""
+_PAINT = """
+.d text{fill:var(--ink)}.d .l,.d .a{fill:var(--soft)}.d .e{stroke:var(--line)}
 .d .e.confined{stroke:var(--confined)}.d .e.untrusted{stroke:var(--untrusted)}
+.d .k.ai{fill:var(--ai)}.d .k.tool{fill:var(--tool)}.d .k.effect{fill:var(--effect)}.d .k.review{fill:var(--review)}
+.d .k.other{fill:var(--other)}
 """
 _COLOURS = {"ai": "ai", "tool": "tool", "retrieve": "tool", "effect": "effect", "emit": "effect", "review": "review"}
 
@@ -59,7 +76,7 @@ def svg(diagram: Diagram) -> str:
     parts = [
         _opening(width, height, diagram.title),
         f"<title>{escape(diagram.title)}</title>",
-        f"<style>{_STYLE}</style>",
+        f"<style>{_style()}</style>",
         _markers(),
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="var(--paper)"/>',
         f'<text class="h" x="{MARGIN}" y="{MARGIN + 16}">{escape(diagram.title)}</text>',
@@ -68,7 +85,22 @@ def svg(diagram: Diagram) -> str:
         f'<g transform="translate({MARGIN},{height - MARGIN - 34})">{legend}</g>',
         "</svg>",
     ]
-    return "\n".join(part for part in parts if part) + "\n"
+    return _painted("\n".join(part for part in parts if part)) + "\n"
+
+
+def _style() -> str:
+    """What is the same in both, what is painted light, and the same painted dark: attributes too, by their values."""
+    attributes = "".join(
+        f'.d [fill="{light}"]{{fill:{dark}}}.d [stroke="{light}"]{{stroke:{dark}}}' for light, dark in _PALETTE.values()
+    )
+    dark = _painted(_PAINT, dark=True)
+    return f"{_SHAPES}{_painted(_PAINT)}@media (prefers-color-scheme:dark){{{dark}{attributes}}}\n"
+
+
+def _painted(text: str, *, dark: bool = False) -> str:
+    for name, colours in _PALETTE.items():
+        text = text.replace(f"var(--{name})", colours[dark])
+    return text
 
 
 def _opening(width: float, height: float, title: str) -> str:
@@ -91,7 +123,7 @@ def _laid_out(diagram: Diagram) -> _Drawing:
 
 def _size(box: Box, inside: _Drawing | None) -> Size:
     widest = max((len(line) * TEXT_WIDTH for line in _said(box)), default=0)
-    head = len(box.title) * TITLE_WIDTH + len(_kind(box)) * 7.2 + 26
+    head = len(box.title) * TITLE_WIDTH + len(_kind(box)) * 7.6 + 40
     width = min(max(MINIMUM_WIDTH, widest + 2 * PADDING, head + 2 * PADDING), MAXIMUM_WIDTH)
     height = PADDING + TITLE_HEIGHT + len(_said(box)) * LINE_HEIGHT + PADDING - 4
     if inside is not None:
@@ -130,7 +162,8 @@ def _drawn(drawing: _Drawing, left: float, top: float) -> str:
 
 def _box(box: Box, x: float, y: float, drawing: _Drawing) -> str:
     size = drawing.sizes[box.id]
-    colour = f"var(--{_COLOURS.get(box.kind, 'end' if box.kind in ('input', 'outcome') else 'other')})"
+    name = _COLOURS.get(box.kind, "end" if box.kind in ("input", "outcome") else "other")
+    colour = f"var(--{name})"
     round_ends = box.kind in ("input", "outcome")
     radius = min(size.height / 2, 22) if round_ends else 8
     frame = f'x="{x:.1f}" y="{y:.1f}" width="{size.width:.1f}" height="{size.height:.1f}" rx="{radius:.0f}"'
@@ -142,10 +175,8 @@ def _box(box: Box, x: float, y: float, drawing: _Drawing) -> str:
     baseline = y + PADDING + 11
     start = x + PADDING + (4 if not round_ends else 6)
     parts.append(f'<text class="t" x="{start:.1f}" y="{baseline:.1f}">{escape(box.title)}</text>')
-    parts.append(
-        f'<text class="k" x="{x + size.width - PADDING - (14 if not round_ends else 2):.1f}" y="{baseline - 0.5:.1f}"'
-        f' text-anchor="end" style="fill:{colour}">{_kind(box)}</text>'
-    )
+    end = x + size.width - PADDING - (14 if not round_ends else 2)
+    parts.append(f'<text class="k {name}" x="{end:.1f}" y="{baseline - 0.5:.1f}" text-anchor="end">{_kind(box)}</text>')
     if not round_ends:
         parts.append(_labels(box, x + size.width - PADDING + 1, baseline - 4))
     for number, line in enumerate(_said(box)):
