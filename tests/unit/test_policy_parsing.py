@@ -34,6 +34,7 @@ def problems(text: str) -> tuple[Problem, ...]:
         ('@id("b") permit(principal, action == Action::"tool.cal", resource);', 1, 46, "no action 'tool.cal'"),
         ('@id("b") permit(principal is Usr, action, resource);', 1, 30, "no entity type 'Usr'"),
         ('@id("b") @redact("pii") forbid(principal, action, resource);', 1, 10, "only a permit can carry"),
+        ('@id("b") @redact("pi") permit(principal, action, resource);', 1, 10, "no kind of personal data"),
         ('@id("b") @retain("soon") permit(principal, action, resource);', 1, 10, "not a duration"),
         ('@id("b") @review permit(principal, action, resource);', 1, 10, "says nothing"),
     ],

@@ -14,6 +14,7 @@ from signoff.capabilities.gateway.models_store import ModelStore
 from signoff.catalog.prompts import Example, PromptMessage
 from signoff.core.errors import SignoffError
 from signoff.governance.privacy import Detector, Finding, Tokens, kinds_in, kinds_of, mapped, redacted
+from signoff.governance.privacy.redaction import Find
 
 CARRIED_OUT = frozenset({"block", "redact", "tokenise"})
 """The obligations that the gateway carries out."""
@@ -40,6 +41,38 @@ class Protected:
     task: ModelTask
     restore: Callable[[Any], Any] = field(default=lambda value: value)
     conceal: Callable[[str], str] = field(default=lambda text: text)
+
+
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """What is to be done with the texts of one call.
+
+    Attributes:
+        find: finds personal data.
+        blocked, removed, tokenised: the kinds that each duty is about.
+        tokens: what stands for the values of the call.
+    """
+
+    find: Find
+    blocked: frozenset[str]
+    removed: frozenset[str]
+    tokenised: frozenset[str]
+    tokens: Tokens = field(default_factory=Tokens)
+
+    def block(self, value: Any) -> None:
+        """Return only where a JSON value has nothing that is blocked.
+
+        Raises:
+            NotProtectedError: it has; the error names the kinds.
+        """
+        there = kinds_in(value, self.find, self.blocked) if self.blocked else ()
+        if there:
+            raise NotProtectedError(f"Policy blocks data of these kinds, which it has: {', '.join(sorted(there))}.")
+
+    def change(self, text: str) -> str:
+        """The text as the model may see it: redacted first, as what two permits demand is done the stricter way."""
+        text = redacted(text, self.find, self.removed) if self.removed else text
+        return self.tokens.tokenised(text, self.find, self.tokenised) if self.tokenised else text
 
 
 class Protector:
@@ -81,18 +114,24 @@ class Protector:
         except SignoffError as error:
             raise NotProtectedError(str(error)) from None
 
-    def _protect_task(self, task: ModelTask, obligations: Sequence[ObligationLike]) -> Protected:
+    async def changing(self, obligations: Sequence[ObligationLike]) -> Changing:
+        """How the texts of one call are to be changed: for calls that are no tasks. Its functions belong into a thread.
+
+        Raises:
+            NotProtectedError: what is demanded is not known.
+        """
+        return await asyncio.to_thread(self._refusing, lambda _, duties: self._changing(duties), None, obligations)
+
+    def _changing(self, obligations: Sequence[ObligationLike]) -> Changing:
         blocked, removed, tokenised = (self._kinds(obligations, kind) for kind in ("block", "redact", "tokenise"))
-        messages = [message.content for message in task.messages]
-        examples = [[example.input, example.output] for example in task.examples]
-        self._block([messages, task.variables, examples], blocked)
-        tokens = Tokens()
+        return Changing(self._find, blocked, removed, tokenised - removed)
 
-        def change(text: str) -> str:
-            # Redaction first: what two permits demand of the same kind is done the stricter way.
-            text = redacted(text, self._find, removed) if removed else text
-            return tokens.tokenised(text, self._find, tokenised - removed) if tokenised - removed else text
-
+    def _protect_task(self, task: ModelTask, obligations: Sequence[ObligationLike]) -> Protected:
+        changing = self._changing(obligations)
+        changing.block([message.content for message in task.messages])
+        changing.block(task.variables)
+        changing.block([[example.input, example.output] for example in task.examples])
+        change = changing.change
         changed = replace(
             task,
             messages=tuple(PromptMessage(message.role, change(message.content)) for message in task.messages),
@@ -101,17 +140,14 @@ class Protector:
                 Example(mapped(example.input, change), mapped(example.output, change)) for example in task.examples
             ),
         )
+        tokens = changing.tokens
         return Protected(changed, lambda value: mapped(value, tokens.restored), tokens.concealed)
 
     def _protect_texts(self, texts: Sequence[str], obligations: Sequence[ObligationLike]) -> Sequence[str]:
-        self._block(list(texts), self._kinds(obligations, "block"))
-        removed = self._kinds(obligations, "redact") | self._kinds(obligations, "tokenise")
+        changing = self._changing(obligations)
+        changing.block(list(texts))
+        removed = changing.removed | changing.tokenised
         return [redacted(text, self._find, removed) for text in texts] if removed else texts
-
-    def _block(self, value: Any, kinds: Collection[str]) -> None:
-        there = kinds_in(value, self._find, kinds) if kinds else ()
-        if there:
-            raise NotProtectedError(f"Policy blocks data of these kinds, which it has: {', '.join(sorted(there))}.")
 
     @staticmethod
     def _kinds(obligations: Sequence[ObligationLike], kind: str) -> frozenset[str]:

@@ -14,6 +14,7 @@ from signoff.core.durations import parse_duration_s
 from signoff.core.errors import DefinitionError, Problem, did_you_mean
 from signoff.governance.policy.model import ACTIONS, ENTITY_TYPES, OBLIGATIONS
 from signoff.governance.policy.source import PolicyText, limit_problem, split, syntax_problem
+from signoff.governance.privacy.model import PersonalDataError, kinds_of
 
 MAX_POLICIES = 1_000
 """Policies in one project; each decision looks at all of them."""
@@ -178,4 +179,9 @@ def _bad_obligations(source: PolicyText, effect: str, obligations: Mapping[str, 
                 parse_duration_s(value)
             except ValueError as error:
                 problems.append(source.problem(f"@retain: {error}.", offset=offset, code="policy-obligation"))
+        elif name in ("block", "redact", "tokenise"):
+            try:
+                kinds_of(value)
+            except PersonalDataError as error:
+                problems.append(source.problem(f"@{name}: {error}", offset=offset, code="policy-obligation"))
     return problems

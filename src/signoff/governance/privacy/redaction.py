@@ -70,21 +70,21 @@ class Tokens:
         """The text with a token in place of each finding."""
         return _replaced(text, find(text, kinds), lambda finding, value: self._token(finding.kind, value))
 
-    def restored(self, text: str, kinds: Collection[str] | None = None) -> str:
+    def restored(self, text: str, kinds: Collection[str] | None = None, escape: Callable[[str], str] = str) -> str:
         """The text with each token's value in its place.
 
         Args:
             text: what a model answered.
             kinds: only these kinds, for a reader who may not see all; all where not given.
+            escape: what a value needs where it goes, such as inside a JSON text.
         """
-        return self.pattern.sub(
-            lambda match: (
-                self._tokens.get(match.group(), match.group())
-                if kinds is None or match.group(1) in kinds
-                else match.group()
-            ),
-            text,
-        )
+
+        def value(match: re.Match[str]) -> str:
+            seen = kinds is None or match.group(1) in kinds
+            token = match.group()
+            return escape(self._tokens[token]) if seen and token in self._tokens else token
+
+        return self.pattern.sub(value, text)
 
     def concealed(self, text: str) -> str:
         """The text with a token in place of each value that has one: for words about an answer that was restored."""
@@ -107,12 +107,15 @@ class StreamRestorer:
 
     Args:
         tokens: the call's tokens.
-        kinds: as in `Tokens.restored`.
+        kinds, escape: as in `Tokens.restored`.
     """
 
-    def __init__(self, tokens: Tokens, kinds: Collection[str] | None = None) -> None:
+    def __init__(
+        self, tokens: Tokens, kinds: Collection[str] | None = None, escape: Callable[[str], str] = str
+    ) -> None:
         self._tokens = tokens
         self._kinds = kinds
+        self._escape = escape
         self._held = ""
 
     def feed(self, piece: str) -> str:
@@ -122,12 +125,12 @@ class StreamRestorer:
         open_still = opening >= 0 and "]" not in text[opening:] and len(text) - opening < self._tokens.longest
         cut = opening if open_still else len(text)
         self._held = text[cut:]
-        return self._tokens.restored(text[:cut], self._kinds)
+        return self._tokens.restored(text[:cut], self._kinds, self._escape)
 
     def flush(self) -> str:
         """What was held back, at the end of the text."""
         held, self._held = self._held, ""
-        return self._tokens.restored(held, self._kinds)
+        return self._tokens.restored(held, self._kinds, self._escape)
 
 
 def mapped(value: Any, change: Callable[[str], str], depth: int = 0) -> Any:
