@@ -10,7 +10,21 @@ from signoff.catalog.models import ModelSpec
 from signoff.core.money import Cost
 
 _MILLION = Decimal(1_000_000)
-_LISTED = {"anthropic": "anthropic", "google": "google"}
+_LISTED = {
+    "openai": "openai",
+    "azure_openai": "azure",
+    "mistral": "mistral",
+    "groq": "groq",
+    "openrouter": "openrouter",
+    "deepseek": "deepseek",
+    "cerebras": "cerebras",
+    "anthropic": "anthropic",
+    "google": "google",
+    "google_vertex": "google",
+    "bedrock": "aws",
+    "cohere": "cohere",
+}
+"""The price list of each kind that has one; `huggingface` and `ollama` cost what their `price` says."""
 
 
 def price(spec: ModelSpec, *, local: bool, input_tokens: int, output_tokens: int) -> Cost | None:
@@ -63,8 +77,10 @@ def _list_price(spec: ModelSpec, input_tokens: int, output_tokens: int) -> Cost 
             found = calc_price(usage, model, provider_id=_LISTED[spec.provider])
         elif base_url:
             found = calc_price(usage, model, provider_api_url=str(base_url))
-        else:
+        elif spec.provider == "openai_compatible":
             found = calc_price(usage, model, provider_id="openai")
+        else:
+            return None
     except LookupError:
         return None
     return Cost.from_usd(found.total_price)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from signoff.catalog.models import PROVIDER_TASKS, TASKS, ModelsConfig, ModelSpec, Route
@@ -11,15 +12,41 @@ from signoff.core.errors import did_you_mean
 
 _LOCAL_KEYS = ("provider", "region", "context_tokens")
 _MAX_CONTEXT_TOKENS = 10_000_000
-_VENDOR_KEYS = (*_LOCAL_KEYS, "model", "api_key", "base_url", "price", "structured")
+_VENDOR_KEYS = (
+    *_LOCAL_KEYS,
+    "model",
+    "api_key",
+    "base_url",
+    "price",
+    "structured",
+    "temperature",
+    "headers",
+    "max_reply_bytes",
+)
+_AWS_KEYS = ("access_key_id", "secret_access_key", "session_token")
+_NEED_KEY = ("openai", "azure_openai", "mistral", "groq", "openrouter", "deepseek", "cerebras", "huggingface")
+_SECRETS = ("api_key", "access_token", "secret_access_key", "session_token")
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
+_APIS = ("openai", "openai_compatible", "openrouter", "deepseek")
 KEYS = {
     "minilm": _LOCAL_KEYS,
     "fields": _LOCAL_KEYS,
     "qwen": _LOCAL_KEYS,
     "scripted": _LOCAL_KEYS,
-    "openai_compatible": _VENDOR_KEYS,
+    **{kind: (*_VENDOR_KEYS, "api") if kind in _APIS else _VENDOR_KEYS for kind in ("openai_compatible", *_NEED_KEY)},
+    "azure_openai": (*_VENDOR_KEYS, "api", "api_version"),
     "anthropic": _VENDOR_KEYS,
     "google": _VENDOR_KEYS,
+    "google_vertex": (*_VENDOR_KEYS, "project", "location", "access_token", "credentials_file"),
+    "bedrock": (*_VENDOR_KEYS, "api", *_AWS_KEYS),
+    "cohere": _VENDOR_KEYS,
+    "ollama": _VENDOR_KEYS,
+}
+_REQUIRED = {
+    **dict.fromkeys((*_NEED_KEY, "anthropic", "google", "cohere"), ("api_key",)),
+    "azure_openai": ("api_key", "base_url"),
+    "google_vertex": ("project",),
+    "bedrock": ("region",),
 }
 
 
@@ -37,22 +64,38 @@ def parse_models(fields: Fields) -> ModelsConfig:
 def _model(name: str, fields: Fields) -> ModelSpec:
     provider = fields.one_of("provider", tuple(KEYS))
     fields.only(*KEYS[provider])
-    if provider in ("openai_compatible", "anthropic", "google"):
+    if KEYS[provider] is not _LOCAL_KEYS:
         fields.text("model")
-        if provider != "openai_compatible":
-            fields.required("api_key")
-    for key in ("model", "base_url", "api_key", "region"):
-        if key in fields:
+        for key in _REQUIRED.get(provider, ()):
+            fields.required(key)
+    for key in KEYS[provider]:
+        if isinstance(fields.data.get(key), str):
             _check_references(fields, key, fields.text(key))
     if "context_tokens" in fields:
         fields.integer("context_tokens", 1, lowest=1, highest=_MAX_CONTEXT_TOKENS)
-    if "api_key" in fields and not find_references(fields.text("api_key", "")):
-        suggestion = 'Write "${env.OPENAI_API_KEY}" and set the variable where the worker runs.'
-        fields.problem("api_key", "A credential may not stand in the project.", suggestion=suggestion, code="secret")
+    for key in _SECRETS:
+        if key in fields and not find_references(fields.text(key, "")):
+            suggestion = f'Write "${{env.{_variable(provider, key)}}}" and set the variable where the worker runs.'
+            fields.problem(key, "A credential may not stand in the project.", suggestion=suggestion, code="secret")
+    if "headers" in fields:
+        _check_headers(fields.mapping("headers"))
     if "price" in fields and fields.data["price"] != "free":
         _check_price(fields.mapping("price"))
     settings = {key: value for key, value in fields.data.items() if key != "provider"}
     return ModelSpec(name, provider, settings)
+
+
+def _variable(provider: str, key: str) -> str:
+    return "OPENAI_API_KEY" if provider == "openai_compatible" else f"{provider}_{key}".upper()
+
+
+def _check_headers(headers: Fields) -> None:
+    for name in headers.data:
+        text = headers.text(name)
+        _check_references(headers, name, text)
+        if _SECRET_HEADER.search(name) and not find_references(text):
+            suggestion = 'Write "${env.NAME}" and set the variable where the worker runs.'
+            headers.problem(name, "A credential may not stand in the project.", suggestion=suggestion, code="secret")
 
 
 def _check_references(fields: Fields, name: str, text: str) -> None:
