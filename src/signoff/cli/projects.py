@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,7 +48,14 @@ def check(
     if watching:
         memo = Memo()
         watch(directory, lambda: _check(directory, memo, as_json=as_json))
-    elif not _check(directory, None, as_json=as_json):
+        return
+    # Nearly all that is made is kept until the end: looking for what could be given back takes a fifth of the time.
+    gc.disable()
+    try:
+        sound = _check(directory, None, as_json=as_json)
+    finally:
+        gc.enable()
+    if not sound:
         raise typer.Exit(EXIT_FAILURE)
 
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import isfinite
-from typing import Any, Literal, NoReturn
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from signoff.core.errors import DefinitionError, Problem
 from signoff.core.schemas import pointer
+from signoff.core.values import value
 from signoff.workflows.positions import raw_offsets
+
+if TYPE_CHECKING:
+    from ruamel.yaml.error import YAMLError
 
 MAX_DOCUMENT_BYTES = 1024 * 1024
 """Size of one document as UTF-8."""
@@ -39,7 +40,7 @@ _WORDS: Mapping[str, bool | None] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Node:
     """A value of a document and where it stands.
 
@@ -115,24 +116,19 @@ def load_quickly(text: str, file: str) -> Node | None:
         return None
     import yaml  # noqa: PLC0415  (loaded with the first document)
 
-    loader = getattr(yaml, "CLoader", None)
-    if loader is None:
+    make: Any = getattr(yaml, "CLoader", None)
+    if make is None:
         return None
     try:
-        return _Reader(text, file).read_events(_certain(yaml.parse(text, Loader=loader)))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]  (untyped library)
+        loader = make(text)
+        # Its events themselves: `yaml.parse` asks twice for each.
+        return _Reader(text, file, certain=True).read_events(iter(loader.get_event, None))
     except (yaml.YAMLError, DefinitionError, _UncertainError, ValueError, StopIteration):
         return None
 
 
 class _UncertainError(Exception):
     """What the two readers place differently."""
-
-
-def _certain(events: Iterator[Any]) -> Iterator[Any]:
-    for event in events:
-        if type(event).__name__ == "ScalarEvent" and event.value == "" and not event.style:
-            raise _UncertainError
-        yield event
 
 
 _PLAIN = re.compile(r"[\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]*")
@@ -143,15 +139,20 @@ _ODD = re.compile(r"^%|[|>][-+0-9]*#|(?:^|[\s\[\]{},])[?]", re.MULTILINE)
 class _Reader:
     """Composes the parser's events: the library's own composer keeps no key places and expands aliases."""
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, *, certain: bool = False) -> None:
         self._text = text
         self._file = file
+        self._certain = certain
         self._count = 0
         self._duplicates: list[Problem] = []
 
     def read(self) -> Node:
         if len(self._text.encode("utf-8", "replace")) > MAX_DOCUMENT_BYTES:
             self._fail(f"The document is larger than {MAX_DOCUMENT_BYTES} bytes.", "Split it.")
+        # Imported here, as most documents are plain and never need these 50 ms.
+        from ruamel.yaml import YAML  # noqa: PLC0415  (loaded with the first document that is not plain)
+        from ruamel.yaml.error import YAMLError  # noqa: PLC0415  (the same)
+
         try:
             node = self._document(iter(YAML(typ="safe", pure=True).parse(self._text)))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]  (untyped library)
         except YAMLError as error:
@@ -204,6 +205,8 @@ class _Reader:
             return Node("list", path, line, column, items=tuple(items))
         raw = self._text[event.start_mark.index : event.end_mark.index]
         plain = event.style is None or event.style == ""
+        if plain and self._certain and event.value == "":
+            raise _UncertainError
         value = self._scalar(event) if plain else event.value
         return Node("scalar", path, line, column, value=value, raw=raw)
 

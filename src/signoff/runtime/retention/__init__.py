@@ -1,15 +1,34 @@
 """Retention: finished runs are archived or dropped by policy, in bounded batches that may be interrupted anywhere."""
 
-from signoff.runtime.retention.model import (
-    KEEP_FOREVER,
-    Due,
-    ProjectRetention,
-    RetentionPolicy,
-    RetentionReport,
-    RetentionSettings,
-    Trouble,
-)
-from signoff.runtime.retention.service import Retention
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from signoff.runtime.retention.model import (
+        KEEP_FOREVER,
+        Due,
+        ProjectRetention,
+        RetentionPolicy,
+        RetentionReport,
+        RetentionSettings,
+        Trouble,
+    )
+    from signoff.runtime.retention.service import Retention
+else:
+    from signoff.core.lazy import offered
+
+    __getattr__ = offered(
+        __name__,
+        {
+            "Due": "signoff.runtime.retention.model",
+            "KEEP_FOREVER": "signoff.runtime.retention.model",
+            "ProjectRetention": "signoff.runtime.retention.model",
+            "Retention": "signoff.runtime.retention.service",
+            "RetentionPolicy": "signoff.runtime.retention.model",
+            "RetentionReport": "signoff.runtime.retention.model",
+            "RetentionSettings": "signoff.runtime.retention.model",
+            "Trouble": "signoff.runtime.retention.model",
+        },
+    )
 
 __all__ = [
     "KEEP_FOREVER",

@@ -8,9 +8,10 @@ a review, which only a step that requires that review can rely on. Joining is un
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from signoff.core.labels import BOTTOM, DataClass, Labels, Trust
+from signoff.core.values import value
 
 MAX_HOPS = 40
 """Steps of a path that is told."""
@@ -19,7 +20,7 @@ MODEL = "model:"
 """What the source of an atom begins with that stands for a model's own freedom: it has no raw source to show."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hop:
     """One place on the path of a value.
 
@@ -36,7 +37,7 @@ class Hop:
     file: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Atom:
     """One place outside of our control that had a part in a value.
 
@@ -68,10 +69,21 @@ class Atom:
         """The atom one place further."""
         if len(self.path) >= MAX_HOPS or (self.path and self.path[-1] == hop):
             return self
-        return replace(self, path=(*self.path, hop))
+        return Atom(
+            self.source,
+            self.trust,
+            self.domain,
+            self.owned,
+            self.ranged,
+            self.raw,
+            self.record,
+            self.review,
+            self.unreviewed,
+            (*self.path, hop),
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Flow:
     """What had a part in one value, or in a decision.
 
@@ -91,6 +103,7 @@ class Flow:
 
     def join(self, other: Flow) -> Flow:
         """The least flow that is at least both."""
+        # Most are joined with nothing, or with what is in them already: comparing is cheaper than making.
         if other is self or (other.atoms <= self.atoms and self._secret_as(other)):
             return self
         if self.atoms <= other.atoms and other._secret_as(self):
@@ -114,7 +127,9 @@ class Flow:
 
     def secrecy(self) -> Flow:
         """Its class and residency alone."""
-        return replace(self, atoms=frozenset(), varies=frozenset()) if self.atoms or self.varies else self
+        if not self.atoms and not self.varies:
+            return self
+        return Flow(data_class=self.data_class, residency=self.residency, class_path=self.class_path)
 
     def integrity(self) -> Flow:
         """Its atoms alone."""
@@ -122,9 +137,10 @@ class Flow:
 
     def computed(self) -> Flow:
         """Of what was computed from it: the result lies no more where a check has put it, and nobody has seen it."""
-        if not self.atoms:
+        if all(_is_computed(atom) for atom in self.atoms):
             return self
-        return replace(self, atoms=frozenset(_computed(atom) for atom in self.atoms))
+        atoms = frozenset(_computed(atom) for atom in self.atoms)
+        return Flow(atoms, self.data_class, self.residency, self.varies, self.class_path)
 
     def through(self, hop: Hop) -> Flow:
         """The flow one place further."""
@@ -133,7 +149,8 @@ class Flow:
             path = (*path, hop)
         if not self.atoms and path is self.class_path:
             return self
-        return replace(self, atoms=frozenset(atom.through(hop) for atom in self.atoms), class_path=path)
+        atoms = frozenset(atom.through(hop) for atom in self.atoms)
+        return Flow(atoms, self.data_class, self.residency, self.varies, path)
 
     def labels(self) -> Labels:
         """The label as a run carries it, which knows of no checks: whatever an atom had a part in is untrusted."""
@@ -141,15 +158,32 @@ class Flow:
         return Labels(self.data_class, Trust.UNTRUSTED if self.atoms else Trust.TRUSTED, self.residency, sources)
 
 
+def _is_computed(atom: Atom) -> bool:
+    """Whether `_computed` would leave an atom as it is, as it does with most."""
+    if atom.raw or atom.review:
+        return False
+    return (
+        atom.trust is Trust.TRUSTED
+        or atom.owned
+        or (atom.trust is Trust.UNTRUSTED and not atom.domain and not atom.ranged)
+    )
+
+
 def _computed(atom: Atom) -> Atom:
+    if _is_computed(atom):
+        return atom
     free = atom.trust is not Trust.TRUSTED and not atom.owned
-    return replace(
-        atom,
-        trust=Trust.UNTRUSTED if free else atom.trust,
-        domain="" if free else atom.domain,
-        ranged=atom.ranged and not free,
+    return Atom(
+        atom.source,
+        Trust.UNTRUSTED if free else atom.trust,
+        "" if free else atom.domain,
+        atom.owned,
+        atom.ranged and not free,
         raw=False,
+        record=atom.record,
         review="",
+        unreviewed=atom.unreviewed,
+        path=atom.path,
     )
 
 
@@ -175,7 +209,7 @@ def flow_of_labels(labels: Labels, source: str, line: int = 0) -> Flow:
     return Flow(atoms, labels.data_class, labels.residency, class_path=(hop,))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Value:
     """What is known of a value, field by field.
 
@@ -193,17 +227,25 @@ class Value:
         """What stands at a path; `*` is any item of a list."""
         found = self
         for name in path:
-            found = found.item() if name == "*" else found.fields.get(name) or Value(found.flow)
+            if name == "*":
+                found = found.item()
+            elif found.fields or found.items is not None:
+                found = found.fields.get(name) or Value(found.flow)
+            # Of what is known as a whole only, a field is known as that.
         return found
 
     def item(self) -> Value:
         """Any item of a list."""
-        return self.items if self.items is not None else Value(self.flow)
+        if self.items is not None:
+            return self.items
+        return Value(self.flow) if self.fields else self
 
     def whole(self) -> Flow:
         """The join of all that is in it."""
-        inside = [*self.fields.values(), *(() if self.items is None else (self.items,))]
-        return join_flows((self.flow, *(value.whole() for value in inside)))
+        flow = NOTHING.join(self.flow)
+        for inner in self.fields.values():
+            flow = flow.join(inner.whole())
+        return flow if self.items is None else flow.join(self.items.whole())
 
     def joined(self, flow: Flow) -> Value:
         """The value where all of it depends on something else as well."""
@@ -226,7 +268,10 @@ class Value:
 
     def through(self, hop: Hop) -> Value:
         """The value one place further; fields are told by name."""
-        fields = {name: value.through(replace(hop, at=f"{hop.at}.{name}")) for name, value in self.fields.items()}
+        fields = {
+            name: value.through(Hop(f"{hop.at}.{name}", hop.how, hop.line, hop.file))
+            for name, value in self.fields.items()
+        }
         items = None if self.items is None else self.items.through(hop)
         return Value(self.flow.through(hop), fields, items)
 

@@ -129,7 +129,7 @@ class Place:
         if self._tied:
             value = _tie(value, self._tied)
         facts = self.facts.of(self.canonical(selection))
-        return replace(value, flow=confined(value.flow, facts)) if facts else value
+        return Value(confined(value.flow, facts), value.fields, value.items) if facts else value
 
     # --- Knowing -----------------------------------------------------------------------------------------------------
 
