@@ -1,4 +1,4 @@
-"""What a prompt demands of an answer beside its schema: rules across fields, repairs, citations, confidence, filters."""
+"""What a prompt demands of an answer beside its schema: rules, repairs, citations, confidence, filters."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ FILTERED_SCHEMA: Mapping[str, Any] = {
     "required": ["review", "changed", "reasons"],
     "additionalProperties": False,
 }
-"""What a step says of its filters, as the field `filtered`: whether a person is asked for, and why; whether they changed
-the text."""
+"""What a step says of its filters, as the field `filtered`: whether a person is asked for, and why; whether they
+changed the text."""
 CONFIDENCE_SCHEMA: Mapping[str, Any] = {"type": "number", "minimum": 0, "maximum": 1}
 
 MESSAGE_SCHEMA: Mapping[str, Any] = {

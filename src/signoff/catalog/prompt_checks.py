@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
 
 from signoff.catalog.model import Project
 from signoff.catalog.models import LOCAL_PROVIDERS, ModelSpec
 from signoff.catalog.prompts import Prompt
-from signoff.core.errors import Problem, did_you_mean
+from signoff.core.errors import NotFoundError, Problem, did_you_mean
+from signoff.workflows.model import Expression, Step, Workflow, every_step
 
 
 def check_prompts(project: Project) -> Iterator[Problem]:
@@ -16,6 +20,10 @@ def check_prompts(project: Project) -> Iterator[Problem]:
         yield from _owners(project, prompt)
         for model in _models(project, prompt):
             yield from _needs(prompt, model)
+        yield from _confidence(project, prompt)
+    for workflow in project.workflows.values():
+        if workflow.python is None:
+            yield from _asked_reviews(project, workflow)
 
 
 def _owners(project: Project, prompt: Prompt) -> Iterator[Problem]:
@@ -52,3 +60,66 @@ def _needs(prompt: Prompt, model: ModelSpec) -> Iterator[Problem]:
         detail = f"Model '{model.name}', which answers prompt '{prompt.name}', {reason}."
         suggestion = f"Give the prompt a route of its own in models.yaml: - {{prompt: {prompt.name}, use: […]}}."
         yield Problem(detail, prompt.file, suggestion=suggestion, code="unable-model")
+
+
+def _confidence(project: Project, prompt: Prompt) -> Iterator[Problem]:
+    contract = prompt.answer.confidence
+    if contract is None:
+        return
+    model = contract.agreement.model
+    if model is not None and model not in project.models.models:
+        suggestion = did_you_mean(model, tuple(project.models.models)) or "Add it to models.yaml."
+        detail = f"Prompt '{prompt.name}' compares with the model '{model}', which models.yaml does not have."
+        yield Problem(detail, prompt.file, suggestion=suggestion, code="unknown-reference")
+    file = contract.calibration
+    if file is None:
+        return
+    if file not in project.files:
+        there = tuple(name for name in project.files if name.startswith("calibrations/"))
+        fit = f"Make it: signoff confidence fit {prompt.name} --cases golden.jsonl --out {file}."
+        detail = f"Prompt '{prompt.name}' is calibrated by '{file}', which is not there."
+        yield Problem(detail, prompt.file, suggestion=did_you_mean(file, there) or fit, code="unknown-reference")
+        return
+    try:
+        data: Any = orjson.loads(project.files[file])
+        made_for = (data["prompt"], data["rule"]["kind"], tuple(sorted(data["rule"]["signals"])))
+    except (KeyError, TypeError, ValueError) as error:
+        yield Problem(f"This is no calibration document: {error!r}.", file, code="calibration")
+        return
+    wanted = (prompt.name, contract.kind, tuple(sorted(contract.signals)))
+    if made_for != wanted:
+        detail = (
+            f"The calibration was made for prompt '{made_for[0]}', {made_for[1]} of {', '.join(made_for[2])};"
+            f" '{prompt.name}' has {contract.kind} of {', '.join(wanted[2])}."
+        )
+        yield Problem(detail, file, suggestion="Make it again: signoff confidence fit.", code="calibration")
+
+
+def _asked_reviews(project: Project, workflow: Workflow) -> Iterator[Problem]:
+    """Filters that can ask for a person, and a workflow that does not listen: nobody would be asked."""
+    steps = list(every_step(workflow.steps))
+    heard = {
+        read.root
+        for step in steps
+        for expression in _expressions(step)
+        for read in expression.reads
+        if read.path[:1] == ("filtered",)
+    }
+    for step in steps:
+        if step.verb != "ai" or step.name in heard:
+            continue
+        try:
+            prompt = project.prompts.find(step.target)
+        except NotFoundError:
+            continue  # told by the compiler
+        if prompt.answer.may_ask:
+            detail = (
+                f"A filter of prompt '{prompt.name}' can ask for a person, and nothing reads '{step.name}.filtered'."
+            )
+            suggestion = f"Give a review 'when: {step.name}.filtered.review', or let the filter block."
+            yield Problem(detail, step.file or workflow.file, step.line, suggestion=suggestion, code="unheard-filter")
+
+
+def _expressions(step: Step) -> Iterable[Expression]:
+    single = (step.when, step.needed, step.give, step.until, step.fallback_give)
+    return (*step.arguments.values(), *step.asserts, *(found for found in single if found is not None))

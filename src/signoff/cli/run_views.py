@@ -170,7 +170,9 @@ def _noted(kind: str, fact: Mapping[str, Any]) -> str:
         return f"{verdict} {fact['about']} ({reason})"
     if kind == "model.call" and "usage" in fact:
         outcome = "" if fact.get("outcome") == "ok" else f" ({fact.get('outcome', '')})"
-        return f"model.call {fact.get('model', '')}{outcome}: {_usage(fact['usage'])}"
+        repair = f" repair {fact['repair']}" if fact.get("repair") else ""
+        broken = f" broke {', '.join(fact['broken'])}" if fact.get("broken") else ""
+        return f"model.call {fact.get('model', '')}{repair}{outcome}{broken}: {_usage(fact['usage'])}"
     return f"{kind} {_short(fact)}"
 
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from signoff.capabilities.gateway import Attempt, ModelTask
+from signoff.capabilities.gateway import Attempt, Budget, ModelResult, ModelTask
+from signoff.capabilities.validation.answers import answer_checks
 from signoff.catalog import Prompt
+from signoff.catalog.models import ModelsConfig
 from signoff.core.errors import InvalidError, LimitError, StepError
 from signoff.core.labels import Labels, Trust
 from signoff.governance.policy import Decision, model_request
 from signoff.runtime.handlers import Done, StepCall
 from signoff.steps.acting import ActingStep
+from signoff.steps.answers import finished
 from signoff.steps.services import Services, decided, project_of
 
 
@@ -41,7 +44,8 @@ class AiStep(ActingStep):
         """The model's answer, which meets the prompt's output contract.
 
         Raises:
-            StepError: `model_contract`, `model_unavailable`, `model_refused`, `budget`, `forbidden` or `arguments`.
+            StepError: `model_contract`, `model_unavailable`, `model_refused`, `budget`, `forbidden`, `arguments`,
+                `filtered`, `filter_failed` or `confidence`.
         """
         project = project_of(call)
         prompt = project.prompts.find(call.step.target)
@@ -72,14 +76,18 @@ class AiStep(ActingStep):
             fact = {"prompt": f"{prompt.name}@{prompt.version}", "prompt_digest": prompt.digest}
             call.record("model.call", {**attempt.as_dict(), **fact})
 
-        result = await self._services.gateway.complete(
-            _task(prompt, variables, call),
-            project.models,
-            decide=decide,
-            budget=self._services.budgets.of(call),
-            observe=observe,
-        )
-        return Done(result.output, Labels(trust=Trust.UNTRUSTED, sources=frozenset({f"model:{result.model}"})))
+        answered: set[str] = set()
+
+        async def ask(task: ModelTask, config: ModelsConfig) -> ModelResult:
+            budget = self._services.budgets.of(call)
+            result = await self._services.gateway.complete(task, config, decide=decide, budget=budget, observe=observe)
+            answered.add(f"model:{result.model}")
+            return result
+
+        task = _task(prompt, variables, call)
+        first = await ask(task, project.models)
+        output = await finished(call, project, prompt, task=task, first=first, ask=ask)
+        return Done(output, Labels(trust=Trust.UNTRUSTED, sources=frozenset(answered)))
 
 
 def _task(prompt: Prompt, variables: Mapping[str, Any], call: StepCall) -> ModelTask:
@@ -100,4 +108,7 @@ def _task(prompt: Prompt, variables: Mapping[str, Any], call: StepCall) -> Model
         max_output_tokens=prompt.max_output_tokens,
         timeout_s=min(prompt.timeout_s, call.timeout_s),
         data_labels=call.labels,
+        checks=answer_checks(prompt.answer, variables),
+        repairs=prompt.answer.repair.attempts,
+        repair_budget=Budget(prompt.answer.repair.cost) if prompt.answer.repair.cost is not None else None,
     )

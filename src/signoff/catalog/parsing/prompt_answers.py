@@ -112,7 +112,9 @@ def _citations(fields: Fields, inputs: Mapping[str, Any], outputs: Mapping[str, 
         suggestion = did_you_mean(source, tuple(inputs)) or "Name the input variable that has the hits of 'retrieve'."
         citations.problem("from", f"The prompt has no input '{source}'.", suggestion=suggestion, code="unknown-value")
     if field not in outputs:
-        suggestion = f"Add '{field}: {{type: array, items: {{type: object, properties: {{quote: {{type: string}}}}}}}}'."
+        suggestion = (
+            f"Add '{field}: {{type: array, items: {{type: object, properties: {{quote: {{type: string}}}}}}}}'."
+        )
         citations.problem(None, f"The output has no '{field}' to cite in.", suggestion=suggestion, code="unknown-value")
     elif not isinstance(outputs[field], Mapping) or outputs[field].get("type") != "array":
         citations.problem(None, f"'{field}' of the output must be a list of quotes.", code="schema")
@@ -191,7 +193,9 @@ def _filters(fields: Fields, outputs: Mapping[str, Any]) -> tuple[FilterUse, ...
         found.append(FilterUse(name, verdict, field, settings))
     if len(found) > MAX_FILTERS:
         fields.problem("filters", f"There are more than {MAX_FILTERS} filters.", code="limit")
-    if HTML_FIELD in outputs and not any(use.name == "html" and use.output_field in (None, HTML_FIELD) for use in found):
+    if HTML_FIELD in outputs and not any(
+        use.name == "html" and use.output_field in (None, HTML_FIELD) for use in found
+    ):
         found.append(FilterUse("html", "change", HTML_FIELD))
     # First of all: what the others read is what will be seen.
     return tuple(sorted(found, key=lambda use: use.name != "html"))

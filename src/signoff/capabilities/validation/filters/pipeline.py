@@ -1,0 +1,154 @@
+"""Filters one after the other over an answer's texts: what is changed is what the next one reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, cast
+
+from signoff.capabilities.validation.filters.model import Filter, FilterResult, Found
+from signoff.catalog.answer_contracts import FilterUse
+from signoff.core.errors import InvalidError, SignoffError, StepError
+
+ENTRY_POINTS = "signoff.filters"
+"""The group of entry points that name a deployment's own filters: each a class without arguments."""
+MAX_REASONS = 20
+"""Reasons that are kept of one filter and field."""
+MAX_DEPTH = 32
+"""How deep texts are looked for in an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """An answer after its filters.
+
+    Attributes:
+        output: with what was changed.
+        results: of every filter and field that did not just pass.
+    """
+
+    output: Mapping[str, Any]
+    results: tuple[FilterResult, ...] = ()
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The step's field `filtered` (`FILTERED_SCHEMA`)."""
+        asking = [result for result in self.results if result.verdict == "review"]
+        reasons = [f"{result.field} {reason}" for result in asking for reason in result.reasons]
+        changed = any(result.verdict == "change" for result in self.results)
+        return {"review": bool(asking), "changed": changed, "reasons": reasons}
+
+    def require(self) -> None:
+        """Return unless something was blocked.
+
+        Raises:
+            StepError: kind `filtered`.
+        """
+        blocked = [result for result in self.results if result.verdict == "block"]
+        if blocked:
+            told = "; ".join(f"{result.field} {', '.join(result.reasons)} ({result.filter})" for result in blocked)
+            raise StepError(f"The answer may not go out: {told}.", kind="filtered")
+
+
+@cache
+def default_filters() -> Mapping[str, Filter]:
+    """The filters by name: Signoff's own, replaced by those that a deployment has installed.
+
+    Raises:
+        InvalidError: an entry point names something that cannot be loaded, or that is no filter.
+    """
+    from signoff.capabilities.validation.filters.local import (  # noqa: PLC0415  (nh3 only where text goes out)
+        INSULTS,
+        HtmlFilter,
+        LinkFilter,
+        WordFilter,
+        personal_data,
+        secrets,
+    )
+
+    found: dict[str, Filter] = {
+        "html": HtmlFilter(),
+        "secrets": secrets(),
+        "links": LinkFilter(),
+        "personal_data": personal_data(),
+        "promises": WordFilter(reason="promises"),
+        "toxicity": WordFilter(INSULTS, reason="insults or threatens"),
+    }
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            made: Any = point.load()()
+        except Exception as error:
+            raise InvalidError(f"The filter '{point.name}' ({point.value}) cannot be loaded: {error}") from error
+        if point.name not in found or not isinstance(made, Filter):
+            raise InvalidError(f"'{point.name}' ({point.value}) replaces none of: {', '.join(found)}")
+        found[point.name] = made
+    return found
+
+
+def apply_filters(
+    uses: Sequence[FilterUse], output: Mapping[str, Any], filters: Mapping[str, Filter] | None = None
+) -> Filtered:
+    """Every filter, in order, over the texts that it is for.
+
+    Raises:
+        StepError: kind `filter_failed`: one could not look, so nothing goes out.
+    """
+    known = default_filters() if filters is None else filters
+    results: list[FilterResult] = []
+    current: dict[str, Any] = dict(output)
+    for use in uses:
+        for name in (use.output_field,) if use.output_field else tuple(current):
+            if name in current:
+                current[name] = _walk(use, known[use.name], current[name], name, results, MAX_DEPTH)
+    return Filtered(current, tuple(results))
+
+
+def _walk(  # noqa: PLR0917  (a recursion with what it carries along)
+    use: FilterUse, looking: Filter, value: Any, at: str, results: list[FilterResult], depth: int
+) -> Any:
+    if isinstance(value, str):
+        return _one(use, looking, value, at, results)
+    if not depth:
+        raise StepError(f"'{at}' is nested more than {MAX_DEPTH} deep.", kind="filter_failed")
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value).items()
+        return {key: _walk(use, looking, item, f"{at}/{key}", results, depth - 1) for key, item in items}
+    if isinstance(value, list):
+        listed = enumerate(cast("list[Any]", value))
+        return [_walk(use, looking, item, f"{at}/{place}", results, depth - 1) for place, item in listed]
+    return value
+
+
+def _one(use: FilterUse, looking: Filter, text: str, at: str, results: list[FilterResult]) -> str:
+    try:
+        found = [*looking.find(text, use.settings)]
+        if use.verdict == "change" and all(item.start is not None for item in found):
+            changed = _without(text, found) if found else text
+            # What only a reader sees (through tags and entities) has no span to take out: it does not go out at all.
+            left = list(_hidden(use, looking, changed))
+            verdict = "block" if left else "change"
+        else:
+            changed, left, verdict = text, list(_hidden(use, looking, text)), use.verdict
+            verdict = "block" if verdict == "change" else verdict
+    except SignoffError as error:
+        raise StepError(f"The filter '{use.name}' could not look: {error}", kind="filter_failed") from error
+    reasons = tuple(dict.fromkeys(item.reason for item in (*found, *left)))[:MAX_REASONS]
+    if reasons:
+        results.append(FilterResult(use.name, at, verdict, reasons))
+    return changed
+
+
+def _hidden(use: FilterUse, looking: Filter, text: str) -> Iterator[Found]:
+    from signoff.capabilities.validation.filters.local import visible  # noqa: PLC0415  (nh3 only where text goes out)
+
+    shown = visible(text)
+    if use.name != "html" and shown != text:
+        yield from looking.find(shown, use.settings)
+
+
+def _without(text: str, found: Sequence[Found]) -> str:
+    for item in sorted(found, key=lambda item: item.start or 0, reverse=True):
+        text = text[: item.start] + item.replacement + text[item.end :]
+    return text
