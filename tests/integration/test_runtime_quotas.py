@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
-from support.engine import ACTOR, ScriptedTool, compiled, ended, running, start
+from support.engine import ACTOR, ScriptedTool, compiled, ended, running, start, until
 
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
+from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime.handlers import Approval, Done, Effect, Spending, StepCall
 from signoff.runtime.quotas import spend_quota
+from signoff.runtime.quotas.store import QUOTA_TURN
 
 PAY = "steps:\n  pay: {tool: pay, with: {}%s}\noutcome: {paid: pay.done}\n"
 REVIEWED = """\
@@ -107,3 +110,20 @@ async def test_what_postgresql_has_no_room_for_keeps_no_run(
     )
     async with running(database, [flow], tool):
         assert (await ended(database, await start(database, flow, {}))).status == status
+
+
+async def test_a_holder_that_others_keep_busy_costs_the_worker_nothing_else(database_url: str) -> None:
+    flow, tool = compiled("busy", PAY % "", pay=True), paying(1)
+    settings = DatabaseSettings(url=database_url, lock_timeout_s=0.2)
+    sessions = "SELECT array_agg(id) FROM worker_session"
+    async with await Database.open(settings) as database, running(database, [flow], tool):
+        async with database.worker_connection() as connection, connection.transaction():
+            before = await connection.fetchval(sessions)
+            await connection.execute(QUOTA_TURN, ACTOR.org_id, "pay", "ana")
+            run_id = await start(database, flow, {})
+            await until(database, run_id, lambda run: run.status == "running")
+            await asyncio.sleep(1.0)
+        assert (await ended(database, run_id)).status == "done"
+        async with database.worker_connection() as connection:
+            assert await connection.fetchval(sessions) == before
+    assert len(tool.calls) == 1

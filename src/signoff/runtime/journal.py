@@ -19,6 +19,7 @@ from signoff.core.errors import ConflictError, SignoffError, UnavailableError
 from signoff.core.fresh import fresh_dict, fresh_list
 from signoff.core.values import value
 from signoff.foundation.database import Connection, Database
+from signoff.foundation.database.failures import DatabaseAwayError
 from signoff.runtime import artifacts, store
 from signoff.runtime.artifacts import Content
 from signoff.runtime.attribute_values import AttributeRow
@@ -271,9 +272,10 @@ class Journal:
             self.flushes += 1
             self.events += result.events
             _resolve(entry, result)
-        except UnavailableError as error:
+        except (SessionLostError, DatabaseAwayError) as error:
             self._lose([entry], error)
         except Exception as error:  # noqa: BLE001  (a row that the database does not take concerns its run)
+            # So does a lock that was not to be had in time, such as that of a quota that many spend: it is rolled back.
             self._reject(entry.run_id, [entry], error)
         finally:
             self._fail(entry, SessionLostError("the worker stopped in between"))  # where it was cancelled
