@@ -10,6 +10,7 @@ from signoff.cli import (
     artifacts,
     authoring,
     breakers,
+    confidence,
     delivering,
     dev,
     diagram,
@@ -87,6 +88,7 @@ app.command("history", short_help="Every move of an environment.", epilog=delive
 )
 app.add_typer(delivering.releases_app, name="releases")
 app.add_typer(prompts.app, name="prompts")
+app.add_typer(confidence.app, name="confidence")
 app.command("serve", short_help="Run the API alone.", epilog=serving.SERVE_EXAMPLES)(serving.serve)
 app.command("worker", short_help="Run a worker alone.", epilog=serving.WORKER_EXAMPLES)(serving.worker)
 app.command("breakers", short_help="Which tools and models are left alone.", epilog=breakers.BREAKERS_EXAMPLES)(
