@@ -160,7 +160,7 @@ class Prompt:
     quality: Mapping[str, Threshold] = field(default_factory=dict[str, Threshold])
     dimensions: tuple[Dimension, ...] = ()
     alternatives: tuple[tuple[Alternative, ...], ...] = ()
-    answer: AnswerContract = AnswerContract()
+    answer: AnswerContract = field(default_factory=AnswerContract)
 
     @property
     def contract(self) -> Contract:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from signoff.catalog.parsing.annotations import CLASSES
 from signoff.catalog.answer_contracts import MESSAGE_SCHEMA
+from signoff.catalog.parsing.annotations import CLASSES
 from signoff.catalog.parsing.fields import Fields, problems_with
 from signoff.catalog.parsing.prompt_answers import ANSWER_KEYS, parse_answer
 from signoff.catalog.parsing.prompt_promises import parse_needs, parse_owners, parse_quality, parse_tests
@@ -145,7 +145,7 @@ def _output(fields: Fields, task: Task, labels: Mapping[str, str]) -> Mapping[st
     if task != "classify":
         schema = fields.schema("output")
         if task == "generate" and schema and not schema.get("properties"):
-            suggestion = "List its 'properties', or write 'output: message': subject, body_html, disclaimers, citations."
+            suggestion = "Give its 'properties', or 'output: message': subject, body_html, disclaimers, citations."
             detail = "What a model writes is never free text: the output names no field."
             fields.problem("output", detail, suggestion=suggestion, code="free-text")
         return schema
