@@ -146,6 +146,16 @@ def test_linked_directory_is_not_followed(project: Path, tmp_path: Path) -> None
     assert {problem.code for problem in problems_in(project)} == {"link"}
 
 
+def test_folder_that_is_linked_is_read_only_within_the_project(project: Path, tmp_path: Path) -> None:
+    (project / "prompts").rename(tmp_path / "outside")
+    (project / "prompts").symlink_to(tmp_path / "outside")
+    assert {problem.code for problem in problems_in(project)} == {"link"}
+    (project / "prompts").unlink()
+    (tmp_path / "outside").rename(project / "elsewhere")
+    (project / "prompts").symlink_to(project / "elsewhere")
+    assert [prompt.name for prompt in load_project(project).prompts] == ["sort-message"]
+
+
 def test_link_within_the_project_is_read(project: Path) -> None:
     before = load_project(project)
     (project / "prompts" / "sort-message.md").rename(project / "prompt.txt")

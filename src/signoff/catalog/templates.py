@@ -171,6 +171,7 @@ def as_data(value: Any, name: str) -> str:
 _SANDBOX = _Sandbox()
 
 
+@lru_cache(maxsize=256)
 def variables_of(source: str) -> frozenset[str]:
     """The variables that a template names, apart from those that every prompt has.
 

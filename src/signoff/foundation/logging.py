@@ -6,11 +6,12 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 
-from signoff.foundation.settings import LoggingSettings
+if TYPE_CHECKING:
+    from signoff.foundation.settings import LoggingSettings
 
 MASK = "***"
 
