@@ -17,7 +17,7 @@ from support.engine import (
     waits_for,
 )
 from support.engine import until as reached
-from support.starts_cases import NOON, Busy, begin, bounded, gates, nothing_left, one_step, place, slots
+from support.starts_cases import NOON, Busy, at_gate, begin, bounded, gates, nothing_left, one_step, place, slots
 
 from signoff.core.errors import StepError, UnavailableError
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
@@ -85,6 +85,7 @@ async def test_a_loop_that_goes_on_in_a_new_run_keeps_its_slots(database: Databa
     async with running(database, [loop, flow], tool, FAST):
         await reached(database, first, waits_for("person"))
         other = (await begin(database, flow, place=place(queue, "other"))).run_id
+        await at_gate(database, other, "queue")
         await send(database, first, "cycle[0]/ask", {"answer": "go on"})
         assert (await ended(database, first)).outcome == "continued"
         async with database.transaction(ACTOR.org_id) as connection:

@@ -112,6 +112,17 @@ async def gates(database: Database) -> dict[UUID, str | None]:
         return {row["run_id"]: row["gate"] for row in await connection.fetch("SELECT run_id, gate FROM run_queue")}
 
 
+async def at_gate(database: Database, run_id: UUID, gate: str, timeout_s: float = 20) -> None:
+    """Return once a run waits there: whoever starts it does not wait for the queue's turn."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        found = await gates(database)
+        if found.get(run_id) == gate:
+            return
+        assert asyncio.get_running_loop().time() < deadline, f"not at the gate '{gate}': {found}"
+        await asyncio.sleep(0.01)
+
+
 async def nothing_left(database: Database) -> None:
     """No run, slot or turn is left: nobody was forgotten."""
     async with database.worker_connection() as connection:
