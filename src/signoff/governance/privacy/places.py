@@ -27,6 +27,8 @@ _UNIT_WORD = re.compile(rf"(?i){_UNIT}$")
 _GLUE = re.compile(r"[\s,.;>]*")
 _PARTS = re.compile(r"\s*\n[\s>]*")
 _MOST_BETWEEN = 4
+SURE = 0.9
+"""How sure of a place without a capital the model must be."""
 _CODE_DIGITS = 4
 _PLACE_JOINS = re.compile(
     r" |-|[ ]?\. ?|(?: (?:de|la|del|of|the|am|an der|sur|upon|i|en|el|le|do|da|dos) (?:la |los |las |el )?)"
@@ -108,7 +110,7 @@ def _runs(text: str, words: Sequence[Word]) -> list[list[Word]]:
         part = (
             word.street + word.place >= _ADDRESS_THRESHOLD
             or _UNIT_WORD.fullmatch(word.text) is not None
-            or (word.text.isdigit() and len(word.text) <= 6 and bool(runs) and word.start - runs[-1][-1].end <= 2)  # noqa: PLR2004
+            or (word.text.isdigit() and len(word.text) <= 6 and bool(runs) and word.start - runs[-1][-1].end <= 2)  # noqa: PLR2004  (a comma and a space)
         )
         if not part:
             continue
@@ -153,7 +155,7 @@ def _of_line(line: list[Word], line_end: int, text: str, *, first: bool) -> list
         found.append(Finding(places[0].start, places[-1].end, "LOCATION", "model"))
         found.extend(Finding(word.start, word.end, "ADDRESS", "model") for word in line if word.text.isdigit())
         return sorted(found)
-    if first and len(line) > 2 and line[0].text.isdigit() and (last.text.isdigit() or line[1].text.isdigit()):  # noqa: PLR2004
+    if first and len(line) > 2 and line[0].text.isdigit() and (last.text.isdigit() or line[1].text.isdigit()):  # noqa: PLR2004  (a number beside the street's)
         found.append(Finding(line[0].start, line[0].end, "ADDRESS", "model"))
         line = line[1:]
     end = last.end + (1 if text[last.end : last.end + 1] == "." and last.end < line_end else 0)
@@ -166,7 +168,7 @@ def find_places(text: str, words: Sequence[Word]) -> list[Finding]:
     found = [Finding(*match.span(), "LOCATION", "gazetteer") for match in _gazetteer().finditer(text)]
     run: list[Word] = []
     for word in words:
-        if word.place < THRESHOLD or word.text.isdigit() or not (word.text[0].isupper() or word.place > 0.9):  # noqa: PLR2004
+        if word.place < THRESHOLD or word.text.isdigit() or not (word.text[0].isupper() or word.place > SURE):
             continue
         if run and not _PLACE_JOINS.fullmatch(text[run[-1].end : word.start]):
             found.append(Finding(run[0].start, run[-1].end, "LOCATION", "model"))
