@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any
 
-NAMES = ("runtime", "parked", "recovery", "timers", "growth", "demo", "authoring", "confidence", "privacy")
+NAMES = ("runtime", "parked", "recovery", "timers", "growth", "demo", "authoring", "confidence", "privacy", "injection")
 
 
 def _end(*_: object) -> None:
@@ -22,14 +22,14 @@ def main() -> int:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it runs, not for the record")
     parser.add_argument("--runs", type=int, help="of `parked`: how many runs wait (100,000 by default)")
-    parser.add_argument("--no-peers", action="store_true", help="of `runtime`: Signoff alone")
+    parser.add_argument("--no-peers", action="store_true", help="of `runtime` and `privacy`: Signoff alone")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
     module = importlib.import_module(f"benchmarks.{arguments.name}")
     more: dict[str, Any] = {}
     if arguments.name == "parked" and arguments.runs:
         more["runs"] = arguments.runs
-    if arguments.name == "runtime":
+    if arguments.name in ("runtime", "privacy"):
         more["beside"] = not arguments.no_peers
     figures = module.run(quick=arguments.quick, **more)
     print(json.dumps(figures))
