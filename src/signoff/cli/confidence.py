@@ -97,7 +97,7 @@ def _declared(directory: Path, name: str) -> Any:
 
 def _tell(target: Path, version: str, measured: Any, after: list[Bin]) -> None:
     print(f"Wrote {target}: version {version[:12]}, of {measured['cases']} cases, {measured['accuracy']:.1%} right.")
-    print(f"Calibration error: {measured['ece_before']:.3f} before, {measured['ece_after']:.3f} after (held-out halves).")
+    print(f"Calibration error: {measured['ece_before']:.3f} before, {measured['ece_after']:.3f} after, held out.")
     print("says    is right   answers")
     for bar in after:
         drawn = "#" * round(bar.accuracy * BAR_CHARACTERS)

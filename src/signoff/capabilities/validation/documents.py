@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -187,7 +187,7 @@ def _fit(
 
 
 def _signal(case: GoldenCase, name: str, number: int) -> float:
-    value = cast("float | None", case.signals.get(name))
+    value = case.signals.get(name)
     if value is None:
         raise InvalidError(f"Golden case {number} has no signal '{name}'; it has: {', '.join(case.signals)}")
     return value

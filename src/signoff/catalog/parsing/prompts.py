@@ -183,6 +183,8 @@ def _examples(
 
 def _hints(fields: Fields, task: Task) -> dict[str, ExtractionHint]:
     found: dict[str, ExtractionHint] = {}
+    if isinstance(fields.data.get("output"), str):
+        return found  # a standard's name, or told already
     properties = fields.mapping("output").mapping("properties")
     for name in properties.data:
         if not isinstance(properties.data[name], Mapping) or HINT not in properties.data[name]:

@@ -1,0 +1,95 @@
+"""Filters on outgoing text: what each finds in any disguise, and that nothing goes out that nobody looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from signoff.capabilities.validation.filters import Found, apply_filters
+from signoff.catalog.answer_contracts import FilterUse
+from signoff.core.errors import LimitError, StepError
+
+HOSTS = {"hosts": ("shop.example",)}
+
+
+def verdicts(use: FilterUse, text: str) -> list[str]:
+    return [result.verdict for result in apply_filters([use], {"text": text}).results]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://evil.example/a",
+        "https://shop.example@evil.example/",
+        "https:\\\\evil.example\\a",
+        "//evil.example/a",
+        "https:/evil.example",
+        "www.evil.example",
+        "evil.example/pay",
+        "<a href='&#104;ttps://evil.example'>here</a>",
+        "https://ev\u200bil.example/",
+        "https://shop.example.evil.example/",
+        "HTTPS://EVIL.EXAMPLE",
+    ],
+)
+def test_links_to_unknown_hosts_are_found_however_they_are_written(text: str) -> None:
+    assert verdicts(FilterUse("links", "block", None, HOSTS), text) == ["block"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://shop.example/orders", "see help.shop.example/faq", "no link, e.g. 3/4 or and/or", "a@shop.example"],
+)
+def test_links_to_known_hosts_and_no_links_pass(text: str) -> None:
+    assert verdicts(FilterUse("links", "block", None, HOSTS), text) == []
+
+
+def test_html_loses_what_runs_and_keeps_what_is_said() -> None:
+    dirty = '<p onclick="x()">Hi <b>you</b><script>alert(1)</script><img src="//t.example/p.gif"></p>'
+    done = apply_filters([FilterUse("html", "change", "body_html")], {"body_html": dirty, "subject": "<b>"})
+    assert done.output == {"body_html": "<p>Hi <b>you</b></p>", "subject": "<b>"}
+    assert done.summary == {"review": False, "changed": True, "reasons": []}
+    done.require()
+
+
+def test_words_are_found_through_tags_digits_and_accents() -> None:
+    for text in ("You id<b>iot</b>!", "1d10t", "ídiot", "Idiot"):
+        assert verdicts(FilterUse("toxicity", "block"), text) == ["block"], text
+    assert verdicts(FilterUse("toxicity", "block"), "An idiotproof, Scunthorpe-safe answer") == []
+
+
+def test_promises_ask_for_a_person_by_words_and_patterns() -> None:
+    use = FilterUse("promises", "review", None, {"words": ("full refund",), "patterns": (r"within \d+ hours",)})
+    found = apply_filters([use], {"text": "A full\n refund within 24 hours."})
+    assert found.summary["review"] is True
+    assert len(found.summary["reasons"]) == 2
+
+
+def test_personal_data_is_taken_out_and_what_hides_behind_tags_blocks() -> None:
+    use = FilterUse("personal_data", "change")
+    done = apply_filters([use], {"lines": ["Write to ana@mail.example."]})
+    assert done.output == {"lines": ["Write to [EMAIL_ADDRESS]."]}
+    assert verdicts(use, "ana<b></b>@mail.example") == ["block"]
+    allowed = FilterUse("personal_data", "block", None, {"allow": ("EMAIL_ADDRESS",)})
+    assert verdicts(allowed, "Write to ana@mail.example.") == []
+
+
+def test_a_secret_is_blocked_without_being_told() -> None:
+    with pytest.raises(StepError) as caught:
+        apply_filters([FilterUse("secrets", "block")], {"text": "key AKIAIOSFODNN7EXAMPLE"}).require()
+    assert caught.value.kind == "filtered"
+    assert "AKIA" not in str(caught.value)
+
+
+class Failing:
+    """A vendor's filter that cannot look."""
+
+    def find(self, text: str, settings: Mapping[str, tuple[str, ...]]) -> Sequence[Found]:
+        raise LimitError("too long for us")
+
+
+def test_a_filter_that_cannot_look_fails_the_step_and_another_may_stand_in() -> None:
+    with pytest.raises(StepError) as caught:
+        apply_filters([FilterUse("toxicity", "review")], {"text": "kind words"}, {"toxicity": Failing()})
+    assert caught.value.kind == "filter_failed"
