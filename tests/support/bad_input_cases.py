@@ -48,6 +48,7 @@ _TOOL = """
 tool: payments.{name}
 about: Pays money back.
 effect: write
+quota: {{per: order, spend: cents, most: 20000, window: 1d}}
 http: {{method: POST, url: "${{settings.shop_url}}/refunds"}}
 auth: {{header: Authorization, value: "Bearer ${{secret.SHOP_TOKEN}}"}}
 input:
