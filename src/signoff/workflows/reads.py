@@ -10,6 +10,7 @@ STATUS_FIELDS = ("done", "result")
 """Fields that may be asked of any ended step (rule 3), and that no contract may therefore define."""
 
 _OPTIONAL_SELECTS = ("_?._", "_[?_]")
+_SELECTS = frozenset((*_OPTIONAL_SELECTS, "_[_]"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def field_of(expr: Any) -> tuple[Any, str] | None:
     kind = expr.WhichOneof("kind")
     if kind == "select_expr":
         return expr.select_expr.operand, expr.select_expr.field
-    if kind == "call_expr" and expr.call_expr.function in (*_OPTIONAL_SELECTS, "_[_]"):
+    if kind == "call_expr" and expr.call_expr.function in _SELECTS:
         operand, key = expr.call_expr.args
         if key.WhichOneof("kind") == "const_expr" and key.const_expr.WhichOneof("kind") == "string_value":
             return operand, key.const_expr.string_value

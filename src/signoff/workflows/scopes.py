@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from signoff.workflows.documents import Node
 from signoff.workflows.expressions import ExpressionCompiler
@@ -155,7 +155,7 @@ def body_node(node: Node) -> Node | None:
 
 def verb_of(node: Node) -> Verb | None:
     """The verb of a step; none where it has none, or several."""
-    verbs: list[Verb] = [verb for verb in VERBS if node.entries.get(verb) is not None]
+    verbs: list[Verb] = [cast("Verb", key) for key in node.entries if key in VERBS]
     return verbs[0] if len(verbs) == 1 else None
 
 
