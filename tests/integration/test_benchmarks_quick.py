@@ -13,6 +13,7 @@ CHECKOUT = Path(__file__).parent.parent.parent
 TIMEOUT_S = 540
 
 KEYS = {
+    "privacy": {"f1", "ms_per_kb"},
     "parked": {"runs", "worker_growth_mb", "startup_s", "wake_p99_s", "bytes_per_run"},
     "recovery": {"runs_in_flight", "takeover_s", "lost", "doubled"},
     "timers": {"timers", "late_p99_s"},
@@ -34,8 +35,8 @@ KEYS = {
 @pytest.mark.timeout(TIMEOUT_S + 30)
 @pytest.mark.parametrize("name", sorted(KEYS))
 def test_a_benchmark_runs_in_the_small(name: str) -> None:
-    # `runtime` leaves the peers out: making their environments needs the registries, and takes minutes.
-    arguments = ["--no-peers"] if name == "runtime" else []
+    # These leave the peers out: making their environments needs the registries, and takes minutes.
+    arguments = ["--no-peers"] if name in ("runtime", "privacy") else []
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", name, "--quick", *arguments],
         cwd=CHECKOUT,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from signoff.capabilities.gateway import Gateway, ModelTask
+from signoff.capabilities.gateway.protection import Protector
 from signoff.catalog.models import ModelsConfig, ModelSpec, Route
 from signoff.catalog.prompts import PromptMessage
 from signoff.governance.policy import Obligation
@@ -61,8 +62,8 @@ def forbid(*models: str):
     return decide
 
 
-def project(**models: ScriptedProvider) -> tuple[Gateway, ModelsConfig]:
+def project(*, protector: Protector | None = None, **models: ScriptedProvider) -> tuple[Gateway, ModelsConfig]:
     """A gateway and a project whose models, in fallback order, are scripted."""
     specs = {name: ModelSpec(name, name, {"model": name}) for name in models}
     factories = {name: provider.factory for name, provider in models.items()}
-    return Gateway(factories, environment={}), ModelsConfig(specs, (Route(tuple(models)),))
+    return Gateway(factories, environment={}, protector=protector), ModelsConfig(specs, (Route(tuple(models)),))

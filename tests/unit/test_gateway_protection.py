@@ -49,9 +49,7 @@ def demanding(**duties: tuple[str, str]):
 
 
 def protected_project(**providers: ScriptedProvider):
-    gateway, config = project(**providers)
-    gateway._protector = Protector(Detector())
-    return gateway, config
+    return project(protector=Protector(Detector()), **providers)
 
 
 def sent(provider: ScriptedProvider) -> str:

@@ -112,6 +112,7 @@ def test_twelve_countries_and_more_have_checked_patterns():
     [
         "Order 10023 of 2024-01-05 came to 1,234.56 EUR, invoice INV-2024-0017, 3 x 250 g.",
         "Tracking 1234 5678 9012 3456 is late.",  # sixteen digits, no Luhn
+        "Cancel purchase 113542617735902 and order 00123842, or call me about invoice 77310042.",
         "Ratio 0.123456789 at 10:30:15, version 10.2.3, section 4.1.2.3.4",
         "2001-2010 had 1000000000 requests",
     ],

@@ -80,7 +80,9 @@ def test_a_stream_without_tokens_is_not_held_back():
 
 
 def test_every_text_of_a_json_value_is_changed():
-    value = {"a": [TEXT, {"ana@example.com": 4111111111111111, "n": 12, "b": True, "z": None, "f": 1.5}]}
+    value: dict[str, Any] = {
+        "a": [TEXT, {"ana@example.com": 4111111111111111, "n": 12, "b": True, "z": None, "f": 1.5}]
+    }
     changed = mapped(value, lambda text: redacted(text, find, KINDS))
     assert not any(part in json.dumps(changed) for part in ("4111", "ana@", "DE89"))
     assert changed["a"][1]["n"] == 12

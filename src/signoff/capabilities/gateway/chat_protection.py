@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -173,7 +173,7 @@ def _json_or_text(text: str, change: Callable[[str], str]) -> str:
 
 def _in_json(value: str) -> str:
     """A text as it stands inside the quotes of a JSON text."""
-    return cast("str", orjson.dumps(value).decode())[1:-1]
+    return orjson.dumps(value).decode()[1:-1]
 
 
 def _held(words: StreamRestorer, thoughts: StreamRestorer, calls: dict[int, StreamRestorer]) -> list[ChatEvent]:

@@ -19,6 +19,7 @@ _DATE = (
     rf"|{_MONTHS} \d{{4}})"
 )
 _CARD_LENGTHS = (12, 19)
+_ISSUER = r"(?:[3-6]\d|2[2-7]|18(?=00)|21(?=31))"  # banks and travel; 18 and 21 are JCB's old numbers
 _IBAN_LENGTHS = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29, "CH": 21,
     "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "DO": 28, "EE": 20, "EG": 29, "ES": 24, "FI": 18, "FO": 18,
@@ -48,7 +49,7 @@ def _ipv6(text: str) -> bool:
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 
 GENERAL: tuple[Rule, ...] = (
-    Rule("card", "CREDIT_CARD", number(r"(?<!\+)[1-9](?:[ -]?\d){11,18}"), "ISO/IEC 7812-1", _card),
+    Rule("card", "CREDIT_CARD", number(rf"(?<!\+)(?<!\d{{4}}[ -]){_ISSUER}(?:[ -]?\d){{10,17}}"), "ISO/IEC 7812-1; issuers' first digits", _card),
     Rule(
         "iban",
         "IBAN_CODE",

@@ -18,6 +18,12 @@ _CONTEXT = words(
 _DATES = re.compile(r"\d{4}-\d{1,2}-\d{1,2}$|\d{1,2}[-.]\d{1,2}[-.]\d{4}$|(?:19|20)\d\d ?- ?(?:19|20)\d\d$")
 _NORTH_AMERICAN = re.compile(r"(?:\+?1[ .-]?)?\(?[2-9]\d\d\)?[ .-]{0,2}\d{3}[ .-]\d{4}$")
 _TRUNK = re.compile(r"\(0?\d{1,4}\)[ .-]?\d|0\d{1,4}[ /-]\d")
+_OTHER = words(
+    "orders?", "purchases?", "invoices?", "tickets?", "tracking", "refunds?", "case", "reference", "ref", "parcels?"
+)
+_NAMED_BEFORE = 16
+_FEWEST_DIALLED = 10
+"""With the prefix 00, which order numbers begin with too."""
 _FEWEST, _MOST = 7, 15
 """E.164 has at most 15 digits; shorter than seven is no number of a person."""
 
@@ -37,9 +43,10 @@ def find_phones(text: str, likely: frozenset[int] = frozenset()) -> list[Finding
         if not _FEWEST <= count <= _MOST or _DATES.match(matched):
             continue
         separated = not matched.isdigit()
-        international = matched.startswith(("+", "00"))
+        international = matched.startswith("+") or (matched.startswith("00") and count >= _FEWEST_DIALLED)
         modelled = sum(place in likely for place in range(start, end)) * 2 > end - start
         shaped = _NORTH_AMERICAN.match(main.strip()) or _TRUNK.match(matched)
-        if international or (separated and (shaped or modelled)) or near(_CONTEXT, text, start, end):
+        named = _OTHER.search(text[max(start - _NAMED_BEFORE, 0) : start]) is not None
+        if international or (separated and (shaped or modelled)) or (not named and near(_CONTEXT, text, start, end)):
             found.append(Finding(start, end, "PHONE_NUMBER", "phone"))
     return found
