@@ -22,11 +22,11 @@ from signoff.governance.injection.features import Indexes, character_buckets, wo
 from signoff.governance.injection.windows import windows
 
 WEIGHTS = Path(__file__).with_name("weights.npz")
-WEIGHTS_SHA256 = "abe527334fa35f8d5a8a47fd0775586113561a011b46e7dea1ef617c80543891"
+WEIGHTS_SHA256 = "68ff0c4b6abaf1fe9f0a5d686da9861ecee617fd2c1a1d71b50f597e432097f9"
 """Of the file beside this module. A new file means a new version, below."""
 VERSION = "injection-1"
 """Recorded with each score: scores of different versions do not compare."""
-THRESHOLD = 0.75
+THRESHOLD = 0.68
 """From here on a text counts as suspicious."""
 MAX_CHARACTERS = 200_000
 """Read of one text. What is longer counts as suspicious, as its rest was not read."""

@@ -110,7 +110,8 @@ def _addresses(text: str, hosts: Collection[str]) -> Iterator[ExfiltrationFindin
     pictures |= {match.span("address") for match in _DEFINITION.finditer(text) if match["label"].casefold() in labels}
     starts = {start for start, _ in pictures}
     links = {match.span() for match in _LINKS.finditer(text) if match.start() not in starts}
-    for kind, places in (("image", pictures), ("link", links)):
+    found: tuple[tuple[Kind, set[tuple[int, int]]], ...] = (("image", pictures), ("link", links))
+    for kind, places in found:
         for start, end in places:
             host, rest = _parts(text[start:end])
             if not _is_known(host, hosts):
