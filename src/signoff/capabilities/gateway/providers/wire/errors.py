@@ -142,8 +142,11 @@ def _kind(status: int, codes: list[str], message: str) -> FailureKind:
     elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND):
         kind = "setup"
     elif status == HTTPStatus.FORBIDDEN:
-        forbidden: tuple[FailureKind, ...] = ("content_filter", "quota")
-        kind = next((means for means in forbidden if means in (named, worded)), "setup")
+        kind = "setup"
+        if "content_filter" in (named, worded):
+            kind = "content_filter"
+        elif "quota" in (named, worded):
+            kind = "quota"
     elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         kind = "context_overflow"
     elif named in ("quota", "context_overflow", "content_filter", "setup", "rate_limited"):
