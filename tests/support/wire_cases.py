@@ -62,7 +62,7 @@ def is_chat(exchange: dict[str, Any]) -> bool:
 
 def spec(exchange: dict[str, Any], url: str) -> ModelSpec:
     """The model of models.yaml that speaks the exchange's format."""
-    provider, api = exchange["provider"], exchange["api"]
+    provider, api = str(exchange["provider"]), str(exchange["api"])
     kind = KINDS.get(provider, provider)
     settings: dict[str, Any] = {**SETTINGS, "base_url": url}
     if provider in ("gemini", "ollama") and api == "chat.completions":

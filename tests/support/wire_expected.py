@@ -1,3 +1,5 @@
+# pyright: basic
+# Raw JSON of many vendors, read literally: types would be a second model of it.
 """What a recorded exchange says, read from its raw body by hand-written extraction: the other opinion on every parser.
 
 Nothing here is shared with the product. Each function takes the bodies of one exchange (one, or a stream's events in
@@ -270,8 +272,8 @@ def said(exchange: dict[str, Any]) -> Said:
     found, stream = bodies(exchange)
     heard = EXTRACT[api](found, stream=stream)
     for body in found:
-        inner = body.get("message") if isinstance(body.get("message"), dict) else None
-        for holder in (body, inner or {}, body.get("response") if isinstance(body.get("response"), dict) else {}):
+        inner: list[Any] = [body, body.get("message"), body.get("response")]
+        for holder in (item for item in inner if isinstance(item, dict)):
             heard.model = heard.model or holder.get("model") or holder.get("modelVersion") or ""
             named = holder.get("id") or holder.get("responseId") or holder.get("response_id")
             heard.id = heard.id or str(named or "")
