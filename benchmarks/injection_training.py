@@ -177,7 +177,7 @@ def _windows(text: str) -> tuple[str, ...]:
 def _examples(texts: Sequence[Text]) -> tuple[Any, Any, Any]:
     """A row per window with a 1 for each bucket that it has, the labels, and the weights."""
     sparse: Any = import_module("scipy.sparse")
-    columns, ends, labels, weights = [], [0], list[bool](), list[float]()
+    columns, ends, labels, weights = list[Any](), [0], list[bool](), list[float]()
     for text in texts:
         for window in text.windows:
             found = np.concatenate([word_buckets(window), character_buckets(window) + BUCKETS])
@@ -193,7 +193,8 @@ def _examples(texts: Sequence[Text]) -> tuple[Any, Any, Any]:
 def _normalised(matrix: Any, idf: Any) -> Any:
     """TF-IDF, the words' vector and the characters' each of length 1, as the detector reads them."""
     weighted = matrix.multiply(idf).tocsr()
-    row_of = np.repeat(np.arange(weighted.shape[0]), np.diff(weighted.indptr))
+    lengths_of_rows: Any = np.diff(weighted.indptr)
+    row_of: Any = np.repeat(np.arange(int(weighted.shape[0])), lengths_of_rows)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  (scipy has no types)
     is_word = weighted.indices < BUCKETS
     squares = weighted.data**2
     for kind in (is_word, ~is_word):

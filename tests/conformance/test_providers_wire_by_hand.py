@@ -11,9 +11,9 @@ from support.wire_cases import Replay, exchanges
 from signoff.capabilities.gateway.chat import StreamEnd
 from signoff.capabilities.gateway.provider import ProviderError
 
-COUNTRY = [("get_user_country", {})]
+COUNTRY: list[tuple[str, Any]] = [("get_user_country", {})]
 CITY = '{"city":"Mexico City","country":"Mexico"}'
-TOKYO = [("get_weather", {"location": "Tokyo"}), ("get_time", {"location": "Tokyo"})]
+TOKYO: list[tuple[str, Any]] = [("get_weather", {"location": "Tokyo"}), ("get_time", {"location": "Tokyo"})]
 MASKED = "{ADDRESS} is the capital of Japan {Account Number}."
 SUM = "The result of $65465 - 6544 \\times 65464 - 6 + 1.02255$ is **-428,330,955.97745**."
 FRANCE = "The capital of France is Paris.\n"

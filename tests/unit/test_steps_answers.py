@@ -73,7 +73,11 @@ def result(label: str, model: str = "a") -> ModelResult:
 async def output_of(project: Project, others: list[str]) -> tuple[dict[str, Any], list[tuple[str, Any]], list[str]]:
     facts: list[tuple[str, Any]] = []
     asked: list[str] = []
-    call = cast("StepCall", SimpleNamespace(record=lambda kind, fact: facts.append((kind, fact))))
+
+    def record(kind: str, fact: Any) -> None:
+        facts.append((kind, fact))
+
+    call = cast("StepCall", SimpleNamespace(record=record))
 
     async def ask(task: ModelTask, config: ModelsConfig) -> ModelResult:
         asked.append(config.route("classify", "sort")[0].name)

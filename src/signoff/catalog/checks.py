@@ -132,7 +132,9 @@ def _roles(project: Project, workflow: Workflow) -> Iterator[Problem]:
                 known = tuple(project.roles)
                 detail = f"Step '{step.name}' names the role '{name}', which signoff.yaml does not list."
                 suggestion = did_you_mean(name, known) or f"Add '{name}' under 'roles' in signoff.yaml."
-                yield _at(project.files, step.file or workflow.file, f"role/{name}", detail, suggestion, from_line=step.line)
+                yield _at(
+                    project.files, step.file or workflow.file, f"role/{name}", detail, suggestion, from_line=step.line
+                )
 
 
 def _roles_in(value: Any) -> Iterator[str]:

@@ -108,7 +108,7 @@ class BedrockInvoke(AnthropicMessages):
     def __init__(self) -> None:
         super().__init__(bedrock=True)
 
-    def reader(self) -> Reader:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def reader(self) -> Reader:  # pyright: ignore[reportIncompatibleMethodOverride]  (a wider reader: it reads older models' answers too)
         """See `Wire`."""
         return _InvokeReader(super().reader())
 
