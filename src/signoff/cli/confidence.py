@@ -33,9 +33,7 @@ def confidence() -> None:
 def fit(
     name: Annotated[str, typer.Argument(help="The prompt, which declares 'confidence'.")],
     *,
-    cases: Annotated[
-        Path, typer.Option("--cases", help='JSON lines: {"signals": {"own": 0.9}, "correct": true}.', exists=True)
-    ],
+    cases: Annotated[Path, typer.Option("--cases", help='JSON lines: {"signals": {"own": 0.9}, "correct": true}.')],
     out: Annotated[
         Path | None, typer.Option("--out", help="The document to write; the prompt's own in the project otherwise.")
     ] = None,
@@ -57,7 +55,7 @@ def fit(
     target = out or (directory / contract.calibration if contract.calibration else None)
     if target is None:
         raise InvalidError("Where to? Add 'calibration: calibrations/….json' to the prompt's confidence, or --out.")
-    golden = read_cases(cases.read_bytes())
+    golden = read_cases(_content(cases))
     document, before, after = fit_document(name, contract.kind, contract.signals, golden, method)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(document.as_json())
@@ -67,6 +65,15 @@ def fit(
         print_json({"file": str(target), "version": document.version, **document.measured})
         return
     _tell(target, document.version, document.measured, after)
+
+
+def _content(cases: Path) -> bytes:
+    from signoff.core.errors import InvalidError
+
+    try:
+        return cases.read_bytes()
+    except OSError as error:
+        raise InvalidError(f"The cases in {cases} cannot be read: {error.strerror}") from error
 
 
 def _declared(directory: Path, name: str) -> Any:
