@@ -18,7 +18,8 @@ from signoff.catalog import (
     point_environment,
     register,
 )
-from signoff.catalog.releases import ReleaseTamperedError, environment_history, list_releases
+from signoff.catalog.delivery.listing import page_releases
+from signoff.catalog.releases import ReleaseTamperedError, environment_history
 from signoff.core.actors import Actor
 from signoff.core.errors import ConflictError, NotFoundError
 from signoff.foundation.database import DEFAULT_ORG_ID, Database, DatabaseError
@@ -65,7 +66,7 @@ async def test_registering_again_changes_nothing(database: Database, project: Pr
     first = await registered(database, project)
     assert await registered(database, project) == first
     async with database.transaction(DEFAULT_ORG_ID) as connection:
-        entries = await list_releases(connection, DEFAULT_ORG_ID, project="hello")
+        entries = await page_releases(connection, DEFAULT_ORG_ID, "hello", after=None, limit=10)
         contents = await connection.fetchval("SELECT count(*) FROM release_content")
     assert [(entry.digest, entry.created_by.id) for entry in entries] == [(first, "ana")]
     assert contents == len(set(project.files.values()))
@@ -179,8 +180,8 @@ async def test_organisations_do_not_see_each_others_releases(
     with pytest.raises(NotFoundError):
         await ReleaseCatalog(database).load(other_org, digest)
     async with database.transaction(other_org) as connection:
-        assert await list_releases(connection, other_org) == []
-        assert await list_releases(connection, DEFAULT_ORG_ID) == []
+        for org_id in (other_org, DEFAULT_ORG_ID):
+            assert await page_releases(connection, org_id, "hello", after=None, limit=10) == []
         with pytest.raises(NotFoundError):
             await point_environment(connection, other_org, "hello", "prod", digest, actor=ANA)
     assert await registered(database, project, other_org) == digest

@@ -37,16 +37,6 @@ class ReleaseTamperedError(ConflictError):
 
 
 @dataclass(frozen=True, slots=True)
-class ReleaseEntry:
-    """A release in a list."""
-
-    digest: str
-    project: str
-    created_at: datetime
-    created_by: Actor
-
-
-@dataclass(frozen=True, slots=True)
 class EnvironmentChange:
     """One move of an environment; `version` counts them from 1."""
 
@@ -76,14 +66,6 @@ async def register(connection: Connection, org_id: UUID, project: Project, actor
     if await store.insert_release(connection, org_id, digest, project.name, actor.as_dict()):
         await store.insert_files(connection, org_id, digest, files)
     return digest
-
-
-async def list_releases(
-    connection: Connection, org_id: UUID, *, project: str | None = None, limit: int = DEFAULT_LISTED
-) -> list[ReleaseEntry]:
-    """The newest releases, of one project or of all."""
-    rows = await store.select_releases(connection, org_id, project, limit)
-    return [ReleaseEntry(digest, name, at, Actor.from_dict(org_id, by)) for digest, name, at, by in rows]
 
 
 async def point_environment(

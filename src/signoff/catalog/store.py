@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -39,13 +38,6 @@ SELECT file.path, file.content_digest, content.content
 FROM release_file AS file
 JOIN release_content AS content ON content.org_id = file.org_id AND content.digest = file.content_digest
 WHERE file.org_id = $1 AND file.release = $2
-"""
-
-# Newest first, a page at a time.
-_SELECT_RELEASES = """
-SELECT digest, project, created_at, created_by FROM release
-WHERE org_id = $1 AND ($2::text IS NULL OR project = $2)
-ORDER BY created_at DESC, digest LIMIT $3
 """
 
 # Asked before an environment is pointed at it; the foreign key alone would not know of which project it is.
@@ -111,14 +103,6 @@ async def select_files(connection: Connection, org_id: UUID, release: str) -> li
     """Path, digest and content of each of a release's files; none where there is no such release."""
     rows = await connection.fetch(_SELECT_FILES, org_id, release)
     return [(row["path"], row["content_digest"], row["content"]) for row in rows]
-
-
-async def select_releases(
-    connection: Connection, org_id: UUID, project: str | None, limit: int
-) -> list[tuple[str, str, datetime, dict[str, Any]]]:
-    """Digest, project, time and actor of the newest releases."""
-    rows = await connection.fetch(_SELECT_RELEASES, org_id, project, limit)
-    return [(row["digest"], row["project"], row["created_at"], json.loads(row["created_by"])) for row in rows]
 
 
 async def select_project(connection: Connection, org_id: UUID, digest: str) -> str | None:

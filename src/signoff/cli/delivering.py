@@ -154,6 +154,7 @@ def rollback(
 ) -> None:
     """Return an environment to the release that it pointed at before, or to an earlier one by name."""
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.workspace import project_name
 
     name = project_name(project)
     through = deliverer(project, url, key)
@@ -173,6 +174,7 @@ def history(
 ) -> None:
     """Show every move of an environment: who, when, where to and why."""
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.workspace import project_name
 
     found = deliverer(project, url, key).history(project_name(project), environment, limit)
     if as_json:
@@ -202,6 +204,7 @@ def list_releases(
 ) -> None:
     """List the releases of the project, newest first."""
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.workspace import project_name
 
     found = deliverer(project, url, key).releases(project_name(project), limit)
     if as_json:
@@ -222,6 +225,7 @@ def show_release(
 ) -> None:
     """Show a release, who stands behind it, and what uses it."""
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.workspace import project_name
 
     found = deliverer(project, url, key).show_release(project_name(project), release)
     if as_json:
@@ -241,6 +245,7 @@ def delete_release(
 ) -> None:
     """Delete a release that no environment, no run that goes on and no waiting start needs. For ever."""
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.workspace import project_name
 
     deliverer(project, url, key).delete_release(project_name(project), release)
     print(f"Deleted release {release}.")
@@ -251,20 +256,6 @@ def _project(directory: Path | None) -> Project:
     from signoff.cli.workspace import project_directory
 
     return load_project(project_directory(directory))
-
-
-def project_name(directory: Path | None) -> str:
-    """The project's name, whatever else is wrong with its files: a roll-back must not wait for that."""
-    from signoff.catalog.sources import MANIFEST
-    from signoff.cli.workspace import project_directory
-    from signoff.core.errors import NotFoundError
-    from signoff.workflows import load_document
-
-    path = project_directory(directory) / MANIFEST
-    if not path.is_file():
-        raise NotFoundError(f"There is no {MANIFEST} in {path.parent}. Name a project's directory with --project.")
-    name = load_document(path.read_text("utf-8"), MANIFEST).entries.get("project")
-    return "" if name is None else name.text or ""
 
 
 def _tell_moved(moved: dict[str, Any], *, as_json: bool, dry_run: bool) -> None:

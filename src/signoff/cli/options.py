@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from signoff.cli.client import ApiClient
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 UrlOption = Annotated[
@@ -30,3 +33,10 @@ ProfileOption = Annotated[
 def examples(*lines: str) -> str:
     """The epilogue of a command's help: its examples, each on a line of its own."""
     return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def server_named(url: str | None, key: str | None, project: Path | None) -> ApiClient:
+    """The server that `--url`, `--key` and `--project` name; see `signoff.cli.client.connect`."""
+    from signoff.cli.client import connect
+
+    return connect(url, key, project)

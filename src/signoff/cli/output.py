@@ -111,3 +111,15 @@ def moment(text: str | None) -> str:
 def dollars(micro_usd: int) -> str:
     """A cost for people."""
     return f"{micro_usd / 1_000_000:.6f} USD" if micro_usd else "0 USD"
+
+
+def print_table(heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Print rows in columns; without a head line where no column has one."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=any(heads), pad_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(value) for value in row))
+    console().print(table)

@@ -36,8 +36,9 @@ def list_prompts(
 ) -> None:
     """List the latest released version of each prompt, with its scores."""
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.workspace import project_name
 
-    found = deliverer(project, url, key).prompts(_project_name(project), limit)
+    found = deliverer(project, url, key).prompts(project_name(project), limit)
     if as_json:
         for prompt in found:
             print_json(prompt)
@@ -57,8 +58,9 @@ def show(
 ) -> None:
     """Show a released version: who owns it, what changed, its scores against its thresholds, its file."""
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.workspace import project_name
 
-    through, named = deliverer(project, url, key), _project_name(project)
+    through, named = deliverer(project, url, key), project_name(project)
     chosen: str = version or through.prompt_versions(named, name, 1)[0]["version"]
     found = through.prompt_source(named, name, chosen)
     if as_json:
@@ -79,8 +81,9 @@ def history(
 ) -> None:
     """Show the changelog of a prompt: every released version, what changed, why, and its scores."""
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.workspace import project_name
 
-    found = deliverer(project, url, key).prompt_versions(_project_name(project), name, limit)
+    found = deliverer(project, url, key).prompt_versions(project_name(project), name, limit)
     if as_json:
         for version in found:
             print_json(version)
@@ -103,8 +106,9 @@ def diff(
     """Show two versions side by side: what their contracts differ in, which version that demands, and the lines."""
     from signoff.catalog.registry.differences import contract_changes, side_by_side
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.workspace import project_name
 
-    through, named = deliverer(project, url, key), _project_name(project)
+    through, named = deliverer(project, url, key), project_name(project)
     old = through.prompt_source(named, name, before)["source"]
     if after is None:
         loaded = _project(project)
@@ -242,9 +246,10 @@ def score(
 ) -> None:
     """Keep a measurement beside a released version; it is shown against the version's threshold."""
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.workspace import project_name
 
     given: dict[str, Any] = {"metric": metric, "value": value, "n": cases, "dataset": dataset, "model": model}
-    kept = deliverer(project, url, key).add_score(_project_name(project), name, version, given, idempotency_key)
+    kept = deliverer(project, url, key).add_score(project_name(project), name, version, given, idempotency_key)
     if as_json:
         print_json(kept)
     else:
@@ -267,9 +272,3 @@ def _project(directory: Path | None) -> Project:
     from signoff.cli.workspace import project_directory
 
     return load_project(project_directory(directory))
-
-
-def _project_name(directory: Path | None) -> str:
-    from signoff.cli.delivering import project_name
-
-    return project_name(directory)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples
-from signoff.cli.output import console, moment, plain, print_json
+from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples, server_named
+from signoff.cli.output import moment, print_json, print_table
 
 if TYPE_CHECKING:
     from signoff.cli.client import ApiClient
@@ -36,7 +35,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List queues by project and name: slots in use, runs waiting, the oldest wait. With --json: one per line."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = list(client.pages("/v1/queues", most=limit))
     if as_json:
         for item in found:
@@ -45,7 +44,7 @@ def list_(
     if not found:
         print("No queues that you may read: policy asks 'queue.read', and a release declares them in signoff.yaml.")
         return
-    _print_table(
+    print_table(
         ("queue", "in use", "waiting", "since", "rate", "state"),
         [
             (
@@ -70,7 +69,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a queue, and what its teams and keys have of it."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = client.get(_path(client, name))
     if as_json:
         print_json(found)
@@ -86,11 +85,11 @@ def show(
         "while a person is awaited": "gives its slot back" if found["release_while_waiting"] else "keeps its slot",
         "state": _state(found),
     }
-    _print_table(("", ""), list(lines.items()))
+    print_table(("", ""), list(lines.items()))
     for head, shares in (("team", found["teams"]), ("key", found["keys"])):
         if shares:
             rows = [(share["label"] or "(none)", share["in_use"], share["waiting"]) for share in shares]
-            _print_table((head, "in use", "waiting"), rows)
+            print_table((head, "in use", "waiting"), rows)
 
 
 @app.command(epilog=examples("signoff queues pause refunds --reason 'the bank is down'"))
@@ -104,7 +103,7 @@ def pause(
     as_json: JsonOption = False,
 ) -> None:
     """Let no run begin until it is resumed: starts wait, what has begun goes on."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = client.post(_path(client, name) + "/pause", {"reason": reason})
     print_json(found) if as_json else print(f"{name} is paused; {found['waiting']} runs wait in it.")
 
@@ -118,7 +117,7 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Let runs begin again, as its bounds allow."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = client.post(_path(client, name) + "/resume", {})
     print_json(found) if as_json else print(f"{name} goes on.")
 
@@ -163,20 +162,3 @@ def _state(item: dict[str, Any]) -> str:
         because = f": {item['paused_reason']}" if item["paused_reason"] else ""
         return f"paused by {item['paused_by']}{because}"
     return "" if item["declared"] else "declared no more"
-
-
-def _print_table(heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, show_header=any(heads), pad_edge=False)
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    for row in rows:
-        table.add_row(*(plain(value) for value in row))
-    console().print(table)
-
-
-def _connect(url: str | None, key: str | None, project: Path | None) -> ApiClient:
-    from signoff.cli.client import connect
-
-    return connect(url, key, project)

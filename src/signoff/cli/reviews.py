@@ -8,12 +8,10 @@ from uuid import UUID
 
 import typer
 
-from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples
+from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples, server_named
 from signoff.cli.output import print_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from signoff.cli.client import ApiClient
 
 app = typer.Typer(help="Reviews: list, show, approve, reject.", rich_markup_mode=None)
@@ -46,7 +44,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List reviews: what expires first, then what has waited longest. With --json: one object per line."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = client.pages("/v1/reviews", most=limit, status=None if status == "all" else status, role=role)
         if as_json:
             for item in found:
@@ -66,7 +64,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a review: what is proposed, the evidence, who may decide, until when."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = client.get(f"/v1/reviews/{review_id}")
     _show(found, as_json)
 
@@ -92,7 +90,7 @@ def approve(
 ) -> None:
     """Approve a review as it stands, or with edits of its editable values."""
     body: dict[str, Any] = {"decision": "approve", "values": _edits(edits or []), "reason": reason, "comment": comment}
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         _decide(client, review_id, body, digest, as_json)
 
 
@@ -110,7 +108,7 @@ def reject(
 ) -> None:
     """Reject a review, with a reason."""
     body: dict[str, Any] = {"decision": "reject", "reason": reason, "comment": comment}
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         _decide(client, review_id, body, digest, as_json)
 
 
@@ -138,12 +136,6 @@ def _edits(pairs: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             values[name] = text
     return values
-
-
-def _connect(url: str | None, key: str | None, project: Path | None) -> ApiClient:
-    from signoff.cli.client import connect
-
-    return connect(url, key, project)
 
 
 def _show(found: dict[str, Any], as_json: bool) -> None:

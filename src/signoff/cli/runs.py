@@ -11,7 +11,7 @@ from uuid import UUID
 
 import typer
 
-from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples
+from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples, server_named
 from signoff.cli.output import EXIT_FAILURE, EXIT_STILL_RUNNING, print_json, tell
 from signoff.cli.start_options import (
     AttributeOption,
@@ -79,7 +79,7 @@ def run(
         quiet=quiet,
     )
     headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         started = client.post("/v1/runs", body, headers)
         if not started["created"]:
             tell("This idempotency key started the run before.")
@@ -125,7 +125,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first. With --json: one object per line."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = client.pages("/v1/runs", most=limit, status=status, workflow=workflow, filter=where or None)
         if as_json:
             for item in found:
@@ -147,7 +147,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a run: status, outcome, steps, what it waits for, who decided, what its models cost."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = client.get(f"/v1/runs/{run_id}", steps="true", at=at)
     _show(found, as_json)
 
@@ -161,7 +161,7 @@ def journal(
     as_json: JsonOption = False,
 ) -> None:
     """Everything that happened in a run, in order. With --json: one event per line, with all its data."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         events = client.pages(f"/v1/runs/{run_id}/journal", most=sys.maxsize)
         if as_json:
             for event in events:
@@ -192,7 +192,7 @@ def signal(
     """Send something to a step that waits."""
     said = read_json(data, "--data")
     body = {"step": step, "kind": kind, "data": said}
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         if kind == "effect.resolution":
             _name_the_try(client, run_id, step, said)
         answer = client.post(f"/v1/runs/{run_id}/signals", body)
@@ -229,12 +229,6 @@ def read_json(text: str, option: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise typer.BadParameter(f"{place}: a JSON object is needed.", param_hint=option)
     return value  # pyright: ignore[reportUnknownVariableType]  (JSON's own types)
-
-
-def _connect(url: str | None, key: str | None, project: Path | None) -> ApiClient:
-    from signoff.cli.client import connect
-
-    return connect(url, key, project)
 
 
 def _name_the_try(client: ApiClient, run_id: UUID, step: str, data: dict[str, Any]) -> None:

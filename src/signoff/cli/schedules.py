@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples
-from signoff.cli.output import console, moment, plain, print_json, tell
+from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples, server_named
+from signoff.cli.output import moment, print_json, print_table, tell
 
 if TYPE_CHECKING:
     from signoff.cli.client import ApiClient
@@ -36,7 +35,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List schedules by project and name. With --json: one object per line."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = list(client.pages("/v1/schedules", most=limit))
     if as_json:
         for item in found:
@@ -45,7 +44,7 @@ def list_(
     if not found:
         print("No schedules that you may read: policy asks 'schedule.read', and a release declares them in schedules/.")
         return
-    _print_table(
+    print_table(
         ("schedule", "workflow", "when", "next", "state"),
         [
             (
@@ -69,7 +68,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a schedule, and what became of its latest times."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = client.get(_path(client, name))
     if as_json:
         print_json(found)
@@ -85,8 +84,8 @@ def show(
         "next": f"paused{by}" if found["paused"] else moment(found["next_at"]),
         "last run": found["last_run_id"],
     }
-    _print_table(("", ""), list(lines.items()))
-    _print_table(
+    print_table(("", ""), list(lines.items()))
+    print_table(
         ("time", "cause", "became", "run", ""),
         [
             (moment(item["nominal_at"]), item["cause"], item["status"], item["run_id"], item["detail"])
@@ -106,7 +105,7 @@ def next_(
     as_json: JsonOption = False,
 ) -> None:
     """When it is due next, in your time zone; with --json in UTC."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = client.get(_path(client, name) + "/next", count=count)
     _print_times(found, as_json)
 
@@ -122,7 +121,7 @@ def pause(
     as_json: JsonOption = False,
 ) -> None:
     """Let nothing of it be due until it is resumed; runs that it started go on."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = client.post(_path(client, name) + "/pause", {"reason": reason})
     print_json(found) if as_json else print(f"{name} is paused.")
 
@@ -136,7 +135,7 @@ def resume(
     as_json: JsonOption = False,
 ) -> None:
     """Go on with its next time; those of the pause are not run (see backfill)."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         found = client.post(_path(client, name) + "/resume", {})
     print_json(found) if as_json else print(f"{name} is due next at {moment(found['next_at'])}.")
 
@@ -158,7 +157,7 @@ def trigger(
     as_json: JsonOption = False,
 ) -> None:
     """Start its run now. Prints the run's id."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         found = client.post(_path(client, name) + "/trigger", {}, headers)
     if not found["created"]:
@@ -183,7 +182,7 @@ def backfill(
     as_json: JsonOption = False,
 ) -> None:
     """Run the times of a span that is over; one that was run before is not run again."""
-    with _connect(url, key, project) as client:
+    with server_named(url, key, project) as client:
         body = {"from": first, "to": last, "dry_run": dry_run}
         found = client.post(_path(client, name) + "/backfill", body)
     _print_times(found, as_json)
@@ -214,20 +213,3 @@ def _print_times(found: dict[str, Any], as_json: bool) -> None:
         return
     for text in found["times"]:
         print(moment(text))
-
-
-def _print_table(heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, show_header=any(heads), pad_edge=False)
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    for row in rows:
-        table.add_row(*(plain(value) for value in row))
-    console().print(table)
-
-
-def _connect(url: str | None, key: str | None, project: Path | None) -> ApiClient:
-    from signoff.cli.client import connect
-
-    return connect(url, key, project)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from signoff.core.errors import ConflictError, UnavailableError
+from signoff.core.errors import ConflictError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from signoff.foundation.settings import Settings
@@ -125,3 +125,14 @@ def only_dev(state_directory: Path) -> Generator[None]:
             detail = f"'signoff dev' runs for this project already, {where}. Stop it first, or use it: 'signoff runs'."
             raise AlreadyRunningError(detail, url=state.url, pid=state.pid) from None
         yield
+
+
+def project_name(directory: Path | None) -> str:
+    """The project's name, whatever else is wrong with its files: a roll-back must not wait for that."""
+    from signoff.workflows import load_document
+
+    path = project_directory(directory) / MANIFEST
+    if not path.is_file():
+        raise NotFoundError(f"There is no {MANIFEST} in {path.parent}. Name a project's directory with --project.")
+    name = load_document(path.read_text("utf-8"), MANIFEST).entries.get("project")
+    return "" if name is None else name.text or ""

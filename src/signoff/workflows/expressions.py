@@ -333,14 +333,6 @@ class ExpressionCompiler:
         except CelSyntaxError:
             return {}
 
-    def reads_of(self, source: str) -> tuple[str, ...]:
-        """The roots that a source names; empty where it is no CEL."""
-        try:
-            tree = self._checker.parse(source)
-        except CelSyntaxError:
-            return ()
-        return tuple(dict.fromkeys(site.root for site in find_reads(tree.root, self._variables, self._steps)))
-
     def _finding(self, source: str, fault: Fault) -> Finding:
         undeclared = _UNDECLARED.search(fault.text)
         if undeclared:

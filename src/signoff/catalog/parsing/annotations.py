@@ -45,12 +45,6 @@ def argument_classes(fields: Fields, name: str) -> dict[tuple[str, ...], DataCla
     return found
 
 
-def check_annotations(fields: Fields, name: str) -> None:
-    """Report misspelt annotations in a schema whose labels the language reads itself."""
-    for _ in output_labels(fields, name):
-        pass
-
-
 def _annotations(fields: Fields, name: str, side: Side) -> Iterator[tuple[tuple[str, ...], Fields]]:
     for path, place in _properties(fields.data.get(name), (), ()):
         node = Fields(fields.report, _at(fields.data[name], place), (*fields.path, name, *place))

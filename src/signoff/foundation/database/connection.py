@@ -60,16 +60,6 @@ class Connection(Protocol):
         """One column of the first row, or none."""
         ...
 
-    async def copy_records_to_table(
-        self,
-        table_name: str,
-        *,
-        records: Iterable[Sequence[Any]],
-        columns: Sequence[str] | None = None,
-    ) -> str:
-        """Insert many rows by COPY. PostgreSQL refuses COPY into a table under row-level security."""
-        ...
-
     def transaction(self) -> AbstractAsyncContextManager[Any]:
         """A transaction, or inside one a savepoint."""
         ...

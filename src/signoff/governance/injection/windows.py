@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 SENTENCE_CHARACTERS = 240
 """Longer sentences are cut here, at a space where there is one."""
-WINDOW_SENTENCES = 2
-"""A sentence is scored alone and together with the next: many injections need two to be seen."""
 MIN_SENTENCE_CHARACTERS = 24
 """Shorter ones ("Mr.", "Invoice 7.") join the next: so few words alone say nothing, and score high by chance."""
 

@@ -50,11 +50,6 @@ class Detector:
     def __init__(self, model: NameModel | None = None) -> None:
         self._model = model
 
-    @property
-    def finds_names(self) -> bool:
-        """Whether there is a model for names."""
-        return self._model is not None
-
     def find(self, text: str, kinds: Collection[str] = ALL_KINDS, *, names: bool = True) -> list[Finding]:
         """What there is of these kinds, in order, without overlaps.
 

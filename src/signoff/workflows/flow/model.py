@@ -131,10 +131,6 @@ class Flow:
             return self
         return Flow(data_class=self.data_class, residency=self.residency, class_path=self.class_path)
 
-    def integrity(self) -> Flow:
-        """Its atoms alone."""
-        return Flow(self.atoms, varies=self.varies)
-
     def computed(self) -> Flow:
         """Of what was computed from it: the result lies no more where a check has put it, and nobody has seen it."""
         if all(_is_computed(atom) for atom in self.atoms):

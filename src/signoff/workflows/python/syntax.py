@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from signoff.workflows.documents import Node, Path
 
 ROOM = "signoff.workflows.python"
-MAX_SOURCE_NESTING = 100
-"""How deep the expressions of a file may be nested that is looked at."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -2,7 +2,6 @@
 
 from signoff.runtime.client.searching.find import (
     EVERY_RUN,
-    count_runs,
     each_run,
     find_runs,
     list_runs,
@@ -15,7 +14,6 @@ __all__ = [
     "FILTER_CHARS",
     "Condition",
     "RunFilter",
-    "count_runs",
     "each_run",
     "find_runs",
     "list_runs",

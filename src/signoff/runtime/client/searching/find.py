@@ -16,7 +16,6 @@ from signoff.runtime.settings import StartLimits
 
 EVERY_RUN = RunFilter()
 PAGE_RUNS = 500
-COUNT_LIMIT = 10_000
 
 
 async def find_runs(
@@ -42,11 +41,6 @@ async def each_run(connection: Connection, org_id: UUID, wanted: RunFilter, *, m
         if len(page) < PAGE_RUNS:
             return
         before = page[-1].run_id
-
-
-async def count_runs(connection: Connection, org_id: UUID, wanted: RunFilter, *, most: int = COUNT_LIMIT) -> int:
-    """How many runs match, counted no further than `most`."""
-    return await store.count(connection, org_id, wanted, most=most)
 
 
 async def list_runs(

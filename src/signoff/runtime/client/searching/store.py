@@ -51,8 +51,6 @@ SELECT (SELECT count(*) FROM (SELECT FROM run WHERE org_id = $1 AND workflow = A
 # Newest first by key, so that a page is a range of an index whatever the page's number.
 _FIND_HEAD = store.SUMMARY + "WHERE r.org_id = $1 AND v.org_id = $1"
 _FIND_TAIL = " ORDER BY r.run_id DESC LIMIT {limit}"
-_COUNT_HEAD = "SELECT count(*) FROM ("
-_COUNT_TAIL = ") found"
 
 _BEFORE = "r.run_id < {}"
 _FROM_ID = "r.run_id >= {}"
@@ -102,14 +100,6 @@ async def find(
     query = await _query(connection, org_id, wanted, before=before, since=since)
     statement = _FIND_HEAD + query.conditions + _FIND_TAIL.format(limit=query.parameter(limit))
     return await connection.fetch(statement, *query.values)
-
-
-async def count(connection: Connection, org_id: UUID, wanted: RunFilter, *, most: int) -> int:
-    """How many runs match, counted no further than `most`."""
-    query = await _query(connection, org_id, wanted, before=None, since=None)
-    limit = query.parameter(most)
-    statement = _COUNT_HEAD + _FIND_HEAD + query.conditions + _FIND_TAIL.format(limit=limit) + _COUNT_TAIL
-    return await connection.fetchval(statement, *query.values)
 
 
 class _Query:
