@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx2
+import httpx
 import pytest
 
 from signoff.capabilities.gateway.chat import (
@@ -151,7 +151,7 @@ def test_signatures_are_those_of_awss_own_suite():
     # aws-sig-v4-test-suite, `get-vanilla`.
     secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
     auth = SignatureV4("AKIDEXAMPLE", secret, region="us-east-1", service="service", clock=At())
-    request = httpx2.Request("GET", "https://example.amazonaws.com/")
+    request = httpx.Request("GET", "https://example.amazonaws.com/")
     next(auth.auth_flow(request))
     signature = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
     assert request.headers["authorization"].endswith(f"SignedHeaders=host;x-amz-date, Signature={signature}")

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote
 
-import httpx2
+import httpx
 
 from signoff.capabilities.gateway.configuration import required
 from signoff.capabilities.gateway.providers.vendors import Endpoint, Vendor, base_url, one_of
@@ -29,7 +29,7 @@ def create(spec: ModelSpec) -> Vendor:
     api = one_of(spec, "api", ("converse", "invoke"))
     root = f"{base_url(spec, f'https://bedrock-runtime.{region}.amazonaws.com')}/model/{quote(model, safe='')}/"
     headers: dict[str, str] = {}
-    auth: httpx2.Auth | None = None
+    auth: httpx.Auth | None = None
     if spec.settings.get("api_key"):
         headers["authorization"] = f"Bearer {required(spec, 'api_key')}"
     else:
@@ -44,7 +44,7 @@ def create(spec: ModelSpec) -> Vendor:
     return Vendor(spec, wire, Endpoint(f"{root}{api}", f"{root}{api}{ending}", headers, auth))
 
 
-class SignatureV4(httpx2.Auth):
+class SignatureV4(httpx.Auth):
     """AWS Signature Version 4 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 
     Sixty lines here instead of botocore, which is 90 MB.
@@ -66,7 +66,7 @@ class SignatureV4(httpx2.Auth):
         self._region, self._service = region, service
         self._clock = clock or SystemClock()
 
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
         """Sign the request as it is about to leave."""
         now = self._clock.now().astimezone(UTC)
         request.headers["x-amz-date"] = f"{now:%Y%m%dT%H%M%SZ}"
@@ -75,7 +75,7 @@ class SignatureV4(httpx2.Auth):
         request.headers["authorization"] = self._authorization(request, now)
         yield request
 
-    def _authorization(self, request: httpx2.Request, now: datetime) -> str:
+    def _authorization(self, request: httpx.Request, now: datetime) -> str:
         signed = sorted(
             (name.lower(), " ".join(value.split()))
             for name, value in request.headers.items()

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from importlib import import_module
 from typing import Any
 
-import httpx2
+import httpx
 
 from signoff.capabilities.gateway.configuration import required
 from signoff.capabilities.gateway.provider import ProviderError
@@ -39,14 +39,14 @@ def create(spec: ModelSpec) -> Vendor:
     return Vendor(spec, GoogleGenerate(), endpoint)
 
 
-def _identity(spec: ModelSpec) -> tuple[dict[str, str], httpx2.Auth | None]:
+def _identity(spec: ModelSpec) -> tuple[dict[str, str], httpx.Auth | None]:
     token = spec.settings.get("access_token")
     if token:
         return {"authorization": f"Bearer {token}"}, None
     return {}, _ServiceAccount(required(spec, "credentials_file"))
 
 
-class _ServiceAccount(httpx2.Auth):
+class _ServiceAccount(httpx.Auth):
     """Tokens of a service account or of workload identity, by google-auth, renewed when they run out."""
 
     def __init__(self, file: str) -> None:
@@ -63,7 +63,7 @@ class _ServiceAccount(httpx2.Auth):
         except Exception as error:  # noqa: BLE001  (google-auth raises its own and json's errors; the file is a secret)
             raise ProviderError("setup", f"`credentials_file` cannot be used ({type(error).__name__}).") from None
 
-    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Put a valid token on the request."""
         if not self._credentials.valid:
             try:

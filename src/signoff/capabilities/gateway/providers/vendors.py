@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-import httpx2
+import httpx
 import orjson
 
 from signoff.capabilities.gateway.chat import (
@@ -59,7 +59,7 @@ class Endpoint:
     url: str
     stream_url: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    auth: httpx2.Auth | None = field(default=None, repr=False)
+    auth: httpx.Auth | None = field(default=None, repr=False)
 
 
 class Vendor:
@@ -92,8 +92,8 @@ class Vendor:
         self._max_bytes = int(spec.settings.get("max_reply_bytes", MAX_REPLY_BYTES))
         more = cast("Mapping[str, Any]", spec.settings.get("headers") or {})
         headers = {**endpoint.headers, **{str(name): str(value) for name, value in more.items()}}
-        self._client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             follow_redirects=False,
             headers={"content-type": "application/json", **headers},
             auth=endpoint.auth,
@@ -110,7 +110,7 @@ class Vendor:
         body = self._wire.body(self._prepared(request), self.model_name, stream=True)
         reader, decoding = self._wire.reader(), decoder(self._wire.framing)
         failure: ProviderError | None = None
-        started, headers, size_bytes = False, httpx2.Headers(), 0
+        started, headers, size_bytes = False, httpx.Headers(), 0
         try:
             async with self._client.stream("POST", self._endpoint.stream_url, content=_dumped(body)) as response:
                 headers = response.headers
@@ -132,7 +132,7 @@ class Vendor:
             failure = not_its_format()
         except ProviderError as error:
             failure = error
-        except httpx2.HTTPError as error:
+        except httpx.HTTPError as error:
             failure = _of_transport(error)
         reply = _identified(reader.built.reply(), headers)
         if reader.built.ended:
@@ -197,7 +197,7 @@ class Vendor:
                 return read_object(await self._whole(response)), response.headers
         except NotItsFormatError:
             raise not_its_format() from None
-        except httpx2.HTTPError as error:
+        except httpx.HTTPError as error:
             raise _of_transport(error) from None
 
     def _shape(self, schema: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -226,7 +226,7 @@ class Vendor:
         except NotItsFormatError:
             raise not_its_format() from None
 
-    async def _refused(self, response: httpx2.Response) -> None:
+    async def _refused(self, response: httpx.Response) -> None:
         """Raise what an error status means."""
         if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
             return
@@ -238,7 +238,7 @@ class Vendor:
         headers = {name.lower(): value for name, value in response.headers.items()}
         raise of_status(response.status_code, body, headers)
 
-    async def _whole(self, response: httpx2.Response) -> bytes:
+    async def _whole(self, response: httpx.Response) -> bytes:
         chunks: list[bytes] = []
         size_bytes = 0
         async with aclosing(response.aiter_bytes()) as arriving:
@@ -285,8 +285,8 @@ def _identified(reply: ChatReply, headers: Mapping[str, str]) -> ChatReply:
     return replace(reply, request_id=next((headers[name] for name in _REQUEST_IDS if headers.get(name)), ""))
 
 
-def _of_transport(error: httpx2.HTTPError) -> ProviderError:
-    if isinstance(error, httpx2.TimeoutException):
+def _of_transport(error: httpx.HTTPError) -> ProviderError:
+    if isinstance(error, httpx.TimeoutException):
         return ProviderError("timeout", "The vendor did not answer in time.")
     return ProviderError("unavailable", "The vendor cannot be reached, or broke off.")
 
