@@ -119,7 +119,7 @@ class Vendor:
                     # Not a stream after all: an error of status 200, or a server that does not stream.
                     reader.whole(read_object(await self._whole(response)))
                 else:
-                    async with aclosing(response.aiter_bytes()) as chunks:
+                    async with aclosing(_chunks(response)) as chunks:
                         async for chunk in chunks:
                             size_bytes += len(chunk)
                             if size_bytes > self._max_bytes:
@@ -241,7 +241,7 @@ class Vendor:
     async def _whole(self, response: httpx.Response) -> bytes:
         chunks: list[bytes] = []
         size_bytes = 0
-        async with aclosing(response.aiter_bytes()) as arriving:
+        async with aclosing(_chunks(response)) as arriving:
             async for chunk in arriving:
                 size_bytes += len(chunk)
                 if size_bytes > self._max_bytes:
@@ -293,3 +293,8 @@ def _of_transport(error: httpx.HTTPError) -> ProviderError:
 
 def _too_long(limit_bytes: int) -> ProviderError:
     return ProviderError("rejected", f"The vendor's answer is longer than {limit_bytes} bytes (`max_reply_bytes`).")
+
+
+def _chunks(response: httpx.Response) -> AsyncGenerator[bytes]:
+    """The body as it arrives: a generator, which has to be closed where its reader leaves early."""
+    return cast("AsyncGenerator[bytes]", response.aiter_bytes())

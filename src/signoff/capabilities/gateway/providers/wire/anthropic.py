@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from signoff.capabilities.gateway.chat import (
     ChatEvent,
     ChatFinish,
-    ChatMessage,
     ChatRequest,
     ChatUsage,
     DocumentPart,
@@ -28,6 +27,7 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped, loaded
 from signoff.capabilities.gateway.providers.wire.reading import cannot, encoded
 from signoff.capabilities.gateway.providers.wire.schemas import closed, without_annotations
+from signoff.capabilities.gateway.providers.wire.turns import in_turns
 
 DEFAULT_MAX_TOKENS = 4096
 """The format demands a limit; this one, in tokens, where the request has none."""
@@ -62,7 +62,7 @@ class AnthropicMessages:
         system = [part for message in request.messages if message.role == "system" for part in message.parts]
         if system:
             body["system"] = [_block(part) for part in system]
-        body["messages"] = _messages(request.messages)
+        body["messages"] = in_turns(request.messages, _block)
         if not self._bedrock:
             body["stream"] = stream
         if request.temperature is not None:
@@ -93,21 +93,6 @@ def _choice(request: ChatRequest) -> dict[str, Any]:
     if isinstance(request.tool_choice, OnlyTool):
         return {"type": "tool", "name": request.tool_choice.name}
     return {"type": "any" if request.tool_choice == "required" else request.tool_choice}
-
-
-def _messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
-    sent: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role == "system":
-            continue
-        role = "assistant" if message.role == "assistant" else "user"
-        blocks = [_block(part) for part in message.parts if not isinstance(part, ReasoningPart) or part.vendor]
-        if sent and sent[-1]["role"] == role:
-            # Results of several tools must stand in one message, or the model learns to call one at a time.
-            sent[-1]["content"].extend(blocks)
-        elif blocks:
-            sent.append({"role": role, "content": blocks})
-    return sent
 
 
 def _block(part: Part) -> dict[str, Any]:  # noqa: PLR0911  (one per kind of part)

@@ -5,13 +5,12 @@ Format: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Conv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from signoff.capabilities.gateway.chat import (
     ChatEvent,
     ChatFinish,
-    ChatMessage,
     ChatRequest,
     ChatUsage,
     DocumentPart,
@@ -31,6 +30,7 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped, loaded
 from signoff.capabilities.gateway.providers.wire.reading import Reader, cannot, encoded
 from signoff.capabilities.gateway.providers.wire.schemas import without_annotations
+from signoff.capabilities.gateway.providers.wire.turns import in_turns
 
 _FINISH: dict[str, ChatFinish] = {
     "end_turn": "stop",
@@ -79,7 +79,7 @@ class BedrockConverse:
 
     def body(self, request: ChatRequest, model: str, *, stream: bool) -> dict[str, Any]:  # noqa: ARG002  (the URL says both)
         """See `Wire`."""
-        body: dict[str, Any] = {"messages": _messages(request.messages)}
+        body: dict[str, Any] = {"messages": in_turns(request.messages, _block)}
         system = [part for message in request.messages if message.role == "system" for part in message.parts]
         if system:
             body["system"] = [_block(part) for part in system]
@@ -123,20 +123,6 @@ def _choice(request: ChatRequest) -> dict[str, Any]:
     if isinstance(request.tool_choice, OnlyTool):
         return {"tool": {"name": request.tool_choice.name}}
     return {"any": {}} if request.tool_choice == "required" else {"auto": {}}
-
-
-def _messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
-    sent: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role == "system":
-            continue
-        role = "assistant" if message.role == "assistant" else "user"
-        blocks = [_block(part) for part in message.parts if not isinstance(part, ReasoningPart) or part.vendor]
-        if sent and sent[-1]["role"] == role:
-            sent[-1]["content"].extend(blocks)
-        elif blocks:
-            sent.append({"role": role, "content": blocks})
-    return sent
 
 
 def _block(part: Part) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 from signoff.capabilities.gateway.chat import (
     ChatEvent,
     ChatFinish,
-    ChatMessage,
     ChatRequest,
     ChatUsage,
     DocumentPart,
@@ -27,6 +26,7 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped, loaded, picture_of
 from signoff.capabilities.gateway.providers.wire.reading import encoded
 from signoff.capabilities.gateway.providers.wire.schemas import without_annotations
+from signoff.capabilities.gateway.providers.wire.turns import in_turns
 
 _FINISH: dict[str, ChatFinish] = {
     "STOP": "stop",
@@ -58,7 +58,7 @@ class GoogleGenerate:
 
     def body(self, request: ChatRequest, model: str, *, stream: bool) -> dict[str, Any]:  # noqa: ARG002  (the URL says both)
         """See `Wire`."""
-        body: dict[str, Any] = {"contents": _contents(request.messages)}
+        body: dict[str, Any] = {"contents": in_turns(request.messages, _part, assistant="model", content="parts")}
         system = [part for message in request.messages if message.role == "system" for part in message.parts]
         if system:
             body["systemInstruction"] = {"parts": [_part(part) for part in system]}
@@ -102,20 +102,6 @@ def _choice(request: ChatRequest) -> dict[str, Any]:
     if isinstance(request.tool_choice, OnlyTool):
         return {"mode": "ANY", "allowedFunctionNames": [request.tool_choice.name]}
     return {"mode": {"auto": "AUTO", "none": "NONE", "required": "ANY"}[request.tool_choice]}
-
-
-def _contents(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
-    sent: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role == "system":
-            continue
-        role = "model" if message.role == "assistant" else "user"
-        parts = [_part(part) for part in message.parts if not isinstance(part, ReasoningPart) or part.vendor]
-        if sent and sent[-1]["role"] == role:
-            sent[-1]["parts"].extend(parts)
-        elif parts:
-            sent.append({"role": role, "parts": parts})
-    return sent
 
 
 def _part(part: Part) -> dict[str, Any]:  # noqa: PLR0911  (one per kind of part)
