@@ -1,0 +1,236 @@
+"""Who asks a model and for what, what may be asked of it, and what is kept of each call: what the gateway's parts share.
+
+A call goes through them in this order: route (policy, requirements, health), cache, and then for each candidate until
+one answers: protection, limits, breaker, the call itself, settlement. One record is kept of it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+from signoff.capabilities.gateway.chat import ChatReply, ChatUsage
+from signoff.catalog.models import ModelSpec
+from signoff.core.labels import BOTTOM, Labels
+from signoff.core.money import Cost, Usage
+
+AtLimit = Literal["refuse", "cheaper", "ask", "park"]
+"""What happens at a limit: the call fails; a cheaper candidate is tried; a person is asked; the run waits for room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose account a call is made: what limits count by, and records are found by.
+
+    Attributes:
+        org_id: whose project it is.
+        project, environment, release: whose models, routes and limits hold; the release by its digest.
+        principal: who asks, such as `key/…`; of a run, whoever started it.
+        team: the workflow's owner, or the key's team; empty where there is none.
+        key: the API key's id; none for runs.
+        workflow, run_id, step: of a run's call; empty or none else.
+    """
+
+    org_id: UUID
+    project: str
+    environment: str
+    release: str
+    principal: str
+    team: str = ""
+    key: UUID | None = None
+    workflow: str = ""
+    run_id: UUID | None = None
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the caller wants of whichever model answers.
+
+    Attributes:
+        caller: on whose account.
+        model: a model's name in `models.yaml`, a route's, or empty for whatever the task's route says.
+        task: `chat`, or one of the tasks of `models.yaml`.
+        prompt: which prompt it was rendered from; empty for none.
+        data_labels: of what is in the request; policy decides on them.
+        risk: the workflow's risk class, such as `low`; empty where there is none.
+        latency_s: how soon the caller wants the first token, in seconds; none is no objective.
+        region: where the answer must be computed, such as `eu`; empty for anywhere that policy permits.
+        continues: whether an answer that broke off may be continued by another model.
+        cached: whether an answer given before to the same question may be given again.
+    """
+
+    caller: Caller
+    model: str = ""
+    task: str = "chat"
+    prompt: str = ""
+    data_labels: Labels = BOTTOM
+    risk: str = ""
+    latency_s: float | None = None
+    region: str = ""
+    continues: bool = False
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a call may come to at most, before it is made.
+
+    Attributes:
+        input_tokens: from above, without a tokenizer.
+        output_tokens: the most that may be written.
+        cost: by the model's price; none where nobody knows it.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    cost: Cost | None
+
+
+class LimitReached(Exception):  # noqa: N818  (never leaves the gateway; it becomes an outcome of its kind)
+    """A quota or a budget has no room for a call.
+
+    Attributes:
+        kind: `quota` or `budget`.
+        limit: which one, for people, such as `60 requests a minute of team/support`.
+        at_limit: what the project declared for this case.
+        retry_after_s: when there is room again, in seconds; none where that is not a matter of time.
+    """
+
+    def __init__(
+        self,
+        kind: Literal["quota", "budget"],
+        limit: str,
+        at_limit: AtLimit = "refuse",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(limit)
+        self.kind: Literal["quota", "budget"] = kind
+        self.limit = limit
+        self.at_limit: AtLimit = at_limit
+        self.retry_after_s = retry_after_s
+
+
+class Admission(Protocol):
+    """Room that was set aside for one call. It is leased: one that is not settled is given back when its time is over."""
+
+    async def settle(self, usage: Usage) -> None:
+        """Replace what was set aside by what was used. It may be called once; nothing used is settled as such."""
+        ...
+
+    async def renew(self) -> None:
+        """Keep the room for as long again, for streams that outlast their lease."""
+        ...
+
+
+class Limits(Protocol):
+    """Quotas and budgets of all callers, exact over all processes."""
+
+    async def admit(self, asked: Asked, spec: ModelSpec, estimate: Estimate) -> Admission:
+        """Set room aside in every limit that counts the call, or in none.
+
+        Raises:
+            LimitReached: one has no room.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One model that a route named, and what became of it.
+
+    Attributes:
+        model: its name in `models.yaml`.
+        excluded: why it was not a candidate, in words; empty where it was one.
+        by: the policies that excluded it.
+        rank: its place among the candidates, from 1; 0 where it was excluded.
+        why: what its rank is made of: price, latency, health, quality, weight.
+    """
+
+    model: str
+    excluded: str = ""
+    by: tuple[str, ...] = ()
+    rank: int = 0
+    why: Mapping[str, float | str] = field(default_factory=dict[str, "float | str"])
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One call to one model within a call to the gateway. It holds no content.
+
+    Attributes:
+        model, provider: by their names.
+        outcome: `ok`, or the kind of failure.
+        usage: what it used.
+        first_token_s: from the request to the first token, in seconds; none where none came.
+        latency_s: from the request to the end, in seconds.
+    """
+
+    model: str
+    provider: str
+    outcome: str
+    usage: Usage
+    first_token_s: float | None
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """What is kept of one call to the gateway. It holds no content and no secret.
+
+    Attributes:
+        id: a UUIDv7.
+        at: when it began.
+        asked: by whom and for what.
+        kind: `chat`, `stream`, `task`, `embed` or another kind of work.
+        outcome: `ok`, `incomplete`, or the kind of failure.
+        finish_reason: why the answer ended; empty where there is none.
+        model: who answered; empty where nobody did.
+        considered: the route's explanation.
+        tried: every attempt, in order.
+        usage: of all attempts together.
+        tokens: the vendor's report of the answer's tokens.
+        first_token_s, latency_s: from the caller's view, in seconds.
+        cached: whether the answer came from the cache.
+        signals: what detectors found, such as `injection: 0.93`; no content.
+    """
+
+    id: UUID
+    at: datetime
+    asked: Asked
+    kind: str
+    outcome: str
+    finish_reason: str
+    model: str
+    considered: Sequence[Considered]
+    tried: Sequence[Tried]
+    usage: Usage
+    tokens: ChatUsage
+    first_token_s: float | None
+    latency_s: float
+    cached: bool = False
+    signals: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Recorder(Protocol):
+    """Keeps records of calls. It must not delay the call: records are written in batches."""
+
+    def record(self, record: CallRecord) -> None:
+        """Keep it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChatResult:
+    """An answer and how it was come by.
+
+    Attributes:
+        reply: the answer; its finish reason may be `refusal`, `content_filter`, `length` or `incomplete`.
+        record: what is kept of the call.
+    """
+
+    reply: ChatReply
+    record: CallRecord
