@@ -1,4 +1,4 @@
-"""Who asks a model and for what, what may be asked of it, and what is kept of each call: what the gateway's parts share.
+"""Who asks a model for what, what room a call needs, and what is kept of it: what the gateway's parts share.
 
 A call goes through them in this order: route (policy, requirements, health), cache, and then for each candidate until
 one answers: protection, limits, breaker, the call itself, settlement. One record is kept of it all.
@@ -115,7 +115,7 @@ class LimitReached(Exception):  # noqa: N818  (never leaves the gateway; it beco
 
 
 class Admission(Protocol):
-    """Room that was set aside for one call. It is leased: one that is not settled is given back when its time is over."""
+    """Room that was set aside for one call. It is leased: what nobody settles is given back when its time is over."""
 
     async def settle(self, usage: Usage) -> None:
         """Replace what was set aside by what was used. It may be called once; nothing used is settled as such."""
