@@ -6,13 +6,13 @@ one answers: protection, limits, breaker, the call itself, settlement. One recor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from signoff.capabilities.gateway.chat import ChatReply, ChatUsage
+from signoff.capabilities.gateway.chat import ChatReply, ChatRequest, ChatUsage
 from signoff.catalog.models import ModelSpec
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import Cost, Usage
@@ -61,6 +61,7 @@ class Asked:
         region: where the answer must be computed, such as `eu`; empty for anywhere that policy permits.
         continues: whether an answer that broke off may be continued by another model.
         cached: whether an answer given before to the same question may be given again.
+        sticky: calls with the same one get the same of weighted models and canaries; empty draws anew each time.
     """
 
     caller: Caller
@@ -73,6 +74,7 @@ class Asked:
     region: str = ""
     continues: bool = False
     cached: bool = False
+    sticky: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ class Tried:
         usage: what it used.
         first_token_s: from the request to the first token, in seconds; none where none came.
         latency_s: from the request to the end, in seconds.
+        price_version: which price table its cost is by, as `pricing.priced` names it; empty where it has no price.
+        estimate: what was set aside for it; none where nothing was.
     """
 
     model: str
@@ -175,6 +179,8 @@ class Tried:
     usage: Usage
     first_token_s: float | None
     latency_s: float
+    price_version: str = ""
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +229,39 @@ class Recorder(Protocol):
         ...
 
 
+class CacheTurn(Protocol):
+    """One question's turn at the cache.
+
+    Attributes:
+        reply: the answer that was given before; none where the caller has to ask a model, and is the only one who does.
+        model: who gave it; empty where there is none.
+    """
+
+    @property
+    def reply(self) -> ChatReply | None: ...
+
+    @property
+    def model(self) -> str: ...
+
+    async def keep(self, reply: ChatReply, model: str) -> None:
+        """Keep the answer for whoever asks the same. What may not be kept (a refusal, half an answer) is not."""
+        ...
+
+
+class Cache(Protocol):
+    """Answers given before: exact matches, for the same principal, release and labels only."""
+
+    def turn(self, asked: Asked, request: ChatRequest, models: Sequence[str]) -> AbstractAsyncContextManager[CacheTurn]:
+        """Enter the question's turn: who asks the same meanwhile waits for this answer.
+
+        Args:
+            asked: by whom; `Asked.cached` says whether the cache is asked at all.
+            request: the question, as it would be sent before anything is redacted.
+            models: who may answer by today's policy: what another model answered is not given.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ChatResult:
     """An answer and how it was come by.
@@ -234,3 +273,23 @@ class ChatResult:
 
     reply: ChatReply
     record: CallRecord
+
+
+class AnswerCache(Protocol):
+    """Answers given before. What they are found by is the cache's: release, labels and principal among it."""
+
+    async def answered(
+        self, asked: Asked, models: Sequence[str], request: ChatRequest, ask: Callable[[], Awaitable[ChatReply]]
+    ) -> tuple[ChatReply, bool]:
+        """The answer that is kept for this question, or that of `ask`, and whether it was kept.
+
+        Of several that ask the same at once one calls `ask`, and the others wait for it. What `ask` raises is raised;
+        only a reply whose finish reason is `stop` or `tool_calls` is kept.
+
+        Args:
+            asked: by whom, for what; asked for only where `asked.cached`.
+            models: the candidates by their names, best first.
+            request: what is asked, unprotected.
+            ask: asks the models.
+        """
+        ...
