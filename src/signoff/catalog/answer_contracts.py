@@ -13,19 +13,22 @@ RuleSeverity = Literal["block", "warn"]
 ConfidenceKind = Literal["minimum", "product", "mean", "logistic"]
 Signal = Literal["own", "agreement", "completeness", "rules", "support"]
 FilterName = Literal["html", "secrets", "links", "personal_data", "promises", "toxicity"]
-FilterVerdict = Literal["change", "review", "block"]
+FilterVerdict = Literal["change", "review", "block", "warn"]
 
 CONFIDENCE_KINDS: tuple[ConfidenceKind, ...] = ("minimum", "product", "mean", "logistic")
 SIGNALS: tuple[Signal, ...] = ("own", "agreement", "completeness", "rules", "support")
 FILTER_VERDICTS: Mapping[FilterName, tuple[FilterVerdict, ...]] = {
     "html": ("change",),
-    "secrets": ("block", "change", "review"),
-    "links": ("review", "block"),
-    "personal_data": ("review", "change", "block"),
-    "promises": ("review", "block"),
-    "toxicity": ("block", "review"),
+    "secrets": ("block", "change", "review", "warn"),
+    "links": ("review", "block", "warn"),
+    "personal_data": ("review", "change", "block", "warn"),
+    "promises": ("review", "block", "warn"),
+    "toxicity": ("block", "review", "warn"),
 }
 """What each filter may do with what it finds; the first is what it does where a prompt does not say."""
+OUTGOING_VERDICTS: tuple[FilterVerdict, ...] = ("block", "review", "warn")
+"""What a filter may do with what a tool or an event is about to send; the first where nothing is said. None changes it:
+policy and people decided on exactly these arguments."""
 
 DEFAULT_REPAIRS = 2
 """How often a model may correct an answer that breaks its contract, where the prompt does not say."""
@@ -160,7 +163,8 @@ class FilterUse:
     Attributes:
         name: which.
         verdict: what becomes of a text in which it finds something.
-        output_field: the answer's field that it reads; every text of the answer where none is named.
+        output_field: the field that it reads, of the answer, the arguments or the event's data; every text of it where
+            none is named.
         settings: its own: `hosts`, `allow`, `words`, `patterns`.
     """
 

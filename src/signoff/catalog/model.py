@@ -8,6 +8,7 @@ from typing import Any
 
 from signoff.catalog.decisions import DecisionTable
 from signoff.catalog.models import ModelsConfig
+from signoff.catalog.outgoing import OutgoingFilters
 from signoff.catalog.prompts import Prompt
 from signoff.catalog.rules import Rule
 from signoff.catalog.tools import ToolContract
@@ -155,6 +156,7 @@ class Project:
         queues: by name.
         schedules: by name.
         environments: where its releases can be deployed to, by name.
+        outgoing: what is looked for in what its tools and events send.
         files: the bytes of every file, by path within the project with `/`.
     """
 
@@ -175,6 +177,7 @@ class Project:
     queues: Mapping[str, Queue] = field(default_factory=dict[str, Queue])
     schedules: Mapping[str, Schedule] = field(default_factory=dict[str, Schedule])
     environments: Mapping[str, EnvironmentSpec] = field(default_factory=lambda: DEFAULT_ENVIRONMENTS)
+    outgoing: OutgoingFilters = field(default_factory=OutgoingFilters)
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     @property

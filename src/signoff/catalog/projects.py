@@ -16,6 +16,7 @@ from signoff.catalog.flow import require_flow
 from signoff.catalog.memo import Memo
 from signoff.catalog.model import RETRIEVAL_CONTRACT, IndexSettings, Project, PromptRegistry
 from signoff.catalog.models import ModelsConfig
+from signoff.catalog.outgoing_checks import check_outgoing
 from signoff.catalog.parsing.decision_sheets import load_sheet
 from signoff.catalog.parsing.decisions import parse_decision
 from signoff.catalog.parsing.fields import Fields, Report
@@ -132,6 +133,7 @@ class _Loader:
             queues=manifest.queues,
             schedules=self._schedules(manifest),
             environments=manifest.environments,
+            outgoing=manifest.outgoing,
             files=dict(self.files),
         )
         self.problems += [
@@ -139,6 +141,7 @@ class _Loader:
             *check_code(project),
             *check_starts(project),
             *check_prompts(project),
+            *check_outgoing(project),
         ]
         return project
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
 
+from signoff.catalog.answer_contracts import FilterUse
 from signoff.core.labels import DataClass, Labels, Trust, join_all
 from signoff.core.schemas import Validator
 from signoff.workflows.model import Contract
@@ -139,6 +140,7 @@ class ToolContract:
         owner: the argument, or the field of the output, that names whose the record is that it answers with.
         trigger: whether untrusted data may cause the effect: only `trusted` data, or `any`.
         quota: what untrusted data may spend through it.
+        filters: what is looked for in the texts of its arguments before they leave.
         file: its file in the project.
         digest: SHA-256 of that file, hexadecimal: definitions are pinned by hash.
     """
@@ -160,6 +162,7 @@ class ToolContract:
     owner: str = ""
     trigger: Trigger = "trusted"
     quota: Quota | None = None
+    filters: tuple[FilterUse, ...] = ()
     file: str = ""
     digest: str = ""
 

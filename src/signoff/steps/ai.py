@@ -86,7 +86,7 @@ class AiStep(ActingStep):
 
         task = _task(prompt, variables, call)
         first = await ask(task, project.models)
-        output = await finished(call, project, prompt, task=task, first=first, ask=ask)
+        output = await finished(call, project, prompt, task=task, first=first, ask=ask, filters=self._services.filters)
         return Done(output, Labels(trust=Trust.UNTRUSTED, sources=frozenset(answered)))
 
 

@@ -13,6 +13,7 @@ from signoff.capabilities.gateway import Gateway
 from signoff.capabilities.retrieval import IndexFacts, build_index
 from signoff.capabilities.retrieval import IndexSettings as RetrievalSettings
 from signoff.capabilities.tools import ToolRunner
+from signoff.capabilities.validation.filters import Filter
 from signoff.catalog import Release
 from signoff.catalog.authority import PolicyBook
 from signoff.catalog.releases import ReleaseCatalog
@@ -53,6 +54,7 @@ async def open_worker(
     gateway: Gateway | None = None,
     variables: Mapping[str, str] | None = None,
     archives: Path = Path(".signoff/archives"),
+    filters: Mapping[str, Filter] | None = None,
 ) -> AsyncGenerator[Worker]:
     """A worker with every verb, its capabilities open while the block lasts.
 
@@ -66,6 +68,7 @@ async def open_worker(
         variables: a deployment's own values of project settings (`SIGNOFF_SETTING_…`); the process's environment
             where not given.
         archives: what archives of finished runs are below.
+        filters: on outgoing text, by name, instead of those that are installed.
     """
     releases = ReleaseCatalog(database)
     own = gateway is None
@@ -79,6 +82,7 @@ async def open_worker(
         tools=tools,
         clock=clock,
         variables=dict(os.environ) if variables is None else variables,
+        filters=filters,
     )
     policies_of = partial(retention_policies, database, releases)
     retention = Retention(database, policies_of, clock=clock, archives=archives)

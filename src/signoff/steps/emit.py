@@ -11,6 +11,7 @@ from signoff.runtime.handlers import Done, StepCall
 from signoff.runtime.reports import WAKE_CHANNEL
 from signoff.runtime.waits import OWN_SOURCES, Emission, IncomingEvent, post_event
 from signoff.steps.acting import ActingStep
+from signoff.steps.outgoing import require_clean
 from signoff.steps.services import Services, project_of, required
 
 NOTIFIED_RUNS = 20
@@ -27,15 +28,17 @@ class EmitStep(ActingStep):
         self._services = services
 
     async def permit(self, call: StepCall) -> None:
-        """Policy's answer to `event.emit`.
+        """Policy's answer to `event.emit`, then what its filters find in the data.
 
         Raises:
-            StepError: kind `forbidden`.
+            StepError: kind `forbidden`, `filtered`, `unreviewed` or `filter_failed`.
         """
         authority = await self._services.authority(call)
         environment = self._services.environment
         request = emit_request(call.run, event_type=call.step.target, labels=call.labels, environment=environment)
         required(call, authority, request)
+        uses, data = project_of(call).outgoing.of_event(call.step.target), call.arguments.get("payload", {})
+        await require_clean(call, uses, data, what=f"The event '{call.step.target}'", services=self._services)
 
     async def execute(self, call: StepCall) -> Done:
         """Publish it, and give it to whoever waits for it, in one transaction: both, or neither."""

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from signoff.capabilities.gateway import Budget, Gateway
 from signoff.capabilities.tools import ToolRunner
+from signoff.capabilities.validation.filters import Filter
 from signoff.catalog import Project, Release
 from signoff.catalog.authority import Authority, PolicyBook
 from signoff.catalog.releases import ReleaseCatalog
@@ -44,6 +45,7 @@ class Services:
     Attributes:
         variables: the process's environment, for deployments' own values of a project's settings.
         budgets: what runs may still spend on models, whatever their steps call them for.
+        filters: on outgoing text, by name; those that are installed where none are given.
     """
 
     database: Database
@@ -54,6 +56,7 @@ class Services:
     clock: Clock
     variables: Mapping[str, str]
     budgets: RunBudgets = field(default_factory=RunBudgets)
+    filters: Mapping[str, Filter] | None = None
 
     @property
     def environment(self) -> str:

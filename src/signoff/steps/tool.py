@@ -13,6 +13,7 @@ from signoff.core.errors import StepError
 from signoff.governance.policy import tool_request
 from signoff.runtime.handlers import Done, Effect, Spending, StepCall
 from signoff.steps.acting import ActingStep
+from signoff.steps.outgoing import require_clean
 from signoff.steps.services import Services, project_of, required
 
 
@@ -38,10 +39,10 @@ class ToolStep(ActingStep):
         return f"tool/{call.step.target}"
 
     async def permit(self, call: StepCall) -> None:
-        """Policy's answer to `tool.call`.
+        """Policy's answer to `tool.call`, then what its filters find in the arguments.
 
         Raises:
-            StepError: kind `forbidden`.
+            StepError: kind `forbidden`, `filtered`, `unreviewed` or `filter_failed`.
         """
         contract = _contract(call)
         authority = await self._services.authority(call)
@@ -56,6 +57,10 @@ class ToolStep(ActingStep):
             environment=self._services.environment,
         )
         required(call, authority, request)
+        uses = project_of(call).outgoing.of_tool(contract)
+        await require_clean(
+            call, uses, _arguments(call), what=f"What '{contract.name}' would get", services=self._services
+        )
 
     async def execute(self, call: StepCall) -> Done:
         """The tool's answer, which meets its contract."""

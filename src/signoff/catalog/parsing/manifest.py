@@ -10,7 +10,9 @@ from datetime import date
 from packaging.requirements import InvalidRequirement, Requirement
 
 from signoff.catalog.model import DEFAULT_CHUNK_SIZE, DEFAULT_ENVIRONMENTS, EnvironmentSpec, IndexSettings
+from signoff.catalog.outgoing import OutgoingFilters
 from signoff.catalog.parsing.fields import Fields
+from signoff.catalog.parsing.filters import parse_events, parse_outgoing
 from signoff.catalog.parsing.queues import parse_calendars, parse_queues
 from signoff.catalog.parsing.retention import parse_retention
 from signoff.catalog.references import find_references
@@ -43,6 +45,7 @@ class Manifest:
     calendars: dict[str, frozenset[date]] = field(default_factory=dict[str, frozenset[date]])
     environments: Mapping[str, EnvironmentSpec] = field(default_factory=lambda: DEFAULT_ENVIRONMENTS)
     defaults: Defaults | None = None
+    outgoing: OutgoingFilters = field(default_factory=OutgoingFilters)
 
 
 def parse_manifest(fields: Fields) -> Manifest:
@@ -59,6 +62,8 @@ def parse_manifest(fields: Fields) -> Manifest:
         "calendars",
         "environments",
         "defaults",
+        "filters",
+        "events",
     )
     name = fields.text("project")
     if name and not _PROJECT.match(name):
@@ -78,6 +83,7 @@ def parse_manifest(fields: Fields) -> Manifest:
         calendars=parse_calendars(fields.mapping("calendars")),
         environments=_environments(fields) if "environments" in fields else DEFAULT_ENVIRONMENTS,
         defaults=_defaults(fields),
+        outgoing=OutgoingFilters(parse_outgoing(fields), parse_events(fields)),
     )
 
 

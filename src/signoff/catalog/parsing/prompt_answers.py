@@ -9,8 +9,6 @@ from typing import Any, cast
 from signoff.catalog.answer_contracts import (
     CONFIDENCE_KINDS,
     DEFAULT_REPAIRS,
-    FILTER_VERDICTS,
-    HTML_FIELD,
     MAX_ANSWERS,
     MAX_REPAIRS,
     SIGNALS,
@@ -20,37 +18,21 @@ from signoff.catalog.answer_contracts import (
     CitationContract,
     ConfidenceContract,
     ConfidenceKind,
-    FilterName,
-    FilterUse,
-    FilterVerdict,
     RepairLimits,
     RuleSeverity,
     Signal,
 )
 from signoff.catalog.parsing.conditions import compile_condition
 from signoff.catalog.parsing.fields import Fields
+from signoff.catalog.parsing.filters import parse_filters
 from signoff.core.errors import did_you_mean
 from signoff.core.money import Cost
 
 ANSWER_KEYS = ("rules", "repair", "citations", "confidence", "filters")
 MAX_RULES = 100
 """How many rules a prompt may have."""
-MAX_FILTERS = 20
-"""How many filters a prompt may have."""
-MAX_WORDS = 1_000
-"""How many words or patterns a filter may look for."""
-MAX_PATTERN_LENGTH = 300
-"""How long a filter's regular expression may be, in characters."""
 
 _MONEY = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) USD\Z")
-_SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "html": (),
-    "secrets": (),
-    "links": ("hosts",),
-    "personal_data": ("allow",),
-    "promises": ("words", "patterns"),
-    "toxicity": ("words",),
-}
 
 
 def parse_answer(fields: Fields, input_schema: Mapping[str, Any], output_schema: Mapping[str, Any]) -> AnswerContract:
@@ -61,7 +43,7 @@ def parse_answer(fields: Fields, input_schema: Mapping[str, Any], output_schema:
     confidence = _confidence(fields, outputs)
     if confidence is not None:
         _signals_have_sources(fields.mapping("confidence"), confidence, outputs, rules, citations)
-    contract = AnswerContract(rules, _repair(fields), citations, confidence, _filters(fields, outputs))
+    contract = AnswerContract(rules, _repair(fields), citations, confidence, parse_filters(fields, outputs))
     if contract.may_ask and "filtered" in outputs:
         fields.problem("filters", "The filters' verdict is the field 'filtered', and the output has one of its own.")
     return contract
@@ -173,44 +155,3 @@ def _signals_have_sources(
         if not there:
             detail = f"Nothing gives the signal '{signal}'."
             fields.problem("signals", detail, suggestion=suggestion, code="no-signal")
-
-
-def _filters(fields: Fields, outputs: Mapping[str, Any]) -> tuple[FilterUse, ...]:
-    found: list[FilterUse] = []
-    for item in fields.items("filters"):
-        name = cast("FilterName", item.one_of("filter", tuple(FILTER_VERDICTS)))
-        item.only("filter", "field", "verdict", *_SETTINGS[name])
-        field = item.text("field", "") or None
-        if field is not None and field not in outputs:
-            suggestion = did_you_mean(field, tuple(outputs)) or f"It has: {', '.join(outputs)}."
-            item.problem("field", f"The output has no '{field}'.", suggestion=suggestion, code="unknown-value")
-        verdicts = FILTER_VERDICTS[name]
-        verdict = cast("FilterVerdict", item.one_of("verdict", verdicts, verdicts[0]))
-        settings = {key: _words(item, key) for key in _SETTINGS[name] if key in item}
-        if name == "promises" and not any(settings.values()):
-            suggestion = "Add 'words: [guaranteed]' or 'patterns: [\"full refund\"]'."
-            item.problem(None, "It has nothing to look for.", suggestion=suggestion, code="missing-key")
-        found.append(FilterUse(name, verdict, field, settings))
-    if len(found) > MAX_FILTERS:
-        fields.problem("filters", f"There are more than {MAX_FILTERS} filters.", code="limit")
-    if HTML_FIELD in outputs and not any(
-        use.name == "html" and use.output_field in (None, HTML_FIELD) for use in found
-    ):
-        found.append(FilterUse("html", "change", HTML_FIELD))
-    # First of all: what the others read is what will be seen.
-    return tuple(sorted(found, key=lambda use: use.name != "html"))
-
-
-def _words(item: Fields, key: str) -> tuple[str, ...]:
-    words = item.texts(key)
-    if len(words) > MAX_WORDS:
-        item.problem(key, f"There are more than {MAX_WORDS}.", code="limit")
-    for pattern in words if key == "patterns" else ():
-        if len(pattern) > MAX_PATTERN_LENGTH:
-            item.problem(key, f"A pattern is longer than {MAX_PATTERN_LENGTH} characters.", code="limit")
-            continue
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            item.problem(key, f"'{pattern}' is no regular expression: {error}.", code="pattern")
-    return words

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from signoff.catalog.parsing.annotations import argument_classes, output_labels, sinks
 from signoff.catalog.parsing.fields import Fields, problems_with
+from signoff.catalog.parsing.filters import parse_outgoing
 from signoff.catalog.parsing.tool_flow import parse_owner, parse_quota, parse_trigger
 from signoff.catalog.references import find_references
 from signoff.catalog.tools import (
@@ -56,6 +57,7 @@ def parse_tool(fields: Fields, *, digest: str, settings: Mapping[str, str]) -> T
         "owner",
         "trigger",
         "quota",
+        "filters",
     )
     name = fields.text("tool")
     if name and not NAME.match(name):
@@ -80,6 +82,7 @@ def parse_tool(fields: Fields, *, digest: str, settings: Mapping[str, str]) -> T
         owner=parse_owner(fields, schema, output_schema),
         trigger=parse_trigger(fields, effect=effect),
         quota=parse_quota(fields, schema, effect=effect),
+        filters=parse_outgoing(fields, cast("Mapping[str, object]", schema.get("properties") or {})),
         file=fields.report.file,
         digest=digest,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-Verdict = Literal["pass", "change", "review", "block"]
+Verdict = Literal["pass", "change", "review", "block", "warn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Filter(Protocol):
 
         Args:
             text: as it would go out; may be HTML.
-            settings: from the prompt.
+            settings: as declared: `hosts`, `allow`, `words`, `patterns`.
         """
         ...
 
@@ -50,7 +50,7 @@ class FilterResult:
 
     Attributes:
         filter: its name.
-        field: the answer's field, with `/` before what is inside it.
+        field: the answer's or argument's name, with `/` before what is inside it.
         verdict: what becomes of the text.
         reasons: why; never the content.
     """

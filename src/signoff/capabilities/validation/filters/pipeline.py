@@ -1,4 +1,4 @@
-"""Filters one after the other over an answer's texts: what is changed is what the next one reads."""
+"""Filters one after the other over the texts of an answer, arguments or an event: the next reads what one changed."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, cast
 
-from signoff.capabilities.validation.filters.model import Filter, FilterResult, Found
+from signoff.capabilities.validation.filters.model import Filter, FilterResult, Found, Verdict
 from signoff.catalog.answer_contracts import FilterUse
-from signoff.core.errors import InvalidError, SignoffError, StepError
+from signoff.core.errors import InvalidError, Problem, SignoffError, StepError
 
 ENTRY_POINTS = "signoff.filters"
 """The group of entry points that name a deployment's own filters: each a class without arguments."""
 MAX_REASONS = 20
 """Reasons that are kept of one filter and field."""
 MAX_DEPTH = 32
-"""How deep texts are looked for in an answer."""
+"""How deep texts are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """An answer after its filters.
+    """Values after their filters.
 
     Attributes:
         output: with what was changed.
@@ -35,21 +35,40 @@ class Filtered:
     @property
     def summary(self) -> dict[str, Any]:
         """The step's field `filtered` (`FILTERED_SCHEMA`)."""
-        asking = [result for result in self.results if result.verdict == "review"]
+        asking = self.of("review")
         reasons = [f"{result.field} {reason}" for result in asking for reason in result.reasons]
         changed = any(result.verdict == "change" for result in self.results)
         return {"review": bool(asking), "changed": changed, "reasons": reasons}
 
-    def require(self) -> None:
+    def require(self, what: str = "The answer") -> None:
         """Return unless something was blocked.
 
+        Args:
+            what: may not go out, for people.
+
         Raises:
-            StepError: kind `filtered`.
+            StepError: kind `filtered`; each of its problems has the filter's name as code, and the field.
         """
-        blocked = [result for result in self.results if result.verdict == "block"]
+        blocked = self.of("block")
         if blocked:
-            told = "; ".join(f"{result.field} {', '.join(result.reasons)} ({result.filter})" for result in blocked)
-            raise StepError(f"The answer may not go out: {told}.", kind="filtered")
+            raise StepError(f"{what} may not go out: {told(blocked)}.", kind="filtered", problems=problems(blocked))
+
+    def of(self, verdict: Verdict) -> tuple[FilterResult, ...]:
+        """The results with that verdict."""
+        return tuple(result for result in self.results if result.verdict == verdict)
+
+
+def told(results: Sequence[FilterResult]) -> str:
+    """What was found, for people, without the content."""
+    return "; ".join(f"{result.field} {', '.join(result.reasons)} ({result.filter})" for result in results)
+
+
+def problems(results: Sequence[FilterResult]) -> list[Problem]:
+    """One for each filter and field."""
+    return [
+        Problem(f"It {', '.join(result.reasons)}.", pointer=f"/{result.field}", code=result.filter)
+        for result in results
+    ]
 
 
 @cache
