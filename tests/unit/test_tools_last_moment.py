@@ -42,22 +42,12 @@ async def test_a_python_tool_is_not_called(function: str):
     await runner.close()
 
 
-@pytest.mark.parametrize("asked", [0, 1])
-async def test_nothing_of_an_http_request_is_read_by_the_other_side(asked: int):
-    """Asked before the head and before the body: a request whose body never comes is none."""
-    runner, times = ToolRunner(), 0
-
-    def may_send() -> None:
-        nonlocal times
-        times += 1
-        if times > asked:
-            raise UnavailableError("the lease is over")
-
+async def test_nothing_of_an_http_request_is_read_by_the_other_side():
+    runner = ToolRunner()
     with loopback_server(reply()) as server:
         pay = contract(HttpCall("POST", f"{server.url}/pay"))
         with pytest.raises(UnavailableError):
-            await runner.call(pay, {"n": 1}, may_send=may_send)
+            await runner.call(pay, {"n": 1}, may_send=forbidden)
         await runner.call(pay, {"n": 2})
-        whole = [one for one in server.received if len(one.body) == int(one.headers["Content-Length"])]
-        assert [request.body for request in whole] == [b'{"n":2}']
+        assert [request.body for request in server.received] == [b'{"n":2}']
     await runner.close()

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
+from signoff.capabilities.tools.connections import DEPARTURE, Departure, SocketOption
 from signoff.capabilities.tools.failures import bad_arguments, broken_answer, declared_answer, misconfigured, timed_out
 from signoff.capabilities.tools.model import SecretSource, ToolSettings
 from signoff.capabilities.tools.templates import (
@@ -25,6 +26,7 @@ from signoff.capabilities.tools.templates import (
     header_value,
     with_query,
 )
+from signoff.capabilities.tools.transport import OnePieceTransport
 from signoff.catalog.tools import HttpCall, ToolContract
 from signoff.core.clock import Clock
 from signoff.core.errors import StepError
@@ -47,36 +49,34 @@ class _Prepared:
     secrets: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Sent:
-    """Whether any byte of the request may have reached the other side.
+class HttpTools:
+    """Calls HTTP tools over one shared connection pool. Keeps no cookies: they would leak between runs.
 
-    Attributes:
-        may_send: called right before head and body are written, as connecting takes time; raises to write nothing.
+    Args:
+        settings: limits of all calls.
+        clock: the injected clock.
+        secrets: the credentials that contracts name.
+        transport: another way out than the settings say, for tests that need a certificate or small buffers.
     """
 
-    may_send: Callable[[], None]
-    value: bool = False
-
-    async def trace(self, event: str, info: Any) -> None:  # noqa: ARG002  (httpcore's signature)
-        if event.endswith(("send_request_headers.started", "send_request_body.started")):
-            self.may_send()
-            self.value = True
-
-
-class HttpTools:
-    """Calls HTTP tools over one shared connection pool. Keeps no cookies: they would leak between runs."""
-
-    def __init__(self, settings: ToolSettings, clock: Clock, secrets: SecretSource) -> None:
+    def __init__(
+        self,
+        settings: ToolSettings,
+        clock: Clock,
+        secrets: SecretSource,
+        *,
+        transport: OnePieceTransport | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._secrets = secrets
         self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(
-                trust_env=False,
-                proxy=settings.proxy_url,
-                limits=httpx.Limits(max_connections=settings.max_connections, keepalive_expiry=KEEP_ALIVE_S),
+            transport=transport
+            or OnePieceTransport(
+                max_connections=settings.max_connections,
+                keep_alive_s=KEEP_ALIVE_S,
                 socket_options=_socket_options(settings.unacknowledged_s),
+                proxy_url=settings.proxy_url,
             ),
             trust_env=False,  # neither proxies nor .netrc credentials from the environment
             follow_redirects=False,
@@ -101,19 +101,24 @@ class HttpTools:
     ) -> tuple[dict[str, Any], int]:
         """The JSON object that the tool answered with, unchecked against its schema, and the status.
 
+        `may_send` is asked right before the system call that sends, as connecting and waiting for a turn take time.
+
         Raises:
             StepError: nothing sent (`arguments`, `misconfigured`, `unreachable`), no answer (`timeout`,
                 `connection`), or not a good one (`contract`, `redirect`, and kinds by status).
         """
         prepared = self._prepare(contract, call, arguments, idempotency_key, settings)
-        sent = _Sent(may_send)
+        departure = Departure(may_send)
+        token = DEPARTURE.set(departure)
         try:
             async with asyncio.timeout(timeout_s):
-                response, body = await self._exchange(contract, prepared.request, timeout_s, sent)
+                response, body = await self._exchange(contract, prepared.request, timeout_s)
         except TimeoutError:
-            raise timed_out(contract, timeout_s, sent=sent.value) from None
+            raise timed_out(contract, timeout_s, sent=departure.sent) from None
         except httpx.HTTPError as error:
-            raise self._no_answer(contract, error, timeout_s, sent=sent.value) from None
+            raise self._no_answer(contract, error, timeout_s, sent=departure.sent) from None
+        finally:
+            DEPARTURE.reset(token)
         if not response.is_success:
             wait = response.headers.get("Retry-After")
             return declared_answer(contract, response.status_code, wait, self._clock.now()), response.status_code
@@ -156,11 +161,11 @@ class HttpTools:
             raise bad_arguments(contract, f"{detail}.") from None
 
     async def _exchange(
-        self, contract: ToolContract, request: httpx.Request, timeout_s: float, sent: _Sent
+        self, contract: ToolContract, request: httpx.Request, timeout_s: float
     ) -> tuple[httpx.Response, bytes]:
         """Send, follow what may be followed, and read at most the allowed size."""
         timeout = httpx.Timeout(timeout_s, connect=min(self._settings.connect_timeout_s, timeout_s))
-        request.extensions |= {"timeout": timeout.as_dict(), "trace": sent.trace}
+        request.extensions |= {"timeout": timeout.as_dict()}
         for _ in range(self._settings.max_redirects + 1):
             response = await self._client.send(request, stream=True)
             try:
@@ -172,7 +177,7 @@ class HttpTools:
             if contract.effect or following is None or not _same_origin(request.url, following.url):
                 break
             request = following
-            request.extensions |= {"timeout": timeout.as_dict(), "trace": sent.trace}
+            request.extensions |= {"timeout": timeout.as_dict()}
         raise StepError(
             f"Tool '{contract.name}' answered with a redirect that is not followed.",
             kind="redirect",
@@ -204,7 +209,7 @@ class HttpTools:
         )
 
 
-def _socket_options(unacknowledged_s: float) -> list[tuple[int, int, int]]:
+def _socket_options(unacknowledged_s: float) -> list[SocketOption]:
     """Bounds how long the kernel goes on sending what the other side does not acknowledge (RFC 5482).
 
     Without it a request on a cut line arrives when the line is back, minutes after its worker was declared dead, the
