@@ -202,8 +202,8 @@ async def test_policy_is_asked_before_every_candidate_with_its_attributes():
     )
     await gateway.complete(task(), config, decide=decide)
     assert asked == [
-        ("first", {"provider": "first", "local": False, "task": "classify", "prompt": "classify"}),
-        ("second", {"provider": "second", "local": True, "task": "classify", "prompt": "classify"}),
+        ("first", {"provider": "first", "local": False, "task": "classify", "prompt": "classify", "region": ""}),
+        ("second", {"provider": "second", "local": True, "task": "classify", "prompt": "classify", "region": ""}),
     ]
 
 

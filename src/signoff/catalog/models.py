@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
+from signoff.catalog.model_limits import ModelLimit
 from signoff.core.errors import InvalidError, did_you_mean
 
-TASKS = ("classify", "extract", "generate", "embed")
-_GENERATES = ("classify", "extract", "generate")
+TASKS = ("classify", "extract", "generate", "embed", "chat")
+_GENERATES = ("classify", "extract", "generate", "chat")
 PROVIDER_TASKS: Mapping[str, tuple[str, ...]] = {
     "minilm": ("classify", "embed"),
     "fields": ("extract",),
@@ -52,19 +53,72 @@ class ModelSpec:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
+Prefer = Literal["order", "price", "latency", "quality"]
+"""By what a route's models are ranked: as they are listed, cheapest, soonest or best first."""
+PREFERENCES: tuple[Prefer, ...] = get_args(Prefer)
+MODALITIES = ("text", "image", "document", "audio")
+"""What a model may be able to read."""
+CAPABILITIES = ("tools", "structured")
+"""What else a model may be able to do: ask for tools, hold an answer to a schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requires:
+    """What a model must be able to do for a route or a request.
+
+    Attributes:
+        modalities: what it must read, of `MODALITIES`.
+        capabilities: what it must do, of `CAPABILITIES`.
+        context_tokens: how much it must read, its answer included.
+    """
+
+    modalities: frozenset[str] = frozenset()
+    capabilities: frozenset[str] = frozenset()
+    context_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A model on trial.
+
+    Attributes:
+        model: its name.
+        share: of the calls, from 0 to 1.
+    """
+
+    model: str
+    share: float
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Which models answer: the first, and after a failure of one the next.
 
     Attributes:
-        use: names of models, in fallback order.
+        use: names of models, in the order that decides where nothing else does.
         task: the kind of task it is for; none means any.
         prompt: the name of the only prompt it is for; none means any.
+        name: what a request may name it by; empty for none.
+        requires: what its models must be able to do, beside what a request needs.
+        region: where its models must run; empty for anywhere.
+        prefer: by what its models are ranked.
+        weights: how often a model is the first, by its name; models without one are only fallbacks. Empty: no draw.
+        canary: a model on trial; it is not among `use`.
+        latency_s: how soon the first token should come, in seconds: who is slower ranks behind who is not.
+        pin: the only model that may answer for now; empty for none.
     """
 
     use: tuple[str, ...]
     task: str | None = None
     prompt: str | None = None
+    name: str = ""
+    requires: Requires = field(default_factory=Requires)
+    region: str = ""
+    prefer: Prefer = "order"
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    canary: Canary | None = None
+    latency_s: float | None = None
+    pin: str = ""
 
     def matches(self, task: str, prompt: str | None) -> bool:
         """Whether it is for that task and prompt."""
@@ -80,11 +134,13 @@ class ModelsConfig:
         routes: the first that matches wins.
         profiles: named lists of routes that are asked before `routes`; a deployment picks one
             (`SIGNOFF_MODELS_PROFILE`), so that the same release runs on local or vendors' models.
+        limits: of requests, tokens and money.
     """
 
     models: Mapping[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
     routes: tuple[Route, ...] = ()
     profiles: Mapping[str, tuple[Route, ...]] = field(default_factory=dict[str, tuple[Route, ...]])
+    limits: tuple[ModelLimit, ...] = ()
 
     def route(self, task: str, prompt: str | None = None, *, profile: str | None = None) -> tuple[ModelSpec, ...]:
         """The models for a task in fallback order; empty where no route matches.
@@ -92,10 +148,27 @@ class ModelsConfig:
         Raises:
             InvalidError: the profile does not exist.
         """
-        for route in (*self._profile_routes(profile), *self.routes):
-            if route.matches(task, prompt):
-                return tuple(self.models[name] for name in route.use)
-        return ()
+        route = self.route_for(task, prompt, profile=profile)
+        return () if route is None else tuple(self.models[name] for name in route.use)
+
+    def route_for(self, task: str, prompt: str | None = None, *, profile: str | None = None) -> Route | None:
+        """The route of a task: the first that matches.
+
+        Raises:
+            InvalidError: the profile does not exist.
+        """
+        routes = (*self._profile_routes(profile), *self.routes)
+        return next((route for route in routes if route.matches(task, prompt)), None)
+
+    def route_named(self, name: str, *, profile: str | None = None) -> Route | None:
+        """The route of that name; of a model's name the route that has only it.
+
+        Raises:
+            InvalidError: the profile does not exist.
+        """
+        routes = (*self._profile_routes(profile), *self.routes)
+        named = next((route for route in routes if name and route.name == name), None)
+        return Route((name,), name=name) if named is None and name in self.models else named
 
     def routed(self, task: str, prompt: str | None = None) -> bool:
         """Whether some route is for that task and prompt, whatever models it names."""

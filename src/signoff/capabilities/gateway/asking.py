@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from signoff.capabilities.gateway.chat import ChatReply, ChatRequest, ChatUsage
+from signoff.capabilities.gateway.model import GatewayError
 from signoff.catalog.models import ModelSpec
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import Cost, Usage
@@ -274,6 +275,27 @@ class ChatResult:
 
     reply: ChatReply
     record: CallRecord
+
+
+class ChatError(GatewayError):
+    """A chat that nobody answered.
+
+    Attributes:
+        record: what is kept of the call.
+    """
+
+    def __init__(self, error: GatewayError, record: CallRecord) -> None:
+        super().__init__(
+            error.detail,
+            kind=error.kind,
+            retryable=error.retryable,
+            retry_after_s=error.retry_after_s,
+            problems=error.problems,
+            attempts=error.attempts,
+            reason=error.reason,
+            at_limit=error.at_limit,
+        )
+        self.record = record
 
 
 class AnswerCache(Protocol):

@@ -39,6 +39,8 @@ class Failure:
         detail: for people, without content or keys.
         retry_after_s: how long the vendor asked to wait, in seconds.
         problems: how its answer broke the contract.
+        policies: that forbade it.
+        at_limit: what the project declared for this case; of `quota` and `budget`.
     """
 
     model: str
@@ -46,11 +48,16 @@ class Failure:
     detail: str
     retry_after_s: float | None = None
     problems: tuple[Problem, ...] = ()
+    policies: tuple[str, ...] = ()
+    at_limit: str = ""
 
     @property
     def final(self) -> bool:
-        """Whether no other model may be asked."""
-        return self.kind == "refused"
+        """Whether no other model may be asked.
+
+        Asking around until some model agrees is no safety, and a limit that refuses is not gone round.
+        """
+        return self.kind in ("refused", "content_filter") or self.at_limit in ("refuse", "ask", "park")
 
 
 class CallFailed(Exception):  # noqa: N818  (never leaves the gateway; it carries a Failure to the next candidate)

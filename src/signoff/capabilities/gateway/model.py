@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from signoff.capabilities.gateway.budget import Budget
 from signoff.catalog.answer_contracts import DEFAULT_REPAIRS
@@ -12,9 +12,6 @@ from signoff.catalog.prompts import Example, ExtractionHint, PromptMessage
 from signoff.core.errors import Problem, StepError
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import NO_USAGE, Usage
-
-if TYPE_CHECKING:
-    from signoff.capabilities.gateway.asking import CallRecord
 
 TaskKind = Literal["classify", "extract", "generate"]
 FinishReason = Literal["stop", "length", "refusal"]
@@ -192,7 +189,6 @@ class GatewayError(StepError):
     Attributes:
         attempts: every call that was made: failed ones may have cost money.
         reason: the kind of the failure that says most, such as `rate_limited` or `rejected`; finer than `kind`.
-        record: what is kept of the call; of chats only.
         at_limit: what the project declared for this case; of kinds `quota` and `budget`.
     """
 
@@ -215,7 +211,6 @@ class GatewayError(StepError):
         self.attempts = tuple(attempts)
         self.reason = reason or kind
         self.at_limit = at_limit
-        self.record: CallRecord | None = None
 
     @property
     def usage(self) -> Usage:

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections import OrderedDict
+import random
+import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 
-import orjson
-
+from signoff.capabilities.gateway.asking import AnswerCache, Asked, ChatError, ChatResult, Limits, Recorder
 from signoff.capabilities.gateway.budget import Budget
 from signoff.capabilities.gateway.calls import Call, CallFailed, Failure, final_error
-from signoff.capabilities.gateway.configuration import resolve
+from signoff.capabilities.gateway.chat import ChatEvent, ChatRequest, StreamEnd
+from signoff.capabilities.gateway.chats.attempt import CANCELLED
+from signoff.capabilities.gateway.chats.call import ChatCall
+from signoff.capabilities.gateway.chats.ledger import Ledger, outcome_of
+from signoff.capabilities.gateway.chats.means import Means
+from signoff.capabilities.gateway.chats.streaming import ChatStream
+from signoff.capabilities.gateway.connected import Providers
 from signoff.capabilities.gateway.embeddings import Embedding
 from signoff.capabilities.gateway.model import (
-    MAX_CANDIDATES,
     Attempt,
     Decide,
     Embeddings,
     GatewayError,
     ModelResult,
     ModelTask,
-    ObligationLike,
     total_usage,
 )
-from signoff.capabilities.gateway.pricing import price
-from signoff.capabilities.gateway.protection import CARRIED_OUT, NotProtectedError, Protector
-from signoff.capabilities.gateway.provider import Provider, ProviderError, ProviderFactory, TakesTurns
+from signoff.capabilities.gateway.protection import NotProtectedError, Protector
+from signoff.capabilities.gateway.provider import ProviderError, ProviderFactory, TakesTurns
+from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
+from signoff.capabilities.gateway.routing.permits import permitted
+from signoff.capabilities.gateway.routing.router import Router
 from signoff.catalog.models import ModelsConfig, ModelSpec
 from signoff.core.clock import Clock, SystemClock
-from signoff.core.ids import digest
 
-MAX_PROVIDERS = 64
-"""How many configured models keep their connections; the one unused longest is closed first."""
 EMBED_TIMEOUT_S = 120.0
 """How long one embedding call may take where the caller does not say, in seconds."""
 
@@ -50,6 +50,11 @@ class Gateway:
         environment: where `${env.NAME}` is looked up; the process's where not given.
         profile: the profile of `models.yaml` to use, so that one release runs on local or vendors' models.
         protector: carries out what permits demand for personal data.
+        limits: quotas and budgets of chats; none is no limit.
+        cache: answers given before; none asks each time.
+        recorder: keeps a record of each chat; none keeps nothing.
+        settings: how long models are waited for, and how often they are asked again.
+        chance: a random number from 0 to 1.
     """
 
     def __init__(
@@ -60,16 +65,21 @@ class Gateway:
         environment: Mapping[str, str] | None = None,
         profile: str | None = None,
         protector: Protector | None = None,
+        limits: Limits | None = None,
+        cache: AnswerCache | None = None,
+        recorder: Recorder | None = None,
+        settings: ResilienceSettings | None = None,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         from signoff.capabilities.gateway.providers import default_factories  # noqa: PLC0415  (keeps the face light)
 
-        self._factories = default_factories() if factories is None else dict(factories)
         self._clock = clock or SystemClock()
-        self._environment = os.environ if environment is None else environment
-        self._profile = profile
+        self._providers = Providers(default_factories() if factories is None else factories, environment)
+        self._router = Router(self._providers, profile=profile)
         self._protector = protector or Protector()
-        self._providers: OrderedDict[str, Provider] = OrderedDict()
-        self._making = asyncio.Lock()
+        self._cache = cache
+        self._recorder = recorder
+        self._means = Means(self._clock, chance, self._protector, settings or ResilienceSettings(), limits)
 
     async def complete(
         self,
@@ -107,10 +117,10 @@ class Gateway:
         failures: list[Failure] = []
         for spec in self.route(config, task.task, task.prompt):
             try:
-                provider, duties = await self._permitted(spec, task.task, task.prompt, decide)
+                candidate = await permitted(spec, self._providers, task.task, task.prompt, decide)
                 # Anew for each candidate: another model's permit may demand more, or less.
-                protected = await self._protector.protect(task, duties)
-                call = Call(spec, provider, protected, self._clock, budget, note)
+                protected = await self._protector.protect(task, candidate.obligations)
+                call = Call(spec, candidate.provider, protected, self._clock, budget, note)
                 output, finish_reason = await call.run()
             except NotProtectedError as error:
                 failures.append(Failure(spec.name, "forbidden", str(error)))
@@ -123,7 +133,7 @@ class Gateway:
             return ModelResult(
                 output=output,
                 model=spec.name,
-                provider=provider.name,
+                provider=candidate.provider.name,
                 usage=total_usage(attempts),
                 attempts=tuple(attempts),
                 finish_reason=finish_reason,
@@ -160,9 +170,9 @@ class Gateway:
 
         for spec in self.route(config, "embed", None):
             try:
-                provider, duties = await self._permitted(spec, "embed", "", decide)
-                shown = await self._protector.protect_texts(texts, duties)
-                embedding = Embedding(spec, provider, shown, timeout_s, self._clock, budget, note)
+                candidate = await permitted(spec, self._providers, "embed", "", decide)
+                shown = await self._protector.protect_texts(texts, candidate.obligations)
+                embedding = Embedding(spec, candidate.provider, shown, timeout_s, self._clock, budget, note)
                 vectors, usage = await embedding.run()
                 return Embeddings(vectors, spec.name, usage)
             except NotProtectedError as error:
@@ -179,16 +189,82 @@ class Gateway:
         """
         async with AsyncExitStack() as stack:
             with suppress(ProviderError, GatewayError):
-                provider = await self._provider(self.route(config, task, prompt)[0])
+                provider = await self._providers.of(self.route(config, task, prompt)[0])
                 if isinstance(provider, TakesTurns):
                     await stack.enter_async_context(provider.turn())
             yield
 
+    async def chat(self, request: ChatRequest, asked: Asked, config: ModelsConfig, *, decide: Decide) -> ChatResult:
+        """The answer of the first model of the request's route that gives one.
+
+        Args:
+            request: what is asked; its `timeout_s` bounds the whole call, tries and fallbacks included.
+            asked: by whom, for what.
+            config: the project's models and routes.
+            decide: policy's answer on each candidate, asked again before each fallback.
+
+        Raises:
+            ChatError: nobody answered; its `kind`, `reason` and `record` say why.
+        """
+        ledger = Ledger(asked, "chat", self._clock, self._recorder)
+        call: ChatCall | None = None
+        try:
+            routed = await self._router.routed(asked, config, decide)
+            ledger.considered = routed.considered
+            call = ChatCall(self._means, asked, request, routed=routed, decide=decide, ledger=ledger)
+            names = [candidate.spec.name for candidate in routed.candidates]
+            cached = False
+            if asked.cached and self._cache is not None and names:
+                reply, cached = await self._cache.answered(asked, names, request, call.reply)
+            else:
+                reply = await call.reply()
+        except GatewayError as error:
+            raise ChatError(error, ledger.close(error.reason)) from None
+        finally:
+            if ledger.record is None and sys.exception() is not None:
+                ledger.close(CANCELLED)
+        record = ledger.close(outcome_of(reply), reply, call.model, cached=cached)
+        return ChatResult(reply, record)
+
+    async def stream(self, request: ChatRequest, asked: Asked, config: ModelsConfig, *, decide: Decide) -> ChatStream:
+        """As `chat`, its answer as it comes: returns when the first token is there. Close it (`aclose`) to leave early.
+
+        Raises:
+            ChatError: nobody began an answer. What breaks later is told by the last event.
+        """
+        ledger = Ledger(asked, "stream", self._clock, self._recorder)
+        stream = ChatStream(self._events(request, asked, config, decide, ledger), ledger)
+        await stream.begin()
+        return stream
+
+    async def _events(
+        self, request: ChatRequest, asked: Asked, config: ModelsConfig, decide: Decide, ledger: Ledger
+    ) -> AsyncGenerator[ChatEvent]:
+        call: ChatCall | None = None
+        end: StreamEnd | None = None
+        try:
+            routed = await self._router.routed(asked, config, decide)
+            ledger.considered = routed.considered
+            call = ChatCall(self._means, asked, request, routed=routed, decide=decide, ledger=ledger)
+            async with aclosing(call.events()) as events:
+                async for event in events:
+                    if isinstance(event, StreamEnd):
+                        end = event
+                    else:
+                        yield event
+            # Told once all is settled, so that the record is whole when the caller sees the end.
+            assert end is not None
+            ledger.close(outcome_of(end.reply), end.reply, call.model)
+            yield end
+        except GatewayError as error:
+            raise ChatError(error, ledger.close(error.reason)) from None
+        finally:
+            ledger.close(CANCELLED, model="" if call is None else call.model)
+
     async def aclose(self) -> None:
-        """Give back every connection."""
-        while self._providers:
-            _, provider = self._providers.popitem()
-            await provider.aclose()
+        """Give back every connection, once what was set aside is settled."""
+        await self._means.finishing.aclose()
+        await self._providers.aclose()
 
     def route(self, config: ModelsConfig, task: str, prompt: str | None) -> tuple[ModelSpec, ...]:
         """The models that may answer, in fallback order.
@@ -196,69 +272,4 @@ class Gateway:
         Raises:
             GatewayError: kind `model_unavailable`, no route is for that task.
         """
-        candidates = config.route(task, prompt, profile=self._profile)[:MAX_CANDIDATES]
-        if not candidates:
-            raise GatewayError(
-                f"No route of models.yaml is for the task '{task}': add `- {{task: {task}, use: […]}}`.",
-                kind="model_unavailable",
-            )
-        return candidates
-
-    async def _permitted(
-        self, spec: ModelSpec, task: str, prompt: str, decide: Decide
-    ) -> tuple[Provider, Sequence[ObligationLike]]:
-        """The provider of a model that policy permits and that does this kind of task, and what the permit demands."""
-        provider: Provider | None = None
-        wrong: ProviderError | None = None
-        try:
-            provider = await self._provider(spec)
-        except ProviderError as error:
-            wrong = error
-        attributes: dict[str, Any] = {
-            "provider": spec.provider,
-            "local": provider is not None and provider.local,
-            "task": task,
-            "prompt": prompt,
-        }
-        decision = decide(spec.name, attributes)
-        if not decision.permit:
-            by = ", ".join(decision.policies) or "default deny"
-            raise CallFailed(Failure(spec.name, "forbidden", f"Policy forbids it ({by})."))
-        unmet = [duty for duty in decision.obligations if duty.kind not in CARRIED_OUT]
-        if unmet:
-            # Whoever cannot do what a permit demands must not act on it (XACML 3.0, section 7.2, deny-biased PEP).
-            duties = ", ".join(f'@{duty.kind}("{duty.value}")' for duty in unmet)
-            by = ", ".join(decision.policies)
-            raise CallFailed(Failure(spec.name, "forbidden", f"The permit ({by}) demands {duties}, not done here."))
-        if provider is None:
-            assert wrong is not None
-            raise CallFailed(Failure(spec.name, wrong.kind, wrong.detail))
-        if task not in provider.tasks:
-            raise CallFailed(Failure(spec.name, "cannot", f"{provider.name} does not do the task '{task}'."))
-        return provider, decision.obligations
-
-    async def _provider(self, spec: ModelSpec) -> Provider:
-        factory = self._factories.get(spec.provider)
-        if factory is None:
-            known = ", ".join(sorted(self._factories))
-            raise ProviderError("setup", f"There is no provider '{spec.provider}'; there are: {known}.")
-        resolved = resolve(spec, self._environment)
-        # A digest, so that keys of the vendors are not kept in a second place.
-        key = digest(orjson.dumps([spec.name, spec.provider, dict(resolved.settings)], option=orjson.OPT_SORT_KEYS))
-        async with self._making:
-            provider = self._providers.get(key)
-            if provider is None:
-                # In a thread, because a vendor's SDK takes a second to import and no other run should wait for it.
-                provider = self._providers[key] = await asyncio.to_thread(_make, factory, resolved)
-            self._providers.move_to_end(key)
-            if len(self._providers) > MAX_PROVIDERS:
-                _, oldest = self._providers.popitem(last=False)
-                await oldest.aclose()
-        return provider
-
-
-def _make(factory: ProviderFactory, spec: ModelSpec) -> Provider:
-    provider = factory(spec)
-    # The price lists take most of a second to read: here, where nobody else waits.
-    price(spec, local=provider.local, input_tokens=0, output_tokens=0)
-    return provider
+        return self._router.specs(self._router.route(task, prompt, config), config)

@@ -1,0 +1,1 @@
+"""Chats through the gateway: one call, its candidates and tries, whole or streamed."""

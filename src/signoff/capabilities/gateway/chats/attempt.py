@@ -1,0 +1,92 @@
+"""One call to one model: room set aside before it, and settled and noted after it, however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from signoff.capabilities.gateway.asking import Admission, Asked, Estimate, LimitReached, Tried
+from signoff.capabilities.gateway.calls import CallFailed, Failure, unanswered
+from signoff.capabilities.gateway.chat import ChatReply, ChatRequest
+from signoff.capabilities.gateway.chats.estimating import estimate, usage_of
+from signoff.capabilities.gateway.chats.ledger import Ledger
+from signoff.capabilities.gateway.chats.means import Means
+from signoff.capabilities.gateway.provider import ProviderError
+from signoff.capabilities.gateway.routing.model import Candidate
+from signoff.core.money import Usage
+
+OK = "ok"
+CANCELLED = "cancelled"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """How one call goes.
+
+    Attributes:
+        outcome: `ok`, or the kind of failure.
+        reply: what came, as far as it came.
+        first_token_s: since the call began, in seconds; none before.
+    """
+
+    began_s: float
+    outcome: str = CANCELLED
+    reply: ChatReply | None = None
+    first_token_s: float | None = None
+
+
+@asynccontextmanager
+async def attempted(
+    means: Means, ledger: Ledger, asked: Asked, candidate: Candidate, request: ChatRequest
+) -> AsyncGenerator[Attempt]:
+    """The block makes the call, and says in the attempt what came of it.
+
+    Raises:
+        CallFailed: a limit has no room, or the model's price is malformed.
+        ProviderError: what the block raises.
+    """
+    spec = candidate.spec
+    try:
+        estimated = estimate(spec, candidate.provider, request)
+    except ProviderError as error:
+        raise CallFailed(Failure(spec.name, error.kind, error.detail)) from None
+    admission = await _admitted(means, asked, candidate, estimated)
+    attempt = Attempt(means.clock.monotonic_s())
+    try:
+        yield attempt
+    except ProviderError as error:
+        attempt.outcome = error.kind
+        raise
+    finally:
+        usage = _usage(candidate, estimated, attempt)
+        took_s = means.clock.monotonic_s() - attempt.began_s
+        ledger.tried.append(
+            Tried(spec.name, candidate.provider.name, attempt.outcome, usage, attempt.first_token_s, took_s)
+        )
+        if admission is not None:
+            await means.finishing.done(_settled(admission, usage))
+
+
+async def _admitted(means: Means, asked: Asked, candidate: Candidate, estimated: Estimate) -> Admission | None:
+    if means.limits is None:
+        return None
+    try:
+        return await means.limits.admit(asked, candidate.spec, estimated)
+    except LimitReached as reached:
+        failure = Failure(
+            candidate.spec.name, reached.kind, reached.limit, reached.retry_after_s, at_limit=reached.at_limit
+        )
+        raise CallFailed(failure) from None
+
+
+async def _settled(admission: Admission, usage: Usage) -> None:
+    await admission.settle(usage)
+
+
+def _usage(candidate: Candidate, estimated: Estimate, attempt: Attempt) -> Usage:
+    if attempt.reply is not None:
+        return usage_of(candidate.spec, candidate.provider, estimated, attempt.reply)
+    if attempt.outcome in ("timeout", CANCELLED):
+        return unanswered(candidate.provider, estimated.input_tokens, estimated.cost)
+    return Usage(model_calls=1)

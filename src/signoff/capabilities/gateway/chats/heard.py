@@ -1,0 +1,72 @@
+"""What came of a stream so far: the reply that it would be if nothing more came."""
+
+from __future__ import annotations
+
+from signoff.capabilities.gateway.chat import (
+    ChatEvent,
+    ChatReply,
+    ChatUsage,
+    Part,
+    ReasoningDelta,
+    ReasoningPart,
+    TextDelta,
+    TextPart,
+    ToolCallDelta,
+    ToolCallPart,
+    UsageReport,
+)
+
+
+class Heard:
+    """Collects the events of one stream."""
+
+    def __init__(self) -> None:
+        self._words: list[str] = []
+        self._thoughts: list[str] = []
+        self._calls: dict[int, ToolCallPart] = {}
+        self._usage = ChatUsage()
+
+    def add(self, event: ChatEvent) -> None:
+        """One event more."""
+        if isinstance(event, TextDelta):
+            self._words.append(event.text)
+        elif isinstance(event, ReasoningDelta):
+            self._thoughts.append(event.text)
+        elif isinstance(event, UsageReport):
+            self._usage = event.usage
+        elif isinstance(event, ToolCallDelta):
+            known = self._calls.get(event.index, ToolCallPart("", "", ""))
+            self._calls[event.index] = ToolCallPart(
+                known.id or event.id, known.name or event.name, known.arguments + event.arguments
+            )
+
+    @property
+    def text(self) -> str:
+        """The words so far."""
+        return "".join(self._words)
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether a call of a tool has begun."""
+        return bool(self._calls)
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self._words or self._thoughts or self._calls)
+
+    def reply(self) -> ChatReply:
+        """What came, as an incomplete reply."""
+        thoughts = "".join(self._thoughts)
+        parts: list[Part] = [ReasoningPart(thoughts)] if thoughts else []
+        if self._words:
+            parts.append(TextPart(self.text))
+        parts.extend(call for _, call in sorted(self._calls.items()))
+        return ChatReply(tuple(parts), "incomplete", usage=self._usage)
+
+
+def shows(event: ChatEvent) -> bool:
+    """Whether the event is part of the answer: after it the call can no more be made anew unnoticed."""
+    if isinstance(event, TextDelta | ReasoningDelta):
+        return bool(event.text)
+    return isinstance(event, ToolCallDelta)

@@ -1,0 +1,71 @@
+"""Configured models with their connections: made when first used, kept, the one unused longest closed first."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import orjson
+
+from signoff.capabilities.gateway.configuration import resolve
+from signoff.capabilities.gateway.pricing import price
+from signoff.capabilities.gateway.provider import Provider, ProviderError, ProviderFactory
+from signoff.catalog.models import ModelSpec
+from signoff.core.ids import digest
+
+MAX_PROVIDERS = 64
+"""How many configured models keep their connections."""
+
+
+class Providers:
+    """The models of all projects that this process serves, by what they are configured to.
+
+    Args:
+        factories: what makes a provider, by provider kind.
+        environment: where `${env.NAME}` is looked up; the process's where not given.
+    """
+
+    def __init__(self, factories: Mapping[str, ProviderFactory], environment: Mapping[str, str] | None) -> None:
+        self._factories = dict(factories)
+        self._environment = os.environ if environment is None else environment
+        self._providers: OrderedDict[str, Provider] = OrderedDict()
+        self._making = asyncio.Lock()
+
+    async def of(self, spec: ModelSpec) -> Provider:
+        """The provider of a model.
+
+        Raises:
+            ProviderError: there is no such kind, or a setting is missing or wrong.
+        """
+        factory = self._factories.get(spec.provider)
+        if factory is None:
+            known = ", ".join(sorted(self._factories))
+            raise ProviderError("setup", f"There is no provider '{spec.provider}'; there are: {known}.")
+        resolved = resolve(spec, self._environment)
+        # A digest, so that keys of the vendors are not kept in a second place.
+        key = digest(orjson.dumps([spec.name, spec.provider, dict(resolved.settings)], option=orjson.OPT_SORT_KEYS))
+        async with self._making:
+            provider = self._providers.get(key)
+            if provider is None:
+                # In a thread, because a vendor's SDK takes a second to import and no other run should wait for it.
+                provider = self._providers[key] = await asyncio.to_thread(_make, factory, resolved)
+            self._providers.move_to_end(key)
+            if len(self._providers) > MAX_PROVIDERS:
+                _, oldest = self._providers.popitem(last=False)
+                await oldest.aclose()
+        return provider
+
+    async def aclose(self) -> None:
+        """Give back every connection."""
+        while self._providers:
+            _, provider = self._providers.popitem()
+            await provider.aclose()
+
+
+def _make(factory: ProviderFactory, spec: ModelSpec) -> Provider:
+    provider = factory(spec)
+    # The price lists take most of a second to read: here, where nobody else waits.
+    price(spec, local=provider.local, input_tokens=0, output_tokens=0)
+    return provider

@@ -1,0 +1,1 @@
+"""Who may answer a request, in what order, and why."""
