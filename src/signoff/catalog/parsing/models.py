@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from signoff.catalog.models import PROVIDER_TASKS, TASKS, ModelsConfig, ModelSpec, Route
 from signoff.catalog.parsing.fields import Fields
+from signoff.catalog.parsing.model_limits import parse_limits
+from signoff.catalog.parsing.model_prices import check_price, priced_models
 from signoff.catalog.references import find_references
 from signoff.core.errors import did_you_mean
 
@@ -52,13 +54,14 @@ _REQUIRED = {
 
 def parse_models(fields: Fields) -> ModelsConfig:
     """The models and routes that a file describes; what is wrong with it is reported."""
-    fields.only("models", "routes", "profiles")
+    fields.only("models", "routes", "profiles", "limits", "prices")
     models = {name: _model(name, model) for name, model in fields.mapping("models").members()}
+    models = priced_models(fields, models)
     profiles: dict[str, tuple[Route, ...]] = {}
     for name, profile in fields.mapping("profiles").members():
         profile.only("routes")
         profiles[name] = _routes(profile, models)
-    return ModelsConfig(models, _routes(fields, models), profiles)
+    return ModelsConfig(models, _routes(fields, models), profiles, parse_limits(fields))
 
 
 def _model(name: str, fields: Fields) -> ModelSpec:
@@ -80,7 +83,7 @@ def _model(name: str, fields: Fields) -> ModelSpec:
     if "headers" in fields:
         _check_headers(fields.mapping("headers"))
     if "price" in fields and fields.data["price"] != "free":
-        _check_price(fields.mapping("price"))
+        check_price(fields.mapping("price"))
     settings = {key: value for key, value in fields.data.items() if key != "provider"}
     return ModelSpec(name, provider, settings)
 
@@ -103,43 +106,3 @@ def _check_references(fields: Fields, name: str, text: str) -> None:
         if root != "env":
             suggestion = f"Write ${{env.{reference}}} and set the variable where the worker runs."
             fields.problem(name, f"'{root}.{reference}' cannot be used here.", suggestion=suggestion)
-
-
-def _check_price(price: Fields) -> None:
-    price.only("input_usd", "output_usd")
-    for key in ("input_usd", "output_usd"):
-        value = price.data.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-            suggestion = "Write 'price: free' or 'price: {input_usd: 0.15, output_usd: 0.60}', per million tokens."
-            price.problem(key, f"'{key}' must be an amount in US dollars.", suggestion=suggestion, code="wrong-type")
-
-
-def _routes(fields: Fields, models: Mapping[str, ModelSpec]) -> tuple[Route, ...]:
-    routes: list[Route] = []
-    for route in fields.items("routes"):
-        route.only("task", "prompt", "use")
-        task = route.one_of("task", TASKS, "") if "task" in route else ""
-        prompt = route.text("prompt", "")
-        if not task and not prompt:
-            suggestion = "Add 'task: classify' or 'prompt: <name>'."
-            route.problem(None, "A route says what it is for.", suggestion=suggestion, code="missing-key")
-        use = route.texts("use") if route.required("use") else ()
-        if route.data.get("use") == []:
-            suggestion = "List models in their order of fallback."
-            route.problem("use", "'use' is empty.", suggestion=suggestion, code="missing-key")
-        for place, name in enumerate(use):
-            _check_use(route, place, name, task, models)
-        routes.append(Route(tuple(name for name in use if name in models), task or None, prompt or None))
-    return tuple(routes)
-
-
-def _check_use(route: Fields, place: int, name: str, task: str, models: Mapping[str, ModelSpec]) -> None:
-    at = (*route.path, "use", place)
-    if name not in models:
-        suggestion = did_you_mean(name, tuple(models)) or f"There are: {', '.join(models) or 'none'}."
-        route.report.add(at, f"There is no model '{name}'.", suggestion=suggestion, code="unknown-model")
-        return
-    able = PROVIDER_TASKS[models[name].provider]
-    if task and task not in able:
-        suggestion = f"Its provider does: {', '.join(able)}."
-        route.report.add(at, f"'{name}' cannot do '{task}'.", suggestion=suggestion, code="unable-model")

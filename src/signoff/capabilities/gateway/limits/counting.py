@@ -1,0 +1,121 @@
+"""Which counters a call is counted by, how much of each it needs, and who shares them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from signoff.capabilities.gateway.asking import AtLimit, Caller, Estimate, LimitReached
+from signoff.catalog.model_limits import ModelLimit, Unit
+from signoff.core.money import Cost, Usage
+
+UNENDING = -1
+"""The length of a part in milliseconds that says that the window never ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One row of counts.
+
+    Attributes:
+        org_id, id: which row.
+        slots: into how many parts its window is cut.
+        slot_ms: how long a part is; 0 for calendar months, `UNENDING` for no window.
+        about: for people who read it.
+    """
+
+    org_id: UUID
+    id: str
+    slots: int
+    slot_ms: int
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one call needs of one counter.
+
+    Attributes:
+        sharer: who, of those that share it.
+        told: the limit in words.
+    """
+
+    counter: Counter
+    unit: Unit
+    most: int
+    amount: int
+    sharer: str
+    told: str
+    at_limit: AtLimit
+
+
+def shares_of(limits: Sequence[ModelLimit], caller: Caller, model: str, estimate: Estimate) -> list[Share]:
+    """What a call needs of each limit that counts it.
+
+    Raises:
+        LimitReached: money is limited, and nobody knows what the call costs.
+    """
+    found: list[Share] = []
+    for limit in limits:
+        holder = _holder(limit, caller, model)
+        if holder is None:
+            continue
+        told = limit.told(holder)
+        if limit.unit == "micro_usd" and estimate.cost is None:
+            why = f"nobody knows the price of '{model}', and {told} is the limit: set its `price` in models.yaml"
+            raise LimitReached("budget", why, "cheaper")
+        counter = Counter(
+            caller.org_id,
+            limit.counter(caller.project, caller.environment, holder),
+            limit.every.slots,
+            _slot_ms(limit),
+            {
+                "project": caller.project,
+                "environment": caller.environment,
+                "of": limit.of,
+                "holder": holder,
+                "unit": limit.unit,
+                "every": limit.every.name,
+            },
+        )
+        needs = amount(limit.unit, 1, estimate.input_tokens + estimate.output_tokens, estimate.cost or Cost())
+        found.append(Share(counter, limit.unit, limit.most, needs, _sharer(limit, caller), told, limit.at_limit))
+    return found
+
+
+def amount(unit: Unit, requests: int, tokens: int, cost: Cost) -> int:
+    """How much of a unit a call is."""
+    return {"requests": requests, "tokens": tokens, "micro_usd": cost.micro_usd}[unit]
+
+
+def used_of(unit: Unit, usage: Usage) -> int:
+    """How much of a unit was used."""
+    return amount(unit, usage.model_calls, usage.input_tokens + usage.output_tokens, usage.cost)
+
+
+def _holder(limit: ModelLimit, caller: Caller, model: str) -> str | None:
+    """Whose count it is; none where the limit does not count the call."""
+    if limit.of == "project":
+        return ""
+    key = "" if caller.key is None else str(caller.key)
+    holder = {"team": caller.team, "workflow": caller.workflow, "key": key, "model": model}[limit.of]
+    return holder if holder and limit.name in ("", holder) else None
+
+
+def _sharer(limit: ModelLimit, caller: Caller) -> str:
+    """Who shares a limit: teams a project's and a model's, keys and workflows a team's, principals a workflow's."""
+    if limit.of == "key":
+        return ""
+    if limit.of in ("project", "model"):
+        return f"team/{caller.team}" if caller.team else caller.principal
+    if limit.of == "team":
+        return f"workflow/{caller.workflow}" if caller.workflow else f"key/{caller.key or caller.principal}"
+    return caller.principal
+
+
+def _slot_ms(limit: ModelLimit) -> int:
+    if limit.every.calendar is None:
+        return round(limit.every.slot_s * 1000)
+    return {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000, "month": 0}[limit.every.calendar]

@@ -1,0 +1,108 @@
+"""Limits of what models may be asked: `limits:` of `models.yaml`. How much, in which time, on whose account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import orjson
+
+from signoff.core.ids import digest
+
+Of = Literal["project", "team", "workflow", "key", "model"]
+Unit = Literal["requests", "tokens", "micro_usd"]
+AtLimit = Literal["refuse", "cheaper", "ask", "park"]
+Calendar = Literal["minute", "hour", "day", "month"]
+
+OF = ("project", "team", "workflow", "key", "model")
+CALENDAR = ("minute", "hour", "day", "month")
+AT_LIMIT = ("refuse", "cheaper", "ask", "park")
+SLOTS = 10
+"""Into how many parts a sliding window is cut: room comes back in steps of one part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time over which a limit counts.
+
+    A sliding window (`10m`) holds at every moment: what any stretch of that length may use. It is counted in tenths:
+    the part under way counts beside the ten before it, so at most a tenth too much is counted, never too little. A
+    calendar window (`month`) begins anew at 00:00 UTC, as vendors' invoices do.
+
+    Attributes:
+        length_s: of a sliding window, in whole milliseconds over 1000; 0 of a calendar one.
+        calendar: the unit of a calendar window; none of a sliding one.
+    """
+
+    length_s: float = 0.0
+    calendar: Calendar | None = None
+
+    @property
+    def name(self) -> str:
+        """As people write it: `60s`, `month`."""
+        return self.calendar or f"{self.length_s:g}s"
+
+    @property
+    def slots(self) -> int:
+        """How many parts are kept: those of a whole window and the one under way."""
+        return 1 if self.calendar else SLOTS + 1
+
+    @property
+    def slot_s(self) -> float:
+        """How long one part is, in seconds; 0 of a calendar window, whose months differ."""
+        return self.length_s / SLOTS
+
+    def slot(self, now: datetime) -> int:
+        """The number of the part that a moment is in."""
+        at = now.astimezone(UTC)
+        if self.calendar == "month":
+            return at.year * 12 + at.month - 1
+        lengths = {"minute": 60.0, "hour": 3600.0, "day": 86_400.0}
+        return int(at.timestamp() // (lengths[self.calendar] if self.calendar else self.slot_s))
+
+    def ends_at(self, slot: int) -> datetime:
+        """When a part is over."""
+        if self.calendar == "month":
+            return datetime((slot + 1) // 12, (slot + 1) % 12 + 1, 1, tzinfo=UTC)
+        lengths = {"minute": 60.0, "hour": 3600.0, "day": 86_400.0}
+        return datetime.fromtimestamp((slot + 1) * (lengths[self.calendar] if self.calendar else self.slot_s), UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimit:
+    """One limit.
+
+    Attributes:
+        of: what is counted together: all calls of the project, of one team, of one workflow, of one API key, or to one
+            model.
+        unit: requests, tokens (read and written), or money in millionths of a US dollar.
+        most: how much of it within the window.
+        every: the window.
+        at_limit: what happens where there is no room.
+        name: the only team, workflow, key or model that it is for; empty where each has its own.
+    """
+
+    of: Of
+    unit: Unit
+    most: int
+    every: Window
+    at_limit: AtLimit = "refuse"
+    name: str = ""
+
+    @property
+    def kind(self) -> Literal["quota", "budget"]:
+        """Money is a budget; the rest are quotas."""
+        return "budget" if self.unit == "micro_usd" else "quota"
+
+    def told(self, holder: str) -> str:
+        """The limit in words: `600 requests every 60s of team/support`."""
+        whole = f"{self.most / 1_000_000:g} USD" if self.unit == "micro_usd" else f"{self.most} {self.unit}"
+        return (
+            f"{whole} every {self.every.name} of {self.of}/{holder}" if holder else f"{whole} every {self.every.name}"
+        )
+
+    def counter(self, project: str, environment: str, holder: str) -> str:
+        """What names the count over all releases: a release with another amount goes on with the same count."""
+        parts = (project, environment, self.of, holder, self.unit, self.every.name)
+        return digest(orjson.dumps(parts))[:32]
