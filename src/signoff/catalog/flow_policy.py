@@ -24,7 +24,7 @@ from signoff.governance.policy import (
     retrieve_request,
     review_request,
 )
-from signoff.governance.policy.possible import PossiblePermits
+from signoff.governance.policy.possible import Permits, PossiblePermits
 from signoff.runtime.handlers import RunFacts
 from signoff.workflows.flow import Finding, FlowResult, StepFlow
 from signoff.workflows.flow.model import Hop
@@ -46,22 +46,23 @@ class PolicyCheck:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._policies = PolicySet.parse(project.policies)
-        self._possible = PossiblePermits(self._policies)
+        policies = PolicySet.parse(project.policies)
+        self._permits = Permits(policies)
+        self._possible = PossiblePermits(policies)
 
     def findings(self, result: FlowResult) -> Iterator[Finding]:
         """What policy makes impossible about a workflow."""
         if self._project.policies:
-            checker = _WorkflowCheck(self._project, self._possible, self._policies, result.workflow)
+            checker = _WorkflowCheck(self._project, self._possible, self._permits, result.workflow)
             for flow in result.steps.values():
                 yield from checker.step(flow)
 
 
 class _WorkflowCheck:
-    def __init__(self, project: Project, possible: PossiblePermits, policies: PolicySet, workflow: Workflow) -> None:
+    def __init__(self, project: Project, possible: PossiblePermits, permits: Permits, workflow: Workflow) -> None:
         self._project = project
         self._possible = possible
-        self._policies = policies
+        self._permits = permits
         self._workflow = workflow
 
     def step(self, flow: StepFlow) -> Iterator[Finding]:
@@ -135,7 +136,7 @@ class _WorkflowCheck:
 
     def _permitted(self, ask: Ask, labels: Labels) -> bool:
         return any(
-            self._policies.decide(request).permit
+            self._permits.permit(request)
             for actor in self._starters()
             for environment in ENVIRONMENTS
             for request in ask(self._run(actor), labels, environment)
@@ -166,7 +167,7 @@ class _WorkflowCheck:
     def _decides(self, flow: StepFlow, role: str, roles: list[str]) -> bool:
         workflow = self._workflow
         return any(
-            self._policies.decide(
+            self._permits.permit(
                 review_request(
                     Actor(NOBODY, "user", "somebody", frozenset((role,))),
                     workflow=workflow.name,
@@ -178,7 +179,7 @@ class _WorkflowCheck:
                     started_by="user/anybody",
                     environment=environment,
                 )
-            ).permit
+            )
             for environment in ENVIRONMENTS
         )
 

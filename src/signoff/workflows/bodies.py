@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from signoff.core.errors import did_you_mean
+from signoff.core.values import value
 from signoff.workflows.documents import Node
 from signoff.workflows.expressions import CelExpression
 from signoff.workflows.model import Expression, Step, Verb
@@ -22,7 +23,7 @@ FAILED_ITEM = object_shape({"index": INTEGER, "error": object_shape({"kind": STR
 NOTHING = object_shape({})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Body:
     """A compiled group, besides what every step has.
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from signoff.core.errors import closest
 from signoff.core.labels import Labels, join_all
+from signoff.core.values import value
 from signoff.workflows.checking import Checked, Finding, check_tree
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Expression, Read, Scope
@@ -39,7 +40,7 @@ _NO_OVERLOAD = re.compile(r"[Ff]ound no matching overload for '([^']*)' applied 
 _MISSING = object()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Variable:
     """A value that a program is given: as little of the scope as the expression needs, since CEL copies it.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from signoff.core.values import value
 from signoff.workflows.arguments import check_fields
 from signoff.workflows.documents import Node
 from signoff.workflows.header import compile_duration
@@ -82,7 +82,7 @@ def _kinds(report: Report, node: Node, key: str) -> frozenset[str]:
     return frozenset(kind for kind, _ in found)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OnError:
     """What follows when a step has failed.
 

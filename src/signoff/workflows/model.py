@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from signoff.core.labels import Labels
 from signoff.core.money import Cost
+from signoff.core.values import value
 from signoff.workflows.declared import Defaults, Fragment
 
 StepStatus = Literal["done", "not_needed", "blocked", "failed", "cancelled", "bypassed"]
@@ -37,7 +38,7 @@ ErrorMode = Literal["fail", "continue", "value", "steps"]
 AttributeType = Literal["text", "integer", "number", "boolean", "timestamp"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Read:
     """One thing that an expression names.
 
@@ -101,7 +102,7 @@ class Expression(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Retry:
     """How often and how patiently a step is tried again after a retryable error.
 
@@ -150,7 +151,7 @@ def _stands_for(named: str, kind: str) -> bool:
     return kind == named or (kind.startswith(named[:-2]) and kind.removeprefix(named[:-2]).isdigit())
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Step:
     """One step of a workflow.
 
@@ -350,7 +351,7 @@ class Workflow:
         raise KeyError(name)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Contract:
     """What a prompt, tool, index, rule set or workflow takes and gives, as far as the language must know.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from signoff.core.values import value
 
 STATUS_FIELDS = ("done", "result")
 """Fields that may be asked of any ended step (rule 3), and that no contract may therefore define."""
@@ -13,7 +14,7 @@ _OPTIONAL_SELECTS = ("_?._", "_[?_]")
 _SELECTS = frozenset((*_OPTIONAL_SELECTS, "_[_]"))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReadSite:
     """One place of an expression that names a root.
 

@@ -7,9 +7,11 @@ which constants a text may be. That is enough to find misspelt fields, impossibl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import reduce
 from typing import Any, Literal, cast
+
+from signoff.core.values import value
 
 Kind = Literal["null", "boolean", "integer", "number", "string", "array", "object"]
 
@@ -19,7 +21,7 @@ NUMERIC: frozenset[Kind] = frozenset(("integer", "number"))
 Schema = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Shape:
     """What is known of a value.
 
@@ -125,7 +127,7 @@ class Definitions:
         return part
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SchemaPart:
     """A part of a JSON Schema whose shape is made when it is asked for.
 

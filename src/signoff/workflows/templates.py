@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from signoff.core.labels import BOTTOM, Labels
+from signoff.core.values import value
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Expression, Read, Scope
 from signoff.workflows.shapes import ANY, STRING, Shape
@@ -21,7 +21,7 @@ MAX_KEY_LENGTH = 500
 """Characters of an idempotency key."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Constant:
     """A value without expressions. Evaluated without CEL."""
 
@@ -139,7 +139,7 @@ class ShowTemplate(_Joined):
         return {item.source: _or_none(item, scope) for item in self._shown}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Piece:
     """A part of a text: literal text, or the source of an expression.
 

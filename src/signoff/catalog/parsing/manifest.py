@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from signoff.catalog.model import DEFAULT_CHUNK_SIZE, DEFAULT_ENVIRONMENTS, EnvironmentSpec, IndexSettings
 from signoff.catalog.outgoing import OutgoingFilters
 from signoff.catalog.parsing.fields import Fields
@@ -154,6 +152,10 @@ def _requires(fields: Fields) -> tuple[str, ...]:
     """The packages that workflows in Python need, as `name` or with a range of versions."""
     fields.only("requires")
     found = tuple(dict.fromkeys(fields.texts("requires"))) if "requires" in fields else ()
+    if not found:
+        return ()
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415  (most projects need none)
+
     for text in found:
         try:
             fits = Requirement(text)

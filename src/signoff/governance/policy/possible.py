@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, cast
 
+import orjson
+
 from signoff.governance.policy.engine import PolicySet
+from signoff.governance.policy.model import PolicyRequest
 from signoff.governance.policy.parsing import ParsedPolicy
+from signoff.governance.policy.reading import attributes_read
 
 
 class PossiblePermits:
@@ -25,6 +29,42 @@ class PossiblePermits:
             if policy.effect == "forbid" and not policy.body["conditions"] and policy.body["principal"]["op"] == "All":
                 return policy.id
         return None if any(policy.effect == "permit" for policy in matching) else ""
+
+
+class Permits:
+    """Whether policies permit requests, asked once for all those that the policies cannot tell apart.
+
+    A check asks about every step of every workflow, and few policies read which workflow it is.
+    """
+
+    def __init__(self, policies: PolicySet) -> None:
+        self._set = policies
+        self._known: dict[Hashable, bool] = {}
+        self._read: dict[tuple[str, ...], tuple[frozenset[str] | None, bool]] = {}
+
+    def permit(self, request: PolicyRequest) -> bool:
+        """The set's own decision on this request, or on one that its policies cannot tell from it."""
+        key = self._told_apart(request)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._set.decide(request).permit
+        return known
+
+    def _told_apart(self, request: PolicyRequest) -> Hashable:
+        """Everything of a request that the policies whose scope it is in depend on."""
+        resource, principal = request.resource, request.principal
+        matching = [one for one in self._set.parsed if _matches(one, request.action, resource.kind, resource.id)]
+        ids = tuple(policy.id for policy in matching)
+        if ids not in self._read:
+            bodies = [policy.body for policy in matching]
+            about_resource = attributes_read(bodies, "resource") != frozenset()
+            self._read[ids] = (attributes_read(bodies, "context"), about_resource)
+        names, about_resource = self._read[ids]
+        context = request.context
+        seen = context if names is None else {name: context[name] for name in sorted(names & context.keys())}
+        one = [resource.id, resource.attributes] if about_resource else []
+        whole = orjson.dumps([seen, one], option=orjson.OPT_SORT_KEYS)
+        return request.action, resource.kind, principal.kind, principal.id, principal.roles, ids, whole
 
 
 def _matches(policy: ParsedPolicy, action: str, kind: str, name: str) -> bool:

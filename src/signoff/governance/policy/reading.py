@@ -25,6 +25,33 @@ def arguments_read(bodies: Iterable[Mapping[str, Any]]) -> frozenset[str] | None
     return None
 
 
+def attributes_read(bodies: Iterable[Mapping[str, Any]], variable: str) -> frozenset[str] | None:
+    """The attributes of `context`, `resource` or `principal` that the conditions of policies read or ask after.
+
+    None where one uses it otherwise than by reading an attribute: then it may depend on all of it.
+    """
+    names: set[str] = set()
+    if all(_gather_attributes(body.get("conditions", []), {"Var": variable}, names) for body in bodies):
+        return frozenset(names)
+    return None
+
+
+def _gather_attributes(node: Any, variable: Mapping[str, str], names: set[str]) -> bool:
+    """Add what is read of the variable below a node; false where it is used whole."""
+    if isinstance(node, list):
+        return all(_gather_attributes(item, variable, names) for item in cast("list[Any]", node))
+    if not isinstance(node, dict):
+        return True
+    if node == variable:
+        return False
+    for key, inner in cast("dict[str, Any]", node).items():
+        if key in _ACCESSES and inner.get("left") == variable and isinstance(inner.get("attr"), str):
+            names.add(inner["attr"])
+        elif not _gather_attributes(inner, variable, names):
+            return False
+    return True
+
+
 def _gather(node: Any, names: set[str]) -> bool:
     """Add what is read below a node; false where arguments or context are used whole."""
     if isinstance(node, list):

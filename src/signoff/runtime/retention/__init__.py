@@ -9,10 +9,10 @@ if TYPE_CHECKING:
         ProjectRetention,
         RetentionPolicy,
         RetentionReport,
-        RetentionSettings,
         Trouble,
     )
     from signoff.runtime.retention.service import Retention
+    from signoff.runtime.retention.settings import RetentionSettings
 else:
     from signoff.core.lazy import offered
 
@@ -25,7 +25,7 @@ else:
             "Retention": "signoff.runtime.retention.service",
             "RetentionPolicy": "signoff.runtime.retention.model",
             "RetentionReport": "signoff.runtime.retention.model",
-            "RetentionSettings": "signoff.runtime.retention.model",
+            "RetentionSettings": "signoff.runtime.retention.settings",
             "Trouble": "signoff.runtime.retention.model",
         },
     )

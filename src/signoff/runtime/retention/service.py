@@ -21,9 +21,9 @@ from signoff.runtime.retention.model import (
     Due,
     ProjectRetention,
     RetentionReport,
-    RetentionSettings,
     Trouble,
 )
+from signoff.runtime.retention.settings import RetentionSettings
 
 COUNTED_RUNS = 10_000
 OPEN_BATCHES = 100

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from signoff.core.values import value
 from signoff.workflows.expressions import CelExpression
 from signoff.workflows.flow import outputs
 from signoff.workflows.flow.contracts import Surroundings
@@ -29,7 +30,7 @@ MAX_CALLS = 8
 """Workflows that call one another; what is called deeper may give anything."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StepFlow:
     """What the analysis found of one step.
 

@@ -7,10 +7,11 @@ anything; so an attacker can never move the bounds. Free text is never confined 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from signoff.core.labels import Trust
+from signoff.core.values import value
 from signoff.workflows.flow.expressions import Selection, selection_of
 from signoff.workflows.flow.model import Flow
 
@@ -21,7 +22,7 @@ _NEGATED = {"_<_": "_>=_", "_<=_": "_>_", "_>_": "_<=_", "_>=_": "_<_"}
 _SIGNS = {"_<_": "<", "_<=_": "≤", "_>_": ">", "_>=_": "≥"}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fact:
     """Something that holds of a value.
 
