@@ -75,17 +75,16 @@ async def start_workflow(
         ConflictError: the idempotency key was used for another request.
         BacklogError: too many runs wait already.
     """
-    org_id = actor.org_id
     if idempotency_key is not None:
         earlier = await find_started(
             connection, actor, idempotency_key, project=project, workflow=workflow, value=value
         )
         if earlier is not None:
             return earlier
-    digest = await environment_release(connection, org_id, project, policies.environment)
-    release = await releases.load(org_id, digest)
+    digest = await environment_release(connection, actor.org_id, project, policies.environment)
+    release = await releases.load(actor.org_id, digest)
     compiled = _workflow(release, workflow, policies.environment)
-    authority = await policies.authority(org_id, release, today=digest)
+    authority = await policies.authority(actor.org_id, release, today=digest)
     place = _place(release, compiled.name, policies.environment, options)
     decision = authority.decide(_question(actor, compiled, policies.environment, priority, options))
     decision.require()
@@ -105,9 +104,10 @@ async def start_workflow(
         deduplicate=options.deduplicate,
         debounce=options.debounce,
         attributes=options.attributes,
+        environment=policies.environment,
     )
     if backlog is not None:
-        await backlog.require_room(connection, org_id, place, now=now)
+        await backlog.require_room(connection, actor.org_id, place, now=now)
     return await start_run(connection, started, now=now)
 
 

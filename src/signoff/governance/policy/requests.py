@@ -168,7 +168,7 @@ def release_request(
     environment: str = "dev",
     facts: Mapping[str, Any] | None = None,
 ) -> PolicyRequest:
-    """May this actor do that (`release.read`, `.register`, `.promote`, `.delete`) to releases of that project?
+    """May this actor do that (`release.read`, `.register`, `.promote`, …) to releases of that project?
 
     `environment` is where it would be promoted to, or the server's own. `facts` say more, see `ReleaseFacts`.
     """
@@ -188,25 +188,54 @@ def prompt_request(
     environment: str = "dev",
     facts: Mapping[str, Any] | None = None,
 ) -> PolicyRequest:
-    """May this actor do that (`prompt.read`, `.change`, `.score`) to that prompt of the project?
+    """May this actor do that (`prompt.read`, `.change`, `.score`, `.label`) to that prompt of the project?
 
     `owners` are those that the released version before names, or its own where it is the first; `facts` say what a
     change brings.
     """
-    names = {str(actor), *(f"role/{role}" for role in actor.roles)}
     context = {
         "environment": environment,
         "project": project,
         "version": version,
-        "owners": sorted(set(owners)),
-        "owned": bool(owners),
-        "is_owner": not names.isdisjoint(owners),
+        **_owner_context(actor, owners),
         "data_class": int(data_class),
         "data_class_name": data_class.name.lower(),
         "actor": str(actor),
         **(facts or {}),
     }
     return PolicyRequest(actor, action, ResourceRef("Prompt", f"{project}/{prompt}", {"project": project}), context)
+
+
+def workflow_change_request(
+    actor: Actor,
+    *,
+    project: str,
+    workflow: str,
+    version: str,
+    risk: str,
+    owners: Sequence[str] = (),
+    environment: str = "dev",
+    facts: Mapping[str, Any] | None = None,
+) -> PolicyRequest:
+    """May this actor release a change of that workflow (`workflow.change`)?
+
+    `owners` are those that the version before names, or its own where it is the first; `risk` is the higher of both.
+    `facts` say what the change brings.
+    """
+    context = {
+        **_workflow_context(workflow, version, risk, environment),
+        "project": project,
+        **_owner_context(actor, owners),
+        "actor": str(actor),
+        **(facts or {}),
+    }
+    return PolicyRequest(actor, "workflow.change", ResourceRef("Workflow", workflow), context)
+
+
+def outcome_request(actor: Actor, *, project: str, workflow: str, environment: str = "dev") -> PolicyRequest:
+    """May this actor see how often that workflow's runs came to what (`outcome.read`)?"""
+    context = {"environment": environment, "project": project, "actor": str(actor)}
+    return PolicyRequest(actor, "outcome.read", ResourceRef("Workflow", workflow), context)
 
 
 def review_request(
@@ -305,6 +334,11 @@ def review_read_request(
     }
     resource = ResourceRef("Review", f"{workflow}/{step}", {"workflow": workflow, "step": step})
     return PolicyRequest(actor, "review.read", resource, context)
+
+
+def _owner_context(actor: Actor, owners: Sequence[str]) -> dict[str, Any]:
+    names = {str(actor), *(f"role/{role}" for role in actor.roles)}
+    return {"owners": sorted(set(owners)), "owned": bool(owners), "is_owner": not names.isdisjoint(owners)}
 
 
 def _run_context(run: RunFacts, environment: str) -> dict[str, Any]:

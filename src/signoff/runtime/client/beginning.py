@@ -42,6 +42,7 @@ class Beginning:
     yields: bool
     limits: Mapping[str, Any] | None
     start_at: datetime | None
+    environment: str | None = None
 
     @classmethod
     def of(cls, request: StartRequest, run_id: UUID, request_digest: str, *, now: datetime) -> Self:
@@ -84,6 +85,7 @@ class Beginning:
             yields=place is not None and place.queue.release_while_waiting,
             limits=None if place is None else place.queue.limits(),
             start_at=start_at,
+            environment=request.environment,
         )
 
     @classmethod
@@ -129,6 +131,8 @@ async def begin(connection: Connection, beginning: Beginning, *, now: datetime) 
             beginning.gate,
             beginning.yields,
             beginning.start_at,
+            beginning.environment,
+            _origin(beginning.started),
         )
     except DatabaseError as error:
         problem = missing_partition(error, beginning.run_id)
@@ -145,6 +149,12 @@ async def begin(connection: Connection, beginning: Beginning, *, now: datetime) 
     if rows:
         await connection.execute(store.WORDS, beginning.org_id, beginning.run_id, list(words_in(rows)))
     return True
+
+
+def _origin(started: Mapping[str, Any]) -> UUID | None:
+    """The run that called it, or went on as it. A fork has a past that is not its own."""
+    before = None if "forked_from" in started else started.get("parent") or started.get("continued_from")
+    return None if before is None else UUID(str(before["run_id"]))
 
 
 async def first_of_window(connection: Connection, request: StartRequest, run_id: UUID, *, now: datetime) -> UUID:

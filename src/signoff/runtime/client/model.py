@@ -53,6 +53,7 @@ class StartRequest:
         deduplicate: instead of an idempotency key.
         debounce: instead of an idempotency key.
         attributes: what the run is searched by from the start, beside what its workflow declares.
+        environment: where it was started, so that its outcome is counted there; none of forks, which count nowhere.
     """
 
     workflow: Workflow
@@ -69,6 +70,7 @@ class StartRequest:
     deduplicate: Deduplicate | None = None
     debounce: Debounce | None = None
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict[str, "str | int | float | bool"])
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """The control plane's SQL on the engine's tables. All of it runs as the app role, inside one organisation."""
 
 # Facts, queue, projection and first event in one statement: a run exists wholly or not at all. The conflict clause
-# makes the second start with one key insert nothing anywhere.
+# makes the second start with one key insert nothing anywhere. `$19`: the run that it comes from has its environment.
 START = """
 WITH started AS (
     INSERT INTO run (run_id, org_id, workflow, workflow_version, release, idempotency_key, request_digest,
-        started_by, started_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        started_by, started_at, environment)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, coalesce($18, (SELECT environment FROM run WHERE run_id = $19)))
     ON CONFLICT (org_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING run_id
 ), queued AS (
