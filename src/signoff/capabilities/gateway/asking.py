@@ -7,7 +7,6 @@ one answers: protection, limits, breaker, the call itself, settlement. One recor
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -228,39 +227,6 @@ class Recorder(Protocol):
 
     def record(self, record: CallRecord) -> None:
         """Keep it."""
-        ...
-
-
-class CacheTurn(Protocol):
-    """One question's turn at the cache.
-
-    Attributes:
-        reply: the answer that was given before; none where the caller has to ask a model, and is the only one who does.
-        model: who gave it; empty where there is none.
-    """
-
-    @property
-    def reply(self) -> ChatReply | None: ...
-
-    @property
-    def model(self) -> str: ...
-
-    async def keep(self, reply: ChatReply, model: str) -> None:
-        """Keep the answer for whoever asks the same. What may not be kept (a refusal, half an answer) is not."""
-        ...
-
-
-class Cache(Protocol):
-    """Answers given before: exact matches, for the same principal, release and labels only."""
-
-    def turn(self, asked: Asked, request: ChatRequest, models: Sequence[str]) -> AbstractAsyncContextManager[CacheTurn]:
-        """Enter the question's turn: who asks the same meanwhile waits for this answer.
-
-        Args:
-            asked: by whom; `Asked.cached` says whether the cache is asked at all.
-            request: the question, as it would be sent before anything is redacted.
-            models: who may answer by today's policy: what another model answered is not given.
-        """
         ...
 
 
