@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from signoff.catalog.model_limits import ModelLimit
 from signoff.core.errors import InvalidError, did_you_mean
+from signoff.core.labels import DataClass
 
 TASKS = ("classify", "extract", "generate", "embed", "chat")
 _GENERATES = ("classify", "extract", "generate", "chat")
@@ -51,6 +52,17 @@ class ModelSpec:
     name: str
     provider: str
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def region(self) -> str:
+        """Where it runs, as the project says; empty where it does not."""
+        return str(self.settings.get("region") or "")
+
+    @property
+    def data_class(self) -> DataClass:
+        """The highest class of data that it may be shown, whatever policies permit."""
+        said = str(self.settings.get("data_class") or DataClass.REGULATED.name)
+        return DataClass[said.upper()]
 
 
 Prefer = Literal["order", "price", "latency", "quality"]
@@ -120,9 +132,16 @@ class Route:
     latency_s: float | None = None
     pin: str = ""
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All that may ever answer, the canary last."""
+        return self.use if self.canary is None else (*self.use, self.canary.model)
+
     def matches(self, task: str, prompt: str | None) -> bool:
-        """Whether it is for that task and prompt."""
-        return (self.task is None or self.task == task) and (self.prompt is None or self.prompt == prompt)
+        """Whether it is for that task and prompt. A route with nothing but a name is for requests that name it."""
+        only_named = bool(self.name) and self.task is None and self.prompt is None
+        fits = (self.task is None or self.task == task) and (self.prompt is None or self.prompt == prompt)
+        return fits and not only_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +168,7 @@ class ModelsConfig:
             InvalidError: the profile does not exist.
         """
         route = self.route_for(task, prompt, profile=profile)
-        return () if route is None else tuple(self.models[name] for name in route.use)
+        return () if route is None else tuple(self.models[name] for name in route.models)
 
     def route_for(self, task: str, prompt: str | None = None, *, profile: str | None = None) -> Route | None:
         """The route of a task: the first that matches.

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
-from signoff.catalog.models import PROVIDER_TASKS, TASKS, ModelsConfig, ModelSpec, Route
+from signoff.catalog.models import CAPABILITIES, MODALITIES, TASKS, ModelsConfig, ModelSpec, Route
 from signoff.catalog.parsing.fields import Fields
 from signoff.catalog.parsing.model_limits import parse_limits
 from signoff.catalog.parsing.model_prices import check_price, priced_models
+from signoff.catalog.parsing.routes import MAX_CONTEXT_TOKENS, number, parse_routes, words
 from signoff.catalog.references import find_references
-from signoff.core.errors import did_you_mean
+from signoff.core.labels import DataClass
 
-_LOCAL_KEYS = ("provider", "region", "context_tokens")
-_MAX_CONTEXT_TOKENS = 10_000_000
+_LOCAL_KEYS = (
+    "provider",
+    "region",
+    "context_tokens",
+    "data_class",
+    "modalities",
+    "capabilities",
+    "quality",
+    "timeouts",
+)
+_TIMEOUTS = ("connect_s", "first_token_s", "between_tokens_s", "total_s")
+_MAX_TIMEOUT_S = 3_600.0
 _VENDOR_KEYS = (
     *_LOCAL_KEYS,
     "model",
@@ -60,8 +70,8 @@ def parse_models(fields: Fields) -> ModelsConfig:
     profiles: dict[str, tuple[Route, ...]] = {}
     for name, profile in fields.mapping("profiles").members():
         profile.only("routes")
-        profiles[name] = _routes(profile, models)
-    return ModelsConfig(models, _routes(fields, models), profiles, parse_limits(fields))
+        profiles[name] = parse_routes(profile, models)
+    return ModelsConfig(models, parse_routes(fields, models), profiles, parse_limits(fields))
 
 
 def _model(name: str, fields: Fields) -> ModelSpec:
@@ -74,8 +84,7 @@ def _model(name: str, fields: Fields) -> ModelSpec:
     for key in KEYS[provider]:
         if isinstance(fields.data.get(key), str):
             _check_references(fields, key, fields.text(key))
-    if "context_tokens" in fields:
-        fields.integer("context_tokens", 1, lowest=1, highest=_MAX_CONTEXT_TOKENS)
+    _check_facts(fields)
     for key in _SECRETS:
         if key in fields and not find_references(fields.text(key, "")):
             suggestion = f'Write "${{env.{_variable(provider, key)}}}" and set the variable where the worker runs.'
@@ -86,6 +95,24 @@ def _model(name: str, fields: Fields) -> ModelSpec:
         check_price(fields.mapping("price"))
     settings = {key: value for key, value in fields.data.items() if key != "provider"}
     return ModelSpec(name, provider, settings)
+
+
+def _check_facts(fields: Fields) -> None:
+    """What a model says of itself for routes."""
+    if "context_tokens" in fields:
+        fields.integer("context_tokens", 1, lowest=1, highest=MAX_CONTEXT_TOKENS)
+    if "data_class" in fields:
+        fields.one_of("data_class", [each.name.lower() for each in DataClass])
+    words(fields, "modalities", MODALITIES)
+    words(fields, "capabilities", CAPABILITIES)
+    quality = fields.mapping("quality")
+    quality.only(*TASKS)
+    for task in quality.data:
+        number(quality, task, highest=1.0)
+    timeouts = fields.mapping("timeouts")
+    timeouts.only(*_TIMEOUTS)
+    for phase in timeouts.data:
+        number(timeouts, phase, highest=_MAX_TIMEOUT_S)
 
 
 def _variable(provider: str, key: str) -> str:
