@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from math import isfinite
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from signoff.core.errors import DefinitionError, Problem
@@ -33,6 +34,8 @@ Path = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,100}|0o[0-7]{1,100}|0x[0-9a-fA-F]{1,100}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NUMERIC = frozenset("+-.0123456789")
+"""What the two begin with: most texts are told apart by their first character."""
 _WORDS: Mapping[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -91,6 +94,10 @@ class Node:
         return self.line + lines, len(before) - before.rfind("\n") if lines else self.column + at
 
 
+_NO_ENTRIES: Mapping[str, Node] = MappingProxyType({})
+_NO_KEYS: Mapping[str, tuple[int, int]] = MappingProxyType({})
+
+
 def load_document(text: str, file: str) -> Node:
     """Read a YAML document into a tree of nodes.
 
@@ -134,6 +141,18 @@ class _UncertainError(Exception):
 _PLAIN = re.compile(r"[\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]*")
 # Characters that both versions of YAML read alike: no tabs, no other line ends, nothing invisible.
 _ODD = re.compile(r"^%|[|>][-+0-9]*#|(?:^|[\s\[\]{},])[?]", re.MULTILINE)
+
+
+def _meaning(text: str) -> Any:
+    """What a scalar without quotes is."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _NUMERIC:
+        return text
+    if _INTEGER.fullmatch(text):
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    # What JSON cannot say (infinities, `.nan`) stays a text.
+    return float(text) if _FLOAT.fullmatch(text) and isfinite(float(text)) else text
 
 
 class _Reader:
@@ -189,26 +208,32 @@ class _Reader:
         if len(path) > MAX_DOCUMENT_NESTING:
             self._fail(f"Values are nested more than {MAX_DOCUMENT_NESTING} deep.", None, event)
         name = type(event).__name__
-        if name == "AliasEvent" or getattr(event, "anchor", None):
+        if name == "AliasEvent" or event.anchor:
             self._fail("Anchors and aliases are not allowed.", "Write the value out where it is used.", event)
-        if getattr(event, "tag", None):
+        if event.tag:
             self._fail("Tags are not allowed.", "Quote a text; everything else needs none.", event)
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        start = event.start_mark
+        line, column = start.line + 1, start.column + 1
+        if name == "ScalarEvent":
+            return self._scalar(event, path, line, column)
         if name == "MappingStartEvent":
             return self._mapping(events, path, line, column)
-        if name == "SequenceStartEvent":
-            items: list[Node] = []
-            for item in events:
-                if type(item).__name__ == "SequenceEndEvent":
-                    break
-                items.append(self._node(item, events, (*path, len(items))))
-            return Node("list", path, line, column, items=tuple(items))
+        items: list[Node] = []
+        for item in events:
+            if type(item).__name__ == "SequenceEndEvent":
+                break
+            items.append(self._node(item, events, (*path, len(items))))
+        return Node("list", path, line, column, items=tuple(items))
+
+    def _scalar(self, event: Any, path: Path, line: int, column: int) -> Node:
         raw = self._text[event.start_mark.index : event.end_mark.index]
-        plain = event.style is None or event.style == ""
-        if plain and self._certain and event.value == "":
-            raise _UncertainError
-        value = self._scalar(event) if plain else event.value
-        return Node("scalar", path, line, column, value=value, raw=raw)
+        value: Any = event.value
+        if not event.style:
+            if self._certain and value == "":
+                raise _UncertainError
+            value = _meaning(value)
+        # All fields are given: making empty mappings for each of ten thousand scalars takes as long as the rest.
+        return Node("scalar", path, line, column, value, _NO_ENTRIES, _NO_KEYS, (), raw)
 
     def _mapping(self, events: Iterator[Any], path: Path, line: int, column: int) -> Node:
         entries: dict[str, Node] = {}
@@ -240,15 +265,6 @@ class _Reader:
             entries[key_text] = value
             keys[key_text] = (key.line, key.column)
         return Node("mapping", path, line, column, entries=entries, keys=keys)
-
-    def _scalar(self, event: Any) -> Any:
-        text: str = event.value
-        if text in _WORDS:
-            return _WORDS[text]
-        if _INTEGER.fullmatch(text):
-            return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-        # What JSON cannot say (infinities, `.nan`) stays a text.
-        return float(text) if _FLOAT.fullmatch(text) and isfinite(float(text)) else text
 
     def _fail(self, detail: str, suggestion: str | None = None, event: Any = None) -> NoReturn:
         line, column = (event.start_mark.line + 1, event.start_mark.column + 1) if event is not None else (1, 1)
