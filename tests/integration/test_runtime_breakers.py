@@ -87,8 +87,9 @@ def clock() -> Moved:
     return Moved()
 
 
-def worker(database: Database, clock: Moved, settings: BreakerSettings = SETTINGS) -> Calling:
-    return Calling(Breakers(database, clock=clock, settings=settings, chance=lambda: 0.0), clock)
+def worker(database: Database, clock: Moved, settings: BreakerSettings = SETTINGS, *, believed: bool = True) -> Calling:
+    made = Breakers(database, clock=clock, settings=settings, chance=lambda: 0.0, believed=lambda _: believed)
+    return Calling(made, clock)
 
 
 async def listed(database: Database) -> Mapping[str, Breaker]:
@@ -268,4 +269,20 @@ async def test_a_step_waits_for_an_open_breaker_without_using_up_its_tries(datab
     finally:
         runner.stop()
         await asyncio.wait_for(task, 30)
+    assert (await listed(database))[TARGET].state == "closed"
+
+
+async def test_a_worker_that_may_be_dead_opens_nothing_for_the_others(database: Database, clock: Moved) -> None:
+    """Its calls timed out while it was stopped: that says nothing of what they went to, and its probe is another's."""
+    stale = worker(database, clock, believed=False)
+    for _ in range(5):
+        assert await stale.calls(StepError("late", kind="timeout", retryable=True)) == "timeout"
+    assert await listed(database) == {}
+    one = await opened(database, clock)
+    await stale.breakers.refresh()
+    clock.move(SETTINGS.open_s)
+    assert await stale.calls(StepError("late", kind="timeout", retryable=True)) == "timeout"
+    assert (await listed(database))[TARGET].trips == 1
+    await one.breakers.refresh()
+    assert await one.calls() == "done"
     assert (await listed(database))[TARGET].state == "closed"

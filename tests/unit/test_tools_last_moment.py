@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -39,6 +40,16 @@ async def test_a_python_tool_is_not_called(function: str):
     with pytest.raises(UnavailableError):
         await runner.call(pay, {}, files=files, may_send=forbidden)
     assert (await runner.call(pay, {}, files=files)).output == {"calls": 1}
+    await runner.close()
+
+
+async def test_a_thread_asks_itself_before_it_calls():
+    """It takes its time to begin, and the lease may be over by then."""
+    runner, asked = ToolRunner(), list[str]()
+    files = {"tools/code.py": CODE}
+    pay = contract(PythonCall("tools/code.py", "write"))
+    await runner.call(pay, {}, files=files, may_send=lambda: asked.append(threading.current_thread().name))
+    assert asked == ["signoff-tool"]
     await runner.close()
 
 

@@ -33,6 +33,11 @@ class LoopLag:
         """The longest of the last seconds."""
         return max(self._recent)
 
+    @property
+    def is_late(self) -> bool:
+        """Whether it was too late in the last seconds, which makes other sides look slow that are not."""
+        return self.longest_s > self._limit_s
+
     def allowed(self, settings: RuntimeSettings) -> int:
         """How many runs may be claimed at once."""
         late = self._recent[-1] > self._limit_s

@@ -16,13 +16,14 @@ from signoff.core.clock import Clock
 from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import store
-from signoff.runtime.breakers import Breakers, BreakerSettings
+from signoff.runtime.breakers import LATE, Breakers, BreakerSettings
 from signoff.runtime.continuity import suspect_before
 from signoff.runtime.duties import Duty, kept
 from signoff.runtime.engine import Engine
 from signoff.runtime.execution import RunExecution
 from signoff.runtime.handlers import Message, PureHandler, ReleaseLoader, StepHandler
 from signoff.runtime.journal import Entry, Journal, SessionLostError
+from signoff.runtime.lease import Lease
 from signoff.runtime.loading import Loader
 from signoff.runtime.loop_lag import LoopLag
 from signoff.runtime.reports import WAKE_CHANNEL, Reporter
@@ -73,7 +74,7 @@ class Session:
         self._ended_event = asyncio.Event()
         self._others_wanted = False
         self._full = False
-        self._lease_until_s = 0.0
+        self._lease = Lease(clock, settings.lease_s)
         self._polled_s = 0.0
         self._idle_s = FIRST_IDLE_S
         self._reports: set[asyncio.Task[None]] = set()
@@ -81,7 +82,7 @@ class Session:
         self._turns = Turns(database, clock=clock, poll_s=settings.poll_s, admitted=self._admitted)
         self._duties = duties
         self._journal = Journal(database, session_id, flush_events=settings.flush_events, rejected=self._run_failed)
-        self._breakers = Breakers(database, clock=clock, settings=breakers, chance=chance)
+        self._breakers = Breakers(database, clock=clock, settings=breakers, chance=chance, believed=self._blames)
         self._reporter = Reporter(database, session_id, clock)
         self._engine = Engine(
             database=database,
@@ -91,7 +92,7 @@ class Session:
             clock=clock,
             settings=settings,
             slots=asyncio.Semaphore(settings.tasks),
-            lease_holds=lambda: clock.monotonic_s() < self._lease_until_s,
+            lease_holds=self._lease.holds,
             gone=self._gone,
             read_inbox=self._read_inbox,
             report=self._reporter.report,
@@ -125,10 +126,9 @@ class Session:
         """
         opened_s = self._clock.monotonic_s()
         async with self._database.worker_connection() as connection:
-            host = f"{platform.node()}"
-            await connection.execute(store.OPEN_SESSION, self._id, host, os.getpid(), self._settings.lease_s)
+            await connection.execute(store.OPEN_SESSION, self._id, platform.node(), os.getpid(), self._settings.lease_s)
             self._engine.suspect_before = await suspect_before(connection)
-        self._lease_until_s = opened_s + self._settings.lease_s
+        self._lease.kept(opened_s)
         try:
             async with self._database.listen(WAKE_CHANNEL, self._notified), asyncio.TaskGroup() as group:
                 tasks = [
@@ -258,7 +258,11 @@ class Session:
                     raise SessionLostError("PostgreSQL did not answer for a lease") from error
                 if alive is None:
                     raise SessionLostError("this worker was declared dead and its runs were given to others")
-                self._lease_until_s = sent_s + self._settings.lease_s
+                self._lease.kept(sent_s)
+
+    def _blames(self, wrong: str) -> bool:
+        """Whether a call that went wrong is put down to what was called: not while we may be dead, or were late."""
+        return self._lease.holds() and not (wrong in LATE and self._lag.is_late)
 
     async def _reap(self) -> None:
         """Declare workers dead that have sent no heartbeat for a lease, and free their runs."""

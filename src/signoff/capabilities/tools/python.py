@@ -109,13 +109,12 @@ class PythonTools:
             sending.leave()
             sending.sent = True
             return await cast("Awaitable[Any]", function(given))
-        return await self._in_thread(function, given, sending, self._written(idempotency_key, sending.leave))
+        return await self._in_thread(function, given, sending, self._written(idempotency_key))
 
-    def _written(self, idempotency_key: str | None, leave: Callable[[], None]) -> Callable[[], Callable[[], None]]:
+    def _written(self, idempotency_key: str | None) -> Callable[[], Callable[[], None]]:
         """Called right before a thread begins; what it gives is called when the thread has ended."""
 
         def begin() -> Callable[[], None]:
-            leave()
             key = idempotency_key
             if key is None:
                 return _unwatched()
@@ -142,11 +141,7 @@ class PythonTools:
         await self._threads.acquire()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        try:
-            end = (begin or _unwatched)()
-        except BaseException:
-            self._threads.release()
-            raise
+        end = (begin or _unwatched)()
 
         def settle(result: Any, error: BaseException | None) -> None:
             self._threads.release()
@@ -161,6 +156,7 @@ class PythonTools:
         def run() -> None:
             result, error = None, None
             try:
+                sending.leave()  # in here: a thread takes its time to begin
                 result = function(given)
             except BaseException as raised:  # noqa: BLE001  (SystemExit included: it must not pass for an answer)
                 error = raised if _fits_future(raised) else RuntimeError(f"raised {type(raised).__name__}")

@@ -28,6 +28,9 @@ BREAKER_OPEN = "breaker_open"
 """The kind of the error that a call gets that was not let through."""
 
 SLOW = "slow"
+LATE = frozenset({SLOW, "timeout"})
+"""How a call ends whose own worker was stopped, or had no time for it, though the other side answered at once."""
+
 PROBE_SLACK_S = 5.0  # beyond a probe's own time before it counts as lost: its worker is dead
 OURS = frozenset({"unavailable", "internal", "embed", "budget"})  # failures that say nothing of the other side
 
@@ -96,15 +99,23 @@ class Breakers:
         clock: the injected clock.
         settings: when they open, and for how long.
         chance: a random number from 0 to 1, so that what waits for a breaker does not come back all at once.
+        believed: whether a call that went wrong so, by kind, is put down to what was called; else nobody knows.
     """
 
     def __init__(
-        self, database: Database, *, clock: Clock, settings: BreakerSettings, chance: Callable[[], float]
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        settings: BreakerSettings,
+        chance: Callable[[], float],
+        believed: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._database = database
         self._clock = clock
         self._settings = settings
         self._chance = chance
+        self._believed = believed
         self._shut: dict[Key, datetime] = {}
         self._windows: dict[Key, _Window] = {}
         self._targeted: dict[str, bool] = {}
@@ -164,6 +175,8 @@ class Breakers:
             entry.sent = False  # cut off: nobody knows
         elif entry.sent and error.kind not in OURS and (error.retryable or error.outcome_unknown):
             wrong = error.kind
+        if wrong is not None and not self._believed(wrong):
+            entry.sent, wrong = False, None
         await self._ended(key, entry, wrong)
 
     def _is_targeted(self, handler: StepHandler) -> TypeGuard[Targeted]:
