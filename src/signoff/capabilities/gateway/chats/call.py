@@ -67,7 +67,7 @@ class ChatCall:
             except CallFailed as failed:
                 self._failures.append(failed.failure)
                 continue
-            self.model = candidate.spec.name
+            self.model = self._ledger.model = candidate.spec.name
             return found
         raise failed_chat(self._asked.task, self._failures)
 
@@ -83,7 +83,7 @@ class ChatCall:
                 raw = self._begun(candidate, protected.request)
                 async with aclosing(raw), aclosing(protected.stream(raw)) as shown:
                     async for event in shown:
-                        self.model = candidate.spec.name
+                        self.model = self._ledger.model = candidate.spec.name
                         if shows(event):
                             self._ledger.first_token()
                         yield event

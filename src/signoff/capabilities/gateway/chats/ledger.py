@@ -21,6 +21,10 @@ class Ledger:
         kind: `chat` or `stream`.
         clock: for when it began and how long it took.
         recorder: keeps the record; none where nobody does.
+
+    Attributes:
+        id: of the record.
+        model: who answers, as far as that is known.
     """
 
     def __init__(self, asked: Asked, kind: str, clock: Clock, recorder: Recorder | None) -> None:
@@ -29,9 +33,11 @@ class Ledger:
         self._clock = clock
         self._recorder = recorder
         self._at = clock.now()
+        self.id = uuid7(time_ms=int(self._at.timestamp() * MILLISECONDS))
         self._began_s = clock.monotonic_s()
         self._first_token_s: float | None = None
         self._record: CallRecord | None = None
+        self.model = ""
         self.considered: Sequence[Considered] = ()
         self.tried: list[Tried] = []
 
@@ -59,7 +65,7 @@ class Ledger:
             for one in self.tried:
                 usage = usage + one.usage
             self._record = CallRecord(
-                id=uuid7(time_ms=int(self._at.timestamp() * MILLISECONDS)),
+                id=self.id,
                 at=self._at,
                 asked=self._asked,
                 kind=self._kind,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from typing import Self
+from uuid import UUID
 
 from signoff.capabilities.gateway.asking import CallRecord
 from signoff.capabilities.gateway.chat import ChatEvent
@@ -25,6 +26,16 @@ class ChatStream:
             ChatError: there will be none.
         """
         self._first = await anext(self._events)
+
+    @property
+    def id(self) -> UUID:
+        """The call's, under which its record will be found."""
+        return self._ledger.id
+
+    @property
+    def model(self) -> str:
+        """Who answers, by the name in `models.yaml`; of an answer that goes on elsewhere, who does now."""
+        return self._ledger.model
 
     @property
     def record(self) -> CallRecord | None:
