@@ -1,16 +1,27 @@
-"""What tokens cost, by the vendors' price lists (genai-prices, offline) or by the project's own prices."""
+"""What calls cost, by the vendors' public price lists (genai-prices, offline) or by the project's own prices."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from importlib.metadata import version
 from typing import Any, cast
 
+import orjson
+
+from signoff.capabilities.gateway.chat import ChatUsage
 from signoff.capabilities.gateway.provider import ProviderError
 from signoff.catalog.models import ModelSpec
+from signoff.core.ids import digest
 from signoff.core.money import Cost
 
-_MILLION = Decimal(1_000_000)
-_LISTED = {
+KNOWN_RATES = 512
+"""How many models' prices are kept: looking one up takes a quarter of a millisecond."""
+
+_MILLION = 1_000_000
+LISTED = {
     "openai": "openai",
     "azure_openai": "azure",
     "mistral": "mistral",
@@ -27,22 +38,93 @@ _LISTED = {
 """The price list of each kind that has one; `huggingface` and `ollama` cost what their `price` says."""
 
 
-def price(spec: ModelSpec, *, local: bool, input_tokens: int, output_tokens: int) -> Cost | None:
-    """What a call costs; none where nobody knows.
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What a call costs.
 
-    Local models are free. A model's own `price` setting wins over the lists: `free`, or
-    `{input_usd: 0.15, output_usd: 0.60}` per million tokens. An OpenAI-compatible endpoint is looked up by its URL,
-    because the same model name costs something else elsewhere.
+    Attributes:
+        cost: in all.
+        version: by which table: `genai-prices 0.2.3`, `models.yaml 2026-11`, `local`. Kept with each call's record.
+    """
+
+    cost: Cost
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Prices in US dollars per million tokens, `request` per call. Parts without their own take the whole's."""
+
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal
+    cache_write: Decimal
+    reasoning: Decimal
+    image_input: Decimal
+    image_output: Decimal
+    request: Decimal = Decimal(0)
+
+    def cost(self, usage: ChatUsage) -> Cost:
+        """What a call comes to: each part of the tokens at its own price, the rest at the whole's."""
+        read = max(
+            0, usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens - usage.image_input_tokens
+        )
+        written = max(0, usage.output_tokens - usage.reasoning_tokens - usage.image_output_tokens)
+        total = (
+            self.input * read
+            + self.cached_input * usage.cached_input_tokens
+            + self.cache_write * usage.cache_write_tokens
+            + self.image_input * usage.image_input_tokens
+            + self.output * written
+            + self.reasoning * usage.reasoning_tokens
+            + self.image_output * usage.image_output_tokens
+        )
+        return Cost.from_usd(total / _MILLION + self.request)
+
+
+def priced(spec: ModelSpec, usage: ChatUsage, *, local: bool) -> Priced | None:
+    """What a call costs, and by which prices; none where nobody knows.
+
+    Local models are free. A model's own `price` wins over the lists: `free`, or `{input_usd: 0.15, output_usd: 0.60}`
+    per million tokens. An OpenAI-compatible endpoint is looked up by its URL, because the same model name costs
+    something else elsewhere.
 
     Raises:
         ProviderError: the `price` setting is malformed.
     """
     if local:
-        return Cost()
+        return Priced(Cost(), "local")
     own = spec.settings.get("price")
+    if own == "free":
+        return Priced(Cost(), "free")
     if own is not None:
-        return _own_price(spec, own, input_tokens, output_tokens)
-    return _list_price(spec, input_tokens, output_tokens)
+        rates, told = _own_rates(spec.name, orjson.dumps(own, option=orjson.OPT_SORT_KEYS))
+        return Priced(rates.cost(usage), told)
+    base_url = spec.settings.get("base_url")
+    listed = _listed(spec.provider, str(spec.settings.get("model", "")), None if base_url is None else str(base_url))
+    if listed is None:
+        return None
+    cost = listed.cost(usage) if isinstance(listed, Rates) else _calculated(listed, usage)
+    return Priced(cost, f"genai-prices {_list_version()}")
+
+
+def price(spec: ModelSpec, *, local: bool, input_tokens: int, output_tokens: int) -> Cost | None:
+    """What a call of so many tokens costs; none where nobody knows.
+
+    Raises:
+        ProviderError: the `price` setting is malformed.
+    """
+    found = priced(spec, ChatUsage(input_tokens, output_tokens), local=local)
+    return None if found is None else found.cost
+
+
+def price_version(spec: ModelSpec, *, local: bool) -> str:
+    """By which table a model's calls are paid; empty where nobody knows its price."""
+    try:
+        found = priced(spec, ChatUsage(), local=local)
+    except ProviderError:
+        return ""
+    return "" if found is None else found.version
 
 
 def estimated_price(spec: ModelSpec, input_tokens: int, output_tokens: int) -> Cost | None:
@@ -53,34 +135,103 @@ def estimated_price(spec: ModelSpec, input_tokens: int, output_tokens: int) -> C
         return None
 
 
-def _own_price(spec: ModelSpec, own: Any, input_tokens: int, output_tokens: int) -> Cost:
-    if own == "free":
-        return Cost()
+@lru_cache(maxsize=KNOWN_RATES)
+def _own_rates(name: str, written: bytes) -> tuple[Rates, str]:
     try:
-        table = cast("dict[str, Any]", own)
-        per_input, per_output = (Decimal(str(table[key])) for key in ("input_usd", "output_usd"))
+        table = cast("dict[str, Any]", orjson.loads(written))
+        read, write = (Decimal(str(table[key])) for key in ("input_usd", "output_usd"))
+
+        def of(key: str, whole: Decimal) -> Decimal:
+            return Decimal(str(table[key])) if key in table else whole
+
+        rates = Rates(
+            input=read,
+            output=write,
+            cached_input=of("cached_input_usd", read),
+            cache_write=of("cache_write_usd", read),
+            reasoning=of("reasoning_usd", write),
+            image_input=of("image_input_usd", read),
+            image_output=of("image_output_usd", write),
+            request=of("request_usd", Decimal(0)),
+        )
+        return rates, f"models.yaml {table.get('version') or digest(written)[:8]}"
     except (TypeError, KeyError, InvalidOperation):
         raise ProviderError(
-            "setup", f"The price of {spec.name} must be `free` or `{{input_usd: …, output_usd: …}}` per million tokens."
+            "setup", f"The price of {name} must be `free` or `{{input_usd: …, output_usd: …}}` per million tokens."
         ) from None
-    return Cost.from_usd((per_input * input_tokens + per_output * output_tokens) / _MILLION)
 
 
-def _list_price(spec: ModelSpec, input_tokens: int, output_tokens: int) -> Cost | None:
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """A price that depends on more than tokens, such as the time of day or the length of the input: asked each time."""
+
+    model: str
+    where: Mapping[str, str]
+
+
+@lru_cache(maxsize=KNOWN_RATES)
+def _listed(provider: str, model: str, base_url: str | None) -> Rates | _Lookup | None:
+    """What the lists say of a model; none where they do not know it."""
     from genai_prices import Usage, calc_price  # noqa: PLC0415  (0.7 s for its first answer: only where money is spent)
+    from genai_prices.types import ModelPrice  # noqa: PLC0415  (likewise)
 
-    usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
-    model = str(spec.settings.get("model", ""))
-    base_url = spec.settings.get("base_url")
+    if provider in LISTED:
+        where = {"provider_id": LISTED[provider]}
+    elif base_url:
+        where = {"provider_api_url": base_url}
+    elif provider == "openai_compatible":
+        where = {"provider_id": "openai"}
+    else:
+        return None
     try:
-        if spec.provider in _LISTED:
-            found = calc_price(usage, model, provider_id=_LISTED[spec.provider])
-        elif base_url:
-            found = calc_price(usage, model, provider_api_url=str(base_url))
-        elif spec.provider == "openai_compatible":
-            found = calc_price(usage, model, provider_id="openai")
-        else:
-            return None
+        found = calc_price(Usage(input_tokens=0, output_tokens=0), model, **cast("Any", where))
     except LookupError:
         return None
+    lookup = _Lookup(model, where)
+    prices = found.model.prices
+    if not isinstance(prices, ModelPrice) or any(
+        not isinstance(value, Decimal) for value in vars(prices).values() if value is not None
+    ):
+        return lookup
+
+    def million(**tokens: int) -> Decimal:
+        return calc_price(Usage(**tokens), model, **cast("Any", where)).total_price
+
+    fixed = million(input_tokens=0, output_tokens=0)
+    read = million(input_tokens=_MILLION, output_tokens=0)
+    write = million(input_tokens=0, output_tokens=_MILLION)
+    return Rates(
+        input=read - fixed,
+        output=write - fixed,
+        cached_input=million(input_tokens=_MILLION, output_tokens=0, cache_read_tokens=_MILLION) - fixed,
+        cache_write=million(input_tokens=_MILLION, output_tokens=0, cache_write_tokens=_MILLION) - fixed,
+        reasoning=million(input_tokens=0, output_tokens=_MILLION, output_reasoning_tokens=_MILLION) - fixed,
+        image_input=million(input_tokens=_MILLION, output_tokens=0, input_image_tokens=_MILLION) - fixed,
+        image_output=million(input_tokens=0, output_tokens=_MILLION, output_image_tokens=_MILLION) - fixed,
+        request=fixed,
+    )
+
+
+def _calculated(lookup: _Lookup, usage: ChatUsage) -> Cost:
+    from genai_prices import Usage, calc_price  # noqa: PLC0415  (as above)
+
+    parts = {
+        "cache_read_tokens": usage.cached_input_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "output_reasoning_tokens": usage.reasoning_tokens,
+        "input_image_tokens": usage.image_input_tokens,
+        "output_image_tokens": usage.image_output_tokens,
+    }
+    given = {name: tokens for name, tokens in parts.items() if tokens}
+    whole = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    where = cast("Any", lookup.where)
+    try:
+        found = calc_price(Usage(**whole, **given), lookup.model, **where)
+    except ValueError:  # parts that add up to more than the whole: the whole is what the vendor bills
+        found = calc_price(Usage(**whole), lookup.model, **where)
     return Cost.from_usd(found.total_price)
+
+
+@lru_cache(maxsize=1)
+def _list_version() -> str:
+    return version("genai-prices")

@@ -12,6 +12,7 @@ from signoff.capabilities.gateway.chat import ChatReply, ChatRequest
 from signoff.capabilities.gateway.chats.estimating import estimate, usage_of
 from signoff.capabilities.gateway.chats.ledger import Ledger
 from signoff.capabilities.gateway.chats.means import Means
+from signoff.capabilities.gateway.pricing import price_version
 from signoff.capabilities.gateway.provider import ProviderError
 from signoff.capabilities.gateway.routing.model import Candidate
 from signoff.core.money import Usage
@@ -62,7 +63,16 @@ async def attempted(
         usage = _usage(candidate, estimated, attempt)
         took_s = means.clock.monotonic_s() - attempt.began_s
         ledger.tried.append(
-            Tried(spec.name, candidate.provider.name, attempt.outcome, usage, attempt.first_token_s, took_s)
+            Tried(
+                model=spec.name,
+                provider=candidate.provider.name,
+                outcome=attempt.outcome,
+                usage=usage,
+                first_token_s=attempt.first_token_s,
+                latency_s=took_s,
+                price_version=price_version(spec, local=candidate.provider.local),
+                estimate=estimated,
+            )
         )
         if admission is not None:
             await means.finishing.done(_settled(admission, usage))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import orjson
 
@@ -19,7 +20,7 @@ from signoff.capabilities.gateway.chat import (
     ToolCallPart,
     ToolResultPart,
 )
-from signoff.capabilities.gateway.pricing import price
+from signoff.capabilities.gateway.pricing import price, priced
 from signoff.capabilities.gateway.provider import Provider, ProviderError
 from signoff.catalog.models import ModelSpec
 from signoff.core.money import Cost, Usage
@@ -69,10 +70,10 @@ def usage_of(spec: ModelSpec, provider: Provider, estimated: Estimate, reply: Ch
         # A report of the beginning does not count what was written since.
         writes = max(writes, _written(reply))
     try:
-        cost = price(spec, local=provider.local, input_tokens=reads, output_tokens=writes)
+        found = priced(spec, replace(reported, input_tokens=reads, output_tokens=writes), local=provider.local)
     except ProviderError:
-        cost = None
-    return Usage(1, reads, writes, cost or Cost())
+        found = None
+    return Usage(1, reads, writes, Cost() if found is None else found.cost)
 
 
 def _written(reply: ChatReply) -> int:
