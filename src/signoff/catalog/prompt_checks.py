@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -24,6 +24,7 @@ def check_prompts(project: Project) -> Iterator[Problem]:
     for workflow in project.workflows.values():
         if workflow.python is None:
             yield from _asked_reviews(project, workflow)
+            yield from _citations(project, workflow)
 
 
 def _owners(project: Project, prompt: Prompt) -> Iterator[Problem]:
@@ -118,6 +119,47 @@ def _asked_reviews(project: Project, workflow: Workflow) -> Iterator[Problem]:
             )
             suggestion = f"Give a review 'when: {step.name}.filtered.review', or let the filter block."
             yield Problem(detail, step.file or workflow.file, step.line, suggestion=suggestion, code="unheard-filter")
+
+
+def _citations(project: Project, workflow: Workflow) -> Iterator[Problem]:
+    """Prompts that must cite, and steps that give them what no `retrieve` of the run gave: none of it would count."""
+    named: dict[str, list[Step]] = {}
+    for step in every_step(workflow.steps):
+        named.setdefault(step.name, []).append(step)
+    for step in (one for found in named.values() for one in found if one.verb == "ai"):
+        try:
+            citations = project.prompts.find(step.target).answer.citations
+        except NotFoundError:
+            continue  # told by the compiler
+        given = step.arguments.get("with")
+        passages = given.parts.get(citations.source) if given is not None and citations is not None else None
+        if citations is not None and passages is not None and not _retrieved(passages, named):
+            detail = (
+                f"The prompt of '{step.name}' cites what is retrieved, and '{citations.source}' gets what no 'retrieve'"
+                " step of this workflow gives."
+            )
+            suggestion = f"Write '{citations.source}: \"${{docs.hits}}\"', with a step 'docs: {{retrieve: …}}'."
+            yield Problem(detail, step.file or workflow.file, step.line, suggestion=suggestion, code="no-retrieval")
+
+
+def _retrieved(passages: Expression, named: Mapping[str, list[Step]]) -> bool:
+    """Whether what an expression reads may come from a `retrieve` step; variables of groups and fragments may."""
+    to_see = [read.root for read in passages.reads]
+    seen = {"input"}
+    while to_see:
+        root = to_see.pop()
+        if root in seen:
+            continue
+        seen.add(root)
+        if root not in named or any(step.verb == "retrieve" for step in every_step(named[root])):
+            return True
+        to_see += [
+            read.root
+            for step in every_step(named[root])
+            for expression in _expressions(step)
+            for read in expression.reads
+        ]
+    return False
 
 
 def _expressions(step: Step) -> Iterable[Expression]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from signoff.runtime.events import Event, EventKind, decode, encode
 from signoff.runtime.handlers import Approval, Done, Message, RunFacts, StepCall
 from signoff.runtime.inputs import input_labels
 from signoff.runtime.journal import Entry, Row, SessionLostError, SoloWrite
+from signoff.runtime.paths import is_undo
 from signoff.runtime.program import Beginning, Program
 from signoff.runtime.state import RunState, StepRecord
 from signoff.workflows.model import Step, Workflow
@@ -295,6 +296,7 @@ class RunContext(abc.ABC):
             timeout_s=step.timeout_s or self.engine.settings.step_timeout_s,
             spent=self.state.usage,
             generation=record.generation,
+            given_by=self._given_by,
         )
 
     def call_computed(self, beginning: Beginning) -> StepCall:
@@ -313,6 +315,13 @@ class RunContext(abc.ABC):
             approvals=self._approvals(step, path) if step.requires else (),
             spent=self.state.usage,
         )
+
+    def _given_by(self, verb: str) -> Iterator[Mapping[str, Any]]:
+        for path, record in self.state.steps.items():
+            # What `on_error` or a person gave instead is none of the verb's own.
+            own = record.via is None and not is_undo(path)
+            if own and record.state is not None and record.state.status == "done" and self.step(path).verb == verb:
+                yield record.state.output
 
     def _note(self, path: str, name: str, data: Mapping[str, Any]) -> None:
         if not self.abandoned:

@@ -7,7 +7,7 @@ so a handler's effects are idempotent or declared through `effect`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -133,6 +133,7 @@ class StepCall:
         record: journals a fact about this step (`policy.decision`, `model.call`, …) before the step's own end.
         clock: the injected clock.
         generation: how often the step was begun anew after the run's end; it asks people again, and acts again.
+        given_by: what the steps of a verb that are done in this run have given so far, whichever scope they stand in.
     """
 
     run: RunFacts
@@ -152,6 +153,7 @@ class StepCall:
     timeout_s: float = 60.0
     spent: Usage = NO_USAGE
     generation: int = 0
+    given_by: Callable[[str], Iterable[Mapping[str, Any]]] = lambda verb: ()  # noqa: ARG005  (nothing, without a run)
 
 
 @value

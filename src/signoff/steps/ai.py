@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from signoff.capabilities.gateway import Attempt, Budget, ModelResult, ModelTask
+from signoff.capabilities.gateway.model import AnswerCheck
 from signoff.capabilities.validation.answers import answer_checks
+from signoff.capabilities.validation.citations import proven
 from signoff.catalog import Prompt
 from signoff.catalog.models import ModelsConfig
 from signoff.core.errors import InvalidError, LimitError, StepError
@@ -84,13 +86,22 @@ class AiStep(ActingStep):
             answered.add(f"model:{result.model}")
             return result
 
-        task = _task(prompt, variables, call)
+        proof = _proven(prompt, variables, call)
+        task = _task(prompt, variables, call, answer_checks(prompt.answer, proof))
         first = await ask(task, project.models)
-        output = await finished(call, project, prompt, task=task, first=first, ask=ask, filters=self._services.filters)
+        output = await finished(
+            call, project, prompt, task=task, first=first, ask=ask, evidence=proof, filters=self._services.filters
+        )
         return Done(output, Labels(trust=Trust.UNTRUSTED, sources=frozenset(answered)))
 
 
-def _task(prompt: Prompt, variables: Mapping[str, Any], call: StepCall) -> ModelTask:
+def _proven(prompt: Prompt, variables: Mapping[str, Any], call: StepCall) -> Mapping[str, Any]:
+    """What answers are held to: of passages to cite, those that this run retrieved, whatever else there is."""
+    citations = prompt.answer.citations
+    return variables if citations is None else proven(citations, variables, call.given_by("retrieve"))
+
+
+def _task(prompt: Prompt, variables: Mapping[str, Any], call: StepCall, checks: Sequence[AnswerCheck]) -> ModelTask:
     try:
         messages = prompt.render(variables)
     except (InvalidError, LimitError) as error:
@@ -108,7 +119,7 @@ def _task(prompt: Prompt, variables: Mapping[str, Any], call: StepCall) -> Model
         max_output_tokens=prompt.max_output_tokens,
         timeout_s=min(prompt.timeout_s, call.timeout_s),
         data_labels=call.labels,
-        checks=answer_checks(prompt.answer, variables),
+        checks=checks,
         repairs=prompt.answer.repair.attempts,
         repair_budget=Budget(prompt.answer.repair.cost) if prompt.answer.repair.cost is not None else None,
     )

@@ -30,6 +30,7 @@ async def finished(
     task: ModelTask,
     first: ModelResult,
     ask: Ask,
+    evidence: Mapping[str, Any] | None = None,
     filters: Mapping[str, Filter] | None = None,
 ) -> Mapping[str, Any]:
     """The step's output from a model's first answer, as the prompt's contract wants it.
@@ -41,6 +42,7 @@ async def finished(
         task: what the model was asked.
         first: what it answered.
         ask: asks again, as the first time: with policy, budget and journal.
+        evidence: the prompt's variables with proven passages alone; the task's own where not given.
         filters: by name; those of the deployment where not given.
 
     Raises:
@@ -50,7 +52,9 @@ async def finished(
     output: dict[str, Any] = dict(first.output)
     if contract.confidence is not None:
         others = await _others(project, prompt, contract.confidence, task, ask)
-        signals = _signals(prompt, task, output, [first.output, *(result.output for result in others)])
+        signals = _signals(
+            prompt, evidence or task.variables, output, [first.output, *(result.output for result in others)]
+        )
         output["confidence"] = _confidence(call, project, contract.confidence, signals)
     if contract.filters:
         filtered = await asyncio.to_thread(apply_filters, contract.filters, output, filters)
@@ -83,11 +87,11 @@ async def _others(
 
 
 def _signals(
-    prompt: Prompt, task: ModelTask, output: Mapping[str, Any], answers: list[Mapping[str, Any]]
+    prompt: Prompt, evidence: Mapping[str, Any], output: Mapping[str, Any], answers: list[Mapping[str, Any]]
 ) -> dict[str, float]:
     contract = prompt.answer
     assert contract.confidence is not None
-    signals = signals_of(contract, output, task.variables)
+    signals = signals_of(contract, output, evidence)
     if "agreement" in contract.confidence.signals:
         signals["agreement"] = agreement(answers, contract.confidence.agreement.fields)
     if "completeness" in contract.confidence.signals:

@@ -1,4 +1,4 @@
-"""Quotes in an answer: enough of them, and each occurs in the passages that the step was given.
+"""Quotes in an answer: enough of them, and each occurs in passages that the run retrieved and gave to the step.
 
 How white space is laid out does not matter, and nothing else is forgiven: a quote that is nearly there is made up.
 """
@@ -6,7 +6,7 @@ How white space is laid out does not matter, and nothing else is forgiven: a quo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from signoff.catalog.answer_contracts import CitationContract
@@ -25,6 +25,31 @@ _WORD = re.compile(r"\w+")
 def words_of(text: str) -> Iterator[str]:
     """Its words, without regard to case."""
     return (word.casefold() for word in _WORD.findall(text))
+
+
+def proven(
+    contract: CitationContract, variables: Mapping[str, Any], retrieved: Iterable[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """The variables with those passages alone that the run's own `retrieve` steps gave: what else is there was made up.
+
+    A passage is theirs where its text stands in theirs of the same id, or in any of theirs where it has no id.
+
+    Args:
+        contract: says which variable carries the passages.
+        variables: what the step was given.
+        retrieved: the outputs of the run's `retrieve` steps.
+    """
+    known = [passage for output in retrieved for passage in _passages(output)]
+    by_id: dict[str | None, list[str]] = {}
+    for chunk_id, text in known:
+        by_id.setdefault(chunk_id, []).append(text)
+    texts = [text for _, text in known]
+    kept = [
+        {"text": text} if chunk_id is None else {"chunk_id": chunk_id, "text": text}
+        for chunk_id, text in _passages(variables.get(contract.source))
+        if text and any(text in other for other in (texts if chunk_id is None else by_id.get(chunk_id, ())))
+    ]
+    return {**variables, contract.source: kept}
 
 
 def check_citations(
@@ -74,5 +99,5 @@ def _unreal(quote: Any, passages: list[tuple[str | None, str]]) -> str | None:
         return f"is longer than {MAX_QUOTE_CHARACTERS} characters"
     named = [passage for known_id, passage in passages if chunk_id in (None, known_id)]
     if not named:
-        return "names a passage that was not retrieved"
-    return None if any(words in passage for passage in named) else "does not occur in what was retrieved"
+        return "names a passage that was not retrieved for this answer in this run"
+    return None if any(words in passage for passage in named) else "does not occur in what was retrieved in this run"
