@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class _Passage:
 
     async def __aenter__(self) -> Entry:
         if self._key is not None:
-            self._entry = await self._breakers.admitted(self._key, self._call)
+            self._entry = await self._breakers.admitted(self._key, self._call.timeout_s)
             self._began_s = self._breakers.now_s()
         return self._entry
 
@@ -119,6 +120,7 @@ class Breakers:
         self._shut: dict[Key, datetime] = {}
         self._windows: dict[Key, _Window] = {}
         self._targeted: dict[str, bool] = {}
+        self._looked_s = -math.inf
 
     async def run(self) -> None:
         """Keep what is known of them fresh, until cancelled.
@@ -154,13 +156,41 @@ class Breakers:
                 target = None
         return _Passage(self, call, None if target is None else (call.run.org_id, target))
 
-    async def admitted(self, key: Key, call: StepCall) -> Entry:
-        """The entry of a call that may be made now.
+    async def fresh(self) -> None:
+        """Look as `run` does, where nobody looked for `refresh_s`: for processes that do not run it.
+
+        Who comes while another looks goes on with what is known, and so does everybody while the database is away.
+        """
+        if self._clock.monotonic_s() - self._looked_s < self._settings.refresh_s:
+            return
+        self._looked_s = self._clock.monotonic_s()
+        try:
+            await self.refresh()
+        except UnavailableError as error:
+            _log.warning("which breakers are open is not known: %s", error.detail)
+
+    def held_s(self, key: Key) -> float | None:
+        """For how long no call may be made, in seconds, as far as this process knows; none where one may."""
+        retry_at = self._shut.get(key)
+        left_s = 0.0 if retry_at is None else (retry_at - self._clock.now()).total_seconds()
+        return left_s if left_s > 0 else None
+
+    async def admitted(self, key: Key, timeout_s: float) -> Entry:
+        """The entry of a call that may be made now; `ended` gives it back.
+
+        Args:
+            key: the organisation and the target.
+            timeout_s: how long the call may take, in seconds; a probe that takes longer counts as lost.
 
         Raises:
             StepError: kind `breaker_open`.
         """
-        return Entry(probe=await self._admit(key, call) if key in self._shut else None)
+        return Entry(probe=await self._admit(key, timeout_s) if key in self._shut else None)
+
+    @property
+    def slow_s(self) -> float:
+        """From how many seconds on a call that succeeds counts as slow."""
+        return self._settings.slow_s
 
     def now_s(self) -> float:
         """Seconds that never run backwards."""
@@ -177,7 +207,7 @@ class Breakers:
             wrong = error.kind
         if wrong is not None and not self._believed(wrong):
             entry.sent, wrong = False, None
-        await self._ended(key, entry, wrong)
+        await self.ended(key, entry, wrong)
 
     def _is_targeted(self, handler: StepHandler) -> TypeGuard[Targeted]:
         found = self._targeted.get(handler.verb)
@@ -185,11 +215,11 @@ class Breakers:
             found = self._targeted[handler.verb] = isinstance(handler, Targeted)
         return found
 
-    async def _admit(self, key: Key, call: StepCall) -> UUID | None:
+    async def _admit(self, key: Key, timeout_s: float) -> UUID | None:
         now, retry_at = self._clock.now(), self._shut[key]
         if retry_at <= now:
             probe = uuid.uuid4()
-            lost_at = now + timedelta(seconds=call.timeout_s + PROBE_SLACK_S)
+            lost_at = now + timedelta(seconds=timeout_s + PROBE_SLACK_S)
             async with self._database.worker_connection() as connection:
                 if await connection.fetchval(store.PROBE, *key, probe, now, lost_at) is not None:
                     self._shut[key] = lost_at
@@ -202,8 +232,16 @@ class Breakers:
             detail, kind=BREAKER_OPEN, retryable=True, retry_after_s=max(wait_s, 0.0) * (1 + self._chance() / 2)
         )
 
-    async def _ended(self, key: Key, entry: Entry, wrong: str | None) -> None:
-        """Count a call, and write what others must know. A database that is away loses a count, not a result."""
+    async def ended(self, key: Key, entry: Entry, wrong: str | None) -> None:
+        """Count a call that was let through, and write what others must know.
+
+        A database that is away loses a count, not a result.
+
+        Args:
+            key: as it was admitted.
+            entry: likewise; one that was not `sent` says nothing of the target.
+            wrong: how it failed, in one word; none where the target did well.
+        """
         try:
             if entry.probe is not None:
                 await self._probed(key, entry.probe, wrong, sent=entry.sent)
