@@ -1,0 +1,152 @@
+"""The SQL of records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+# A batch of calls and what they add to their days. What was written before (an answer that got lost) adds nothing.
+# Days are in one order, so that two processes do not wait for each other.
+WRITE = """
+WITH fresh AS (
+    INSERT INTO model_call SELECT r.* FROM jsonb_populate_recordset(NULL::model_call, $1::jsonb) AS r
+    ON CONFLICT DO NOTHING RETURNING org_id, call_id
+)
+INSERT INTO model_cost_day AS d
+SELECT l.org_id, l.day, l.project, l.environment, l.team, l.workflow, l.principal, l.model, l.provider,
+    l.price_version, sum(l.calls), sum(l.failed_calls), sum(l.cached_calls), sum(l.tries), sum(l.input_tokens),
+    sum(l.output_tokens), sum(l.cost_micro_usd), sum(l.estimated_input_tokens), sum(l.estimated_cost_micro_usd),
+    sum(l.unreported_calls), sum(l.reported_input_tokens), sum(l.reported_output_tokens)
+FROM ROWS FROM (
+    jsonb_populate_recordset(NULL::model_cost_day, $2::jsonb), jsonb_array_elements_text($3::jsonb)
+) AS l (org_id, day, project, environment, team, workflow, principal, model, provider, price_version, calls,
+    failed_calls, cached_calls, tries, input_tokens, output_tokens, cost_micro_usd, estimated_input_tokens,
+    estimated_cost_micro_usd, unreported_calls, reported_input_tokens, reported_output_tokens, call_id)
+JOIN fresh f ON f.org_id = l.org_id AND f.call_id = l.call_id::uuid
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+ON CONFLICT (org_id, day, project, environment, team, workflow, principal, model, provider, price_version)
+DO UPDATE SET calls = d.calls + excluded.calls, failed_calls = d.failed_calls + excluded.failed_calls,
+    cached_calls = d.cached_calls + excluded.cached_calls, tries = d.tries + excluded.tries,
+    input_tokens = d.input_tokens + excluded.input_tokens, output_tokens = d.output_tokens + excluded.output_tokens,
+    cost_micro_usd = d.cost_micro_usd + excluded.cost_micro_usd,
+    estimated_input_tokens = d.estimated_input_tokens + excluded.estimated_input_tokens,
+    estimated_cost_micro_usd = d.estimated_cost_micro_usd + excluded.estimated_cost_micro_usd,
+    unreported_calls = d.unreported_calls + excluded.unreported_calls,
+    reported_input_tokens = d.reported_input_tokens + excluded.reported_input_tokens,
+    reported_output_tokens = d.reported_output_tokens + excluded.reported_output_tokens
+"""
+
+# Reservations whose lease is over: their processes died between the call and its end. They become records.
+LOST = """
+DELETE FROM model_reservation WHERE ctid IN (
+    SELECT ctid FROM model_reservation WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING org_id, reservation_id, expires_at, about
+"""
+
+# Ids begin with the time, so the oldest are the first of an index.
+FORGET_CALLS = """
+DELETE FROM model_call WHERE (org_id, call_id) IN (
+    SELECT org_id, call_id FROM model_call WHERE call_id < $1 ORDER BY call_id LIMIT $2)
+"""
+FORGET_DAYS = """
+DELETE FROM model_cost_day WHERE ctid IN (
+    SELECT ctid FROM model_cost_day WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+"""
+
+# Newest first, by id, which begins with the time.
+LIST = """
+SELECT * FROM model_call
+WHERE org_id = $1 AND ($2::uuid IS NULL OR call_id < $2) AND ($3::uuid IS NULL OR run_id = $3)
+    AND ($4 = '' OR team = $4) AND ($5 = '' OR workflow = $5) AND ($6 = '' OR model = $6) AND ($7 = '' OR outcome = $7)
+    AND ($8 = '' OR project = $8) AND ($9 = '' OR environment = $9)
+ORDER BY call_id DESC LIMIT $10
+"""
+READ = "SELECT * FROM model_call WHERE org_id = $1 AND call_id = $2"
+
+# The last tries of each model, by the latest calls: bounded, whatever the traffic.
+HEALTH = """
+SELECT t.try ->> 'model' AS model, count(*) AS tries,
+    count(*) FILTER (WHERE t.try ->> 'outcome' = ANY ($5)) AS failed,
+    percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY (t.try ->> 'latency_s')::float8)
+        FILTER (WHERE t.try ->> 'outcome' = 'ok') AS latency_s,
+    percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY (t.try ->> 'first_token_s')::float8)
+        FILTER (WHERE t.try ->> 'outcome' = 'ok' AND t.try ->> 'first_token_s' IS NOT NULL) AS first_token_s
+FROM (
+    SELECT details FROM model_call
+    WHERE org_id = $1 AND call_id >= $2 AND environment = $3 AND NOT cached ORDER BY call_id DESC LIMIT $4
+) c, jsonb_array_elements(c.details -> 'tried') AS t (try)
+GROUP BY 1
+"""
+
+COST_BY: Mapping[str, str] = {
+    "day": "day::text",
+    "month": "to_char(day, 'YYYY-MM')",
+    "project": "project",
+    "environment": "environment",
+    "team": "team",
+    "workflow": "workflow",
+    "principal": "principal",
+    "model": "model",
+    "provider": "provider",
+    "price": "price_version",
+    "run": "run_id::text",
+    "step": "step",
+    "task": "task",
+    "prompt": "prompt",
+}
+"""What costs are summed up by, and the column of each. The last four are of single calls, which are kept less long."""
+
+OF_CALLS = ("run", "step", "task", "prompt")
+
+_FILTER = """org_id = $1 AND day BETWEEN $2 AND $3 AND ($4 = '' OR project = $4) AND ($5 = '' OR environment = $5)
+    AND ($6 = '' OR team = $6) AND ($7 = '' OR workflow = $7) AND ($8 = '' OR model = $8)"""
+
+# Single calls in the shape of days: only they know runs and steps.
+_CALLS = """(
+    SELECT org_id, (began_at AT TIME ZONE 'UTC')::date AS day, project, environment, team, workflow, principal, model,
+        ''::text AS provider, ''::text AS price_version, coalesce(run_id::text, '') AS run_id, step, task, prompt,
+        1 AS calls, (outcome NOT IN ('ok', 'incomplete'))::int AS failed_calls, cached::int AS cached_calls,
+        model_calls AS tries, input_tokens, output_tokens, cost_micro_usd
+    FROM model_call
+    WHERE org_id = $1 AND call_id >= signoff_first_run_id($2::date::timestamp AT TIME ZONE 'UTC')
+        AND call_id < signoff_first_run_id(($3::date + 1)::timestamp AT TIME ZONE 'UTC')
+) AS calls"""
+
+
+def costs_statement(by: Sequence[str]) -> str:
+    """The statement that sums up by those, in their order, after `$9`, at most `$10` lines."""
+    source = _CALLS if any(name in OF_CALLS for name in by) else "model_cost_day"
+    columns = ", ".join(COST_BY[name] for name in by)
+    return f"""
+SELECT * FROM (
+    SELECT ARRAY[{columns}]::text[] COLLATE "C" AS by, sum(calls)::bigint AS calls,
+        sum(failed_calls)::bigint AS failed_calls, sum(cached_calls)::bigint AS cached_calls,
+        sum(tries)::bigint AS tries, sum(input_tokens)::bigint AS input_tokens,
+        sum(output_tokens)::bigint AS output_tokens, sum(cost_micro_usd)::bigint AS cost_micro_usd
+    FROM {source} WHERE {_FILTER} GROUP BY 1
+) sums WHERE $9::text[] IS NULL OR by > $9::text[] COLLATE "C" ORDER BY by LIMIT $10
+"""  # noqa: S608  (columns come from COST_BY alone)
+
+
+def differences_statement() -> str:
+    """The statement that compares estimates, reports and counts by day and model, after `$9`, at most `$10` lines."""
+    sums = ", ".join(
+        f"sum({name})::bigint AS {name}"
+        for name in (
+            "tries",
+            "unreported_calls",
+            "estimated_input_tokens",
+            "reported_input_tokens",
+            "input_tokens",
+            "reported_output_tokens",
+            "output_tokens",
+            "estimated_cost_micro_usd",
+            "cost_micro_usd",
+        )
+    )
+    return f"""
+SELECT * FROM (
+    SELECT concat_ws(' ', day::text, model, provider, price_version) COLLATE "C" AS place, day, model, provider,
+        price_version, {sums}
+    FROM model_cost_day WHERE {_FILTER} GROUP BY day, model, provider, price_version HAVING sum(tries) > 0
+) sums WHERE $9::text IS NULL OR place > $9::text COLLATE "C" ORDER BY place LIMIT $10
+"""  # noqa: S608  (nothing of it comes from outside)
