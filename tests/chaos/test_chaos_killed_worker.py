@@ -29,7 +29,8 @@ ROUNDS = range(int(os.environ.get("CHAOS_ROUNDS", "1")))
 """How often to do it all: CHAOS_ROUNDS=100 pytest -n 4 tests/chaos/test_chaos_killed_worker.py"""
 
 
-def project(url: str) -> Project:
+def project(url: str, memo: str = "") -> Project:
+    """Decide, pay, tell; a payment's request is as long as its memo."""
     contract = """
 about: Pays.
 timeout: 1500ms
@@ -43,8 +44,10 @@ effect: write
 http: {{method: POST, url: "${{settings.sink}}/pay"}}
 input:
   type: object
-  properties: {{n: {{type: integer, x-signoff: {{sink: any}}}}}}
-  required: [n]
+  properties:
+    n: {{type: integer, x-signoff: {{sink: any}}}}
+    memo: {{type: string, x-signoff: {{sink: any}}}}
+  required: [n, memo]
   additionalProperties: false
 idempotency: {{header: Idempotency-Key, recovery: lookup, lookup: {{tool: find, argument: key}}}}
 {contract}""",
@@ -63,16 +66,21 @@ input: {type: object, properties: {n: {type: integer}}, required: [n], additiona
 steps:
   twice: {set: {n: "${input.n * 2}"}}
   decision: {review: Pay?, by: role/lead, needed: twice.n < 0, propose: {n: "${twice.n}"}}
-  pay: {requires: decision, tool: pay, with: {n: "${decision.n}"}, once: "pay/${input.n}", retry: {times: 5}}
+  pay:
+    requires: decision
+    tool: pay
+    with: {n: "${decision.n}", memo: "MEMO"}
+    once: "pay/${input.n}"
+    retry: {times: 5}
   tell: {requires: pay, emit: chaos.paid.v1, payload: {id: "${pay.id}"}}
 outcome: {paid: tell.done}
-""",
+""".replace("MEMO", memo),
     }
     return load_project_files({path: text.encode() for path, text in files.items()})
 
 
-async def started(database: Database, numbers: range, url: str) -> list[UUID]:
-    made = project(url)
+async def started(database: Database, numbers: range, url: str, memo: str = "") -> list[UUID]:
+    made = project(url, memo)
     async with database.transaction(ACTOR.org_id) as connection:
         digest = await register(connection, ACTOR.org_id, made, ACTOR)
         await point_environment(connection, ACTOR.org_id, made.name, "dev", digest, actor=ACTOR)

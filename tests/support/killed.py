@@ -8,15 +8,19 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
+
+import uvloop
 
 from signoff.core.clock import SystemClock
 from signoff.foundation.database import Database
@@ -71,8 +75,8 @@ def _about_to_be_journaled() -> str | None:
 
 
 def work(url: str, survives: int | None, grave: str | None = None) -> None:
-    """The body of a worker process: until SIGTERM, or dead before."""
-    asyncio.run(_work(url, survives, grave))
+    """The body of a worker process, on the loop that workers run on: until SIGTERM, or dead before."""
+    uvloop.run(_work(url, survives, grave))
 
 
 async def _work(url: str, survives: int | None, grave: str | None) -> None:
@@ -104,7 +108,13 @@ class _Server(ThreadingHTTPServer):
 
 
 class Sink:
-    """An HTTP service that pays whenever it is asked to, and remembers every payment by key."""
+    """An HTTP service that pays whenever it is asked to, and remembers every payment by key.
+
+    Attributes:
+        payments: how often each key was paid.
+        lock: taken to count.
+        url: where it is.
+    """
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.payments: Counter[str] = Counter()
@@ -115,7 +125,7 @@ class Sink:
 
             def do_POST(self) -> None:
                 size_bytes = int(self.headers["Content-Length"])
-                if len(self.rfile.read(size_bytes)) < size_bytes:
+                if len(sink.received(self.rfile, size_bytes)) < size_bytes:
                     self.close_connection = True  # the client went away in the middle: that is no request
                     return
                 key = self.headers["Idempotency-Key"]
@@ -143,6 +153,15 @@ class Sink:
         self._server = _Server((host, 0), Handler)
         self.url = f"http://{host}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def received(self, body: BufferedIOBase, size_bytes: int) -> bytes:
+        """A payment's body; shorter where the client went away."""
+        return body.read(size_bytes)
+
+    @property
+    def listener(self) -> socket.socket:
+        """The socket that connections come in by."""
+        return self._server.socket
 
     def __enter__(self) -> Self:
         self._thread.start()
