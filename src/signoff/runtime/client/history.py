@@ -226,6 +226,8 @@ class _Teller:
                 cause = f"the run unwinds ({self._unwinding})"
             case "step.ended" if not said and self._waited_for_a_moment(step):
                 cause = "the moment it waited for"
+            case "step.noted":
+                cause = _noted(step, data["name"], data["data"])
             case _:
                 cause = str(said or step)
         return cause
@@ -242,6 +244,14 @@ class _Teller:
         if ended:
             return f"the end of {max(ended, key=lambda other: self._ended[other])}"
         return f"{prefix.rpartition('[')[0]} went on" if prefix.endswith("]") else "the run began"
+
+
+def _noted(step: str, name: str, fact: Mapping[str, Any]) -> str:
+    """What a step noted, so that each of its attempts can be told from the others."""
+    outcome, repair = fact.get("outcome"), fact.get("repair")
+    told = [f"repair {repair}"] if repair else []
+    told += [str(said) for said in (fact.get("model"), outcome) if said]
+    return f"{step}: {name}" + (f" ({', '.join(told)})" if told else "")
 
 
 def _gist(error: Mapping[str, Any]) -> str:
