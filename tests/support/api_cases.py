@@ -13,6 +13,7 @@ from uuid import UUID
 import httpx
 
 from signoff.api import ApiServer, create_app
+from signoff.capabilities.gateway import Gateway
 from signoff.catalog import load_project_files, point_environment, register
 from signoff.core.actors import Actor
 from signoff.core.clock import Clock, SystemClock
@@ -148,10 +149,13 @@ async def serving(
     settings: ApiSettings | None = None,
     clock: Clock | None = None,
     project: str | None = None,
+    gateway: Gateway | None = None,
 ) -> AsyncGenerator[Api]:
     """The API on a free port while the block lasts."""
     used = clock or SystemClock()
-    server = ApiServer(create_app(database, settings or ApiSettings(), used, project=project), "127.0.0.1", 0)
+    server = ApiServer(
+        create_app(database, settings or ApiSettings(), used, project=project, gateway=gateway), "127.0.0.1", 0
+    )
     task = asyncio.create_task(server.serve())
     try:
         yield Api(database, server.url, used)

@@ -22,6 +22,7 @@ from signoff.api import (
     operations,
     outcomes,
     problems,
+    prompt_labels,
     prompts,
     queues,
     releases,
@@ -30,8 +31,13 @@ from signoff.api import (
     schedules,
 )
 from signoff.api.boundary import Boundary
+from signoff.api.compatible import routes as served
+from signoff.api.compatible.calls import Served
+from signoff.api.compatible.keys import KnownKeys
+from signoff.api.compatible.placing import Places
 from signoff.api.reading import page_of
 from signoff.api.services import Services
+from signoff.capabilities.gateway import Gateway
 from signoff.core.clock import Clock
 from signoff.foundation.database import Database
 from signoff.foundation.settings import ApiSettings
@@ -49,6 +55,7 @@ def create_app(
     *,
     environment: str = "dev",
     project: str | None = None,
+    gateway: Gateway | None = None,
 ) -> FastAPI:
     """The API over an open database.
 
@@ -58,6 +65,7 @@ def create_app(
         clock: the injected clock.
         environment: what runs are started in, and whose policies decide beside those that runs pinned.
         project: what a start without a project means; where none, the only project that has the workflow.
+        gateway: answers what the vendors' SDKs ask; closed by whoever made it. None serves no models.
     """
     app = FastAPI(
         title="Signoff",
@@ -68,7 +76,10 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services = Services.over(database, clock, settings, environment=environment, project=project)
+    app.state.served = Served(Places(app.state.services), gateway, settings)
     for router in (
+        # The first that matches answers: these are asked most.
+        served.router,
         runs.router,
         artifacts.router,
         operations.router,
@@ -78,6 +89,7 @@ def create_app(
         catalogue.router,
         releases.router,
         environments.router,
+        prompt_labels.router,
         prompts.router,
         outcomes.router,
         schedules.router,
@@ -96,6 +108,8 @@ def create_app(
         now=clock.now,
         max_body_bytes=settings.max_body_bytes,
         max_project_bytes=settings.max_project_bytes,
+        max_chat_bytes=settings.max_chat_bytes,
+        known_keys=KnownKeys(database, clock, fresh_s=settings.key_fresh_s),
     )
     return app
 

@@ -13,6 +13,10 @@ from datetime import datetime
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from signoff.api.compatible.exchange import error_answer
+from signoff.api.compatible.keys import KnownKeys
+from signoff.api.compatible.placing import key_text_of
+from signoff.api.compatible.routes import endpoint_of, shape_of
 from signoff.api.problems import TooLargeError, internal_response, problem_response
 from signoff.core.actors import Actor
 from signoff.core.errors import SignoffError, UnauthenticatedError, UnavailableError
@@ -41,12 +45,16 @@ class Boundary:
         now: Callable[[], datetime],
         max_body_bytes: int,
         max_project_bytes: int,
+        max_chat_bytes: int,
+        known_keys: KnownKeys,
     ) -> None:
         self._app = app
         self._database = database
         self._now = now
         self._max_body_bytes = max_body_bytes
         self._max_project_bytes = max_project_bytes
+        self._max_chat_bytes = max_chat_bytes
+        self._known_keys = known_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -72,13 +80,21 @@ class Boundary:
             await send(message)
 
         place = {"instance": scope["path"], "request_id": request_id}
+        endpoint = endpoint_of(scope["path"])
         try:
-            if scope["path"] not in OPEN_PATHS:
+            if endpoint is not None:
+                state["actor"] = await self._known_keys.actor(key_text_of(headers))
+            elif scope["path"] not in OPEN_PATHS:
                 state["actor"] = await self._authenticate(headers)
-            await self._app(scope, self._bounded(scope["path"], headers, receive), named_send)
+            most = self._max_chat_bytes if endpoint is not None else self._most(scope["path"])
+            await self._app(scope, self._bounded(most, headers, receive), named_send)
         except Exception as error:
             if started:
                 raise
+            if endpoint is not None:
+                shape = shape_of(endpoint, anthropic="anthropic-version" in headers)
+                await error_answer(error, shape, request_id=request_id)(scope, receive, named_send)
+                return
             expected = isinstance(error, SignoffError) and (error.status < 500 or isinstance(error, UnavailableError))  # noqa: PLR2004  (HTTP's server errors)
             make = problem_response if expected else internal_response
             await make(error, **place)(scope, receive, named_send)  # pyright: ignore[reportArgumentType]  (expected implies SignoffError)
@@ -93,9 +109,11 @@ class Boundary:
         async with self._database.transaction(DEFAULT_ORG_ID) as connection:
             return await authenticate(connection, text.strip(), now=self._now())
 
-    def _bounded(self, path: str, headers: Headers, receive: Receive) -> Receive:
+    def _most(self, path: str) -> int:
+        return self._max_project_bytes if _CARRIES_FILES.fullmatch(path) else self._max_body_bytes
+
+    def _bounded(self, most: int, headers: Headers, receive: Receive) -> Receive:
         """The body, cut off with an error where it grows past the limit, announced or not."""
-        most = self._max_project_bytes if _CARRIES_FILES.fullmatch(path) else self._max_body_bytes
         announced = headers.get("content-length", "")
         if announced.isdigit() and int(announced) > most:
             raise _too_large(most)

@@ -86,6 +86,20 @@ class ApiSettings(_Frozen):
         ge=1024,
         description="Most bytes of a body that carries a project's files, to release or plan it; Base64 adds a third.",
     )
+    max_chat_bytes: int = Field(
+        default=33_554_432, ge=1024, description="Most bytes of a request to a model: pictures and files come in it."
+    )
+    max_chat_messages: int = Field(default=2048, ge=1, description="Most messages, or parts of one, of a request.")
+    max_chat_tools: int = Field(default=128, ge=1, description="Most tools of a request to a model.")
+    max_embedding_inputs: int = Field(default=2048, ge=1, description="Most texts of one request for embeddings.")
+    max_chat_s: float = Field(
+        default=600.0, gt=0, description="Seconds that a request to a model may take, its tries and fallbacks included."
+    )
+    key_fresh_s: float = Field(
+        default=2.0,
+        ge=0,
+        description="Seconds that a key opens models without being looked up again; 0 looks each time.",
+    )
     max_wait_s: float = Field(default=60.0, gt=0, description="Seconds that a request may wait for a run's end.")
     max_waiters: int = Field(default=1000, ge=1, description="Requests that may wait for runs' ends at once.")
     max_queued_runs: int = Field(

@@ -62,6 +62,7 @@ ACTIONS = frozenset(
         "run.fork_live",
         "run.signal",
         "model.call",
+        "gateway.use",
         "tool.call",
         "retrieve",
         "event.emit",

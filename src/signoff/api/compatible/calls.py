@@ -1,0 +1,232 @@
+"""What the served endpoints do: read the request, ask the gateway, write the answer, each in the vendor's format."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from fastapi import Request, Response
+
+from signoff.api.compatible.chat_answer import ChatFrames, Head, chat_body
+from signoff.api.compatible.chat_request import Bounds, Wanted, read_chat
+from signoff.api.compatible.exchange import (
+    MAX_IGNORED_SHOWN,
+    StreamAnswer,
+    answered,
+    error_answer,
+    json_answer,
+    named,
+)
+from signoff.api.compatible.faults import Fault, Shape, broken, fault_of_stream
+from signoff.api.compatible.members import RequestError, read_body
+from signoff.api.compatible.messages_answer import InterleavedError, MessageFrames, message_body
+from signoff.api.compatible.messages_request import read_messages
+from signoff.api.compatible.placing import Place, Places
+from signoff.api.compatible.responses_answer import ResponseFrames, response_body
+from signoff.api.compatible.responses_request import read_response
+from signoff.api.services import actor_of, services_of
+from signoff.capabilities.gateway import Gateway
+from signoff.capabilities.gateway.asking import Asked, CallRecord
+from signoff.capabilities.gateway.chat import ChatEvent, ChatReply, ChatRequest, StreamEnd
+from signoff.capabilities.gateway.chats.streaming import ChatStream
+from signoff.core.errors import UnavailableError
+from signoff.foundation.settings import ApiSettings
+
+
+class Frames(Protocol):
+    """How a format tells of an answer as it comes."""
+
+    def start(self) -> bytes: ...
+
+    def event(self, event: ChatEvent) -> bytes: ...
+
+    def end(self, reply: ChatReply) -> bytes: ...
+
+    def failed(self, fault: Fault, request_id: str) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One vendor's format of chats.
+
+    Attributes:
+        shape: of its errors.
+        read: its request.
+        whole: its answer that comes at once.
+        frames: its answer as a stream.
+    """
+
+    shape: Shape
+    read: Callable[[dict[str, Any], Bounds], Wanted]
+    whole: Callable[[Head, Wanted, ChatReply], dict[str, Any]]
+    frames: Callable[[Head, Wanted], Frames]
+
+
+CHAT = Format(
+    "openai",
+    read_chat,
+    lambda head, _, reply: chat_body(head, reply),
+    lambda head, wanted: ChatFrames(head, usage=wanted.usage_in_stream),
+)
+RESPONSES = Format(
+    "openai",
+    read_response,
+    lambda head, wanted, reply: response_body(head, wanted.body, reply),
+    lambda head, wanted: ResponseFrames(head, wanted.body),
+)
+MESSAGES = Format(
+    "anthropic",
+    read_messages,
+    lambda head, _, reply: message_body(head, reply),
+    lambda head, _: MessageFrames(head),
+)
+
+
+class IncompleteError(Exception):
+    """An answer that came whole never said that it ended."""
+
+
+class Served:
+    """The gateway as it is served.
+
+    Args:
+        places: finds whose call it is.
+        gateway: answers it; none where this server has none.
+        settings: bounds.
+    """
+
+    def __init__(self, places: Places, gateway: Gateway | None, settings: ApiSettings) -> None:
+        self.places = places
+        self._gateway = gateway
+        self.bounds = Bounds(settings.max_chat_messages, settings.max_chat_tools)
+        self.settings = settings
+
+    @property
+    def gateway(self) -> Gateway:
+        """Who answers.
+
+        Raises:
+            UnavailableError: nobody does here.
+        """
+        if self._gateway is None:
+            raise UnavailableError("This server was started without a gateway to models.")
+        return self._gateway
+
+    def timed(self, request: ChatRequest, headers: Mapping[str, str]) -> ChatRequest:
+        """The request with the time that its caller gives it.
+
+        Raises:
+            RequestError: the header is no time, or too long.
+        """
+        said = headers.get("signoff-timeout")
+        if said is None:
+            return replace(request, timeout_s=self.settings.max_chat_s)
+        try:
+            timeout_s = float(said)
+        except ValueError:
+            timeout_s = 0.0
+        if not 0 < timeout_s <= self.settings.max_chat_s:
+            most = f"{self.settings.max_chat_s:g}"
+            raise RequestError(
+                f"The header 'signoff-timeout' has to be seconds, more than 0 and at most {most}.",
+                param="signoff-timeout",
+            )
+        return replace(request, timeout_s=timeout_s)
+
+
+def served_of(request: Request) -> Served:
+    """The application's served gateway."""
+    served = request.app.state.served
+    assert isinstance(served, Served)
+    return served
+
+
+async def place_of(request: Request) -> Place:
+    """Whose call it is, by the base URL and the key.
+
+    Raises:
+        NotFoundError: nothing is deployed there.
+    """
+    path = request.path_params
+    return await served_of(request).places.find(actor_of(request), path.get("project"), path.get("environment"))
+
+
+async def converse(request: Request, form: Format) -> Response:
+    """A chat in one vendor's format."""
+
+    async def handle(request: Request) -> Response:
+        served, place = served_of(request), await place_of(request)
+        wanted = form.read(read_body(await request.body()), served.bounds)
+        asked = place.asked(request.headers, model=wanted.model, task="chat")
+        chat = served.timed(wanted.request, request.headers)
+        gateway, decide = served.gateway, place.decide(asked)
+        if wanted.stream:
+            stream = await gateway.stream(chat, asked, place.config, decide=decide)
+            return _streamed(request, form, wanted, stream)
+        result = await gateway.chat(chat, asked, place.config, decide=decide)
+        if result.reply.finish_reason == "incomplete":
+            raise IncompleteError
+        head = _head(result.record, result.reply)
+        return json_answer(form.whole(head, wanted, result.reply), _headers(request, form, head, wanted.ignored))
+
+    return await answered(request, form.shape, handle)
+
+
+def _head(record: CallRecord, reply: ChatReply) -> Head:
+    return Head(str(record.id), int(record.at.timestamp()), record.model or reply.model)
+
+
+def _headers(request: Request, form: Format, head: Head, ignored: tuple[str, ...]) -> dict[str, str]:
+    found = {"signoff-call-id": head.id, "signoff-model": head.model, **named(form.shape, request.state.request_id)}
+    if ignored:
+        found["signoff-ignored"] = ", ".join(ignored[:MAX_IGNORED_SHOWN])
+    return found
+
+
+def _streamed(request: Request, form: Format, wanted: Wanted, stream: ChatStream) -> Response:
+    head = Head(str(stream.id), int(services_of(request).now().timestamp()), stream.model)
+    request_id: str = request.state.request_id
+    frames = form.frames(head, wanted)
+    return StreamAnswer(
+        _frames(frames, stream, request_id),
+        lambda fault: frames.failed(fault, request_id),
+        stream.aclose,
+        {**_headers(request, form, head, wanted.ignored), "x-accel-buffering": "no"},
+    )
+
+
+async def _frames(frames: Frames, stream: ChatStream, request_id: str) -> AsyncGenerator[bytes]:
+    """The answer as it comes. It ends with the format's end, or with an error: with nothing else."""
+    begun = frames.start()
+    async for event in stream:
+        if isinstance(event, StreamEnd):
+            if event.failure is not None or event.reply.finish_reason == "incomplete":
+                yield begun + frames.failed(fault_of_stream(event.failure), request_id)
+                return
+            yield begun + frames.end(event.reply)
+            return
+        try:
+            frame = frames.event(event)
+        except InterleavedError as error:
+            yield begun + frames.failed(error.fault, request_id)
+            return
+        if frame:
+            yield begun + frame
+            begun = b""
+    yield begun + frames.failed(broken(), request_id)
+
+
+__all__ = [
+    "CHAT",
+    "MESSAGES",
+    "RESPONSES",
+    "Asked",
+    "Format",
+    "Served",
+    "answered",
+    "converse",
+    "error_answer",
+    "place_of",
+    "served_of",
+]

@@ -1,0 +1,157 @@
+"""One exchange with a vendor's SDK: what it asks is done only as long as it listens, and every error has its shape."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import Request, Response
+from starlette.types import Receive, Scope, Send
+
+from signoff.api.compatible.faults import SERVER_ERRORS, Fault, Shape, fault_of
+from signoff.capabilities.gateway import GatewayError
+from signoff.capabilities.gateway.asking import ChatError
+
+MAX_IGNORED_SHOWN = 20
+SEND_TIMEOUT_S = 60.0
+"""How long a client may leave one piece of a stream unread, in seconds; then it counts as gone."""
+CLIENT_GONE = 499
+
+_logger = logging.getLogger(__name__)
+
+Frames = AsyncGenerator[bytes]
+Done = TypeVar("Done")
+
+
+class ClientGoneError(Exception):
+    """Nobody listens any more."""
+
+
+def json_answer(value: Any, headers: Mapping[str, str]) -> Response:
+    """An answer that comes at once."""
+    return Response(orjson.dumps(value), media_type="application/json", headers=dict(headers))
+
+
+def error_answer(error: Exception, shape: Shape, *, request_id: str) -> Response:
+    """An error in the vendor's shape."""
+    fault = fault_of(error)
+    if fault.status >= SERVER_ERRORS and not isinstance(error, GatewayError) and not fault.again:
+        _logger.error("request %s failed", request_id, exc_info=error)
+    headers = {**fault.headers(), **named(shape, request_id)}
+    if isinstance(error, ChatError):
+        headers["signoff-call-id"] = str(error.record.id)
+    body = orjson.dumps(fault.body(shape, request_id))
+    return Response(body, fault.status, media_type="application/json", headers=headers)
+
+
+def named(shape: Shape, request_id: str) -> dict[str, str]:
+    """The request's id where the vendor's SDK looks for it; `x-request-id` is set for all."""
+    return {"request-id": request_id} if shape == "anthropic" else {}
+
+
+class StreamAnswer(Response):
+    """Server-sent events, for as long as somebody reads them. What is told last is an error where there was one.
+
+    Args:
+        frames: the events.
+        failed: the event that tells of an error.
+        close: ends what the events come from, however far they got.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        failed: Callable[[Fault], bytes],
+        close: Callable[[], Awaitable[None]],
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(media_type="text/event-stream", headers=dict(headers))
+        # The length is nobody's to know yet.
+        del self.headers["content-length"]
+        self._frames = frames
+        self._failed = failed
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  (ASGI's)
+        """Send it."""
+        try:
+            await while_connected(receive, self._sent(send))
+        except ClientGoneError:
+            return
+        finally:
+            await self._close()
+
+    async def _sent(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            async with aclosing(self._frames) as frames:
+                async for frame in frames:
+                    if frame:
+                        await _written(send, frame, more=True)
+        except ClientGoneError:
+            raise
+        except Exception as error:  # the status is sent: the stream itself has to tell
+            fault = fault_of(error)
+            if fault.status == SERVER_ERRORS:
+                _logger.exception("a stream failed")
+            await _written(send, self._failed(fault), more=True)
+        await _written(send, b"", more=False)
+
+
+async def _written(send: Send, data: bytes, *, more: bool) -> None:
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+    except TimeoutError:
+        raise ClientGoneError from None
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, Done]) -> Done:
+    """The result of some work, which is cancelled when the client leaves.
+
+    Raises:
+        ClientGoneError: it left.
+    """
+    doing = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            return doing.result()
+        raise ClientGoneError
+    finally:
+        leaving.cancel()
+        if not doing.done():
+            doing.cancel()
+            # Its own end is awaited: what it set aside is settled, and the vendor's stream is closed.
+            await asyncio.wait((doing,))
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+Handle = Callable[[Request], Awaitable[Response]]
+
+
+async def answered(request: Request, shape: Shape, handle: Handle) -> Response:
+    """What a handler answers, or the error in the vendor's shape."""
+    request_id: str = request.state.request_id
+    try:
+        # The body first: it is all that this connection has to say until it is closed.
+        await request.body()
+        return await while_connected(request.receive, _response(handle(request)))
+    except ClientGoneError:
+        return Response(status_code=CLIENT_GONE)
+    except Exception as error:  # noqa: BLE001  (every error has the vendor's shape)
+        return error_answer(error, shape, request_id=request_id)
+
+
+async def _response(made: Awaitable[Response]) -> Response:
+    return await made

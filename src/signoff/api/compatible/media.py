@@ -1,0 +1,65 @@
+"""Pictures and files in vendors' requests, given as bytes or by where they are."""
+
+from __future__ import annotations
+
+import mimetypes
+from urllib.parse import urlsplit
+
+from signoff.api.compatible.members import RequestError, data_url, unsupported, wrong
+from signoff.capabilities.gateway.chat import DocumentPart, ImagePart
+
+UPLOADS = "This server keeps no uploaded files: give the bytes, or a URL."
+_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_DEFAULT_PICTURE = "image/png"
+_DEFAULT_FILE = "application/pdf"
+
+
+def image_at(url: str, where: str) -> ImagePart:
+    """A picture by its URL, `data:` or https.
+
+    Raises:
+        RequestError: it is no such URL, or no such picture.
+    """
+    if url.startswith("data:"):
+        media_type, data = data_url(url, where)
+        return image_of(media_type, data, where)
+    _https(url, where)
+    guessed, _ = mimetypes.guess_type(urlsplit(url).path)
+    return ImagePart(guessed if guessed in _PICTURES else _DEFAULT_PICTURE, url=url)
+
+
+def image_of(media_type: str, data: bytes, where: str) -> ImagePart:
+    """A picture by its bytes.
+
+    Raises:
+        RequestError: it is of no type that models see.
+    """
+    if media_type not in _PICTURES:
+        raise wrong(where, f"'{where}' is of the type {media_type[:40]}; pictures are of {', '.join(_PICTURES)}.")
+    return ImagePart(media_type, data)
+
+
+def document_at(url: str, name: str, where: str) -> DocumentPart:
+    """A file by its URL, `data:` or https.
+
+    Raises:
+        RequestError: it is no such URL.
+    """
+    if url.startswith("data:"):
+        media_type, data = data_url(url, where)
+        return DocumentPart(media_type, data, name=name)
+    _https(url, where)
+    guessed, _ = mimetypes.guess_type(urlsplit(url).path)
+    return DocumentPart(guessed or _DEFAULT_FILE, url=url, name=name)
+
+
+def no_upload(where: str) -> RequestError:
+    """The refusal of a reference to an uploaded file."""
+    return unsupported(where, UPLOADS)
+
+
+def _https(url: str, where: str) -> None:
+    # Not fetched here: the vendor does, so no address of our own network can be reached through it.
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise wrong(where, f"'{where}' has to be an https or data URL.")
