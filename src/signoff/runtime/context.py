@@ -15,7 +15,7 @@ from signoff.core.labels import Labels
 from signoff.runtime.artifacts import Content, split
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode
-from signoff.runtime.handlers import Approval, Done, Message, RunFacts, StepCall
+from signoff.runtime.handlers import Approval, Done, Message, RunFacts, StepCall, Told
 from signoff.runtime.inputs import input_labels
 from signoff.runtime.journal import Entry, Row, SessionLostError, SoloWrite
 from signoff.runtime.paths import is_undo
@@ -297,6 +297,7 @@ class RunContext(abc.ABC):
             spent=self.state.usage,
             generation=record.generation,
             given_by=self._given_by,
+            told=self._told,
         )
 
     def call_computed(self, beginning: Beginning) -> StepCall:
@@ -322,6 +323,14 @@ class RunContext(abc.ABC):
             own = record.via is None and not is_undo(path)
             if own and record.state is not None and record.state.status == "done" and self.step(path).verb == verb:
                 yield record.state.output
+
+    def _told(self) -> Iterator[Told]:
+        yield Told("", "input", "", {}, self.state.started["input"])
+        ended = [record for record in self.state.steps.values() if record.state is not None and record.via is None]
+        for record in sorted(ended, key=lambda one: one.ended_seq):
+            if record.state is not None and record.state.status == "done" and not is_undo(record.path):
+                step = self.step(record.path)
+                yield Told(record.path, step.verb, step.target, record.arguments, record.state.output)
 
     def _note(self, path: str, name: str, data: Mapping[str, Any]) -> None:
         if not self.abandoned:

@@ -107,6 +107,25 @@ class Approval:
     result: str
 
 
+@value
+class Told:
+    """Something that a run was told: its input (verb `input`), or what a step of it gave that is done.
+
+    Attributes:
+        path: of the step; empty of the input.
+        verb: of the step.
+        target: what the step names: a tool, a prompt.
+        arguments: what it was given, by the verb's keys.
+        output: the input, or what the step gave.
+    """
+
+    path: str
+    verb: str
+    target: str
+    arguments: Mapping[str, Any]
+    output: Mapping[str, Any]
+
+
 Record = Callable[[str, Mapping[str, Any]], None]
 
 
@@ -134,6 +153,7 @@ class StepCall:
         clock: the injected clock.
         generation: how often the step was begun anew after the run's end; it asks people again, and acts again.
         given_by: what the steps of a verb that are done in this run have given so far, whichever scope they stand in.
+        told: the input, and all that steps of this run have given themselves so far, in the order in which they ended.
     """
 
     run: RunFacts
@@ -154,6 +174,7 @@ class StepCall:
     spent: Usage = NO_USAGE
     generation: int = 0
     given_by: Callable[[str], Iterable[Mapping[str, Any]]] = lambda verb: ()  # noqa: ARG005  (nothing, without a run)
+    told: Callable[[], Iterable[Told]] = tuple
 
 
 @value

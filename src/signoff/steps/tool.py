@@ -15,6 +15,7 @@ from signoff.runtime.handlers import Done, Effect, Spending, StepCall
 from signoff.steps.acting import ActingStep
 from signoff.steps.outgoing import require_clean
 from signoff.steps.services import Services, project_of, required
+from signoff.steps.unproven import require_flow
 
 
 class ToolStep(ActingStep):
@@ -42,9 +43,10 @@ class ToolStep(ActingStep):
         """Policy's answer to `tool.call`, then what its filters find in the arguments.
 
         Raises:
-            StepError: kind `forbidden`, `filtered`, `unreviewed` or `filter_failed`.
+            StepError: kind `flow`, `forbidden`, `filtered`, `unreviewed` or `filter_failed`.
         """
         contract = _contract(call)
+        require_flow(call, contract)
         authority = await self._services.authority(call)
         request = tool_request(
             call.run,
