@@ -37,6 +37,7 @@ class ScriptedChat(ScriptedProvider):
     Attributes:
         chats: every request, in order.
         closed: how many streams were ended or left.
+        asked: set by the first request.
     """
 
     def __init__(self, says: Iterable[Said] = ("Hello.",), *, local: bool = False, name: str = "scripted") -> None:
@@ -44,12 +45,14 @@ class ScriptedChat(ScriptedProvider):
         self._says = list(says)
         self.chats: list[ChatRequest] = []
         self.closed = 0
+        self.asked = asyncio.Event()
 
     def factory(self, spec: ModelSpec) -> ScriptedChat:
         return self
 
     def _next(self, request: ChatRequest) -> Said:
         self.chats.append(request)
+        self.asked.set()
         return self._says[min(len(self.chats), len(self._says)) - 1]
 
     async def chat(self, request: ChatRequest) -> ChatReply:

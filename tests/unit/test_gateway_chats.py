@@ -28,8 +28,8 @@ async def test_a_forbidden_model_is_never_called():
     assert result.reply.text == "Two."
     assert not one.chats
     assert [(item.model, item.rank, item.by) for item in result.record.considered] == [
-        ("one", 0, ("no-one",)),
         ("two", 1, ()),
+        ("one", 0, ("no-one",)),
     ]
 
 

@@ -14,6 +14,7 @@ from signoff.capabilities.gateway.chats.ledger import Ledger
 from signoff.capabilities.gateway.chats.means import Means
 from signoff.capabilities.gateway.pricing import price_version
 from signoff.capabilities.gateway.provider import ProviderError
+from signoff.capabilities.gateway.resilience.guarding import Outcome
 from signoff.capabilities.gateway.routing.model import Candidate
 from signoff.core.money import Usage
 
@@ -39,12 +40,12 @@ class Attempt:
 
 @asynccontextmanager
 async def attempted(
-    means: Means, ledger: Ledger, asked: Asked, candidate: Candidate, request: ChatRequest
+    means: Means, ledger: Ledger, asked: Asked, candidate: Candidate, request: ChatRequest, *, timeout_s: float
 ) -> AsyncGenerator[Attempt]:
-    """The block makes the call, and says in the attempt what came of it.
+    """The block makes the call, in at most `timeout_s` seconds, and says in the attempt what came of it.
 
     Raises:
-        CallFailed: a limit has no room, or the model's price is malformed.
+        CallFailed: the model is left alone for its failures, a limit has no room, or the model's price is malformed.
         ProviderError: what the block raises.
     """
     spec = candidate.spec
@@ -52,7 +53,13 @@ async def attempted(
         estimated = estimate(spec, candidate.provider, request)
     except ProviderError as error:
         raise CallFailed(Failure(spec.name, error.kind, error.detail)) from None
-    admission = await _admitted(means, asked, candidate, estimated)
+    org_id = asked.caller.org_id
+    entry = await means.guard.admitted(org_id, spec.name, timeout_s)
+    try:
+        admission = await _admitted(means, asked, candidate, estimated)
+    except BaseException:
+        await means.finishing.done(means.guard.ended(org_id, spec.name, entry, None))
+        raise
     attempt = Attempt(means.clock.monotonic_s())
     try:
         yield attempt
@@ -74,8 +81,17 @@ async def attempted(
                 estimate=estimated,
             )
         )
-        if admission is not None:
-            await means.finishing.done(_settled(admission, usage))
+        first_s = took_s if attempt.first_token_s is None else attempt.first_token_s
+        outcome = Outcome(attempt.outcome, first_s, begun=attempt.first_token_s is not None)
+
+        async def over() -> None:
+            try:
+                await means.guard.ended(org_id, spec.name, entry, outcome)
+            finally:
+                if admission is not None:
+                    await admission.settle(usage)
+
+        await means.finishing.done(over())
 
 
 async def _admitted(means: Means, asked: Asked, candidate: Candidate, estimated: Estimate) -> Admission | None:
@@ -88,10 +104,6 @@ async def _admitted(means: Means, asked: Asked, candidate: Candidate, estimated:
             candidate.spec.name, reached.kind, reached.limit, reached.retry_after_s, at_limit=reached.at_limit
         )
         raise CallFailed(failure) from None
-
-
-async def _settled(admission: Admission, usage: Usage) -> None:
-    await admission.settle(usage)
 
 
 def _usage(candidate: Candidate, estimated: Estimate, attempt: Attempt) -> Usage:

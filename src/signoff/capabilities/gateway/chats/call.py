@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from typing import Any, cast
 
 from signoff.capabilities.gateway.asking import Asked
 from signoff.capabilities.gateway.calls import CallFailed, Failure
-from signoff.capabilities.gateway.chat import ChatEvent, ChatReply, ChatRequest, Chats, StreamEnd
+from signoff.capabilities.gateway.chat import (
+    ChatEvent,
+    ChatReply,
+    ChatRequest,
+    Chats,
+    StreamEnd,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
 from signoff.capabilities.gateway.chat_protection import ProtectedChat, protect_chat
 from signoff.capabilities.gateway.chats.attempt import OK, Attempt, attempted
 from signoff.capabilities.gateway.chats.failing import failed_chat
 from signoff.capabilities.gateway.chats.heard import Heard, shows
 from signoff.capabilities.gateway.chats.ledger import Ledger
 from signoff.capabilities.gateway.chats.means import Means
-from signoff.capabilities.gateway.model import Decide, ObligationLike
+from signoff.capabilities.gateway.chats.turns import Turns
+from signoff.capabilities.gateway.model import Decide
 from signoff.capabilities.gateway.protection import NotProtectedError
 from signoff.capabilities.gateway.provider import ProviderError
+from signoff.capabilities.gateway.resilience.joining import Joint, continued
 from signoff.capabilities.gateway.resilience.retries import wait_s
 from signoff.capabilities.gateway.resilience.timeouts import Timeouts
 from signoff.capabilities.gateway.routing.model import Candidate, Routed
-from signoff.capabilities.gateway.routing.permits import decided
+
+
+class BrokenOff(Exception):  # noqa: N818  (never leaves the gateway; another model goes on)
+    """A stream broke after its first token, and its answer may be continued by another model."""
+
+    def __init__(self, end: StreamEnd) -> None:
+        super().__init__()
+        self.end = end
 
 
 class ChatCall:
@@ -47,11 +65,11 @@ class ChatCall:
         self._means = means
         self._asked = asked
         self._request = request
-        self._routed = routed
-        self._decide = decide
         self._ledger = ledger
-        self._failures: list[Failure] = list(routed.failures)
+        self._turns = Turns(routed, asked, request, decide=decide, left_s=self._left_s)
         self._deadline_s = means.clock.monotonic_s() + request.timeout_s
+        # Half a text of JSON that another model goes on with is nobody's answer to the schema.
+        self._continues = asked.continues and request.output_schema is None
         self.model = ""
 
     async def reply(self) -> ChatReply:
@@ -60,16 +78,16 @@ class ChatCall:
         Raises:
             GatewayError: none did.
         """
-        for candidate in self._turns():
+        for candidate in self._turns:
             try:
                 protected = await self._protected(candidate, self._request)
                 found = protected.reply(await self._replied(candidate, protected.request))
             except CallFailed as failed:
-                self._failures.append(failed.failure)
+                self._turns.failed(candidate, failed.failure)
                 continue
-            self.model = self._ledger.model = candidate.spec.name
+            self.model = candidate.spec.name
             return found
-        raise failed_chat(self._asked.task, self._failures)
+        raise failed_chat(self._asked.task, self._turns.failures)
 
     async def events(self) -> AsyncGenerator[ChatEvent]:
         """The answer as it comes, from the first candidate that begins one. The last event is a `StreamEnd`.
@@ -77,40 +95,51 @@ class ChatCall:
         Raises:
             GatewayError: nobody began one.
         """
-        for candidate in self._turns():
+        said, broken = Heard(), None
+        for candidate in self._turns:
             try:
-                protected = await self._protected(candidate, self._request)
-                raw = self._begun(candidate, protected.request)
-                async with aclosing(raw), aclosing(protected.stream(raw)) as shown:
-                    async for event in shown:
-                        self.model = self._ledger.model = candidate.spec.name
+                async with aclosing(self._told(candidate, said, again=broken is not None)) as events:
+                    async for event in events:
+                        self.model = candidate.spec.name
+                        if not isinstance(event, UsageReport):  # what broke off is counted where it broke
+                            said.add(event)
                         if shows(event):
                             self._ledger.first_token()
                         yield event
             except CallFailed as failed:
-                self._failures.append(failed.failure)
-                continue
-            return
-        raise failed_chat(self._asked.task, self._failures)
-
-    def _turns(self) -> Iterator[Candidate]:
-        """The candidates in their order; who may not be asked after what happened so far is left out."""
-        for place, candidate in enumerate(self._routed.candidates):
-            if any(failure.final for failure in self._failures):
+                self._turns.failed(candidate, failed.failure)
+            except BrokenOff as broke:
+                broken = broke.end
+                said.more(broken.reply.usage)
+                error = broken.failure or ProviderError("unavailable", "The stream broke off.")
+                self._turns.failed(candidate, Failure(candidate.spec.name, error.kind, error.detail))
+            else:
                 return
-            if self._left_s() <= 0:
-                self._failures.append(Failure(candidate.spec.name, "timeout", "No time was left to ask it."))
-                return
-            try:
-                # Policy may have changed since the route was made: what it says now holds.
-                duties = self._again(candidate) if place else candidate.obligations
-            except CallFailed as failed:
-                self._failures.append(failed.failure)
-                continue
-            yield replace(candidate, obligations=duties)
+        if broken is None:
+            raise failed_chat(self._asked.task, self._turns.failures)
+        yield StreamEnd(said.reply(), broken.failure)
 
-    def _again(self, candidate: Candidate) -> Sequence[ObligationLike]:
-        return decided(candidate.spec, candidate.provider, self._asked.task, self._asked.prompt, self._decide)
+    async def _told(self, candidate: Candidate, said: Heard, *, again: bool) -> AsyncGenerator[ChatEvent]:
+        """What one candidate adds to what was said before, for the caller's eyes."""
+        joint = Joint(said.text)
+        request = continued(self._request, said.text) if said.text else self._request
+        protected = await self._protected(candidate, request)
+        raw = self._begun(candidate, protected.request)
+        async with aclosing(raw), aclosing(protected.stream(raw)) as shown:
+            async for event in shown:
+                if isinstance(event, TextDelta):
+                    if new := joint.feed(event.text):
+                        yield replace(event, text=new)
+                    continue
+                if (isinstance(event, ToolCallDelta | StreamEnd)) and (held := joint.flush()):
+                    yield TextDelta(held)
+                if isinstance(event, StreamEnd) and again:
+                    # Read after the last words were told: `said` has them by now.
+                    yield replace(event, reply=said.whole(event.reply))
+                elif isinstance(event, UsageReport):
+                    yield UsageReport(said.counted(event.usage))
+                else:
+                    yield event
 
     def _left_s(self) -> float:
         return self._deadline_s - self._means.clock.monotonic_s()
@@ -126,7 +155,7 @@ class ChatCall:
         chats, tries = cast("Chats", candidate.provider), 0
         while True:
             try:
-                async with attempted(self._means, self._ledger, self._asked, candidate, request) as attempt:
+                async with self._attempted(candidate, request) as attempt:
                     attempt.reply = await self._timed(candidate, chats.chat(request))
                     attempt.outcome = OK
             except ProviderError as error:
@@ -141,7 +170,7 @@ class ChatCall:
         while True:
             try:
                 async with (
-                    attempted(self._means, self._ledger, self._asked, candidate, request) as attempt,
+                    self._attempted(candidate, request) as attempt,
                     aclosing(self._streamed(candidate, request, attempt)) as events,
                 ):
                     async for event in events:
@@ -151,6 +180,10 @@ class ChatCall:
                 await self._wait(candidate, error, tries)
             else:
                 return
+
+    def _attempted(self, candidate: Candidate, request: ChatRequest) -> AbstractAsyncContextManager[Attempt]:
+        most_s = min(Timeouts.of(candidate.spec, self._means.settings).total_s, self._left_s())
+        return attempted(self._means, self._ledger, self._asked, candidate, request, timeout_s=most_s)
 
     async def _streamed(
         self, candidate: Candidate, request: ChatRequest, attempt: Attempt
@@ -185,6 +218,8 @@ class ChatCall:
             raise end.failure from None
         attempt.reply = end.reply
         attempt.outcome = OK if end.failure is None else end.failure.kind
+        if end.failure is not None and self._continues and not heard.calls_tools:
+            raise BrokenOff(end)
         for shown in (*early, end):
             yield shown
 

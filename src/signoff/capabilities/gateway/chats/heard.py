@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 from signoff.capabilities.gateway.chat import (
     ChatEvent,
     ChatReply,
@@ -25,6 +27,7 @@ class Heard:
         self._thoughts: list[str] = []
         self._calls: dict[int, ToolCallPart] = {}
         self._usage = ChatUsage()
+        self._before = ChatUsage()
 
     def add(self, event: ChatEvent) -> None:
         """One event more."""
@@ -55,6 +58,20 @@ class Heard:
         """Whether there is anything to show."""
         return bool(self._words or self._thoughts or self._calls)
 
+    def more(self, usage: ChatUsage) -> None:
+        """What was asked on the way to the same answer, and came to so much."""
+        self._before, self._usage = self.counted(usage), ChatUsage()
+
+    def counted(self, usage: ChatUsage) -> ChatUsage:
+        """Tokens, with those of what was asked on the way."""
+        return added(self._before, usage)
+
+    def whole(self, rest: ChatReply) -> ChatReply:
+        """The reply to all that came, which ended as its last part did."""
+        parts = [part for part in rest.parts if not isinstance(part, TextPart | ReasoningPart)]
+        mine = [part for part in self.reply().parts if not isinstance(part, ToolCallPart)]
+        return replace(rest, parts=(*mine, *parts), usage=self.counted(rest.usage))
+
     def reply(self) -> ChatReply:
         """What came, as an incomplete reply."""
         thoughts = "".join(self._thoughts)
@@ -62,7 +79,19 @@ class Heard:
         if self._words:
             parts.append(TextPart(self.text))
         parts.extend(call for _, call in sorted(self._calls.items()))
-        return ChatReply(tuple(parts), "incomplete", usage=self._usage)
+        return ChatReply(tuple(parts), "incomplete", usage=self.counted(self._usage))
+
+
+def added(one: ChatUsage, other: ChatUsage) -> ChatUsage:
+    """The tokens of two answers; the vendor's own report is the later one's."""
+    if not one.reported:
+        return other
+    names = [each.name for each in fields(ChatUsage) if each.name.endswith("_tokens")]
+    return replace(
+        other,
+        **{name: getattr(one, name) + getattr(other, name) for name in names},
+        reported=True,
+    )
 
 
 def shows(event: ChatEvent) -> bool:

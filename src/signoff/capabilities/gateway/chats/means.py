@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from signoff.capabilities.gateway.asking import Limits
 from signoff.capabilities.gateway.protection import Protector
+from signoff.capabilities.gateway.resilience.guarding import Guard
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.core.clock import Clock
 
@@ -40,6 +41,7 @@ class Means:
         chance: a random number from 0 to 1.
         protector: carries out what permits demand.
         settings: how long to wait, how often to ask again.
+        guard: leaves models that keep failing alone.
         limits: quotas and budgets; none is no limit.
         finishing: settles what was set aside, whatever becomes of the caller.
     """
@@ -48,5 +50,6 @@ class Means:
     chance: Callable[[], float]
     protector: Protector
     settings: ResilienceSettings
+    guard: Guard
     limits: Limits | None = None
     finishing: Finishing = field(default_factory=Finishing)

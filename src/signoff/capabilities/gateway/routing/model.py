@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from signoff.capabilities.gateway.asking import Considered
 from signoff.capabilities.gateway.calls import Failure
 from signoff.capabilities.gateway.model import ObligationLike
 from signoff.capabilities.gateway.provider import Provider
-from signoff.catalog.models import ModelSpec
+from signoff.catalog.models import ModelSpec, Requires
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a request needs of whoever answers it.
+
+    Attributes:
+        requires: what a model must be able to do; its tokens are counted from below, as a model that might do is asked.
+        input_tokens, output_tokens: what the call may come to, from above: for prices.
+    """
+
+    requires: Requires = field(default_factory=Requires)
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +34,13 @@ class Candidate:
         spec: as `models.yaml` has it.
         provider: who answers for it.
         obligations: what must be done for policy's permit to hold.
+        context_tokens: how many tokens it reads; none where nobody knows.
     """
 
     spec: ModelSpec
     provider: Provider
     obligations: Sequence[ObligationLike]
+    context_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

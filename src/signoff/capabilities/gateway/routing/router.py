@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from signoff.capabilities.gateway.asking import Asked, Considered
 from signoff.capabilities.gateway.calls import CallFailed, Failure
 from signoff.capabilities.gateway.connected import Providers
 from signoff.capabilities.gateway.model import MAX_CANDIDATES, Decide, GatewayError
-from signoff.capabilities.gateway.routing.model import Candidate, Routed
+from signoff.capabilities.gateway.model_facts import facts_of
+from signoff.capabilities.gateway.pricing import price
+from signoff.capabilities.gateway.provider import ProviderError
+from signoff.capabilities.gateway.resilience.guarding import Guard
+from signoff.capabilities.gateway.routing.model import Candidate, Needs, Routed
 from signoff.capabilities.gateway.routing.permits import permitted
+from signoff.capabilities.gateway.routing.ranking import Standing, ranked, share, why
+from signoff.capabilities.gateway.routing.requirements import joined, lacking
 from signoff.catalog.models import ModelsConfig, ModelSpec, Route
+from signoff.core.money import Cost
 
 
 class Router:
@@ -16,31 +26,46 @@ class Router:
 
     Args:
         providers: the configured models.
+        guard: knows how models have been doing, and which are left alone.
+        chance: a random number from 0 to 1, for draws by weight of calls that no key binds.
         profile: the profile of `models.yaml` to use.
     """
 
-    def __init__(self, providers: Providers, *, profile: str | None) -> None:
+    def __init__(self, providers: Providers, guard: Guard, *, chance: Callable[[], float], profile: str | None) -> None:
         self._providers = providers
+        self._guard = guard
+        self._chance = chance
         self._profile = profile
 
-    async def routed(self, asked: Asked, config: ModelsConfig, decide: Decide) -> Routed:
-        """Every model of the request's route, judged.
+    async def routed(self, asked: Asked, config: ModelsConfig, decide: Decide, needs: Needs) -> Routed:
+        """Every model of the request's route, judged and ranked.
+
+        Policy is asked of each model first, so that what excludes a model is told truly; then what the route and the
+        request need is held against what is known of it; then whether it is left alone for its failures.
 
         Raises:
             GatewayError: kind `model_unavailable`, reason `no_route`: nothing is named so, or is for the task.
         """
         route = self.route(asked.task, asked.prompt, config, named=asked.model)
-        candidates: list[Candidate] = []
-        considered: list[Considered] = []
-        failures: list[Failure] = []
-        for spec in self.specs(route, config):
+        await self._guard.fresh()
+        key = asked.sticky or (repr(self._chance()) if route.canary or route.weights else "")
+        used, failures = _in_use(route, key)
+        candidates: dict[str, Candidate] = {}
+        for name in used:
             try:
-                candidates.append(await permitted(spec, self._providers, asked.task, asked.prompt, decide))
-                considered.append(Considered(spec.name, rank=len(candidates)))
+                candidates[name] = await self._candidate(config.models[name], route, asked, decide, needs)
             except CallFailed as failed:
                 failures.append(failed.failure)
-                considered.append(Considered(spec.name, failed.failure.detail, failed.failure.policies))
-        return Routed(tuple(candidates), tuple(considered), tuple(failures))
+        standings = [self._standing(one, asked, needs) for one in candidates.values()]
+        latency_s = min((s for s in (asked.latency_s, route.latency_s) if s is not None), default=None)
+        order = ranked(standings, route, risk=asked.risk, latency_s=latency_s, key=key)
+        trial = "" if route.canary is None else route.canary.model
+        # On trial means asked first, once drawn: a canary that waits behind others is never heard.
+        order.sort(key=lambda one: one.failing or one.model != trial)
+        considered = [Considered(one.model, rank=at + 1, why=why(one, route)) for at, one in enumerate(order)]
+        considered += [Considered(failure.model, failure.detail, failure.policies) for failure in failures]
+        ordered = tuple(candidates[one.model] for one in order[:MAX_CANDIDATES])
+        return Routed(ordered, tuple(considered), tuple(failures))
 
     def route(self, task: str, prompt: str | None, config: ModelsConfig, *, named: str = "") -> Route:
         """The route of a request.
@@ -58,6 +83,48 @@ class Router:
             raise GatewayError(wrong, kind="model_unavailable", reason="no_route")
         return found
 
-    def specs(self, route: Route, config: ModelsConfig) -> tuple[ModelSpec, ...]:
-        """The models of a route as they are listed."""
-        return tuple(config.models[name] for name in route.use[:MAX_CANDIDATES])
+    async def _candidate(self, spec: ModelSpec, route: Route, asked: Asked, decide: Decide, needs: Needs) -> Candidate:
+        candidate = await permitted(spec, self._providers, asked.task, asked.prompt, decide)
+        facts = facts_of(spec)
+        lacks = lacking(spec, facts, joined(needs.requires, route.requires), route, asked)
+        if lacks:
+            raise CallFailed(Failure(spec.name, "lacks", lacks))
+        held = self._guard.held(asked.caller.org_id, spec.name)
+        if held is not None:
+            raise CallFailed(held)
+        return replace(candidate, context_tokens=facts.context_tokens)
+
+    def _standing(self, candidate: Candidate, asked: Asked, needs: Needs) -> Standing:
+        spec = candidate.spec
+        measured = self._guard.health.of((asked.caller.org_id, spec.name))
+        return Standing(spec.name, _cost(candidate, needs), measured, facts_of(spec).quality.get(asked.task))
+
+
+def _in_use(route: Route, key: str) -> tuple[list[str], list[Failure]]:
+    """The models of a route that this call may use, and why it may not use the others."""
+    failures: list[Failure] = []
+    used = list(route.use)
+    if route.canary is not None:
+        if not route.pin and share(key, "canary") < route.canary.share:
+            used.append(route.canary.model)
+        else:
+            detail = f"It is on trial with {route.canary.share:.3g} of the calls, and this is none of them."
+            failures.append(Failure(route.canary.model, "not_drawn", detail))
+    if route.pin:
+        failures += [
+            Failure(name, "not_drawn", f"The route is pinned to {route.pin}.") for name in used if name != route.pin
+        ]
+        used = [route.pin]
+    return used, failures
+
+
+def _cost(candidate: Candidate, needs: Needs) -> Cost | None:
+    try:
+        return price(
+            candidate.spec,
+            local=candidate.provider.local,
+            input_tokens=needs.input_tokens,
+            output_tokens=needs.output_tokens,
+        )
+    except ProviderError:
+        return None

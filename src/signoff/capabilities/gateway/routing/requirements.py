@@ -1,0 +1,39 @@
+"""What a route and a request demand of a model, and what a model lacks."""
+
+from __future__ import annotations
+
+from signoff.capabilities.gateway.asking import Asked
+from signoff.capabilities.gateway.model_facts import ModelFacts, lies_in
+from signoff.catalog.models import ModelSpec, Requires, Route
+
+
+def joined(one: Requires, other: Requires) -> Requires:
+    """What meets both."""
+    return Requires(
+        one.modalities | other.modalities,
+        one.capabilities | other.capabilities,
+        max(one.context_tokens, other.context_tokens),
+    )
+
+
+def lacking(spec: ModelSpec, facts: ModelFacts, needs: Requires, route: Route, asked: Asked) -> str:
+    """Why a model cannot be asked, in words; empty where it can. What nobody knows of it excludes nothing."""
+    missing: list[str] = []
+    if asked.data_labels.data_class > spec.data_class:
+        word, highest = asked.data_labels.data_class.name.lower(), spec.data_class.name.lower()
+        missing.append(f"the data is {word}, and it takes up to {highest} (`data_class`)")
+    for region in dict.fromkeys((asked.region, route.region)):
+        if not lies_in(spec, region):
+            where = f"is in {spec.region}" if spec.region else "does not say its `region`"
+            missing.append(f"it {where}, not in {region}")
+    if facts.modalities is not None and (blind := needs.modalities - facts.modalities):
+        missing.append(f"it does not read {_words(blind)} (`modalities`)")
+    if facts.capabilities is not None and (unable := needs.capabilities - facts.capabilities):
+        missing.append(f"it does not do {_words(unable)} (`capabilities`)")
+    if facts.context_tokens is not None and needs.context_tokens > facts.context_tokens:
+        missing.append(f"it reads {facts.context_tokens:,} tokens, and {needs.context_tokens:,} are needed")
+    return f"{'; '.join(missing)}." if missing else ""
+
+
+def _words(found: frozenset[str]) -> str:
+    return ", ".join(sorted(found))
