@@ -7,9 +7,10 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 
+from signoff.capabilities.gateway.accounts import Account
 from signoff.capabilities.gateway.asking import AnswerCache, Asked, ChatError, ChatResult, Limits, Recorder
 from signoff.capabilities.gateway.budget import Budget
-from signoff.capabilities.gateway.calls import Call, CallFailed, Failure, final_error
+from signoff.capabilities.gateway.calls import Call
 from signoff.capabilities.gateway.chat import ChatEvent, ChatRequest, StreamEnd
 from signoff.capabilities.gateway.chats.attempt import CANCELLED
 from signoff.capabilities.gateway.chats.call import ChatCall
@@ -18,6 +19,7 @@ from signoff.capabilities.gateway.chats.means import Means
 from signoff.capabilities.gateway.chats.streaming import ChatStream
 from signoff.capabilities.gateway.connected import Providers
 from signoff.capabilities.gateway.embeddings import Embedding
+from signoff.capabilities.gateway.failures import CallFailed, final_error
 from signoff.capabilities.gateway.model import (
     Attempt,
     Decide,
@@ -89,6 +91,7 @@ class Gateway:
         decide: Decide,
         budget: Budget | None = None,
         observe: Observe | None = None,
+        asked: Asked | None = None,
     ) -> ModelResult:
         """An answer that meets the task's contract, from the first model of its route that can give one.
 
@@ -101,45 +104,36 @@ class Gateway:
             decide: policy's answer for each model before it is called.
             budget: what the run may still spend; none is no limit.
             observe: told every attempt as it ends, even where the task then fails or is cancelled.
+            asked: on whose account; none counts in no limit and is not recorded.
 
         Raises:
             GatewayError: kinds `model_contract`, `model_unavailable` (retryable, or not where set-up is wrong),
-                `model_refused`, `budget`, `forbidden`. It carries all attempts: failed ones cost tokens too.
+                `model_refused`, `budget`, `quota`, `forbidden`. It carries all attempts: failed ones cost tokens too.
         """
         started_s = self._clock.monotonic_s()
-        attempts: list[Attempt] = []
-
-        def note(attempt: Attempt) -> None:
-            attempts.append(attempt)
-            if observe is not None:
-                observe(attempt)
-
-        failures: list[Failure] = []
-        for spec in self.route(config, task.task, task.prompt):
-            try:
-                candidate = await permitted(spec, self._providers, task.task, task.prompt, decide)
-                # Anew for each candidate: another model's permit may demand more, or less.
-                protected = await self._protector.protect(task, candidate.obligations)
-                call = Call(spec, candidate.provider, protected, self._clock, budget, note)
-                output, finish_reason = await call.run()
-            except NotProtectedError as error:
-                failures.append(Failure(spec.name, "forbidden", str(error)))
-                continue
-            except CallFailed as failed:
-                failures.append(failed.failure)
-                if failed.failure.final:
-                    break
-                continue
-            return ModelResult(
-                output=output,
-                model=spec.name,
-                provider=candidate.provider.name,
-                usage=total_usage(attempts),
-                attempts=tuple(attempts),
-                finish_reason=finish_reason,
-                latency_s=self._clock.monotonic_s() - started_s,
-            )
-        raise final_error(task.task, failures, attempts)
+        async with self._accounted("task", asked, budget, observe) as account:
+            for spec in self.route(config, task.task, task.prompt):
+                try:
+                    candidate = await permitted(spec, self._providers, task.task, task.prompt, decide)
+                    # Anew for each candidate: another model's permit may demand more, or less.
+                    protected = await self._protector.protect(task, candidate.obligations)
+                    call = Call(spec, candidate.provider, protected, account.payer)
+                    output, finish_reason = await call.run()
+                except (NotProtectedError, CallFailed) as error:
+                    if account.ends_with(spec.name, error):
+                        break
+                    continue
+                account.answered(spec.name, finish_reason)
+                return ModelResult(
+                    output=output,
+                    model=spec.name,
+                    provider=candidate.provider.name,
+                    usage=total_usage(account.attempts),
+                    attempts=tuple(account.attempts),
+                    finish_reason=finish_reason,
+                    latency_s=self._clock.monotonic_s() - started_s,
+                )
+            raise final_error(task.task, account.failures, account.attempts)
 
     async def embed(
         self,
@@ -150,6 +144,7 @@ class Gateway:
         budget: Budget | None = None,
         timeout_s: float = EMBED_TIMEOUT_S,
         observe: Observe | None = None,
+        asked: Asked | None = None,
     ) -> Embeddings:
         """Vectors of texts by the first permitted model of the `embed` route that answers.
 
@@ -160,26 +155,35 @@ class Gateway:
         Raises:
             GatewayError: as `complete`.
         """
-        failures: list[Failure] = []
-        attempts: list[Attempt] = []
-
-        def note(attempt: Attempt) -> None:
-            attempts.append(attempt)
-            if observe is not None:
-                observe(attempt)
-
-        for spec in self.route(config, "embed", None):
-            try:
-                candidate = await permitted(spec, self._providers, "embed", "", decide)
-                shown = await self._protector.protect_texts(texts, candidate.obligations)
-                embedding = Embedding(spec, candidate.provider, shown, timeout_s, self._clock, budget, note)
-                vectors, usage = await embedding.run()
+        async with self._accounted("embed", asked, budget, observe) as account:
+            for spec in self.route(config, "embed", None):
+                try:
+                    candidate = await permitted(spec, self._providers, "embed", "", decide)
+                    shown = await self._protector.protect_texts(texts, candidate.obligations)
+                    embedding = Embedding(spec, candidate.provider, shown, timeout_s, account.payer)
+                    vectors, usage = await embedding.run()
+                except (NotProtectedError, CallFailed) as error:
+                    if account.ends_with(spec.name, error):
+                        break
+                    continue
+                account.answered(spec.name)
                 return Embeddings(vectors, spec.name, usage)
-            except NotProtectedError as error:
-                failures.append(Failure(spec.name, "forbidden", str(error)))
-            except CallFailed as failed:
-                failures.append(failed.failure)
-        raise final_error("embed", failures, attempts)
+            raise final_error("embed", account.failures, account.attempts)
+
+    @asynccontextmanager
+    async def _accounted(
+        self, kind: str, asked: Asked | None, budget: Budget | None, observe: Observe | None
+    ) -> AsyncGenerator[Account]:
+        """One task's account; its record is kept where it is known who asked, whatever becomes of it."""
+        account = Account(self._clock, budget, observe, self._means.limits, asked)
+        try:
+            yield account
+        except GatewayError as error:
+            account.failed(error)
+            raise
+        finally:
+            if self._recorder is not None and asked is not None:
+                self._recorder.record(account.record(kind, asked))
 
     @asynccontextmanager
     async def turn(self, config: ModelsConfig, task: str, prompt: str | None) -> AsyncGenerator[None]:

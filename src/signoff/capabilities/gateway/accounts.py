@@ -1,0 +1,88 @@
+"""What one task came to: its calls, its failures, and the record that is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from signoff.capabilities.gateway.asking import Asked, CallRecord, Limits
+from signoff.capabilities.gateway.budget import Budget
+from signoff.capabilities.gateway.chat import ChatUsage
+from signoff.capabilities.gateway.failures import CallFailed, Failure
+from signoff.capabilities.gateway.model import Attempt, GatewayError, total_usage
+from signoff.capabilities.gateway.paying import Payer
+from signoff.capabilities.gateway.protection import NotProtectedError
+from signoff.core.clock import Clock
+from signoff.core.ids import uuid7
+
+CANCELLED = "cancelled"
+
+
+class Account:
+    """One task's.
+
+    Args:
+        clock: for when it began and how long it took.
+        budget: the run's.
+        observe: told every call as it ends.
+        limits: the project's.
+        asked: by whom; none counts in no limit.
+
+    Attributes:
+        payer: pays for its calls.
+        attempts: its calls, in order.
+        failures: why models gave no answer.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        budget: Budget | None,
+        observe: Callable[[Attempt], None] | None,
+        limits: Limits | None,
+        asked: Asked | None,
+    ) -> None:
+        self.attempts: list[Attempt] = []
+        self.failures: list[Failure] = []
+        self.payer = Payer(clock, budget, self._note, limits, asked)
+        self._clock = clock
+        self._observe = observe
+        self._at = clock.now()
+        self._began_s = clock.monotonic_s()
+        self._outcome, self._finish_reason, self._model = CANCELLED, "", ""
+
+    def ends_with(self, model: str, error: NotProtectedError | CallFailed) -> bool:
+        """Take a model's failure down; whether no other model may be asked after it."""
+        failure = error.failure if isinstance(error, CallFailed) else Failure(model, "forbidden", str(error))
+        self.failures.append(failure)
+        return failure.final
+
+    def answered(self, model: str, finish_reason: str = "stop") -> None:
+        """A model has answered."""
+        self._outcome, self._finish_reason, self._model = "ok", finish_reason, model
+
+    def failed(self, error: GatewayError) -> None:
+        """None has."""
+        self._outcome = error.reason
+
+    def record(self, kind: str, asked: Asked) -> CallRecord:
+        """What is kept of it."""
+        return CallRecord(
+            id=uuid7(time_ms=int(self._at.timestamp() * 1000)),
+            at=self._at,
+            asked=asked,
+            kind=kind,
+            outcome=self._outcome,
+            finish_reason=self._finish_reason,
+            model=self._model,
+            considered=(),
+            tried=tuple(self.payer.tried),
+            usage=total_usage(self.attempts),
+            tokens=ChatUsage(),
+            first_token_s=None,
+            latency_s=self._clock.monotonic_s() - self._began_s,
+        )
+
+    def _note(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+        if self._observe is not None:
+            self._observe(attempt)
