@@ -284,6 +284,7 @@ def test_reads_are_everything_it_names() -> None:
         ("true && foo(1)", 8, "named 'foo'", None),
         ("order.id +", 10, "not CEL", None),
         ("order.?id", 0, "optional", "orValue"),
+        ("order.id.orValue('')", 6, "not optional", ".?id.orValue"),
         ("b'a'", 0, "not JSON", "string("),
         ("order.lines.all(a, order.lines.all(b, order.lines.all(c, true)))", None, "nested more than 2", None),
         ("true && 1", 5, "'&&' cannot be applied", None),

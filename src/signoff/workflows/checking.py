@@ -190,6 +190,7 @@ class _Inference:
         elif name == "_[_]":
             return shapes[0].item() if shapes[0].is_only("array") else ANY
         elif name == "orValue":
+            self._need_optional(call.target)
             return target.union(shapes[0])
         else:
             return self._known_result(expr, name)
@@ -212,6 +213,15 @@ class _Inference:
         if made is not None and made.WhichOneof("kind") == "primitive":
             return _PRIMITIVES.get(made.primitive, ANY)
         return _RESULTS.get(name, ANY)
+
+    def _need_optional(self, expr: Any) -> None:
+        """A plain path has no `.orValue`: it blocks the reader, or is an error, before that is asked."""
+        inner = expr
+        while inner.WhichOneof("kind") == "select_expr":
+            inner = inner.select_expr.operand
+        if inner is not expr and inner.WhichOneof("kind") == "ident_expr":
+            name = expr.select_expr.field
+            self._find(expr, f"'{name}' is not optional here.", f"Write .?{name}.orValue(…).", "missing")
 
     def _equality(self, expr: Any, left: Shape, right: Shape) -> None:
         if left.is_only("null") or right.is_only("null"):
