@@ -16,11 +16,13 @@ from signoff.capabilities.gateway.chats.attempt import CANCELLED
 from signoff.capabilities.gateway.chats.call import ChatCall
 from signoff.capabilities.gateway.chats.ledger import Ledger, outcome_of
 from signoff.capabilities.gateway.chats.means import Means
+from signoff.capabilities.gateway.chats.needs import needs_of
 from signoff.capabilities.gateway.chats.streaming import ChatStream
 from signoff.capabilities.gateway.connected import Providers
 from signoff.capabilities.gateway.embeddings import Embedding
 from signoff.capabilities.gateway.failures import CallFailed, final_error
 from signoff.capabilities.gateway.model import (
+    MAX_CANDIDATES,
     Attempt,
     Decide,
     Embeddings,
@@ -31,11 +33,14 @@ from signoff.capabilities.gateway.model import (
 )
 from signoff.capabilities.gateway.protection import NotProtectedError, Protector
 from signoff.capabilities.gateway.provider import ProviderError, ProviderFactory, TakesTurns
+from signoff.capabilities.gateway.resilience.guarding import Guard
+from signoff.capabilities.gateway.resilience.health import Health
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.capabilities.gateway.routing.permits import permitted
 from signoff.capabilities.gateway.routing.router import Router
 from signoff.catalog.models import ModelsConfig, ModelSpec
 from signoff.core.clock import Clock, SystemClock
+from signoff.runtime.breakers import Breakers
 
 EMBED_TIMEOUT_S = 120.0
 """How long one embedding call may take where the caller does not say, in seconds."""
@@ -57,6 +62,7 @@ class Gateway:
         recorder: keeps a record of each chat; none keeps nothing.
         settings: how long models are waited for, and how often they are asked again.
         chance: a random number from 0 to 1.
+        breakers: leave models that keep failing alone, for all processes; none leaves none alone.
     """
 
     def __init__(
@@ -72,16 +78,18 @@ class Gateway:
         recorder: Recorder | None = None,
         settings: ResilienceSettings | None = None,
         chance: Callable[[], float] = random.random,
+        breakers: Breakers | None = None,
     ) -> None:
         from signoff.capabilities.gateway.providers import default_factories  # noqa: PLC0415  (keeps the face light)
 
         self._clock = clock or SystemClock()
         self._providers = Providers(default_factories() if factories is None else factories, environment)
-        self._router = Router(self._providers, profile=profile)
+        guard = Guard(Health(self._clock), breakers)
+        self._router = Router(self._providers, guard, chance=chance, profile=profile)
         self._protector = protector or Protector()
         self._cache = cache
         self._recorder = recorder
-        self._means = Means(self._clock, chance, self._protector, settings or ResilienceSettings(), limits)
+        self._means = Means(self._clock, chance, self._protector, settings or ResilienceSettings(), guard, limits)
 
     async def complete(
         self,
@@ -213,7 +221,7 @@ class Gateway:
         ledger = Ledger(asked, "chat", self._clock, self._recorder)
         call: ChatCall | None = None
         try:
-            routed = await self._router.routed(asked, config, decide)
+            routed = await self._router.routed(asked, config, decide, needs_of(request))
             ledger.considered = routed.considered
             call = ChatCall(self._means, asked, request, routed=routed, decide=decide, ledger=ledger)
             names = [candidate.spec.name for candidate in routed.candidates]
@@ -247,7 +255,7 @@ class Gateway:
         call: ChatCall | None = None
         end: StreamEnd | None = None
         try:
-            routed = await self._router.routed(asked, config, decide)
+            routed = await self._router.routed(asked, config, decide, needs_of(request))
             ledger.considered = routed.considered
             call = ChatCall(self._means, asked, request, routed=routed, decide=decide, ledger=ledger)
             async with aclosing(call.events()) as events:
@@ -276,4 +284,5 @@ class Gateway:
         Raises:
             GatewayError: kind `model_unavailable`, no route is for that task.
         """
-        return self._router.specs(self._router.route(task, prompt, config), config)
+        route = self._router.route(task, prompt, config)
+        return tuple(config.models[name] for name in route.models[:MAX_CANDIDATES])
