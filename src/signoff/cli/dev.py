@@ -74,6 +74,7 @@ async def _run(
     from signoff.foundation.database import open_database
     from signoff.foundation.logging import configure_logging
     from signoff.steps import open_worker
+    from signoff.steps.served import open_gateway
 
     configure_logging(settings.logging)
     clock = SystemClock()
@@ -83,12 +84,17 @@ async def _run(
         tell("Registering the release and building its indexes …")
         digest = await keep_snapshot(database, project, environment=ENVIRONMENT, clock=clock, models_profile=models)
         key = await _developer_key(database, settings, project)
-        app = create_app(database, settings.api, clock, environment=ENVIRONMENT, project=project.name)
-        server = ApiServer(app, host, port)
         archives = settings.archives_path
-        async with open_worker(
-            database, clock=clock, environment=ENVIRONMENT, models_profile=models, archives=archives
-        ) as worker:
+        async with (
+            open_gateway(database, clock=clock, models_profile=models) as gateway,
+            open_worker(
+                database, clock=clock, environment=ENVIRONMENT, models_profile=models, archives=archives
+            ) as worker,
+        ):
+            app = create_app(
+                database, settings.api, clock, environment=ENVIRONMENT, project=project.name, gateway=gateway
+            )
+            server = ApiServer(app, host, port)
 
             def ready() -> None:
                 state = read_dev(settings.state_path)

@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from signoff.cli.processes import Stopping
 
 
-def serve(
+def serve(  # noqa: PLR0917  (one for each option)
     project: ProjectOption = None,
     environment: EnvironmentOption = "dev",
     host: Annotated[str | None, typer.Option("--host", help="The address to listen on.")] = None,
     port: Annotated[
         int | None, typer.Option("--port", "-p", min=0, max=65535, help="The port to listen on; 0 takes a free one.")
     ] = None,
+    models: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the API alone: it takes starts, signals and decisions whether or not a worker is up.
+    """Run the API alone: it takes starts, signals and decisions whether or not a worker is up, and serves models.
 
     The database is that of SIGNOFF_DATABASE__URL, else the project's own embedded one. What may be started is what
     'signoff deploy' brought to the environment.
@@ -39,10 +40,15 @@ def serve(
         from signoff.core.clock import SystemClock
         from signoff.foundation.database import open_database
         from signoff.foundation.logging import configure_logging
+        from signoff.steps.served import open_gateway
 
         configure_logging(settings.logging)
-        async with open_database(settings) as database:
-            app = create_app(database, settings.api, SystemClock(), environment=environment)
+        clock = SystemClock()
+        async with (
+            open_database(settings) as database,
+            open_gateway(database, clock=clock, models_profile=models) as gateway,
+        ):
+            app = create_app(database, settings.api, clock, environment=environment, gateway=gateway)
             server = ApiServer(app, host, port)
 
             def ready() -> None:

@@ -1,0 +1,60 @@
+"""The gateway of a process that serves models: with limits, breakers and records that all processes share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from signoff.capabilities.gateway import Gateway
+from signoff.capabilities.gateway.asking import Caller
+from signoff.capabilities.gateway.limits import LimitLedger
+from signoff.capabilities.gateway.records import CallRecorder
+from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
+from signoff.catalog.model_limits import ModelLimit
+from signoff.catalog.releases import ReleaseCatalog
+from signoff.core.clock import Clock
+from signoff.foundation.database import Database
+from signoff.runtime.breakers import Breakers, BreakerSettings
+
+
+@asynccontextmanager
+async def open_gateway(
+    database: Database,
+    *,
+    clock: Clock,
+    models_profile: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    resilience: ResilienceSettings | None = None,
+) -> AsyncGenerator[Gateway]:
+    """A gateway while the block lasts; at its end what was set aside is settled, and records are written.
+
+    Args:
+        database: an open, migrated database.
+        clock: the injected clock.
+        models_profile: the profile of the projects' `models.yaml` to use.
+        environment: where `${env.NAME}` of models is looked up; the process's where not given.
+        resilience: how long models are waited for.
+    """
+    releases = ReleaseCatalog(database)
+
+    async def limits_of(caller: Caller) -> Sequence[ModelLimit]:
+        return (await releases.load(caller.org_id, caller.release)).project.models.limits
+
+    ledger = LimitLedger(database, limits_of)
+    recorder = CallRecorder(database, clock)
+    gateway = Gateway(
+        clock=clock,
+        environment=environment,
+        profile=models_profile,
+        limits=ledger,
+        recorder=recorder,
+        settings=resilience,
+        breakers=Breakers(database, clock=clock, settings=BreakerSettings(), chance=random.random),
+    )
+    try:
+        yield gateway
+    finally:
+        await gateway.aclose()
+        await ledger.aclose()
+        await recorder.aclose()
