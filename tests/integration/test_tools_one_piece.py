@@ -120,6 +120,22 @@ def test_what_the_kernel_takes_in_parts_is_asked_for_part_by_part(
     assert not any(arrived.whole for arrived in service.requests.queue)
 
 
+async def test_what_a_call_that_was_given_up_left_in_the_kernel_is_not_delivered():
+    """Its outcome is looked up some time later, and must not change after that."""
+    asked = asyncio.Event()
+    with raw_server(receive_bytes=4096) as service:
+        service.reading.clear()
+        tools = through(None)
+        task = asyncio.create_task(call(tools, service.url, asked.set, text="x" * 1_000_000))
+        await asked.wait()  # what was asked for in that turn of the loop was sent in it
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        service.reading.set()
+        await tools.close()
+    assert not any(arrived.whole for arrived in service.requests.queue)
+
+
 async def test_a_tunnel_that_ends_before_the_request_leaves_nothing_in_doubt():
     """What a proxy is told to get through to the tool is no request to the tool."""
     with raw_server() as proxy:
