@@ -12,16 +12,16 @@ from typing import Any
 from signoff.catalog.flow import surroundings_of
 from signoff.catalog.model import Project
 from signoff.catalog.projects import PromptContracts, load_project_files
-from signoff.catalog.tools import UNVOUCHED, ToolContract
 from signoff.core.errors import StepError
-from signoff.core.labels import Labels, Trust
+from signoff.core.labels import Fields, Labels, Trust, read_fields, written_fields
+from signoff.runtime.program import NAMING
 from signoff.workflows import Contracts, compile_workflow
 from signoff.workflows.flow import FlowResult
 from signoff.workflows.flow.sinks import endorsing, uncaused
 from signoff.workflows.graph import ranks
 from signoff.workflows.groups import BodyEnd, end_body, end_for, item_scope, items_of
 from signoff.workflows.model import Step, Workflow
-from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_step
+from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_step, labels_of_parts
 
 CASES = Path(__file__).parents[2] / "docs/data-flow"
 SHARED = {
@@ -69,31 +69,13 @@ class Acted:
     approved: frozenset[str]
 
 
-class FieldScope(RunScope):
-    """A scope whose tools have a label for each field, as contracts say; a run's own labels are of whole steps."""
-
-    __slots__ = ("fields",)
-
-    def __init__(self, value: Mapping[str, Any], states: Mapping[str, StepState], workflow: Workflow) -> None:
-        super().__init__(value, states, workflow.input_labels)
-        self.fields: dict[str, tuple[Labels, ToolContract]] = {}
-
-    def labels(self, root: str, path: tuple[str, ...]) -> Labels:
-        """The labels of a field: those of the call, and what the contract says of the field."""
-        if root not in self.fields or not path or path[0] in ("done", "result"):
-            return super().labels(root, path)
-        called, contract = self.fields[root]
-        above = (path[:length] for length in range(len(path), -1, -1))
-        return called.join(
-            next((contract.output_labels[one] for one in above if one in contract.output_labels), UNVOUCHED)
-        )
-
-
 @dataclass
 class Run:
     """What a run did, and the labels that its steps had.
 
     Attributes:
+        labels: of each step: of all that it read and gave.
+        fields: of single fields of what it gave, where they are known apart.
         failed: a step failed with nothing to catch it, and the run stopped there.
     """
 
@@ -102,14 +84,14 @@ class Run:
     model: Model
     acted: list[Acted] = field(default_factory=list[Acted])
     labels: dict[str, Labels] = field(default_factory=dict[str, Labels])
+    fields: dict[str, Fields] = field(default_factory=dict[str, Fields])
     failed: bool = False
     people: set[str] = field(default_factory=set[str])
-    scope: FieldScope = field(init=False)
 
     def go(self, value: Mapping[str, Any]) -> Run:
         states: dict[str, StepState] = {}
-        self.scope = FieldScope(value, states, self.workflow)
-        self._scope(self.workflow.steps, self.scope, states, "", ())
+        scope = RunScope(value, states, self.workflow.input_labels)
+        self._scope(self.workflow.steps, scope, states, "", ())
         return self
 
     def _scope(
@@ -167,6 +149,9 @@ class Run:
             return StepState("done", "done", end.output, end.labels, readable=True)
         output: Mapping[str, Any] = {}
         result = "done"
+        fields: dict[tuple[str, ...], Labels] = {}
+        if step.verb in NAMING:
+            fields = {(name,): one for name, one in labels_of_parts(step, NAMING[step.verb], scope, states).items()}
         if step.verb == "ai":
             output, labels = self.model(path, step.target), labels.join(Labels(trust=Trust.UNTRUSTED))
         elif step.verb == "set":
@@ -178,11 +163,14 @@ class Run:
             output = {**ready.arguments.get("propose", {}), "comment": None, "decided_by": by}
         elif step.verb == "tool":
             output = self._tool(step, path, index, given)
-            if not index:
-                self.scope.fields[step.name] = labels, self.project.tools[step.target]
-            labels = labels.join(self.project.tools[step.target].labels)
+            contract = self.project.tools[step.target]
+            fields = {at: labels.join(one) for at, one in contract.answer_fields.items()}
+            labels = labels.join(contract.answer_labels)
         self._note(path, labels)
-        return StepState("done", result, output, labels, readable=True, is_review=step.verb == "review")
+        fields = dict(read_fields(labels, written_fields(labels, fields)))
+        self.fields[path] = {at: one.join(self.fields.get(path, {}).get(at, one)) for at, one in fields.items()}
+        is_review = step.verb == "review"
+        return StepState("done", result, output, labels, readable=True, is_review=is_review, fields=fields)
 
     def _for(self, step: Step, scope: RunScope, path: str, index: tuple[int, ...], ready: Ready) -> BodyEnd:
         ends: dict[int, BodyEnd] = {}

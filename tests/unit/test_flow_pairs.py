@@ -14,6 +14,7 @@ from signoff.catalog.flow import surroundings_of
 from signoff.catalog.model import Project
 from signoff.core.errors import DefinitionError
 from signoff.workflows.flow import FlowResult, check_flow
+from signoff.workflows.flow.model import NOTHING
 
 STATIC = frozenset({"flow-argument", "flow-confinement", "flow-trigger", "flow-review", "flow-quota"})
 LINES = [{"id": f"l{at}", "payee": OWNER, "cents": cents} for at, cents in enumerate((100, 700, 300))]
@@ -187,6 +188,13 @@ class TestAtRandom:
             assert static.trust >= labels.trust, (path, text)
             assert static.data_class >= labels.data_class, (path, text)
             assert static.residency >= labels.residency, (path, text)
+        for path, fields in run.fields.items():
+            flow = result.steps[path]
+            for at, labels in fields.items():
+                static = flow.control.join(flow.arguments.whole() if flow.step.verb == "tool" else NOTHING)
+                static_field = static.join(flow.value.select(at).whole()).labels()
+                assert static_field.trust >= labels.trust, (path, at, text)
+                assert static_field.data_class >= labels.data_class, (path, at, text)
 
 
 # --- each check can fail ----------------------------------------------------------------------------------------------

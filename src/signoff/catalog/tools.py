@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal, cast
 
 from signoff.catalog.answer_contracts import FilterUse
-from signoff.core.labels import DataClass, Labels, Trust, join_all
+from signoff.core.labels import DataClass, Fields, Labels, Trust, join_all
 from signoff.core.schemas import Validator
 from signoff.workflows.model import Contract
 
@@ -185,6 +185,12 @@ class ToolContract:
     def answer_labels(self) -> Labels:
         """The labels of an answer: those of the whole output, and where it came from."""
         return self.labels.join(Labels(sources=frozenset({f"tool:{self.name}"})))
+
+    @cached_property
+    def answer_fields(self) -> Fields:
+        """The same of single fields, where the contract says something of them."""
+        source = Labels(sources=frozenset({f"tool:{self.name}"}))
+        return {path: labels.join(source) for path, labels in self.output_labels.items() if path}
 
     @cached_property
     def labels(self) -> Labels:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 KNOWN_LABELS = 4096
@@ -120,6 +121,47 @@ def _written(labels: Labels) -> Mapping[str, Any]:
 
 
 BOTTOM = Labels()
+
+Fields = Mapping[tuple[str, ...], Labels]
+"""Labels of single fields of a value, by path; a field without one has that of the nearest around it that has."""
+
+NO_FIELDS: Fields = MappingProxyType({})
+
+
+def no_fields() -> Fields:
+    """None, the same each time: a default."""
+    return NO_FIELDS
+
+
+def written_fields(whole: Labels, fields: Fields) -> dict[str, str]:
+    """The labels of fields for JSON, in short: class and trust. Nothing where they say no more than the whole."""
+    lower = any(one.data_class < whole.data_class or one.trust < whole.trust for one in fields.values())
+    if not lower:
+        return {}
+    names = {path: "/".join(part.replace("~", "~0").replace("/", "~1") for part in path) for path in fields}
+    return {names[path]: f"{one.data_class.name.lower()} {one.trust.name.lower()}" for path, one in fields.items()}
+
+
+def read_fields(whole: Labels, written: Mapping[str, str]) -> Fields:
+    """The labels that `written_fields` wrote; residency and sources are those of the whole.
+
+    Raises:
+        KeyError: for a class or trust that does not exist.
+    """
+    found: dict[tuple[str, ...], Labels] = {}
+    for name, text in written.items():
+        data_class, _, trust = text.partition(" ")
+        path = tuple(part.replace("~1", "/").replace("~0", "~") for part in name.split("/"))
+        found[path] = Labels(DataClass[data_class.upper()], Trust[trust.upper()], whole.residency, whole.sources)
+    return found
+
+
+def labels_in(whole: Labels, fields: Fields, path: tuple[str, ...]) -> Labels:
+    """The labels of what stands at a path: of the nearest labelled field there or around it, and of all in it."""
+    above = (path[:length] for length in range(len(path), 0, -1))
+    own = next((fields[one] for one in above if one in fields), whole)
+    size = len(path)
+    return join_all((own, *(one for other, one in fields.items() if len(other) > size and other[:size] == path)))
 
 
 def join_all(labels: Iterable[Labels]) -> Labels:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from signoff.core.errors import StepError
-from signoff.core.labels import Labels
+from signoff.core.labels import Labels, written_fields
 from signoff.runtime.artifacts import Content, split
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode
@@ -19,7 +19,7 @@ from signoff.runtime.handlers import Approval, Done, Message, RunFacts, StepCall
 from signoff.runtime.inputs import input_labels
 from signoff.runtime.journal import Entry, Row, SessionLostError, SoloWrite
 from signoff.runtime.paths import is_undo
-from signoff.runtime.program import Beginning, Program
+from signoff.runtime.program import NAMING, Beginning, Program
 from signoff.runtime.state import RunState, StepRecord
 from signoff.workflows.model import Step, Workflow
 from signoff.workflows.semantics import RunScope
@@ -253,17 +253,40 @@ class RunContext(abc.ABC):
 
     def end_done(self, record: StepRecord, done: Done, **facts: Any) -> None:
         """A step is done; its labels are the join of what it read and of what its handler says."""
-        self.end_computed(self.step(record.path), record.path, record.labels, done, facts)
+        step = self.step(record.path)
+        given = record.argument_labels if step.verb in NAMING else None
+        self.end_computed(step, record.path, record.labels, done, facts, given=given)
 
-    def end_computed(self, step: Step, path: str, read: Labels, done: Done, facts: Mapping[str, Any]) -> None:
-        """The same where the step has no record yet: `read` are the labels of what it read."""
+    def end_computed(
+        self,
+        step: Step,
+        path: str,
+        read: Labels,
+        done: Done,
+        facts: Mapping[str, Any],
+        *,
+        given: Mapping[str, Labels] | None = None,
+    ) -> None:
+        """The same where the step has no record yet: `read` are the labels of what it read.
+
+        `given` are those of single values, of a step that names values.
+        """
+        whole = read.join(done.labels)
         data: dict[str, Any] = {
             "step": path,
             "status": "done",
             "output": done.output,
-            "labels": read.join(done.labels).as_dict(),
+            "labels": whole.as_dict(),
             **facts,
         }
+        if (given or done.fields) and "via" not in facts:  # what came another way has no fields of its own
+            fields = {
+                **{(name,): one.join(done.labels) for name, one in (given or {}).items() if name in done.output},
+                **{path: read.join(labels) for path, labels in done.fields.items()},
+            }
+            lower = written_fields(whole, fields)
+            if lower:
+                data["fields"] = lower
         if done.result != "done":
             data["result"] = done.result
         if not done.readable:

@@ -17,11 +17,11 @@ from signoff.runtime.context import RunContext
 from signoff.runtime.frames import Enclosing, Frame, Place
 from signoff.runtime.groups import Group, body_of, scope_inside
 from signoff.runtime.paths import is_undo, name_of, owner_of, prefix_of, undone_by
-from signoff.runtime.program import Beginning, Conclusion
+from signoff.runtime.program import NAMING, Beginning, Conclusion
 from signoff.runtime.state import FALLBACK, MESSAGES_LATE, StepRecord
 from signoff.workflows.groups import items_of
 from signoff.workflows.model import Step
-from signoff.workflows.semantics import Ended, RunScope, decide_end, decide_step, must_wait
+from signoff.workflows.semantics import Ended, RunScope, decide_end, decide_step, labels_of_parts, must_wait
 
 BODIES_IN_A_ROW = 200
 """Scopes that are looked at before other runs have their turn."""
@@ -233,6 +233,8 @@ class DocumentProgram:
             return
         data = step.arguments.get("with")
         labels = {} if data is None else {name: part.labels(frame.scope) for name, part in data.parts.items()}
+        if step.verb in NAMING:
+            labels = labels_of_parts(step, NAMING[step.verb], frame.scope, frame.ended)
         beginning = Beginning(step, path, decision.arguments, decision.labels, labels, decision.needed)
         if step.is_group:
             self._begin_group(beginning)

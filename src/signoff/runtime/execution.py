@@ -15,7 +15,7 @@ from signoff.runtime.calling import raised
 from signoff.runtime.context import RunContext
 from signoff.runtime.documents import DocumentProgram
 from signoff.runtime.handlers import Message, PureHandler
-from signoff.runtime.program import Beginning, Program
+from signoff.runtime.program import NAMING, Beginning, Program
 from signoff.runtime.python_program import PythonProgram
 from signoff.runtime.state import StepRecord
 
@@ -119,7 +119,8 @@ class RunExecution(RunContext):
     def _compute(self, pure: PureHandler, beginning: Beginning) -> None:
         step, path, call = beginning.step, beginning.path, self.call_computed(beginning)
         try:
-            self.end_computed(step, path, beginning.labels, pure.compute(call), {})
+            given = beginning.argument_labels if step.verb in NAMING else None
+            self.end_computed(step, path, beginning.labels, pure.compute(call), {}, given=given)
         except Exception as error:  # noqa: BLE001  (whatever a step raises is its failure)
             # A record of its own: only events change the state.
             record = StepRecord(path, arguments=beginning.arguments, labels=beginning.labels, needed=beginning.needed)

@@ -18,7 +18,7 @@ from uuid import UUID
 from signoff.core.actors import Actor
 from signoff.core.clock import Clock
 from signoff.core.fresh import fresh_dict
-from signoff.core.labels import BOTTOM, Labels
+from signoff.core.labels import BOTTOM, Fields, Labels, no_fields
 from signoff.core.money import NO_USAGE, Cost, Usage
 from signoff.core.values import value
 from signoff.workflows.model import Risk, Step, Workflow
@@ -184,6 +184,7 @@ class Done:
     Attributes:
         output: plain JSON data; an object unless the verb says otherwise.
         labels: what the handler adds to the labels of what the step read, e.g. that a model's output is untrusted.
+        fields: of single fields of the output, what is added to what the step read instead of `labels`.
         result: what `.result` says of it; reviews say approved, rejected, expired or not_needed.
         approval: of a review that was approved or not needed.
         readable: whether later steps may read the output; a rejected review's values may not be.
@@ -194,6 +195,7 @@ class Done:
     result: str = "done"
     approval: Approval | None = None
     readable: bool = True
+    fields: Fields = field(default_factory=no_fields)
 
 
 @value

@@ -17,8 +17,11 @@ from signoff.core.fresh import fresh_dict
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.values import value
 from signoff.runtime.state import StepRecord
-from signoff.workflows.model import Step
+from signoff.workflows.model import Step, Verb
 from signoff.workflows.semantics import RunScope
+
+NAMING: Mapping[Verb, str] = {"set": "set", "review": "propose"}
+"""Verbs that give what they were given under its own names, and the key that has it: each name keeps its labels."""
 
 
 @value
@@ -30,7 +33,7 @@ class Beginning:
         path: where it is in the run; unique within it.
         arguments: evaluated, by the verb's keys; journaled, and never evaluated again.
         labels: of everything that it rests on.
-        argument_labels: per key of `with`.
+        argument_labels: per key of `with`; of a step that names values, per value, with what decided that it runs.
         needed: of a review: whether a person is needed.
         command: of a workflow in Python: what asked for it; journaled with the first try, as `command`.
     """

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from signoff.core.fresh import fresh_dict, fresh_set
-from signoff.core.labels import BOTTOM, Labels
+from signoff.core.labels import BOTTOM, NO_FIELDS, Labels, read_fields
 from signoff.core.money import NO_USAGE, Usage
 from signoff.runtime.events import Event, moment
 from signoff.runtime.handlers import Approval, Message, Waiting
@@ -207,13 +207,15 @@ def _step_ended(state: RunState, event: Event) -> None:
     path, status = data["step"], data["status"]
     record = state.record(path)
     labels = data.get("labels")
+    whole = Labels.from_dict(labels) if labels else BOTTOM
     ended = record.state = StepState(
         status,
         data.get("result", status),
         data.get("output", {}),
-        Labels.from_dict(labels) if labels else BOTTOM,
+        whole,
         data.get("readable", status == "done"),
         "approval" in data or data.get("review", False),
+        read_fields(whole, data["fields"]) if "fields" in data else NO_FIELDS,
     )
     record.in_doubt = False
     record.waiting = None

@@ -127,4 +127,4 @@ def _arguments(call: StepCall) -> Mapping[str, Any]:
 
 
 def _done(contract: ToolContract, result: ToolResult) -> Done:
-    return Done(result.output, contract.answer_labels)
+    return Done(result.output, contract.answer_labels, fields=contract.answer_fields)

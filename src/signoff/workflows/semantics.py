@@ -12,10 +12,11 @@ from typing import Any
 
 from signoff.core.errors import StepError
 from signoff.core.fresh import fresh_dict
-from signoff.core.labels import BOTTOM, Labels
+from signoff.core.labels import BOTTOM, Fields, Labels, labels_in, no_fields
 from signoff.core.values import value
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Expression, Outcome, Step, StepStatus, Workflow
+from signoff.workflows.reads import STATUS_FIELDS
 from signoff.workflows.sources import labels_at
 
 APPROVING = frozenset({"approved", "not_needed"})
@@ -30,6 +31,7 @@ class StepState:
         result: what `.result` says: the status; of a review approved, rejected, expired or not_needed.
         output: its data; empty where there is none.
         labels: of its data.
+        fields: labels of single fields of its data, where they are lower.
         readable: whether its data may be read (rule 3). A rejected review's values may not.
         is_review: reviews satisfy `requires` by their result (rule 5).
     """
@@ -40,6 +42,7 @@ class StepState:
     labels: Labels = BOTTOM
     readable: bool = False
     is_review: bool = False
+    fields: Fields = field(default_factory=no_fields)
 
     def permits(self) -> bool:
         """Whether `requires` is satisfied (rule 5): never by a bypassed or blocked step."""
@@ -153,7 +156,9 @@ class RunScope:
             return found
         state = self.result if root == "result" else self._states.get(root)
         if state is not None:
-            return state.labels
+            if not state.fields or not path or path[0] in STATUS_FIELDS:
+                return state.labels
+            return labels_in(state.labels, state.fields, path)
         if root in self._variables:
             return self._variables[root].labels
         return BOTTOM if self._parent is None else self._parent.labels(root, path)
@@ -229,6 +234,21 @@ def decide_step(step: Step, scope: RunScope, states: Mapping[str, StepState]) ->
         failure = StepError(error.detail, kind="expression", problems=error.problems)
         return Ended("failed", error.detail, failure, labels)
     return Ready(arguments, labels, needed)
+
+
+def labels_of_parts(step: Step, key: str, scope: RunScope, states: Mapping[str, StepState]) -> dict[str, Labels]:
+    """The labels of each member of an argument: of what it reads, and of what decided that the step runs.
+
+    That its asserts hold is no part of it: who breaks one keeps the step from giving anything.
+    """
+    given = step.arguments.get(key)
+    if given is None or not given.parts:
+        return {}
+    control = scope.control if step.when is None else scope.control.join(step.when.labels(scope))
+    for name in step.requires:
+        state = states[name] if name in states else scope.state(name)
+        control = control if state is None else control.join(state.labels)
+    return {name: control.join(part.labels(scope)) for name, part in given.parts.items()}
 
 
 @value
