@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from support.engine import eventually
 from support.gateway_cases import GOOD, SCHEMA
 
 from signoff.capabilities.gateway import Provider, ProviderError, ProviderRequest
@@ -236,22 +237,25 @@ async def test_a_vendor_can_be_asked_in_words(kind: str):
 
 
 @pytest.mark.parametrize("kind", VENDORS)
-@pytest.mark.parametrize(("finish", "expected"), [("length", "length"), ("refusal", "refusal")])
-async def test_a_vendors_reason_to_stop_is_kept(kind: str, finish: Any, expected: str):
+@pytest.mark.parametrize("finish", ["length", "refusal"])
+async def test_a_vendors_reason_to_stop_is_kept(kind: str, finish: Any):
     with StubVendor([Says('{"lab', finish=finish)]) as server:
         made = vendor(kind, server)
         reply = await made.complete(CLASSIFY)
         await made.aclose()
-    assert reply.finish_reason == expected
+    # Some have filters only, whose word for it the stub says.
+    assert reply.finish_reason in ((finish,) if finish == "length" else ("refusal", "content_filter"))
 
 
 @pytest.mark.parametrize("kind", VENDORS)
 async def test_a_silent_vendor_can_be_left(kind: str):
     with StubVendor([Holds(), Says(json.dumps(GOOD))]) as server:
         made = vendor(kind, server)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await made.complete(CLASSIFY)
+        asking = asyncio.create_task(made.complete(CLASSIFY))
+        await eventually(lambda: bool(server.heard), 60)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
         await made.complete(CLASSIFY)
         await made.aclose()
 

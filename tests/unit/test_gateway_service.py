@@ -203,7 +203,8 @@ async def test_policy_is_asked_before_every_candidate_with_its_attributes():
     await gateway.complete(task(), config, decide=decide)
     assert asked == [
         ("first", {"provider": "first", "local": False, "task": "classify", "prompt": "classify", "region": ""}),
-        ("second", {"provider": "second", "local": True, "task": "classify", "prompt": "classify", "region": ""}),
+        *2
+        * [("second", {"provider": "second", "local": True, "task": "classify", "prompt": "classify", "region": ""})],
     ]
 
 

@@ -109,6 +109,7 @@ class _WorkflowCheck:
                     prompt_version=prompt.version,
                     labels=labels,
                     local=model.provider in LOCAL_PROVIDERS,
+                    region=model.region,
                     environment=environment,
                 )
                 for model in models

@@ -10,17 +10,21 @@ from signoff.catalog import ModelsConfig
 from signoff.core.errors import StepError
 from signoff.governance.policy import Decision, model_request
 from signoff.runtime.handlers import StepCall
+from signoff.steps.limited import asked_of
 from signoff.steps.services import Services, decided
 
 
 class GatewayEmbedder:
     """Embeds queries of a run, under its policies, and journals that it did."""
 
-    def __init__(self, gateway: Gateway, config: ModelsConfig, *, call: StepCall, services: Services) -> None:
+    def __init__(
+        self, gateway: Gateway, config: ModelsConfig, *, call: StepCall, services: Services, over_limit: bool = False
+    ) -> None:
         self._gateway = gateway
         self._config = config
         self._call = call
         self._services = services
+        self._over_limit = over_limit
 
     async def embed_query(self, query: str, indexed_with: str) -> Sequence[float] | None:
         """The query's vector, or none where today's model is not the one that the index was made with.
@@ -41,6 +45,7 @@ class GatewayEmbedder:
                 prompt_version="",
                 labels=call.labels,
                 local=attributes["local"],
+                region=attributes["region"],
                 environment=self._services.environment,
             )
             return decided(call, authority, request)
@@ -57,6 +62,7 @@ class GatewayEmbedder:
             budget=self._services.budgets.of(call),
             timeout_s=call.timeout_s,
             observe=observe,
+            asked=asked_of(call, self._services, task="embed", over_limit=self._over_limit),
         )
         outcome = "ok" if result.model == indexed_with else "other_model"
         call.record(

@@ -13,12 +13,12 @@ from signoff.core.labels import Labels, Trust
 from signoff.core.schemas import validate
 from signoff.governance.policy import Decision, model_request
 from signoff.runtime.handlers import Done, StepCall
-from signoff.steps.acting import ActingStep
+from signoff.steps.limited import LimitedStep, asked_of
 from signoff.steps.services import Services, decided, project_of
 from signoff.workflows.kinds import MODEL_KINDS, classification
 
 
-class ModelStep(ActingStep):
+class ModelStep(LimitedStep):
     """Asks the models of a kind that policy and routes allow."""
 
     verb = "model"
@@ -35,11 +35,12 @@ class ModelStep(ActingStep):
         """A local model answers one call at a time; those that wait for it are not late."""
         return self._services.gateway.turn(project_of(call).models, call.step.target, None)
 
-    async def execute(self, call: StepCall) -> Done:
+    async def act(self, call: StepCall, *, over_limit: bool) -> Done:
         """The model's answer, which meets the contract of its kind.
 
         Raises:
-            StepError: `arguments`, or as the gateway: `model_contract`, `model_unavailable`, `budget`, `forbidden`.
+            StepError: `arguments`, or as the gateway: `model_contract`, `model_unavailable`, `budget`, `quota`,
+                `forbidden`.
         """
         values: Mapping[str, Any] = call.arguments.get("with", {})
         problems = validate(MODEL_KINDS[call.step.target].input_schema, values)
@@ -58,6 +59,7 @@ class ModelStep(ActingStep):
                 prompt_version="",
                 labels=call.labels,
                 local=attributes["local"],
+                region=attributes["region"],
                 environment=self._services.environment,
             )
             return decided(call, authority, request)
@@ -66,14 +68,21 @@ class ModelStep(ActingStep):
             call.record("model.call", {**attempt.as_dict(), "task": call.step.target})
 
         gateway, config, budget = self._services.gateway, project_of(call).models, self._services.budgets.of(call)
+        asked = asked_of(call, self._services, task=call.step.target, over_limit=over_limit)
         if call.step.target == "embed":
             found = await gateway.embed(
-                values["texts"], config, decide=decide, budget=budget, timeout_s=call.timeout_s, observe=observe
+                values["texts"],
+                config,
+                decide=decide,
+                budget=budget,
+                timeout_s=call.timeout_s,
+                observe=observe,
+                asked=asked,
             )
             vectors = [list(vector) for vector in found.vectors]
             return Done({"vectors": vectors, "model": found.model}, _untrusted(found.model))
         result = await gateway.complete(
-            _task(call, values["text"]), config, decide=decide, budget=budget, observe=observe
+            _task(call, values["text"]), config, decide=decide, budget=budget, observe=observe, asked=asked
         )
         return Done(result.output, _untrusted(result.model))
 

@@ -150,6 +150,7 @@ class Place:
                 task=attributes["task"],
                 labels=asked.data_labels,
                 local=attributes["local"],
+                region=attributes["region"],
                 risk=cast("Risk", asked.risk),
                 environment=self.environment,
             )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from signoff.capabilities.gateway.asking import Asked, CallRecord, Limits
+from signoff.capabilities.gateway.asking import Asked, CallRecord, Considered, Limits
 from signoff.capabilities.gateway.budget import Budget
 from signoff.capabilities.gateway.chat import ChatUsage
 from signoff.capabilities.gateway.failures import CallFailed, Failure
@@ -30,7 +30,7 @@ class Account:
     Attributes:
         payer: pays for its calls.
         attempts: its calls, in order.
-        failures: why models gave no answer.
+        considered: the route's explanation.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Account:
         asked: Asked | None,
     ) -> None:
         self.attempts: list[Attempt] = []
-        self.failures: list[Failure] = []
+        self.considered: Sequence[Considered] = ()
         self.payer = Payer(clock, budget, self._note, limits, asked)
         self._clock = clock
         self._observe = observe
@@ -50,11 +50,9 @@ class Account:
         self._began_s = clock.monotonic_s()
         self._outcome, self._finish_reason, self._model = CANCELLED, "", ""
 
-    def ends_with(self, model: str, error: NotProtectedError | CallFailed) -> bool:
-        """Take a model's failure down; whether no other model may be asked after it."""
-        failure = error.failure if isinstance(error, CallFailed) else Failure(model, "forbidden", str(error))
-        self.failures.append(failure)
-        return failure.final
+    def failed_with(self, model: str, error: NotProtectedError | CallFailed) -> Failure:
+        """Why a model gave no answer."""
+        return error.failure if isinstance(error, CallFailed) else Failure(model, "forbidden", str(error))
 
     def answered(self, model: str, finish_reason: str = "stop") -> None:
         """A model has answered."""
@@ -74,7 +72,7 @@ class Account:
             outcome=self._outcome,
             finish_reason=self._finish_reason,
             model=self._model,
-            considered=(),
+            considered=tuple(self.considered),
             tried=tuple(self.payer.tried),
             usage=total_usage(self.attempts),
             tokens=ChatUsage(),

@@ -54,7 +54,9 @@ def judge(
     if len(reply.text) > MAX_ANSWER_CHARACTERS:
         return _broken(f"The answer is longer than {MAX_ANSWER_CHARACTERS} characters.", "answer-too-long")
     if output_schema is None:
-        return Judged({"text": restore(reply.text)})
+        cut = reply.finish_reason == "length"
+        whole = Judged({"text": restore(reply.text)})
+        return _broken("The text was cut off at the token limit.", "answer-cut") if cut else whole
     try:
         value: Any = orjson.loads(_without_fence(reply.text))
     except orjson.JSONDecodeError as error:

@@ -47,6 +47,10 @@ class Caller:
     step: str = ""
 
 
+NOBODY = Caller(UUID(int=0), "", "", "", "")
+"""Who asks where nobody says: of no organisation, so that nothing is counted or recorded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the caller wants of whichever model answers.
@@ -63,6 +67,7 @@ class Asked:
         continues: whether an answer that broke off may be continued by another model.
         cached: whether an answer given before to the same question may be given again.
         sticky: calls with the same one get the same of weighted models and canaries; empty draws anew each time.
+        over_limit: a person let this call go beyond the limits that ask at theirs.
     """
 
     caller: Caller
@@ -75,6 +80,7 @@ class Asked:
     region: str = ""
     continues: bool = False
     cached: bool = False
+    over_limit: bool = False
     sticky: str = ""
 
 

@@ -53,15 +53,19 @@ class Call:
         messages = tuple(self.task.messages)
         tries = 1 + (self.task.repairs if self.provider.repairable else 0)
         problems: Sequence[Problem] = ()
+        cut = False
         for repair in range(tries):
             reply, judged = await self._try(messages, repair, problems)
-            if reply.finish_reason == "refusal":
-                raise CallFailed(Failure(self.spec.name, "refused", "The model or its vendor's filter declined."))
+            _raise_declined(self.spec.name, reply)
             if not judged.problems:
                 return judged.output, reply.finish_reason
+            cut = reply.finish_reason == "length"
             problems = judged.problems
             messages = repair_messages(self.task.messages, reply, problems, self.protected.conceal)
         first = next(iter(problems), "")
+        if cut:
+            detail = f"Its answer was cut off at {self.task.max_output_tokens} tokens (`max_output_tokens`)."
+            raise CallFailed(Failure(self.spec.name, "truncated", detail, problems=tuple(problems)))
         detail = f"It broke its contract {tries} times: {first}" if tries > 1 else f"It broke its contract: {first}"
         raise CallFailed(Failure(self.spec.name, "contract", detail, problems=tuple(problems)))
 
@@ -129,7 +133,17 @@ class Call:
             raise CallFailed(Failure(self.spec.name, error.kind, error.detail)) from None
 
 
-def _outcome(reply: ProviderReply, judged: Judged) -> str:
+def _raise_declined(model: str, reply: ProviderReply) -> None:
+    """Fail where there is no answer because the model or its vendor does not want to give one."""
     if reply.finish_reason == "refusal":
-        return "refused"
-    return "contract" if judged.problems else "ok"
+        raise CallFailed(Failure(model, "refused", "The model declined."))
+    if reply.finish_reason == "content_filter":
+        raise CallFailed(Failure(model, "content_filter", "The vendor's filter withheld the answer."))
+
+
+def _outcome(reply: ProviderReply, judged: Judged) -> str:
+    if reply.finish_reason in ("refusal", "content_filter"):
+        return "refused" if reply.finish_reason == "refusal" else "content_filter"
+    if judged.problems:
+        return "truncated" if reply.finish_reason == "length" else "contract"
+    return "ok"

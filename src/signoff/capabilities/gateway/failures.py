@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from signoff.capabilities.gateway.model import Attempt, GatewayError
 from signoff.core.errors import Problem
+from signoff.runtime.breakers import BREAKER_OPEN
 
 RETRYABLE = frozenset({"timeout", "rate_limited", "unavailable"})
 """Kinds of failure that may pass by themselves."""
@@ -63,14 +64,19 @@ def final_error(task: str, failures: Sequence[Failure], attempts: Sequence[Attem
     problems = [problem for item in failures for problem in item.problems]
     limited = next((item for item in failures if item.at_limit and item.final), None)
     retryable = False
-    if "refused" in kinds:
-        kind = "model_refused"
+    if kinds & {"refused", "content_filter"}:
+        kind = "model_refused" if "refused" in kinds else "model_filtered"
     elif limited is not None:
         kind = limited.kind
     elif kinds & RETRYABLE:
         kind, retryable = "model_unavailable", True
-    elif "contract" in kinds:
-        kind = "model_contract"
+    elif BREAKER_OPEN in kinds:
+        # Nothing was sent: a step that is held back so spends no try of its own.
+        kind, retryable = BREAKER_OPEN, True
+    elif kinds & {"truncated", "contract"}:
+        kind = "model_contract" if "contract" in kinds else "model_truncated"
+    elif "context_overflow" in kinds:
+        kind = "context_overflow"
     elif kinds & {"budget", "quota"}:
         kind = "budget" if "budget" in kinds else "quota"
         limited = next((item for item in failures if item.kind == kind and item.at_limit), None)
@@ -78,7 +84,11 @@ def final_error(task: str, failures: Sequence[Failure], attempts: Sequence[Attem
         kind = "forbidden"
     else:
         kind = "model_unavailable"
-    waits = [item.retry_after_s for item in failures if item.kind in RETRYABLE and item.retry_after_s is not None]
+    waits = [
+        item.retry_after_s
+        for item in failures
+        if item.kind in (*RETRYABLE, BREAKER_OPEN) and item.retry_after_s is not None
+    ]
     return GatewayError(
         detail,
         kind=kind,
@@ -86,5 +96,5 @@ def final_error(task: str, failures: Sequence[Failure], attempts: Sequence[Attem
         retry_after_s=min(waits, default=None) if retryable else None if limited is None else limited.retry_after_s,
         problems=problems,
         attempts=attempts,
-        at_limit="" if limited is None or kind == "model_refused" else limited.at_limit,
+        at_limit="" if limited is None or kind in ("model_refused", "model_filtered") else limited.at_limit,
     )

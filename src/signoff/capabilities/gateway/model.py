@@ -14,7 +14,7 @@ from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import NO_USAGE, Usage
 
 TaskKind = Literal["classify", "extract", "generate"]
-FinishReason = Literal["stop", "length", "refusal"]
+FinishReason = Literal["stop", "length", "refusal", "content_filter"]
 
 AnswerCheck = Callable[[Mapping[str, Any]], Sequence[Problem]]
 """What is wrong with an answer that meets its schema; nothing where it is good."""

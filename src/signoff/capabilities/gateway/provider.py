@@ -62,7 +62,8 @@ class ProviderReply:
         text: the answer; JSON where a schema was given.
         input_tokens: as the vendor counts and charges them.
         output_tokens: likewise.
-        finish_reason: `stop`; `length` where the answer was cut; `refusal` where the model or its filter declined.
+        finish_reason: `stop`; `length` where the answer was cut; `refusal` where the model declined; `content_filter`
+            where a filter of the vendor's withheld the answer, or refused the input.
     """
 
     text: str

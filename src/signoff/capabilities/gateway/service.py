@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 
 from signoff.capabilities.gateway.accounts import Account
-from signoff.capabilities.gateway.asking import AnswerCache, Asked, ChatError, ChatResult, Limits, Recorder
+from signoff.capabilities.gateway.asking import (
+    NOBODY,
+    AnswerCache,
+    Asked,
+    ChatError,
+    ChatResult,
+    Considered,
+    Limits,
+    Recorder,
+)
 from signoff.capabilities.gateway.budget import Budget
 from signoff.capabilities.gateway.calls import Call
 from signoff.capabilities.gateway.chat import ChatEvent, ChatRequest, StreamEnd
@@ -16,7 +26,7 @@ from signoff.capabilities.gateway.chats.attempt import CANCELLED
 from signoff.capabilities.gateway.chats.call import ChatCall
 from signoff.capabilities.gateway.chats.ledger import Ledger, outcome_of
 from signoff.capabilities.gateway.chats.means import Means
-from signoff.capabilities.gateway.chats.needs import needs_of
+from signoff.capabilities.gateway.chats.needs import needs_of, needs_of_task
 from signoff.capabilities.gateway.chats.streaming import ChatStream
 from signoff.capabilities.gateway.connected import Providers
 from signoff.capabilities.gateway.embeddings import Embedding
@@ -33,11 +43,12 @@ from signoff.capabilities.gateway.model import (
 )
 from signoff.capabilities.gateway.protection import NotProtectedError, Protector
 from signoff.capabilities.gateway.provider import ProviderError, ProviderFactory, TakesTurns
-from signoff.capabilities.gateway.resilience.guarding import Guard
+from signoff.capabilities.gateway.resilience.guarding import Guard, Outcome
 from signoff.capabilities.gateway.resilience.health import Health
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
-from signoff.capabilities.gateway.routing.permits import permitted
+from signoff.capabilities.gateway.routing.model import Candidate, Needs
 from signoff.capabilities.gateway.routing.router import Router
+from signoff.capabilities.gateway.routing.turns import Turns
 from signoff.catalog.models import ModelsConfig, ModelSpec
 from signoff.core.clock import Clock, SystemClock
 from signoff.runtime.breakers import Breakers
@@ -116,32 +127,35 @@ class Gateway:
 
         Raises:
             GatewayError: kinds `model_contract`, `model_unavailable` (retryable, or not where set-up is wrong),
-                `model_refused`, `budget`, `quota`, `forbidden`. It carries all attempts: failed ones cost tokens too.
+                `model_refused`, `model_filtered`, `model_truncated`, `context_overflow`, `breaker_open` (retryable),
+                `budget`, `quota`, `forbidden`. It carries all attempts: failed ones cost tokens too.
         """
         started_s = self._clock.monotonic_s()
         async with self._accounted("task", asked, budget, observe) as account:
-            for spec in self.route(config, task.task, task.prompt):
+            asks = asked or Asked(NOBODY, task=task.task, prompt=task.prompt, data_labels=task.data_labels)
+            turns = await self._turns(asks, config, decide, needs_of_task(task), account)
+            for candidate in turns:
+                name = candidate.spec.name
                 try:
-                    candidate = await permitted(spec, self._providers, task.task, task.prompt, decide)
                     # Anew for each candidate: another model's permit may demand more, or less.
                     protected = await self._protector.protect(task, candidate.obligations)
-                    call = Call(spec, candidate.provider, protected, account.payer)
-                    output, finish_reason = await call.run()
+                    async with self._guarded(asks, candidate, task.timeout_s, account):
+                        call = Call(candidate.spec, candidate.provider, protected, account.payer)
+                        output, finish_reason = await call.run()
                 except (NotProtectedError, CallFailed) as error:
-                    if account.ends_with(spec.name, error):
-                        break
+                    turns.failed(candidate, account.failed_with(name, error))
                     continue
-                account.answered(spec.name, finish_reason)
+                account.answered(name, finish_reason)
                 return ModelResult(
                     output=output,
-                    model=spec.name,
+                    model=name,
                     provider=candidate.provider.name,
                     usage=total_usage(account.attempts),
                     attempts=tuple(account.attempts),
                     finish_reason=finish_reason,
                     latency_s=self._clock.monotonic_s() - started_s,
                 )
-            raise final_error(task.task, account.failures, account.attempts)
+            raise final_error(task.task, turns.failures, account.attempts)
 
     async def embed(
         self,
@@ -164,19 +178,51 @@ class Gateway:
             GatewayError: as `complete`.
         """
         async with self._accounted("embed", asked, budget, observe) as account:
-            for spec in self.route(config, "embed", None):
+            asks = asked or Asked(NOBODY, task="embed")
+            turns = await self._turns(asks, config, decide, Needs(), account)
+            for candidate in turns:
+                name = candidate.spec.name
                 try:
-                    candidate = await permitted(spec, self._providers, "embed", "", decide)
                     shown = await self._protector.protect_texts(texts, candidate.obligations)
-                    embedding = Embedding(spec, candidate.provider, shown, timeout_s, account.payer)
-                    vectors, usage = await embedding.run()
+                    async with self._guarded(asks, candidate, timeout_s, account):
+                        embedding = Embedding(candidate.spec, candidate.provider, shown, timeout_s, account.payer)
+                        vectors, usage = await embedding.run()
                 except (NotProtectedError, CallFailed) as error:
-                    if account.ends_with(spec.name, error):
-                        break
+                    turns.failed(candidate, account.failed_with(name, error))
                     continue
-                account.answered(spec.name)
-                return Embeddings(vectors, spec.name, usage)
-            raise final_error("embed", account.failures, account.attempts)
+                account.answered(name)
+                return Embeddings(vectors, name, usage)
+            raise final_error("embed", turns.failures, account.attempts)
+
+    async def explain(
+        self, asked: Asked, config: ModelsConfig, *, decide: Decide, needs: Needs | None = None
+    ) -> Sequence[Considered]:
+        """Who would be asked, in what order, and why, and who would not: nothing is called.
+
+        Raises:
+            GatewayError: kind `model_unavailable`, reason `no_route`.
+        """
+        return (await self._router.routed(asked, config, decide, needs or Needs())).considered
+
+    async def _turns(self, asked: Asked, config: ModelsConfig, decide: Decide, needs: Needs, account: Account) -> Turns:
+        routed = await self._router.routed(asked, config, decide, needs)
+        account.considered = routed.considered
+        return Turns(routed, asked, needs, decide=decide, left_s=lambda: math.inf)
+
+    @asynccontextmanager
+    async def _guarded(
+        self, asked: Asked, candidate: Candidate, timeout_s: float, account: Account
+    ) -> AsyncGenerator[None]:
+        """The block's calls are let through, and tell how the model does by the last of them."""
+        guard, before = self._means.guard, len(account.attempts)
+        org_id, name = asked.caller.org_id, candidate.spec.name
+        entry = await guard.admitted(org_id, name, timeout_s)
+        try:
+            yield
+        finally:
+            last = account.attempts[-1] if len(account.attempts) > before else None
+            outcome = None if last is None else Outcome(last.outcome, last.latency_s)
+            await self._means.finishing.done(guard.ended(org_id, name, entry, outcome))
 
     @asynccontextmanager
     async def _accounted(
@@ -221,9 +267,10 @@ class Gateway:
         ledger = Ledger(asked, "chat", self._clock, self._recorder)
         call: ChatCall | None = None
         try:
-            routed = await self._router.routed(asked, config, decide, needs_of(request))
+            needs = needs_of(request)
+            routed = await self._router.routed(asked, config, decide, needs)
             ledger.considered = routed.considered
-            call = ChatCall(self._means, asked, request, routed=routed, decide=decide, ledger=ledger)
+            call = ChatCall(self._means, asked, request, needs=needs, routed=routed, decide=decide, ledger=ledger)
             names = [candidate.spec.name for candidate in routed.candidates]
             cached = False
             if asked.cached and self._cache is not None and names:
@@ -255,9 +302,10 @@ class Gateway:
         call: ChatCall | None = None
         end: StreamEnd | None = None
         try:
-            routed = await self._router.routed(asked, config, decide, needs_of(request))
+            needs = needs_of(request)
+            routed = await self._router.routed(asked, config, decide, needs)
             ledger.considered = routed.considered
-            call = ChatCall(self._means, asked, request, routed=routed, decide=decide, ledger=ledger)
+            call = ChatCall(self._means, asked, request, needs=needs, routed=routed, decide=decide, ledger=ledger)
             async with aclosing(call.events()) as events:
                 async for event in events:
                     if isinstance(event, StreamEnd):

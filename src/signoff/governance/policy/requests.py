@@ -64,11 +64,13 @@ def model_request(
     prompt_version: str,
     labels: Labels,
     local: bool,
+    region: str = "",
     environment: str = "dev",
 ) -> PolicyRequest:
     """May this run send data with these labels to that model?
 
-    `local` says that the model runs inside this deployment, so that nothing leaves it.
+    `local` says that the model runs inside this deployment, so that nothing leaves it; `region` where it runs, as
+    `models.yaml` says, empty where that does not.
     """
     context = {
         **_run_context(run, environment),
@@ -78,8 +80,9 @@ def model_request(
         "prompt_version": prompt_version,
         "provider": provider,
         "local": local,
+        "region": region,
     }
-    resource = ResourceRef("Model", model, {"provider": provider, "local": local})
+    resource = ResourceRef("Model", model, {"provider": provider, "local": local, "region": region})
     return PolicyRequest(run.started_by, "model.call", resource, context)
 
 

@@ -37,6 +37,7 @@ def direct_model_request(
     labels: Labels,
     local: bool,
     risk: Risk,
+    region: str = "",
     environment: str = "dev",
 ) -> PolicyRequest:
     """May a program's own call send data with these labels to that model?
@@ -50,8 +51,9 @@ def direct_model_request(
         "prompt_version": "",
         "provider": provider,
         "local": local,
+        "region": region,
     }
-    resource = ResourceRef("Model", model, {"provider": provider, "local": local})
+    resource = ResourceRef("Model", model, {"provider": provider, "local": local, "region": region})
     return PolicyRequest(actor, "model.call", resource, context)
 
 

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from signoff.capabilities.gateway.asking import Admission, Asked, Estimate, LimitReached, Tried
-from signoff.capabilities.gateway.calls import CallFailed, Failure, unanswered
 from signoff.capabilities.gateway.chat import ChatReply, ChatRequest
 from signoff.capabilities.gateway.chats.estimating import estimate, usage_of
 from signoff.capabilities.gateway.chats.ledger import Ledger
 from signoff.capabilities.gateway.chats.means import Means
+from signoff.capabilities.gateway.failures import CallFailed, Failure
+from signoff.capabilities.gateway.paying import unanswered
 from signoff.capabilities.gateway.pricing import price_version
 from signoff.capabilities.gateway.provider import ProviderError
 from signoff.capabilities.gateway.resilience.guarding import Outcome

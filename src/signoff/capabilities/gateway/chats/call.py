@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any, cast
 
 from signoff.capabilities.gateway.asking import Asked
-from signoff.capabilities.gateway.calls import CallFailed, Failure
 from signoff.capabilities.gateway.chat import (
     ChatEvent,
     ChatReply,
@@ -26,14 +25,15 @@ from signoff.capabilities.gateway.chats.failing import failed_chat
 from signoff.capabilities.gateway.chats.heard import Heard, shows
 from signoff.capabilities.gateway.chats.ledger import Ledger
 from signoff.capabilities.gateway.chats.means import Means
-from signoff.capabilities.gateway.chats.turns import Turns
+from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.model import Decide
 from signoff.capabilities.gateway.protection import NotProtectedError
 from signoff.capabilities.gateway.provider import ProviderError
 from signoff.capabilities.gateway.resilience.joining import Joint, continued
 from signoff.capabilities.gateway.resilience.retries import wait_s
 from signoff.capabilities.gateway.resilience.timeouts import Timeouts
-from signoff.capabilities.gateway.routing.model import Candidate, Routed
+from signoff.capabilities.gateway.routing.model import Candidate, Needs, Routed
+from signoff.capabilities.gateway.routing.turns import Turns
 
 
 class BrokenOff(Exception):  # noqa: N818  (never leaves the gateway; another model goes on)
@@ -51,6 +51,7 @@ class ChatCall:
         means: what all chats share.
         asked: by whom, for what.
         request: what is asked, unprotected.
+        needs: what it needs.
         routed: who may answer.
         decide: policy's answer, asked again before each fallback.
         ledger: what is kept of it.
@@ -60,13 +61,21 @@ class ChatCall:
     """
 
     def __init__(
-        self, means: Means, asked: Asked, request: ChatRequest, *, routed: Routed, decide: Decide, ledger: Ledger
+        self,
+        means: Means,
+        asked: Asked,
+        request: ChatRequest,
+        *,
+        needs: Needs,
+        routed: Routed,
+        decide: Decide,
+        ledger: Ledger,
     ) -> None:
         self._means = means
         self._asked = asked
         self._request = request
         self._ledger = ledger
-        self._turns = Turns(routed, asked, request, decide=decide, left_s=self._left_s)
+        self._turns = Turns(routed, asked, needs, decide=decide, left_s=self._left_s)
         self._deadline_s = means.clock.monotonic_s() + request.timeout_s
         # Half a text of JSON that another model goes on with is nobody's answer to the schema.
         self._continues = asked.continues and request.output_schema is None

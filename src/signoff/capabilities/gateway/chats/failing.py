@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from signoff.capabilities.gateway.calls import RETRYABLE, Failure
+from signoff.capabilities.gateway.failures import RETRYABLE, Failure
 from signoff.capabilities.gateway.model import GatewayError
+from signoff.runtime.breakers import BREAKER_OPEN
 
 _MEANS = (
     ("content_filter", "model_filtered"),
@@ -14,6 +15,7 @@ _MEANS = (
     ("rate_limited", "model_unavailable"),
     ("unavailable", "model_unavailable"),
     ("timeout", "model_unavailable"),
+    (BREAKER_OPEN, BREAKER_OPEN),
     ("context_overflow", "context_overflow"),
     ("rejected", "model_rejected"),
     ("cannot", "model_cannot"),
@@ -29,7 +31,7 @@ def failed_chat(task: str, failures: Sequence[Failure]) -> GatewayError:
     detail = f"No model could do the task '{task}'. " + " ".join(f"{item.model}: {item.detail}" for item in failures)
     by_kind = {_kind(failure): failure for failure in reversed(failures)}
     reason, kind = next(((one, means) for one, means in _MEANS if one in by_kind), ("unavailable", "model_unavailable"))
-    retryable = reason in RETRYABLE
+    retryable = reason in RETRYABLE or reason == BREAKER_OPEN
     waits = [item.retry_after_s for item in failures if item.retry_after_s is not None]
     told = by_kind.get(reason)
     return GatewayError(

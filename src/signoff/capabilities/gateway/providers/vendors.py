@@ -42,7 +42,7 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
-_FINISH: dict[str, FinishReason] = {"length": "length", "refusal": "refusal", "content_filter": "refusal"}
+_FINISH: dict[str, FinishReason] = {"length": "length", "refusal": "refusal", "content_filter": "content_filter"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class Vendor:
             reply = await self._call(asked)
         except ProviderError as error:
             if error.kind == "content_filter":
-                return ProviderReply("", finish_reason="refusal")
+                return ProviderReply("", finish_reason="content_filter")
             raise
         if reply.finish_reason == "incomplete":
             raise not_its_format()

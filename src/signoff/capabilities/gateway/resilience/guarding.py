@@ -6,7 +6,8 @@ import logging
 from dataclasses import dataclass
 from uuid import UUID
 
-from signoff.capabilities.gateway.calls import CallFailed, Failure
+from signoff.capabilities.gateway.asking import NOBODY
+from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.resilience.health import Health
 from signoff.core.errors import StepError, UnavailableError
 from signoff.core.ids import digest
@@ -57,7 +58,8 @@ class Guard:
 
     def held(self, org_id: UUID, model: str) -> Failure | None:
         """Why a model is left alone now; none where it is not."""
-        left_s = None if self._breakers is None else self._breakers.held_s((org_id, target_of(model)))
+        breakers = self._of(org_id)
+        left_s = None if breakers is None else breakers.held_s((org_id, target_of(model)))
         return None if left_s is None else _open(model, left_s)
 
     async def admitted(self, org_id: UUID, model: str, timeout_s: float) -> Entry:
@@ -66,10 +68,11 @@ class Guard:
         Raises:
             CallFailed: kind `breaker_open`.
         """
-        if self._breakers is None:
+        breakers = self._of(org_id)
+        if breakers is None:
             return Entry()
         try:
-            return await self._breakers.admitted((org_id, target_of(model)), timeout_s)
+            return await breakers.admitted((org_id, target_of(model)), timeout_s)
         except StepError as error:
             raise CallFailed(_open(model, error.retry_after_s or 0.0)) from None
         except UnavailableError as error:
@@ -88,8 +91,13 @@ class Guard:
                 wrong = BROKEN_OFF if outcome.begun else outcome.kind
             elif self._breakers is not None and outcome.latency_s >= self._breakers.slow_s:
                 wrong = SLOW
-        if self._breakers is not None:
-            await self._breakers.ended((org_id, target_of(model)), entry, wrong)
+        breakers = self._of(org_id)
+        if breakers is not None:
+            await breakers.ended((org_id, target_of(model)), entry, wrong)
+
+    def _of(self, org_id: UUID) -> Breakers | None:
+        """Those of an organisation; nobody's calls have none."""
+        return self._breakers if org_id != NOBODY.org_id else None
 
 
 def target_of(model: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from signoff.capabilities.gateway.asking import Considered
-from signoff.capabilities.gateway.calls import Failure
+from signoff.capabilities.gateway.failures import Failure
 from signoff.capabilities.gateway.model import ObligationLike
 from signoff.capabilities.gateway.provider import Provider
 from signoff.catalog.models import ModelSpec, Requires

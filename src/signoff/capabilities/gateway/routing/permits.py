@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from signoff.capabilities.gateway.calls import CallFailed, Failure
 from signoff.capabilities.gateway.chat import Chats
 from signoff.capabilities.gateway.connected import Providers
+from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.model import Decide, ObligationLike
 from signoff.capabilities.gateway.protection import CARRIED_OUT
 from signoff.capabilities.gateway.provider import Provider, ProviderError

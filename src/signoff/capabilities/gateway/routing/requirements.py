@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from signoff.capabilities.gateway.asking import Asked
 from signoff.capabilities.gateway.model_facts import ModelFacts, lies_in
+from signoff.capabilities.gateway.pricing import price
+from signoff.capabilities.gateway.provider import ProviderError
+from signoff.capabilities.gateway.routing.model import Candidate, Needs
 from signoff.catalog.models import ModelSpec, Requires, Route
+from signoff.core.money import Cost
 
 
 def joined(one: Requires, other: Requires) -> Requires:
@@ -33,6 +37,15 @@ def lacking(spec: ModelSpec, facts: ModelFacts, needs: Requires, route: Route, a
     if facts.context_tokens is not None and needs.context_tokens > facts.context_tokens:
         missing.append(f"it reads {facts.context_tokens:,} tokens, and {needs.context_tokens:,} are needed")
     return f"{'; '.join(missing)}." if missing else ""
+
+
+def cost_of(candidate: Candidate, needs: Needs) -> Cost | None:
+    """What the call may cost with that model; none where nobody knows."""
+    local = candidate.provider.local
+    try:
+        return price(candidate.spec, local=local, input_tokens=needs.input_tokens, output_tokens=needs.output_tokens)
+    except ProviderError:
+        return None
 
 
 def _words(found: frozenset[str]) -> str:

@@ -6,19 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from signoff.capabilities.gateway.asking import Asked, Considered
-from signoff.capabilities.gateway.calls import CallFailed, Failure
 from signoff.capabilities.gateway.connected import Providers
+from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.model import MAX_CANDIDATES, Decide, GatewayError
 from signoff.capabilities.gateway.model_facts import facts_of
-from signoff.capabilities.gateway.pricing import price
-from signoff.capabilities.gateway.provider import ProviderError
 from signoff.capabilities.gateway.resilience.guarding import Guard
 from signoff.capabilities.gateway.routing.model import Candidate, Needs, Routed
 from signoff.capabilities.gateway.routing.permits import permitted
 from signoff.capabilities.gateway.routing.ranking import Standing, ranked, share, why
-from signoff.capabilities.gateway.routing.requirements import joined, lacking
+from signoff.capabilities.gateway.routing.requirements import cost_of, joined, lacking
 from signoff.catalog.models import ModelsConfig, ModelSpec, Route
-from signoff.core.money import Cost
 
 
 class Router:
@@ -97,7 +94,7 @@ class Router:
     def _standing(self, candidate: Candidate, asked: Asked, needs: Needs) -> Standing:
         spec = candidate.spec
         measured = self._guard.health.of((asked.caller.org_id, spec.name))
-        return Standing(spec.name, _cost(candidate, needs), measured, facts_of(spec).quality.get(asked.task))
+        return Standing(spec.name, cost_of(candidate, needs), measured, facts_of(spec).quality.get(asked.task))
 
 
 def _in_use(route: Route, key: str) -> tuple[list[str], list[Failure]]:
@@ -116,15 +113,3 @@ def _in_use(route: Route, key: str) -> tuple[list[str], list[Failure]]:
         ]
         used = [route.pin]
     return used, failures
-
-
-def _cost(candidate: Candidate, needs: Needs) -> Cost | None:
-    try:
-        return price(
-            candidate.spec,
-            local=candidate.provider.local,
-            input_tokens=needs.input_tokens,
-            output_tokens=needs.output_tokens,
-        )
-    except ProviderError:
-        return None

@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from signoff.capabilities.gateway.asking import Asked
-from signoff.capabilities.gateway.calls import CallFailed, Failure
-from signoff.capabilities.gateway.chat import ChatRequest
-from signoff.capabilities.gateway.chats.estimating import estimate
+from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.model import Decide, ObligationLike
-from signoff.capabilities.gateway.provider import ProviderError
-from signoff.capabilities.gateway.routing.model import Candidate, Routed
+from signoff.capabilities.gateway.routing.model import Candidate, Needs, Routed
 from signoff.capabilities.gateway.routing.permits import decided
+from signoff.capabilities.gateway.routing.requirements import cost_of
 from signoff.core.money import Cost
 
 
@@ -22,7 +20,7 @@ class Turns:
     Args:
         routed: the candidates.
         asked: for policy, which is asked again before each fallback.
-        request: for what it would cost.
+        needs: for what it would cost.
         decide: policy's answer.
         left_s: how long the call may still take, in seconds.
 
@@ -31,11 +29,11 @@ class Turns:
     """
 
     def __init__(
-        self, routed: Routed, asked: Asked, request: ChatRequest, *, decide: Decide, left_s: Callable[[], float]
+        self, routed: Routed, asked: Asked, needs: Needs, *, decide: Decide, left_s: Callable[[], float]
     ) -> None:
         self._routed = routed
         self._asked = asked
-        self._request = request
+        self._needs = needs
         self._decide = decide
         self._left_s = left_s
         self._read_at_most: int | None = None
@@ -64,7 +62,7 @@ class Turns:
         if failure.kind == "context_overflow" and candidate.context_tokens is not None:
             self._read_at_most = max(self._read_at_most or 0, candidate.context_tokens)
         if failure.at_limit == "cheaper":
-            self._dearer = self._cost(candidate)
+            self._dearer = cost_of(candidate, self._needs)
 
     def _check(self, candidate: Candidate) -> None:
         name = candidate.spec.name
@@ -73,15 +71,9 @@ class Turns:
             detail = f"It reads {reads:,} tokens, and one that reads {self._read_at_most:,} could not take the request."
             raise CallFailed(Failure(name, "lacks", detail))
         if self._dearer is not None:
-            cost = self._cost(candidate)
+            cost = cost_of(candidate, self._needs)
             if cost is None or cost >= self._dearer:
                 raise CallFailed(Failure(name, "lacks", "A limit asks for a cheaper model, and it is none."))
 
     def _again(self, candidate: Candidate) -> Sequence[ObligationLike]:
         return decided(candidate.spec, candidate.provider, self._asked.task, self._asked.prompt, self._decide)
-
-    def _cost(self, candidate: Candidate) -> Cost | None:
-        try:
-            return estimate(candidate.spec, candidate.provider, self._request).cost
-        except ProviderError:
-            return None
