@@ -141,19 +141,21 @@ async def staged(
     models: Mapping[str, ScriptedProvider] | None = None,
     *,
     filters: Mapping[str, Filter] | None = None,
+    **options: Any,
 ) -> AsyncGenerator[Stage]:
     """The project deployed, and a worker for it while the block lasts.
 
     Args:
         models: who answers, by the name that `models.yaml` gives it.
         filters: instead of those that are installed.
+        options: of the gateway, such as `limits`.
     """
     scripts, clock = models or {}, SystemClock()
 
     def made(spec: ModelSpec) -> ScriptedProvider:
         return scripts[spec.name]
 
-    gateway = Gateway({"scripted": made, "openai_compatible": made}, clock=clock, environment={})
+    gateway = Gateway({"scripted": made, "openai_compatible": made}, clock=clock, environment={}, **options)
     digest = await deployed(database, files)
     releases = ReleaseCatalog(database)
     release = await releases.load(DEFAULT_ORG_ID, digest)

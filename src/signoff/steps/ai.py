@@ -16,12 +16,12 @@ from signoff.core.errors import InvalidError, LimitError, StepError
 from signoff.core.labels import Labels, Trust
 from signoff.governance.policy import Decision, model_request
 from signoff.runtime.handlers import Done, StepCall
-from signoff.steps.acting import ActingStep
 from signoff.steps.answers import finished
+from signoff.steps.limited import LimitedStep, asked_of
 from signoff.steps.services import Services, decided, project_of
 
 
-class AiStep(ActingStep):
+class AiStep(LimitedStep):
     """Runs a prompt of the registry on the models that policy and routes allow."""
 
     verb = "ai"
@@ -42,12 +42,12 @@ class AiStep(ActingStep):
         prompt = project.prompts.find(call.step.target)
         return self._services.gateway.turn(project.models, prompt.task, prompt.name)
 
-    async def execute(self, call: StepCall) -> Done:
+    async def act(self, call: StepCall, *, over_limit: bool) -> Done:
         """The model's answer, which meets the prompt's output contract.
 
         Raises:
-            StepError: `model_contract`, `model_unavailable`, `model_refused`, `budget`, `forbidden`, `arguments`,
-                `filtered`, `filter_failed` or `confidence`.
+            StepError: `model_contract`, `model_unavailable`, `model_refused`, `budget`, `quota`, `forbidden`,
+                `arguments`, `filtered`, `filter_failed` or `confidence`.
         """
         project = project_of(call)
         prompt = project.prompts.find(call.step.target)
@@ -70,6 +70,7 @@ class AiStep(ActingStep):
                 prompt_version=prompt.version,
                 labels=call.labels,
                 local=attributes["local"],
+                region=attributes["region"],
                 environment=self._services.environment,
             )
             return decided(call, authority, request)
@@ -79,10 +80,13 @@ class AiStep(ActingStep):
             call.record("model.call", {**attempt.as_dict(), **fact})
 
         answered: set[str] = set()
+        asked = asked_of(call, self._services, task=prompt.task, prompt=prompt.name, over_limit=over_limit)
 
         async def ask(task: ModelTask, config: ModelsConfig) -> ModelResult:
             budget = self._services.budgets.of(call)
-            result = await self._services.gateway.complete(task, config, decide=decide, budget=budget, observe=observe)
+            result = await self._services.gateway.complete(
+                task, config, decide=decide, budget=budget, observe=observe, asked=asked
+            )
             answered.add(f"model:{result.model}")
             return result
 

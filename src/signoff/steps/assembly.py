@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -34,6 +34,7 @@ from signoff.steps.emit import EmitStep
 from signoff.steps.model import ModelStep
 from signoff.steps.retrieve import RetrieveStep
 from signoff.steps.review import ReviewStep
+from signoff.steps.served import open_gateway
 from signoff.steps.services import Services, required
 from signoff.steps.set import SetStep
 from signoff.steps.tool import ToolStep
@@ -71,9 +72,11 @@ async def open_worker(
         filters: on outgoing text, by name, instead of those that are installed.
     """
     releases = ReleaseCatalog(database)
-    own = gateway is None
-    used = gateway or Gateway(clock=clock, profile=models_profile)
     tools = ToolRunner(clock=clock)
+    opened = AsyncExitStack()
+    used = gateway or await opened.enter_async_context(
+        open_gateway(database, clock=clock, models_profile=models_profile)
+    )
     services = Services(
         database=database,
         releases=releases,
@@ -98,8 +101,7 @@ async def open_worker(
         )
     finally:
         await tools.close()
-        if own:
-            await used.aclose()
+        await opened.aclose()
 
 
 def _handlers(services: Services, settings: RuntimeSettings | None) -> list[StepHandler]:

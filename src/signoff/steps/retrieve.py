@@ -9,12 +9,12 @@ from signoff.core.errors import InvalidError, LimitError, NotFoundError, StepErr
 from signoff.core.labels import Labels, Trust
 from signoff.governance.policy import retrieve_request
 from signoff.runtime.handlers import Done, StepCall
-from signoff.steps.acting import ActingStep
 from signoff.steps.embedding import GatewayEmbedder
+from signoff.steps.limited import LimitedStep
 from signoff.steps.services import Services, project_of, release_of, required
 
 
-class RetrieveStep(ActingStep):
+class RetrieveStep(LimitedStep):
     """Searches an index as the run may."""
 
     verb = "retrieve"
@@ -33,7 +33,7 @@ class RetrieveStep(ActingStep):
         request = retrieve_request(call.run, index=call.step.target, labels=call.labels, environment=environment)
         required(call, authority, request)
 
-    async def execute(self, call: StepCall) -> Done:
+    async def act(self, call: StepCall, *, over_limit: bool) -> Done:
         """The best passages: `{hits: [{chunk_id, path, heading, text, start, end, score}]}`."""
         project, query = project_of(call), str(call.arguments["query"])
         org_id, release = call.run.org_id, release_of(call).digest
@@ -42,7 +42,13 @@ class RetrieveStep(ActingStep):
                 facts = await read_index(connection, org_id, release=release, name=call.step.target)
             vector: Sequence[float] | None = None
             if facts.embedder is not None:
-                embedder = GatewayEmbedder(self._services.gateway, project.models, call=call, services=self._services)
+                embedder = GatewayEmbedder(
+                    self._services.gateway,
+                    project.models,
+                    call=call,
+                    services=self._services,
+                    over_limit=over_limit,
+                )
                 vector = await embedder.embed_query(query, facts.embedder)
             async with self._services.database.transaction(org_id) as connection:
                 hits = await search(

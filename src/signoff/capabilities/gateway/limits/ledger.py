@@ -47,8 +47,8 @@ class _Pending:
     reservation: UUID
     shares: Sequence[Share]
     about: Mapping[str, Any]
+    over_limit: bool
     answer: asyncio.Future[_Admitted]
-    tries: int = 0
 
 
 @dataclass(slots=True)
@@ -137,7 +137,7 @@ class LimitLedger:
         if len(self._waiting) >= self.settings.waiting:
             raise LimitError(f"{self.settings.waiting} calls of this process wait to be admitted.")
         answer = asyncio.get_running_loop().create_future()
-        pending = _Pending(caller.org_id, self.ids(), shares, _about(asked, spec, estimate), answer)
+        pending = _Pending(caller.org_id, self.ids(), shares, _about(asked, spec, estimate), asked.over_limit, answer)
         self._waiting.append(pending)
         self._start()
         try:
@@ -298,6 +298,7 @@ def _admission(item: _Pending, place: Mapping[Counter, int], lease_ms: int) -> d
         "x": [place[share.counter] for share in item.shares],
         "a": [share.amount for share in item.shares],
         "m": [share.most for share in item.shares],
+        "f": [item.over_limit and share.at_limit == "ask" for share in item.shares],
         "s": [share.sharer for share in item.shares],
         "lease_ms": lease_ms,
         "about": item.about,

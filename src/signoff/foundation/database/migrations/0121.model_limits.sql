@@ -104,7 +104,7 @@ $moved$;
 --
 -- counters: [{o: organisation, c: counter, n: parts, ms: length of one, about}], each once, sorted by o and c;
 -- settlements: [{o, r: reservation, x: places in counters, d: differences, t: parts, s: sharers}];
--- admissions: [{o, r, x, a: amounts, m: most, s: sharers, lease_ms, about}].
+-- admissions: [{o, r, x, a: amounts, m: most, f: whether a person lets it beyond, s: sharers, lease_ms, about}].
 -- It answers {slots: of each counter, answers: for each admission null or [[which, milliseconds to wait or null], …]},
 -- or null where a row went away meanwhile: ask again.
 CREATE FUNCTION signoff_admit_model_calls(
@@ -226,7 +226,7 @@ BEGIN
                 END LOOP;
             END IF;
             needed := totals[x[i]] + amounts[i] + keep - most[i];
-            IF needed > 0 THEN
+            IF needed > 0 AND NOT (item -> 'f' ->> (i - 1))::boolean THEN
                 wait_ms := NULL;
                 IF amounts[i] <= most[i] THEN
                     freed := 0;
