@@ -5,15 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from signoff.catalog.flow import surroundings_of
 from signoff.catalog.model import Project
 from signoff.catalog.projects import PromptContracts, load_project_files
+from signoff.core.actors import Actor
 from signoff.core.errors import StepError
 from signoff.core.labels import Fields, Labels, Trust, read_fields, written_fields
+from signoff.governance.policy import PolicyRequest, PolicySet, model_request, tool_request
+from signoff.runtime.handlers import Approval, RunFacts
 from signoff.runtime.program import NAMING
 from signoff.workflows import Contracts, compile_workflow
 from signoff.workflows.flow import FlowResult
@@ -38,6 +43,16 @@ ORDERS: Mapping[str, Mapping[str, Any]] = {
     "o-2": {"id": "o-2", "customer": OWNER, "payee": OWNER, "refundable_cents": 900, "note": "mine"},
     "x-1": {"id": "x-1", "customer": STRANGER, "payee": STRANGER, "refundable_cents": 10**7, "note": "theirs"},
 }
+FACTS = RunFacts(
+    UUID(int=1),
+    UUID(int=2),
+    "case",
+    "1.0.0",
+    "",
+    "low",
+    Actor(UUID(int=2), "user", "u"),
+    datetime(2026, 1, 1, tzinfo=UTC),
+)
 Model = Callable[[str, str], Mapping[str, Any]]
 
 
@@ -77,6 +92,9 @@ class Run:
         labels: of each step: of all that it read and gave.
         fields: of single fields of what it gave, where they are known apart.
         failed: a step failed with nothing to catch it, and the run stopped there.
+        policies: decide on every call of a tool or a model; nobody does where there are none.
+        asked: what they were asked.
+        spent: what effects that no person approved have spent, by tool and holder; no quota counts where there is none.
     """
 
     project: Project
@@ -85,6 +103,9 @@ class Run:
     acted: list[Acted] = field(default_factory=list[Acted])
     labels: dict[str, Labels] = field(default_factory=dict[str, Labels])
     fields: dict[str, Fields] = field(default_factory=dict[str, Fields])
+    policies: PolicySet | None = None
+    asked: list[PolicyRequest] = field(default_factory=list[PolicyRequest])
+    spent: dict[tuple[str, str], int] | None = None
     failed: bool = False
     people: set[str] = field(default_factory=set[str])
 
@@ -153,6 +174,7 @@ class Run:
         if step.verb in NAMING:
             fields = {(name,): one for name, one in labels_of_parts(step, NAMING[step.verb], scope, states).items()}
         if step.verb == "ai":
+            self._require(step, scope, states, ready)
             output, labels = self.model(path, step.target), labels.join(Labels(trust=Trust.UNTRUSTED))
         elif step.verb == "set":
             output = ready.arguments["set"]
@@ -162,6 +184,7 @@ class Run:
             by = "user/lea" if ready.needed else "policy"
             output = {**ready.arguments.get("propose", {}), "comment": None, "decided_by": by}
         elif step.verb == "tool":
+            self._require(step, scope, states, ready)
             output = self._tool(step, path, index, given)
             contract = self.project.tools[step.target]
             fields = {at: labels.join(one) for at, one in contract.answer_fields.items()}
@@ -194,8 +217,45 @@ class Run:
             return order
         if step.target.startswith("pay.") and not (isinstance(given.get("cents"), int) and given["cents"] >= 1):
             raise StepError("the arguments break the contract", kind="arguments")
-        self.acted.append(Acted(path, index, step.target, given, frozenset(self.people & set(step.requires))))
+        approved = frozenset(self.people & set(step.requires))
+        quota = self.project.tools[step.target].quota
+        if quota is not None and self.spent is not None and not approved:
+            holder = (step.target, str(given[quota.per]))
+            amount = given[quota.spend] if quota.spend else 1
+            if self.spent.get(holder, 0) + amount > quota.most:
+                raise StepError("the quota is used up", kind="quota")
+            self.spent[holder] = self.spent.get(holder, 0) + amount
+        self.acted.append(Acted(path, index, step.target, given, approved))
         return {"id": f"done-{path}"}
+
+    def _require(self, step: Step, scope: RunScope, states: Mapping[str, StepState], ready: Ready) -> None:
+        """What a worker asks policy before a call, with the labels that it has then."""
+        if self.policies is None:
+            return
+        if step.verb == "ai":
+            prompt = self.project.prompts.find(step.target)
+            named: dict[str, str] = {"prompt": prompt.name, "prompt_version": prompt.version, "task": prompt.task}
+            request = model_request(FACTS, model="m", provider="scripted", labels=ready.labels, local=True, **named)
+        else:
+            decided = [(name, states.get(name) or scope.state(name)) for name in step.requires]
+            by = {name: "user/lea" if name in self.people else "policy" for name, _ in decided}
+            approvals = [
+                Approval(name, "", "", by[name], "approved") for name, state in decided if state and state.is_review
+            ]
+            parts = step.arguments["with"].parts if "with" in step.arguments else {}
+            request = tool_request(
+                FACTS,
+                tool=step.target,
+                effect="write" if self.project.tools[step.target].effect else "none",
+                arguments=ready.arguments.get("with", {}),
+                labels=ready.labels,
+                argument_labels={name: part.labels(scope) for name, part in parts.items()},
+                approvals=approvals,
+            )
+        self.asked.append(request)
+        decision = self.policies.decide(request)
+        if not decision.permit or (step.verb == "tool" and decision.obligations):
+            raise StepError("no policy permits it", kind="forbidden")
 
     def _note(self, path: str, labels: Labels) -> None:
         self.labels[path] = self.labels.get(path, Labels()).join(labels)
