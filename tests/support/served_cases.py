@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import anthropic
 import httpx
@@ -98,3 +99,19 @@ async def served(
                 yield Served(api, vendor, await api.key("program", name="program"), gateway)
         finally:
             await gateway.aclose()
+
+
+def events_of(text: str) -> list[tuple[str, str]]:
+    """Server-sent events as they stand in a body: names (empty for none) and data."""
+    found: list[tuple[str, str]] = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines())
+        if "data" in fields:
+            found.append((fields.get("event", ""), fields["data"]))
+    return found
+
+
+async def drained(asking: Awaitable[AsyncIterable[Any]], heard: list[Any]) -> None:
+    """Read a stream to its end, keeping what came before an error."""
+    async for event in await asking:
+        heard.append(event)  # noqa: PERF401  (what came must be kept when it breaks)

@@ -82,7 +82,7 @@ def screened(body: Mapping[str, Any], known: Known, where: str = "") -> list[str
         if name in known.hints:
             ignored.append(place)
         elif name in known.neutral or name in known.advice:
-            raise unsupported(place, known.advice.get(name, f"Leave it out, or give {_shown(known.neutral[name])}."))
+            raise unsupported(place, known.advice.get(name) or f"Leave it out, or give {_shown(known.neutral[name])}.")
         else:
             near = did_you_mean(name, sorted(known.taken | known.hints | known.neutral.keys())) or "Leave it out."
             raise wrong(place, f"There is no member '{place[:_LONGEST_SHOWN]}'. {near}", "unknown_parameter")
