@@ -242,14 +242,15 @@ class Run:
             approvals = [
                 Approval(name, "", "", by[name], "approved") for name, state in decided if state and state.is_review
             ]
-            parts = step.arguments["with"].parts if "with" in step.arguments else {}
+            given = step.arguments.get("with")
+            own = {} if given is None else {name: part.labels(scope) for name, part in given.parts.items()}
             request = tool_request(
                 FACTS,
                 tool=step.target,
                 effect="write" if self.project.tools[step.target].effect else "none",
                 arguments=ready.arguments.get("with", {}),
                 labels=ready.labels,
-                argument_labels={name: part.labels(scope) for name, part in parts.items()},
+                argument_labels=own,
                 approvals=approvals,
             )
         self.asked.append(request)

@@ -127,8 +127,11 @@ def _lines(project: Project, workflow: Workflow) -> list[str]:
 
 def _problem(workflow: Workflow, lines: list[str], finding: Finding) -> Problem:
     """A finding at the place of the word that it is about, or at its step."""
-    line, column = finding.line or 1, None
-    for number in range(max(finding.line, 1), len(lines) + 1):
+    start = finding.line
+    if not finding.step:  # one about an attribute: its name may stand anywhere else before
+        start = next((at for at, text in enumerate(lines, start=1) if text.startswith("attributes")), 1)
+    line, column = start or 1, None
+    for number in range(max(start, 1), len(lines) + 1):
         if finding.word and finding.word in lines[number - 1]:
             line, column = number, lines[number - 1].index(finding.word) + 1
             break
