@@ -147,7 +147,7 @@ async def test_failures_say_what_is_known(  # noqa: PLR0917  (a table's columns)
 ) -> None:
     contract = replace(kind.contract(behaviour), effect=effect)
     with pytest.raises(StepError) as caught:
-        await call(contract, timeout_s=0.2 if behaviour == "slow" else 20.0)
+        await call(contract, timeout_s=0.5 if behaviour == "slow" else 20.0)
     assert caught.value.kind == (failure[kind.name] if isinstance(failure, dict) else failure)
     assert caught.value.retryable is (retryable[kind.name] if isinstance(retryable, dict) else retryable)
     assert caught.value.outcome_unknown is (effect and unknown_if_write)

@@ -172,7 +172,7 @@ async def test_a_server_that_stays_away_is_unavailable(own_server: EmbeddedServe
 
 
 async def test_a_statement_that_takes_too_long_is_unavailable(database_url: str) -> None:
-    async with await Database.open(DatabaseSettings(url=database_url, statement_timeout_s=0.05)) as database:
+    async with await Database.open(DatabaseSettings(url=database_url, statement_timeout_s=1.0)) as database:
 
         async def dawdle() -> None:
             async with database.worker_transaction() as connection:
@@ -183,7 +183,7 @@ async def test_a_statement_that_takes_too_long_is_unavailable(database_url: str)
 
 
 async def test_a_pool_without_a_free_connection_is_unavailable(database_url: str) -> None:
-    settings = DatabaseSettings(url=database_url, worker_pool_size=1, connect_timeout_s=0.2, recovery_wait_s=0)
+    settings = DatabaseSettings(url=database_url, worker_pool_size=1, connect_timeout_s=2.0, recovery_wait_s=0)
     async with await Database.open(settings) as database:
         async with database.worker_connection():
             with pytest.raises(UnavailableError):

@@ -350,9 +350,10 @@ async def test_a_stopping_worker_begins_nothing_new_and_gives_waiting_runs_back_
         return Done({})
 
     def wait(call: StepCall) -> Waiting:
-        return Waiting("moment", until=call.clock.now() + timedelta(seconds=20))
+        return Waiting("moment", until=call.clock.now() + timedelta(hours=1))
 
-    resident = settings_with(park_after_s=30.0)  # a near moment keeps the run in memory
+    # A near moment keeps the run in memory; a worker that waited for it, or for its time to drain, would wait for long.
+    resident = settings_with(park_after_s=7200.0, drain_s=3600.0)
     tool = ScriptedTool({"work": hold, "wait": wait})
     before_s = 0.0
     async with running(database, [flow, soon], tool, resident) as worker:
@@ -362,7 +363,7 @@ async def test_a_stopping_worker_begins_nothing_new_and_gives_waiting_runs_back_
         worker.stop()
         before_s = asyncio.get_running_loop().time()
         gate.set()
-    assert asyncio.get_running_loop().time() - before_s < 5
+    assert asyncio.get_running_loop().time() - before_s < 60
     assert [call.path for call in tool.calls if call.run.run_id == run_id] == ["a"]
     async with database.worker_connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM run_queue WHERE owner IS NOT NULL") == 0

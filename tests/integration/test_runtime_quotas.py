@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pytest
-from support.engine import ACTOR, ScriptedTool, compiled, ended, running, start, until
+from support.engine import ACTOR, FAST, ScriptedTool, compiled, ended, running, start, until
 
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
@@ -116,7 +116,9 @@ async def test_a_holder_that_others_keep_busy_costs_the_worker_nothing_else(data
     flow, tool = compiled("busy", PAY % "", pay=True), paying(1)
     settings = DatabaseSettings(url=database_url, lock_timeout_s=0.2)
     sessions = "SELECT array_agg(id) FROM worker_session"
-    async with await Database.open(settings) as database, running(database, [flow], tool):
+    # A lease that a starved machine does not lose by itself.
+    patient = FAST.model_copy(update={"lease_s": 30.0, "heartbeat_s": 1.0})
+    async with await Database.open(settings) as database, running(database, [flow], tool, patient):
         async with database.worker_connection() as connection, connection.transaction():
             before = await connection.fetchval(sessions)
             await connection.execute(QUOTA_TURN, ACTOR.org_id, "pay", "ana")

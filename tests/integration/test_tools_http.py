@@ -220,8 +220,8 @@ async def release(arguments):
 
 async def test_a_call_that_waits_for_a_thread_in_vain_did_nothing(runner: ToolRunner) -> None:
     files = {"tools/shop.py": HOLDS}
-    with pytest.raises(StepError) as first:
-        await runner.call(python("hold", effect=True), {}, files=files, timeout_s=0.1)
+    with pytest.raises(StepError) as first:  # it has to have begun by then
+        await runner.call(python("hold", effect=True), {}, files=files, timeout_s=1.0)
     with pytest.raises(StepError) as second:
         await runner.call(python("hold", effect=True), {}, files=files, timeout_s=0.1)
     assert (await runner.call(python("release"), {}, files=files, timeout_s=10)).output == {}

@@ -50,6 +50,8 @@ def test_known_escapes_are_refused_or_find_nothing(source: str) -> None:
     assert "module" not in str(messages), messages
 
 
+PATIENCE_S = 20.0  # of a bomb, on a machine that does other things as well; one that went off would take hours
+
 BOMBS = [
     "{{ text|round(9, 'ceil') }}",
     "{{ 1|round(999999999, 'ceil') }}",
@@ -67,7 +69,7 @@ def test_work_without_end_is_refused_at_once(source: str) -> None:
     started_s = time.perf_counter()
     with pytest.raises((InvalidError, LimitError)):
         render_sections([("user", source)], {"text": "x" * MAX_RENDERED_SIZE_BYTES, "number": 10**5000}, {})
-    assert time.perf_counter() - started_s < 5
+    assert time.perf_counter() - started_s < PATIENCE_S
 
 
 CLOSING = [

@@ -321,7 +321,7 @@ class Session:
         """An error of ours: the run leaves memory as its journal has it and is tried again after a pause."""
         if self._journal.lost:
             return  # with it everything in memory
-        _log.error("run %s is put aside after an error", run_id, exc_info=error)
+        _log.error("run %s is put aside: %s", run_id, error, exc_info=not isinstance(error, UnavailableError) and error)
         execution = self._residents.pop(run_id, None)
         self._journal.forget(run_id, SessionLostError("the run was put aside"))
         if execution is not None:
