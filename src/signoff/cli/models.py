@@ -1,4 +1,4 @@
-"""`signoff models`: which local models there are, and bringing one here."""
+"""`signoff models`: which local models there are, bringing one here, and who would answer what."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from signoff.cli.options import JsonOption, examples
-from signoff.cli.output import console, print_json
+from signoff.cli.options import EnvironmentOption, JsonOption, ProfileOption, ProjectOption, examples
+from signoff.cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
     from signoff.capabilities.gateway.models_store import InstalledModel
 
-app = typer.Typer(help="Local models: list them, pull one.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Models: list and pull local ones, say who would answer what.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("list", epilog=examples("signoff models list", "signoff models list --json"))
@@ -65,6 +67,79 @@ def pull(
     except SignoffError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+@app.command(
+    epilog=examples(
+        "signoff models route --task classify --dry-run",
+        "signoff models route --task chat --model careful --labels class=confidential --labels residency=eu --dry-run",
+        "signoff models route --task chat --needs image --context-tokens 50000 --dry-run --json",
+    )
+)
+def route(
+    *,
+    task: Annotated[str, typer.Option("--task", help="The task, such as classify, generate, embed or chat.")] = "chat",
+    model: Annotated[str, typer.Option("--model", help="A model or route by its name, as a request names it.")] = "",
+    prompt: Annotated[str, typer.Option("--prompt", help="The prompt, for routes of one prompt.")] = "",
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--labels", help="A label of the data: class=confidential, trust=untrusted, residency=eu."),
+    ] = None,
+    actor: Annotated[str, typer.Option("--as", help="Who starts it, such as key/intake.")] = "user/developer",
+    workflow: Annotated[
+        str, typer.Option("--workflow", help="The workflow that asks, for its policies and risk.")
+    ] = "",
+    region: Annotated[str, typer.Option("--region", help="Where the answer must be computed, such as eu.")] = "",
+    latency_s: Annotated[
+        float | None, typer.Option("--latency", min=0, help="How soon the first token is wanted, in seconds.")
+    ] = None,
+    needs: Annotated[
+        list[str] | None, typer.Option("--needs", help="What it needs: image, document, audio, tools, structured.")
+    ] = None,
+    context_tokens: Annotated[
+        int, typer.Option("--context-tokens", min=0, help="How many tokens must be read, the answer included.")
+    ] = 0,
+    tokens: Annotated[tuple[int, int], typer.Option("--tokens", help="Tokens read and written, for prices.")] = (
+        1_000,
+        500,
+    ),
+    sticky: Annotated[str, typer.Option("--sticky", help="A key, for draws by weight and canaries.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say it: the one thing that this command does.")
+    ] = False,
+    environment: EnvironmentOption = "dev",
+    profile: ProfileOption = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print which models of the project would be asked, in what order and why, and which would not. Calls nothing."""
+    import asyncio
+
+    from signoff.cli.model_routes import Question, considered, facts, labels_of, needs_of, row
+    from signoff.cli.workspace import project_directory
+
+    if not dry_run:
+        raise typer.BadParameter("say it: this command calls no model", param_hint="--dry-run")
+    question = Question(
+        task=task,
+        model=model,
+        prompt=prompt,
+        labels=labels_of(labels or ()),
+        actor=actor,
+        workflow=workflow,
+        region=region,
+        latency_s=latency_s,
+        sticky=sticky,
+        needs=needs_of(needs or (), context_tokens),
+        tokens=tokens,
+        environment=environment,
+        profile=profile,
+    )
+    found = asyncio.run(considered(project_directory(project), question))
+    if as_json:
+        print_json([facts(item) for item in found])
+    else:
+        print_table(("place", "model", "why"), [row(item) for item in found])
 
 
 def _facts(state: InstalledModel) -> dict[str, Any]:
