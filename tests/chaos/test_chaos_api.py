@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +13,7 @@ import httpx
 import pytest
 from support.api_cases import deployed
 from support.killed import forkserver
+from support.ports import lasting_port
 
 from signoff.api import ApiServer, create_app
 from signoff.core.actors import Actor
@@ -62,9 +62,7 @@ async def test_starts_survive_kills_of_the_api(database: Database, database_url:
         _, key = await create_key(
             connection, DEFAULT_ORG_ID, "shop", ["clerk"], created_by=creator, now=SystemClock().now()
         )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = lasting_port()
     answered: dict[int, str] = {}
     sent = 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 from pathlib import Path
 from uuid import UUID
 
@@ -14,6 +13,7 @@ import pytest
 from support.cli_cases import running
 from support.engine import eventually
 from support.killed import Sink
+from support.ports import lasting_port
 from tests.chaos.test_chaos_killed_worker import outcomes, project, stories
 
 from signoff.catalog.releases import point_environment, register
@@ -59,11 +59,8 @@ async def start_all(port: int, key: str, answered: dict[int, UUID]) -> None:
 @pytest.mark.timeout(300)
 async def test_server_and_worker_are_killed_by_turns(database: Database, database_url: str, tmp_path: Path):
     variables = {"SIGNOFF_DATABASE__URL": database_url}
-    with Sink() as sink, socket.socket() as free:
-        key = await deployed(database, sink)
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+    with Sink() as sink:
+        key, port = await deployed(database, sink), lasting_port()
         answered: dict[int, UUID] = {}
         serve, work = ("serve", "--port", str(port), "--json"), ("worker", "--json")
         starting = asyncio.create_task(start_all(port, key, answered))
