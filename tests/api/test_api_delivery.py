@@ -4,78 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
-from typing import Any
 
-import httpx
 import pytest
-from support.api_cases import FILES, deployed, serving
+from support.api_cases import deployed, serving
+from support.delivery_cases import BASE, QUALITY, encoded, files, move, released
 from support.review_cases import another_organisation
 
 from signoff.foundation.database import Database
-
-PROMPT = """---
-name: support/classify
-version: {version}
-purpose: What a message wants.
-task: classify
-input:
-  type: object
-  properties: {{text: {{type: string, maxLength: 100}}}}
-  required: [text]
-labels: {{refund: Wants money back., other: Anything else.}}
-owners: [role/owner]
-data_class: {data_class}
-quality: {{accuracy: 0.9}}
----
-# user
-{text} {{{{ text }}}}
-"""
-POLICIES = """
-@id("deliver")
-permit (
-  principal in Role::"deployer",
-  action in [Action::"release.read", Action::"release.register", Action::"release.promote", Action::"release.delete",
-    Action::"prompt.read", Action::"prompt.change", Action::"prompt.score"],
-  resource
-);
-@id("four-eyes")
-forbid (principal, action == Action::"release.promote", resource)
-when { context.environment == "prod" && context.operation == "deploy" } unless { context.second_person };
-@id("owners")
-forbid (principal, action == Action::"prompt.change", resource)
-when { context.data_class == 3 } unless { context.is_owner };
-"""
-BASE = "/v1/projects/desk"
-
-
-def files(version: str = "1.0.0", text: str = "Sort:", data_class: str = "internal") -> dict[str, str]:
-    prompt = PROMPT.format(version=version, text=text, data_class=data_class)
-    manifest = FILES["signoff.yaml"] + "  deployer: Deploys.\n  owner: Owns.\n"
-    models = "models: {local/minilm: {provider: minilm}}\nroutes: [{task: classify, use: [local/minilm]}]\n"
-    return {
-        **FILES,
-        "signoff.yaml": manifest,
-        "models.yaml": models,
-        "prompts/classify.md": prompt,
-        "policies/deliver.cedar": POLICIES,
-    }
-
-
-def encoded(given: Mapping[str, str]) -> dict[str, str]:
-    return {path: base64.b64encode(text.encode()).decode() for path, text in given.items()}
-
-
-async def released(client: httpx.AsyncClient, given: Mapping[str, str], message: str = "") -> str:
-    response = await client.post(f"{BASE}/releases", json={"files": encoded(given), "message": message})
-    assert response.status_code in (200, 201), response.text
-    return response.json()["release"]
-
-
-async def move(client: httpx.AsyncClient, environment: str, release: str, seen: int, **more: Any) -> httpx.Response:
-    headers = {"If-Match": f'"{seen}"'} if seen else {"If-None-Match": "*"}
-    body = {"release": release, "reason": "because", **more}
-    return await client.post(f"{BASE}/environments/{environment}/deploy", json=body, headers=headers)
 
 
 async def test_from_files_to_an_environment_and_back(database: Database) -> None:
@@ -150,9 +85,9 @@ async def test_a_prompt_says_in_its_version_what_changed(database: Database) -> 
 
 
 async def test_scores_stand_beside_their_version(database: Database) -> None:
-    await deployed(database, files())
+    await deployed(database, files(quality=QUALITY))
     async with serving(database) as api, api.client("deployer") as client:
-        await released(client, files())
+        await released(client, files(quality=QUALITY))
         path = f"{BASE}/prompts/support/classify/versions/1.0.0"
         score = {"metric": "accuracy", "value": 0.93, "n": 200, "dataset": "b77", "model": "local/minilm"}
         headers = {"Idempotency-Key": "eval-1"}

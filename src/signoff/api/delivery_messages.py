@@ -44,6 +44,10 @@ class MoveEnvironment(_Request):
 
     release: Digest
     reason: Reason = ""
+    override_quality: Annotated[str, Field(min_length=1, max_length=2000)] | None = Field(
+        default=None,
+        description="Why it goes ahead although its prompts miss their thresholds; asks `release.override_quality`.",
+    )
     dry_run: bool = Field(default=False, description="Check and ask policy, and move nothing.")
 
 
@@ -133,6 +137,9 @@ class MoveOut(_Response):
     changed_at: datetime
     changed_by: str
     reason: str
+    quality_override: dict[str, Any] | None = Field(
+        default=None, description="`reason` and `shortfalls`, where thresholds were passed over."
+    )
 
 
 class MovePage(_Response):
@@ -154,6 +161,7 @@ class PlanOut(_Response):
     changes: list[dict[str, Any]]
     flows: list[dict[str, Any]]
     costs: list[dict[str, Any]]
+    quality: list[dict[str, Any]] = Field(description="Thresholds that are not reached: deploying would be refused.")
     problems: list[dict[str, Any]]
     warnings: list[dict[str, Any]]
 
@@ -201,6 +209,8 @@ class PromptVersionOut(_Response):
     release: str
     released_at: datetime
     released_by: str
+    labels: list[str] = Field(default_factory=list[str], description="Those that point at it now.")
+    environments: list[str] = Field(default_factory=list[str], description="Those whose release has exactly this file.")
     scores: list[ScoreOut] = Field(default_factory=list["ScoreOut"])
     source: str | None = Field(default=None, description="The file as released; of one version alone.")
 
@@ -210,6 +220,36 @@ class PromptPage(_Response):
 
     items: list[PromptVersionOut]
     next: str | None
+
+
+class MoveLabel(_Request):
+    """Where to point a label."""
+
+    version: Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$")] | None = Field(
+        description="A released version; null takes the label away."
+    )
+    reason: Reason = ""
+
+
+class LabelOut(_Response):
+    """Where a label of a prompt points, or pointed after a move. Place 0: there never was one."""
+
+    project: str
+    prompt: str
+    label: str
+    place: int = Field(description="How often it was moved.")
+    version: str | None
+    before: str | None
+    changed_at: datetime | None
+    changed_by: str | None
+    reason: str
+
+
+class LabelPage(_Response):
+    """Labels of a prompt by name, or moves of one, newest first."""
+
+    items: list[LabelOut]
+    next: str | None = None
 
 
 class PromptDifference(_Response):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response, Security
 
@@ -22,7 +23,7 @@ from signoff.api.delivery_messages import (
 from signoff.api.entity_tags import tagged
 from signoff.api.paging import DEFAULT_PAGE, Limit
 from signoff.api.problems import PreconditionFailedError, documented
-from signoff.api.releases import prepare_indexes, require_prompt_change
+from signoff.api.releases import prepare_indexes, require_prompt_change, require_workflow_changes
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
 from signoff.api.strict_json import StrictRoute
 from signoff.api.views import environment_out, move_out, moved_out
@@ -44,6 +45,7 @@ from signoff.catalog.delivery.environments import (
 from signoff.catalog.delivery.facts import behind_facts, release_facts
 from signoff.catalog.delivery.listing import ReleaseDetail, find_release
 from signoff.catalog.delivery.publishing import make_plan, publish, require_sound
+from signoff.catalog.delivery.quality import OVERRIDE, override_facts, require_quality, shortfalls_of
 from signoff.catalog.registry.versions import versioning_of
 from signoff.catalog.releases import environment_history
 from signoff.core.actors import Actor
@@ -67,6 +69,7 @@ class _Move:
     project: Project
     operation: Operation
     reason: str
+    override_quality: str | None = None
 
 
 @router.get(
@@ -141,8 +144,9 @@ async def plan(
     current = await _environment(services, actor, project, environment)
     async with services.database.transaction(actor.org_id) as connection:
         versioning = await versioning_of(connection, actor.org_id, new)
+        quality = await shortfalls_of(connection, actor.org_id, new)
     old = None if current.release is None else (await services.releases.load(actor.org_id, current.release)).project
-    made = await make_plan(current, old, new, versioning, estimated_price)
+    made = await make_plan(current, old, new, versioning, estimated_price, quality=quality)
     response.headers["ETag"] = environment_tag(current)
     return PlanOut.model_validate(made.as_dict())
 
@@ -174,13 +178,14 @@ async def deploy(
 ) -> EnvironmentMoved:
     """Point it at a release, if it still is as `If-Match` says: of two who decided on the same, the second is told.
 
-    A repeated request finds its own first one. A snapshot of `signoff dev` is published by it.
+    Refused where a prompt misses a quality threshold, unless `override_quality` says why and policy permits it. A
+    repeated request finds its own first one. A snapshot of `signoff dev` is published by it.
     """
     authority = await authority_over(services, actor, project, environment)
     current = await _environment(services, actor, project, environment)
     seen = seen_version(request, current)
     detail, loaded = await _release(services, actor, project, body.release)
-    move = _Move(current, detail, loaded, "deploy", body.reason)
+    move = _Move(current, detail, loaded, "deploy", body.reason, body.override_quality)
     moved = await _moved(services, actor, authority, move, seen, dry_run=body.dry_run)
     response.headers["ETag"] = environment_tag(moved.environment)
     return moved_out(moved)
@@ -242,6 +247,9 @@ async def _moved(
     authority.decide(asked).require()
     if move.release.published_at is None:
         await _require_publishable(services, actor, authority, old, loaded)
+    override = None
+    if move.operation == "deploy" and current.release != digest:
+        override = await _require_quality(services, actor, authority, move, facts)
     if dry_run:
         if current.version != seen and current.release != digest:
             raise PreconditionFailedError(f"Environment '{current.name}' is at version {current.version}.")
@@ -261,23 +269,49 @@ async def _moved(
                 seen=seen,
                 operation=move.operation,
                 reason=move.reason,
+                quality_override=override,
             )
     except EnvironmentMovedError as error:
         raise PreconditionFailedError(error.detail, **error.members) from error
+
+
+async def _require_quality(
+    services: Services, actor: Actor, authority: Authority, move: _Move, facts: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What the history keeps of thresholds that were passed over; nothing where all are reached."""
+    async with services.database.transaction(actor.org_id) as connection:
+        shortfalls = await shortfalls_of(connection, actor.org_id, move.project)
+    if not shortfalls:
+        return None
+    environment = move.current.name
+    if move.override_quality is None:
+        require_quality(shortfalls, environment)
+    asked = release_request(
+        actor,
+        OVERRIDE,
+        project=move.project.name,
+        release=move.release.digest,
+        environment=environment,
+        facts={**facts, **override_facts(shortfalls)},
+    )
+    authority.decide(asked).require()
+    return {"reason": move.override_quality, "shortfalls": [shortfall.as_dict() for shortfall in shortfalls]}
 
 
 async def _require_publishable(
     services: Services, actor: Actor, authority: Authority, old: Project, loaded: Project
 ) -> None:
     await asyncio.to_thread(require_sound, loaded)
+    changes = await asyncio.to_thread(compare_projects, old, loaded)
     asked = release_request(
         actor,
         "release.register",
         project=loaded.name,
         environment=services.environment,
-        facts=release_facts(compare_projects(old, loaded), old, loaded),
+        facts=release_facts(changes, old, loaded),
     )
     authority.decide(asked).require()
+    require_workflow_changes(services, actor, authority, current=old, new=loaded, changes=changes)
     async with services.database.transaction(actor.org_id) as connection:
         versioning = await versioning_of(connection, actor.org_id, loaded)
     versioning.require()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response, Security
 
@@ -16,8 +17,9 @@ from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
 from signoff.api.strict_json import StrictRoute
 from signoff.api.views import prompt_out, score_out
 from signoff.catalog.authority import Authority
+from signoff.catalog.labels.beside import beside
 from signoff.catalog.registry.differences import contract_changes, side_by_side
-from signoff.catalog.registry.scores import Measurement, add_score, scores_of
+from signoff.catalog.registry.scores import Measurement, add_score
 from signoff.catalog.registry.versions import (
     ReleasedVersion,
     list_prompts,
@@ -59,10 +61,10 @@ async def list_(
         return found[:rows], found[rows - 1].name if len(found) > rows else None
 
     async def visible(version: ReleasedVersion) -> bool:
-        return authority.decide(_question(services, actor, "prompt.read", version)).permit
+        return authority.decide(prompt_question(services, actor, "prompt.read", version)).permit
 
     items, following = await visible_page(read, visible, lambda version: version.name, cursor=cursor, limit=limit)
-    return PromptPage(items=[await _with_scores(services, actor, version) for version in items], next=following)
+    return PromptPage(items=[await _shown(services, actor, version) for version in items], next=following)
 
 
 @router.get(
@@ -85,12 +87,10 @@ async def versions(
     authority = await authority_over(services, actor, project)
     async with services.database.transaction(actor.org_id) as connection:
         found = await prompt_history(connection, actor.org_id, project, prompt, before=cursor, limit=limit + 1)
-        scores = await scores_of(
-            connection, actor.org_id, project, prompt, [version.version for version in found[:limit]]
-        )
+        around = await beside(connection, actor.org_id, project, prompt, [one.version for one in found[:limit]])
     if found:
-        authority.decide(_question(services, actor, "prompt.read", found[0])).require()
-    items = [prompt_out(version, scores[version.version]) for version in found[:limit]]
+        authority.decide(prompt_question(services, actor, "prompt.read", found[0])).require()
+    items = [prompt_out(version, around[version.version]) for version in found[:limit]]
     return PromptPage(items=items, next=found[limit - 1].version if len(found) > limit else None)
 
 
@@ -105,11 +105,11 @@ async def read(
     *, project: str, prompt: str, version: Version, request: Request, services: ServicesOf, actor: ActorOf
 ) -> Response:
     """One released version with its file as it was, and its scores. With an `ETag`."""
-    found, _ = await _permitted(services, actor, "prompt.read", project=project, prompt=prompt, version=version)
+    found, _ = await permitted_version(services, actor, "prompt.read", project=project, prompt=prompt, version=version)
     async with services.database.transaction(actor.org_id) as connection:
         _, source, _ = await version_source(connection, actor.org_id, project, prompt, version)
-        scores = await scores_of(connection, actor.org_id, project, prompt, [version])
-    body = prompt_out(found, scores[version], source).model_dump_json().encode()
+        around = await beside(connection, actor.org_id, project, prompt, [version])
+    body = prompt_out(found, around[version], source).model_dump_json().encode()
     return tagged(request, body, tag_of(body))
 
 
@@ -131,7 +131,7 @@ async def difference(
 ) -> PromptDifference:
     """Two versions side by side: what their contracts differ in, which version that demands, and every line."""
     for version in (before, after):
-        await _permitted(services, actor, "prompt.read", project=project, prompt=prompt, version=version)
+        await permitted_version(services, actor, "prompt.read", project=project, prompt=prompt, version=version)
     async with services.database.transaction(actor.org_id) as connection:
         file, old, _ = await version_source(connection, actor.org_id, project, prompt, before)
         _, new, _ = await version_source(connection, actor.org_id, project, prompt, after)
@@ -168,8 +168,10 @@ async def score(
     idempotency_key: IdempotencyKey = None,
 ) -> ScoreOut:
     """What an evaluation measured. Nothing is replaced: the newest of a metric, data set and model is shown."""
-    found, authority = await _permitted(services, actor, "prompt.read", project=project, prompt=prompt, version=version)
-    authority.decide(_question(services, actor, "prompt.score", found)).require()
+    found, authority = await permitted_version(
+        services, actor, "prompt.read", project=project, prompt=prompt, version=version
+    )
+    authority.decide(prompt_question(services, actor, "prompt.score", found)).require()
     measurement = Measurement(body.metric, body.value, body.n, body.dataset, body.model)
     async with services.database.transaction(actor.org_id) as connection:
         kept, created = await add_score(
@@ -186,18 +188,21 @@ async def score(
     return score_out(found, kept)
 
 
-async def _permitted(
+async def permitted_version(
     services: Services, actor: Actor, action: str, *, project: str, prompt: str, version: str
 ) -> tuple[ReleasedVersion, Authority]:
     """The version, where the actor may do that to it."""
     authority = await authority_over(services, actor, project)
     async with services.database.transaction(actor.org_id) as connection:
         found = await released_version(connection, actor.org_id, project, prompt, version)
-    authority.decide(_question(services, actor, action, found)).require()
+    authority.decide(prompt_question(services, actor, action, found)).require()
     return found, authority
 
 
-def _question(services: Services, actor: Actor, action: str, version: ReleasedVersion) -> PolicyRequest:
+def prompt_question(
+    services: Services, actor: Actor, action: str, version: ReleasedVersion, facts: Mapping[str, Any] | None = None
+) -> PolicyRequest:
+    """What policy is asked about a released version."""
     return prompt_request(
         actor,
         action,
@@ -207,10 +212,11 @@ def _question(services: Services, actor: Actor, action: str, version: ReleasedVe
         owners=version.owners,
         data_class=version.data_class,
         environment=services.environment,
+        facts=facts,
     )
 
 
-async def _with_scores(services: Services, actor: Actor, version: ReleasedVersion) -> PromptVersionOut:
+async def _shown(services: Services, actor: Actor, version: ReleasedVersion) -> PromptVersionOut:
     async with services.database.transaction(actor.org_id) as connection:
-        scores = await scores_of(connection, actor.org_id, version.project, version.name, [version.version])
-    return prompt_out(version, scores[version.version])
+        around = await beside(connection, actor.org_id, version.project, version.name, [version.version])
+    return prompt_out(version, around[version.version])

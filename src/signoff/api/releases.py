@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, Security
@@ -19,12 +20,13 @@ from signoff.catalog import Project, Release
 from signoff.catalog.authority import Authority
 from signoff.catalog.delivery.differences import NOTHING, compare_projects
 from signoff.catalog.delivery.environments import read_environment
-from signoff.catalog.delivery.facts import change_facts, owners_before, release_facts
+from signoff.catalog.delivery.facts import change_facts, changed_workflows, owners_before, release_facts
 from signoff.catalog.delivery.listing import delete_release, find_release, page_releases, release_use
+from signoff.catalog.delivery.model import Change
 from signoff.catalog.delivery.publishing import publish, require_sound
 from signoff.catalog.registry.versions import NewVersion, Versioning, versioning_of
 from signoff.core.actors import Actor
-from signoff.governance.policy.requests import prompt_request, release_request
+from signoff.governance.policy.requests import prompt_request, release_request, workflow_change_request
 
 router = APIRouter(
     prefix="/v1/projects/{project}/releases",
@@ -48,7 +50,8 @@ async def make(
 ) -> ReleaseMade:
     """An immutable snapshot, named by its content: the same files are the same release, so a repeated request is none.
 
-    Each prompt whose version changes is asked about by itself (`prompt.change`). Its version must say what changed.
+    Each workflow that changes is asked about by itself (`workflow.change`), and each prompt that has a new version
+    (`prompt.change`), which must say what changed.
     """
     authority = await authority_over(services, actor, project)
     loaded = await project_of_files(body.files, project)
@@ -92,8 +95,33 @@ async def _require_permitted(
             facts=release_facts(changes, current, new),
         )
     ).require()
+    require_workflow_changes(services, actor, authority, current=current, new=new, changes=changes)
     for version in versioning.new:
         require_prompt_change(services, actor, authority, current=current, new=new, version=version)
+
+
+def require_workflow_changes(
+    services: Services,
+    actor: Actor,
+    authority: Authority,
+    *,
+    current: Project,
+    new: Project,
+    changes: Iterable[Change],
+) -> None:
+    """Return only where the actor may change each workflow whose document is another."""
+    for change in changed_workflows(changes, current, new):
+        request = workflow_change_request(
+            actor,
+            project=new.name,
+            workflow=change.name,
+            version=change.version,
+            risk=change.risk,
+            owners=change.owners,
+            environment=services.environment,
+            facts=change.facts,
+        )
+        authority.decide(request).require()
 
 
 def require_prompt_change(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from signoff.api.delivery_messages import (
     EnvironmentMoved,
     EnvironmentOut,
+    LabelOut,
     MoveOut,
     PromptChangeOut,
     PromptVersionOut,
@@ -15,6 +16,8 @@ from signoff.api.delivery_messages import (
 from signoff.catalog import Project
 from signoff.catalog.delivery.environments import Environment, Moved
 from signoff.catalog.delivery.listing import ReleaseDetail
+from signoff.catalog.labels.beside import Beside
+from signoff.catalog.labels.moving import Label
 from signoff.catalog.registry.scores import Score
 from signoff.catalog.registry.versions import ReleasedVersion, Versioning
 from signoff.catalog.releases import EnvironmentChange
@@ -75,8 +78,8 @@ def move_out(move: EnvironmentChange) -> MoveOut:
     return MoveOut.model_validate(move.as_dict())
 
 
-def prompt_out(version: ReleasedVersion, scores: list[Score], source: str | None = None) -> PromptVersionOut:
-    """A released version with its scores."""
+def prompt_out(version: ReleasedVersion, beside: Beside, source: str | None = None) -> PromptVersionOut:
+    """A released version with what points at it and what was measured of it."""
     return PromptVersionOut(
         project=version.project,
         prompt=version.name,
@@ -92,8 +95,25 @@ def prompt_out(version: ReleasedVersion, scores: list[Score], source: str | None
         release=version.release,
         released_at=version.released_at,
         released_by=str(version.released_by),
-        scores=[score_out(version, score) for score in scores],
+        labels=beside.labels,
+        environments=beside.environments,
+        scores=[score_out(version, score) for score in beside.scores],
         source=source,
+    )
+
+
+def label_out(project: str, prompt: str, label: Label) -> LabelOut:
+    """Where a label points."""
+    return LabelOut(
+        project=project,
+        prompt=prompt,
+        label=label.label,
+        place=label.place,
+        version=label.version,
+        before=label.before,
+        changed_at=label.changed_at,
+        changed_by=None if label.changed_by is None else str(label.changed_by),
+        reason=label.reason,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,7 +38,11 @@ class ReleaseTamperedError(ConflictError):
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentChange:
-    """One move of an environment; `version` counts them from 1."""
+    """One move of an environment; `version` counts them from 1.
+
+    Attributes:
+        quality_override: `reason` and `shortfalls`, where it went ahead in spite of quality thresholds.
+    """
 
     version: int
     release: str
@@ -46,6 +50,7 @@ class EnvironmentChange:
     changed_by: Actor
     operation: str = "deploy"
     reason: str = ""
+    quality_override: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The move for JSON."""
@@ -56,6 +61,7 @@ class EnvironmentChange:
             "changed_at": self.changed_at,
             "changed_by": str(self.changed_by),
             "reason": self.reason,
+            "quality_override": self.quality_override,
         }
 
 
@@ -131,6 +137,7 @@ async def environment_history(
             Actor.from_dict(org_id, json.loads(row["changed_by"])),
             row["operation"],
             row["reason"],
+            None if row["quality_override"] is None else json.loads(row["quality_override"]),
         )
         for row in rows
     ]

@@ -54,8 +54,9 @@ RETURNING version
 
 # The history is written by the same function as the move, never on its own.
 _INSERT_CHANGE = """
-INSERT INTO environment_change (org_id, project, name, version, release, changed_by, operation, reason)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO environment_change (org_id, project, name, version, release, changed_by, operation, reason,
+    quality_override)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 
 # What a start of a run asks, so it is a primary-key read.
@@ -73,7 +74,7 @@ FROM environment e ORDER BY e.org_id, e.project, e.name
 
 # Newest first, for people.
 _SELECT_CHANGES = """
-SELECT version, release, changed_at, changed_by, operation, reason FROM environment_change
+SELECT version, release, changed_at, changed_by, operation, reason, quality_override FROM environment_change
 WHERE org_id = $1 AND project = $2 AND name = $3 AND ($5::bigint IS NULL OR version < $5)
 ORDER BY version DESC LIMIT $4
 """
@@ -128,10 +129,13 @@ async def insert_change(
     changed_by: Mapping[str, Any],
     operation: str = "deploy",
     reason: str = "",
+    quality_override: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one move of an environment into its history."""
     changed = json.dumps(changed_by)
-    await connection.execute(_INSERT_CHANGE, org_id, project, name, version, digest, changed, operation, reason)
+    passed = None if quality_override is None else json.dumps(quality_override)
+    facts = (version, digest, changed, operation, reason, passed)
+    await connection.execute(_INSERT_CHANGE, org_id, project, name, *facts)
 
 
 async def select_environment(connection: Connection, org_id: UUID, project: str, name: str) -> tuple[str, int] | None:
@@ -154,5 +158,5 @@ async def select_in_force(connection: Connection) -> list[tuple[UUID, str, str, 
 async def select_changes(
     connection: Connection, org_id: UUID, project: str, name: str, limit: int, *, before: int | None = None
 ) -> list[Record]:
-    """Version, release, time, actor, operation and reason of the newest moves of an environment."""
+    """Everything about the newest moves of an environment."""
     return await connection.fetch(_SELECT_CHANGES, org_id, project, name, limit, before)

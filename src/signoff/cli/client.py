@@ -65,6 +65,10 @@ class ApiClient:
         """The answer to a JSON object sent to a path."""
         return self._ask("POST", path, json=body, headers=headers)
 
+    def put(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The answer to a JSON object put at a path."""
+        return self._ask("PUT", path, json=body, headers=headers)
+
     def delete(self, path: str) -> None:
         """Delete what is at a path."""
         self._answered("DELETE", path)

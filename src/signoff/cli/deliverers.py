@@ -54,8 +54,11 @@ class ThroughApi:
         seen: int,
         reason: str,
         dry_run: bool,
+        override_quality: str | None = None,
     ) -> Found:
         body: Found = {"reason": reason, "dry_run": dry_run}
+        if override_quality is not None:
+            body["override_quality"] = override_quality
         if release is not None:
             body["release"] = release
         headers = {"If-Match": f'"{seen}"'} if seen else {"If-None-Match": "*"}
@@ -86,6 +89,23 @@ class ThroughApi:
         headers = {} if key is None else {"Idempotency-Key": key}
         path = f"/v1/projects/{project}/prompts/{prompt}/versions/{version}/scores"
         return self._client.post(path, score, headers)
+
+    def labels(self, project: str, prompt: str) -> list[Found]:
+        return self._client.get(f"/v1/projects/{project}/prompts/{prompt}/labels")["items"]
+
+    def label(self, project: str, prompt: str, label: str) -> Found:
+        return self._client.get(f"/v1/projects/{project}/prompts/{prompt}/labels/{label}")
+
+    def label_history(self, project: str, prompt: str, label: str, limit: int) -> list[Found]:
+        path = f"/v1/projects/{project}/prompts/{prompt}/labels/{label}/history"
+        return list(self._client.pages(path, most=limit))
+
+    def move_label(
+        self, project: str, prompt: str, label: str, *, version: str | None, seen: int, reason: str
+    ) -> Found:
+        headers = {"If-Match": f'"{seen}"'} if seen else {"If-None-Match": "*"}
+        path = f"/v1/projects/{project}/prompts/{prompt}/labels/{label}"
+        return self._client.put(path, {"version": version, "reason": reason}, headers)
 
 
 def _encoded(project: Project) -> dict[str, str]:

@@ -7,7 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from signoff.api.views import environment_out, made_out, move_out, moved_out, prompt_out, release_out, score_out
+from signoff.api.views import (
+    environment_out,
+    label_out,
+    made_out,
+    move_out,
+    moved_out,
+    prompt_out,
+    release_out,
+    score_out,
+)
 from signoff.capabilities.gateway.pricing import estimated_price
 from signoff.catalog import Project, Release, ReleaseCatalog
 from signoff.catalog.delivery.environments import (
@@ -18,7 +27,10 @@ from signoff.catalog.delivery.environments import (
 )
 from signoff.catalog.delivery.listing import delete_release, find_release, page_releases, release_use
 from signoff.catalog.delivery.publishing import make_plan, publish, require_sound
-from signoff.catalog.registry.scores import Measurement, add_score, scores_of
+from signoff.catalog.delivery.quality import require_quality, shortfalls_of
+from signoff.catalog.labels.beside import beside
+from signoff.catalog.labels.moving import label_history, list_labels, move_label, read_label
+from signoff.catalog.registry.scores import Measurement, add_score
 from signoff.catalog.registry.versions import (
     list_prompts,
     prompt_history,
@@ -52,10 +64,11 @@ class OnDatabase:
             async with database.transaction(DEFAULT_ORG_ID) as connection:
                 current = await read_environment(connection, DEFAULT_ORG_ID, project, environment)
                 versioning = await versioning_of(connection, DEFAULT_ORG_ID, new)
+                quality = await shortfalls_of(connection, DEFAULT_ORG_ID, new)
             old = None
             if current.release is not None:
                 old = (await ReleaseCatalog(database).load(DEFAULT_ORG_ID, current.release)).project
-            return (await make_plan(current, old, new, versioning, estimated_price)).as_dict()
+            return (await make_plan(current, old, new, versioning, estimated_price, quality=quality)).as_dict()
 
         return self._run(work)
 
@@ -93,6 +106,7 @@ class OnDatabase:
         seen: int,
         reason: str,
         dry_run: bool,
+        override_quality: str | None = None,
     ) -> Found:
         async def work(database: Database) -> Found:
             if release is None:
@@ -107,6 +121,9 @@ class OnDatabase:
             if not dry_run:
                 await self._indexes(database, found.project)
             async with database.transaction(DEFAULT_ORG_ID) as connection:
+                override = None
+                if operation == "deploy":
+                    override = await _quality(connection, found, environment, override_quality)
                 if not dry_run:
                     await self._publish(connection, found, reason)
                 moved = await move_environment(
@@ -119,6 +136,7 @@ class OnDatabase:
                     seen=seen,
                     operation="rollback" if operation == "rollback" else "deploy",
                     reason=reason,
+                    quality_override=override,
                 )
                 if dry_run:
                     raise _UndoneError(moved_out(moved).model_dump(mode="json"))
@@ -171,8 +189,8 @@ class OnDatabase:
             found = await list_prompts(connection, DEFAULT_ORG_ID, project, limit=limit)
             items: list[Found] = []
             for version in found:
-                scores = await scores_of(connection, DEFAULT_ORG_ID, project, version.name, [version.version])
-                items.append(prompt_out(version, scores[version.version]).model_dump(mode="json"))
+                around = await beside(connection, DEFAULT_ORG_ID, project, version.name, [version.version])
+                items.append(prompt_out(version, around[version.version]).model_dump(mode="json"))
             return items
 
         return self._within(work)
@@ -181,8 +199,8 @@ class OnDatabase:
         async def work(connection: Connection) -> list[Found]:
             found = await prompt_history(connection, DEFAULT_ORG_ID, project, prompt, limit=limit)
             names = [version.version for version in found]
-            scores = await scores_of(connection, DEFAULT_ORG_ID, project, prompt, names)
-            return [prompt_out(version, scores[version.version]).model_dump(mode="json") for version in found]
+            around = await beside(connection, DEFAULT_ORG_ID, project, prompt, names)
+            return [prompt_out(version, around[version.version]).model_dump(mode="json") for version in found]
 
         return self._within(work)
 
@@ -190,8 +208,8 @@ class OnDatabase:
         async def work(connection: Connection) -> Found:
             found = await released_version(connection, DEFAULT_ORG_ID, project, prompt, version)
             _, source, _ = await version_source(connection, DEFAULT_ORG_ID, project, prompt, version)
-            scores = await scores_of(connection, DEFAULT_ORG_ID, project, prompt, [version])
-            return prompt_out(found, scores[version], source).model_dump(mode="json")
+            around = await beside(connection, DEFAULT_ORG_ID, project, prompt, [version])
+            return prompt_out(found, around[version], source).model_dump(mode="json")
 
         return self._within(work)
 
@@ -209,6 +227,47 @@ class OnDatabase:
                 idempotency_key=key,
             )
             return score_out(found, kept).model_dump(mode="json")
+
+        return self._within(work)
+
+    def labels(self, project: str, prompt: str) -> list[Found]:
+        async def work(connection: Connection) -> list[Found]:
+            await prompt_history(connection, DEFAULT_ORG_ID, project, prompt, limit=1)
+            found = await list_labels(connection, DEFAULT_ORG_ID, project, prompt)
+            return [label_out(project, prompt, label).model_dump(mode="json") for label in found]
+
+        return self._within(work)
+
+    def label(self, project: str, prompt: str, label: str) -> Found:
+        async def work(connection: Connection) -> Found:
+            found = await read_label(connection, DEFAULT_ORG_ID, project, prompt, label)
+            return label_out(project, prompt, found).model_dump(mode="json")
+
+        return self._within(work)
+
+    def label_history(self, project: str, prompt: str, label: str, limit: int) -> list[Found]:
+        async def work(connection: Connection) -> list[Found]:
+            found = await label_history(connection, DEFAULT_ORG_ID, project, prompt, label, limit=limit)
+            return [label_out(project, prompt, move).model_dump(mode="json") for move in found]
+
+        return self._within(work)
+
+    def move_label(
+        self, project: str, prompt: str, label: str, *, version: str | None, seen: int, reason: str
+    ) -> Found:
+        async def work(connection: Connection) -> Found:
+            moved, _ = await move_label(
+                connection,
+                OPERATOR,
+                project=project,
+                prompt=prompt,
+                label=label,
+                version=version,
+                seen=seen,
+                reason=reason,
+                now=self._clock.now(),
+            )
+            return label_out(project, prompt, moved).model_dump(mode="json")
 
         return self._within(work)
 
@@ -235,6 +294,19 @@ class OnDatabase:
                 return await work(database)
 
         return asyncio.run(opened())
+
+
+async def _quality(
+    connection: Connection, release: Release, environment: str, override: str | None
+) -> dict[str, Any] | None:
+    """What the history keeps of thresholds that were passed over; nothing where there is nothing to pass over."""
+    current = await read_environment(connection, DEFAULT_ORG_ID, release.project.name, environment)
+    if current.release == release.digest:
+        return None
+    shortfalls = await shortfalls_of(connection, DEFAULT_ORG_ID, release.project)
+    if override is None:
+        require_quality(shortfalls, environment)
+    return {"reason": override, "shortfalls": [one.as_dict() for one in shortfalls]} if shortfalls else None
 
 
 class _UndoneError(Exception):

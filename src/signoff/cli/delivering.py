@@ -102,6 +102,14 @@ def deploy(
     reason: ReasonOption = "",
     *,
     expect: SeenOption = None,
+    override_quality: Annotated[
+        str | None,
+        typer.Option(
+            "--override-quality",
+            metavar="REASON",
+            help="Why it goes ahead although prompts miss their quality thresholds; policy is asked, history keeps it.",
+        ),
+    ] = None,
     dry_run: DryRunOption = False,
     project: ProjectOption = None,
     url: UrlOption = None,
@@ -111,11 +119,14 @@ def deploy(
 ) -> None:
     """Point an environment at a release, or at the project as it is, which is released first.
 
-    If somebody moved the environment since it was looked at, nothing happens and the command says who. Runs that were
-    started keep their release.
+    Refused where a prompt's scores miss its quality thresholds, or where there are none. If somebody moved the
+    environment since it was looked at, nothing happens and the command says who. Runs that were started keep their
+    release.
     """
     from signoff.cli.deliverers import deliverer
 
+    if override_quality is not None and not override_quality.strip():
+        raise typer.BadParameter("say why", param_hint="--override-quality")
     loaded = _project(project)
     through = deliverer(project, url, key, models=models)
     seen = expect if expect is not None else through.environment(loaded.name, environment)["version"]
@@ -123,7 +134,16 @@ def deploy(
         release = _released(through, loaded, environment, reason, dry_run=dry_run)
         if release is None:
             return
-    moved = through.move("deploy", loaded.name, environment, release=release, seen=seen, reason=reason, dry_run=dry_run)
+    moved = through.move(
+        "deploy",
+        loaded.name,
+        environment,
+        release=release,
+        seen=seen,
+        reason=reason,
+        dry_run=dry_run,
+        override_quality=override_quality,
+    )
     _tell_moved(moved, as_json=as_json, dry_run=dry_run)
 
 

@@ -37,6 +37,7 @@ class Deliverer(Protocol):
         seen: int,
         reason: str,
         dry_run: bool,
+        override_quality: str | None = None,
     ) -> Found:
         """Deploy or roll back (`EnvironmentMoved`)."""
         ...
@@ -71,4 +72,22 @@ class Deliverer(Protocol):
 
     def add_score(self, project: str, prompt: str, version: str, score: Mapping[str, Any], key: str | None) -> Found:
         """Keep a score beside a version (`ScoreOut`)."""
+        ...
+
+    def labels(self, project: str, prompt: str) -> list[Found]:
+        """Where the labels of a prompt point (`LabelOut`)."""
+        ...
+
+    def label(self, project: str, prompt: str, label: str) -> Found:
+        """Where a label points (`LabelOut`); place 0 where there never was one."""
+        ...
+
+    def label_history(self, project: str, prompt: str, label: str, limit: int) -> list[Found]:
+        """The moves of a label (`LabelOut`), newest first."""
+        ...
+
+    def move_label(
+        self, project: str, prompt: str, label: str, *, version: str | None, seen: int, reason: str
+    ) -> Found:
+        """Point a label at a version, or nowhere (`LabelOut`)."""
         ...

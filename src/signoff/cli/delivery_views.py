@@ -38,13 +38,22 @@ def print_plan(plan: dict[str, Any]) -> None:
     _print_flows(plan)
     for cost in plan["costs"]:
         target.print(
-            plain(
-                f"  $ {cost['workflow']}: at most {_dollars(cost['before_micro_usd'])} → "
-                f"{_dollars(cost['after_micro_usd'])} for models, per run"
-            ),
+            plain(f"  $ {cost['workflow']}: {cost_text(cost['before'])} → {cost_text(cost['after'])}, models per run"),
             soft_wrap=True,
         )
+    for shortfall in plan["quality"]:
+        target.print(Text(f"  ! {clean(shortfall_text(shortfall))}", style="yellow"), soft_wrap=True)
+    if plan["quality"]:
+        target.print("A deployment is refused until these are measured and reached, or overridden.")
     _print_problems(plan)
+
+
+def shortfall_text(shortfall: dict[str, Any]) -> str:
+    """A threshold that is not reached, in a phrase."""
+    bounds = " and ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in shortfall["threshold"].items())
+    measured = shortfall["measured"]
+    found = "not measured" if measured is None else f"{measured:g} on {shortfall['dataset']} by {shortfall['model']}"
+    return f"quality of {shortfall['prompt']}@{shortfall['version']}: {shortfall['metric']} {bounds}; {found}"
 
 
 def _print_flows(plan: dict[str, Any]) -> None:
@@ -71,8 +80,14 @@ def _print_problems(plan: dict[str, Any]) -> None:
             target.print(Text(clean(f"{said} {problem.get('suggestion', '')}".rstrip()), style=style), soft_wrap=True)
 
 
-def _dollars(micro_usd: int | None) -> str:
-    return "unknown" if micro_usd is None else dollars(micro_usd)
+def cost_text(cost: dict[str, int] | None) -> str:
+    """What one run may cost: at least, about, at most."""
+    if cost is None:
+        return "unknown"
+    least, expected, most = (cost[f"{name}_micro_usd"] for name in ("min", "expected", "max"))
+    if not most:
+        return dollars(0)
+    return f"{least / 1e6:.4f} to {most / 1e6:.4f} USD (about {expected / 1e6:.4f})"
 
 
 def print_released(made: dict[str, Any], *, dry_run: bool) -> None:
@@ -109,8 +124,17 @@ def print_history(moves: Sequence[dict[str, Any]]) -> None:
     table = Table("version", "when", "who", "what", "release", "why", box=None, header_style="bold")
     for move in moves:
         cells = (move["version"], moment(move["changed_at"]), move["changed_by"], move["operation"])
-        table.add_row(*(plain(cell) for cell in cells), plain(move["release"][:12]), plain(move["reason"]))
+        table.add_row(*(plain(cell) for cell in cells), plain(move["release"][:12]), plain(_why(move)))
     console().print(table)
+
+
+def _why(move: dict[str, Any]) -> str:
+    """The reason, and where thresholds were passed over, why and which."""
+    passed = move["quality_override"]
+    if passed is None:
+        return str(move["reason"])
+    lines = [f"quality overridden: {passed['reason']}", *(shortfall_text(one) for one in passed["shortfalls"])]
+    return "\n".join(filter(None, [move["reason"], *lines]))
 
 
 def print_releases(releases: Sequence[dict[str, Any]]) -> None:

@@ -21,6 +21,7 @@ from signoff.cli import (
     models,
     outcomes,
     projects,
+    prompt_labels,
     prompts,
     queues,
     retention,
@@ -89,7 +90,8 @@ app.command("history", short_help="Every move of an environment.", epilog=delive
     delivering.history
 )
 app.add_typer(delivering.releases_app, name="releases")
-app.add_typer(prompts.app, name="prompts")
+PROMPTS = (prompts, prompt_labels)  # likewise
+app.add_typer(PROMPTS[0].app, name="prompts")
 app.command("outcomes", short_help="What runs came to, counted.", epilog=outcomes.OUTCOMES_EXAMPLES)(outcomes.outcomes)
 app.add_typer(confidence.app, name="confidence")
 app.command("serve", short_help="Run the API alone.", epilog=serving.SERVE_EXAMPLES)(serving.serve)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from signoff.cli.delivery_views import cost_text, shortfall_text
+
 MAX_CHARACTERS = 60_000
 """Longest comment: hosts take about 65,000 characters."""
 
@@ -19,7 +21,7 @@ def plan_markdown(plan: dict[str, Any]) -> str:
     if not plan["changed"]:
         return "\n".join([*lines, f"No changes: {before} is what is deployed (version {plan['version']})."])
     lines.append(f"{before} → `{plan['after'][:12]}`, environment at version {plan['version']}.")
-    lines += _problems(plan)
+    lines += _problems(plan) + _quality(plan)
     breaking = sum(change["bump"] == "major" for change in plan["changes"])
     lines += ["", f"{len(plan['changes'])} changes{f', **{breaking} breaking a contract**' if breaking else ''}.", ""]
     lines += ["| | what | version | contract |", "|---|---|---|---|"]
@@ -66,19 +68,22 @@ def _flows(plan: dict[str, Any]) -> list[str]:
 
 def _costs(plan: dict[str, Any]) -> list[str]:
     lines = [
-        f"| {_text(cost['workflow'])} | {_dollars(cost['before_micro_usd'])} | {_dollars(cost['after_micro_usd'])} |"
+        f"| {_text(cost['workflow'])} | {cost_text(cost['before'])} | {cost_text(cost['after'])} |"
         for cost in plan["costs"]
     ]
-    head = ["", "| model calls of one run, at most | before | after |", "|---|---|---|"]
+    head = ["", "| model calls of one run | before | after |", "|---|---|---|"]
     return [*head, *lines] if lines else []
+
+
+def _quality(plan: dict[str, Any]) -> list[str]:
+    lines = [f"- {_text(shortfall_text(shortfall))}" for shortfall in plan["quality"]]
+    return (
+        ["", "**Deploying is refused until these are measured and reached, or overridden**:", *lines] if lines else []
+    )
 
 
 def _folded(title: str, lines: list[str]) -> list[str]:
     return ["", f"<details><summary>{title}</summary>", *lines, "", "</details>"] if lines else []
-
-
-def _dollars(micro_usd: int | None) -> str:
-    return "unknown" if micro_usd is None else f"{micro_usd / 1_000_000:.4f} USD"
 
 
 def _text(value: object) -> str:

@@ -18,10 +18,13 @@ def print_prompts(versions: Sequence[dict[str, Any]], *, changes: bool = False) 
     from rich.table import Table
 
     table = Table(
-        "prompt", "version", "bump", "released", "by", "owners", "scores", "message", box=None, header_style="bold"
+        *("prompt", "version", "in", "labels", "bump", "released", "by", "owners", "scores", "message"),
+        box=None,
+        header_style="bold",
     )
     for version in versions:
-        cells = (version["prompt"], version["version"], version["bump"], moment(version["released_at"]))
+        points = (", ".join(version["environments"]), ", ".join(version["labels"]))
+        cells = (version["prompt"], version["version"], *points, version["bump"], moment(version["released_at"]))
         message = version["message"]
         if changes:
             lines = [f"{change['place']} {change['detail']}" for change in version["changes"]]
@@ -37,10 +40,11 @@ def print_prompts(versions: Sequence[dict[str, Any]], *, changes: bool = False) 
 
 
 def _scores(version: dict[str, Any]) -> str:
+    """Each score, with whether it reaches its threshold; and thresholds that nobody measured."""
     marks = {True: " ✓", False: " ✗", None: ""}
-    return "\n".join(
-        f"{score['metric']} {score['value']:g} (n={score['n']}){marks[score['met']]}" for score in version["scores"]
-    )
+    measured = {score["metric"] for score in version["scores"]}
+    lines = [f"{one['metric']} {one['value']:g} (n={one['n']}){marks[one['met']]}" for one in version["scores"]]
+    return "\n".join([*lines, *(f"{metric} not measured" for metric in version["quality"] if metric not in measured)])
 
 
 def print_version(version: dict[str, Any]) -> None:
@@ -53,6 +57,8 @@ def print_version(version: dict[str, Any]) -> None:
     for name, value in (
         ("released", released),
         ("why", version["message"]),
+        ("environments", ", ".join(version["environments"]) or "none"),
+        ("labels", ", ".join(version["labels"]) or "none"),
         ("owners", ", ".join(version["owners"]) or "nobody"),
         ("data class", version["data_class"]),
         ("follows", f"{version['previous'] or 'nothing'} ({version['bump']})"),

@@ -15,6 +15,7 @@ from signoff.cli.prompt_views import print_cases, print_difference, print_prompt
 if TYPE_CHECKING:
     from signoff.catalog import Project, Prompt
     from signoff.catalog.registry.exchange import Form
+    from signoff.cli.delivery_protocol import Deliverer
 
 app = typer.Typer(
     help="Prompts: versions, differences, lint, tests, exchange.", no_args_is_help=True, rich_markup_mode=None
@@ -46,22 +47,23 @@ def list_prompts(
         print_prompts(found)
 
 
-@app.command(epilog=examples("signoff prompts show classify", "signoff prompts show classify 3.0.0 --json"))
+@app.command(epilog=examples("signoff prompts show classify", "signoff prompts show classify production --json"))
 def show(
     name: NameArgument,
-    version: Annotated[str | None, typer.Argument(help="A released version; the latest otherwise.")] = None,
+    version: Annotated[str | None, typer.Argument(help="A released version, or a label; the latest otherwise.")] = None,
     *,
     project: ProjectOption = None,
     url: UrlOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a released version: who owns it, what changed, its scores against its thresholds, its file."""
+    """Show a released version: owners, changes, labels, environments, scores against thresholds, and its file."""
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.prompt_labels import version_of
     from signoff.cli.workspace import project_name
 
     through, named = deliverer(project, url, key), project_name(project)
-    chosen: str = version or through.prompt_versions(named, name, 1)[0]["version"]
+    chosen = version_of(through, named, name, version) if version else _latest(through, named, name)
     found = through.prompt_source(named, name, chosen)
     if as_json:
         print_json(found)
@@ -91,10 +93,10 @@ def history(
         print_prompts(found, changes=True)
 
 
-@app.command(epilog=examples("signoff prompts diff classify 3.0.0 3.1.0", "signoff prompts diff classify 3.0.0"))
+@app.command(epilog=examples("signoff prompts diff classify 3.0.0 3.1.0", "signoff prompts diff classify production"))
 def diff(
     name: NameArgument,
-    before: Annotated[str, typer.Argument(metavar="A", help="A released version.")],
+    before: Annotated[str, typer.Argument(metavar="A", help="A released version, or a label.")],
     after: Annotated[str | None, typer.Argument(metavar="B", help="Another one; the project's file otherwise.")] = None,
     *,
     context: Annotated[int, typer.Option("--context", "-U", min=0, help="Equal lines around a change.")] = 3,
@@ -106,9 +108,12 @@ def diff(
     """Show two versions side by side: what their contracts differ in, which version that demands, and the lines."""
     from signoff.catalog.registry.differences import contract_changes, side_by_side
     from signoff.cli.deliverers import deliverer
+    from signoff.cli.prompt_labels import version_of
     from signoff.cli.workspace import project_name
 
     through, named = deliverer(project, url, key), project_name(project)
+    before = version_of(through, named, name, before)
+    after = None if after is None else version_of(through, named, name, after)
     old = through.prompt_source(named, name, before)["source"]
     if after is None:
         loaded = _project(project)
@@ -155,21 +160,33 @@ def lint_prompts(
         raise typer.Exit(EXIT_FAILURE)
 
 
-@app.command("test", epilog=examples("signoff prompts test", "signoff prompts test classify --scripted"))
+@app.command("test", epilog=examples("signoff prompts test", "signoff prompts test classify --record"))
 def run_tests(
     name: Annotated[str | None, typer.Argument(help="One prompt; all that have tests otherwise.")] = None,
     *,
     scripted: Annotated[
         bool, typer.Option("--scripted", help="Let each case's own 'answer' answer, without any model.")
     ] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep the share of cases that passed as a score of the released version.")
+    ] = False,
+    metric: Annotated[str, typer.Option("--metric", help="What --record calls that score.")] = "accuracy",
     models: ProfileOption = None,
     project: ProjectOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the prompts' own test cases on the models of their routes, or on the answers that the cases give."""
+    """Run the prompts' own test cases on the models of their routes, or on the answers that the cases give.
+
+    With --record a score (data set 'tests') is kept beside each version, and thresholds are held against it.
+    """
     import asyncio
 
     from signoff.cli.prompt_testing import run_cases
+
+    if record and scripted:
+        raise typer.BadParameter("what a script says is no quality; leave out --scripted", param_hint="--record")
 
     loaded = _project(project)
     prompts = [prompt for prompt in _chosen(loaded, name) if prompt.tests]
@@ -178,6 +195,11 @@ def run_tests(
         print_json([result.as_dict() for result in results])
     else:
         print_cases(results)
+    if record:
+        from signoff.cli.deliverers import deliverer
+        from signoff.cli.prompt_recording import keep_scores
+
+        keep_scores(deliverer(project, url, key), loaded, prompts, results, metric=metric)
     if any(not result.passed for result in results):
         raise typer.Exit(EXIT_FAILURE)
 
@@ -255,6 +277,10 @@ def score(
     else:
         met = {True: "reaches its threshold", False: "misses its threshold", None: "no threshold"}[kept["met"]]
         print(f"Kept {metric} {value:g} of {name}@{version} ({met}).")
+
+
+def _latest(through: Deliverer, project: str, name: str) -> str:
+    return str(through.prompt_versions(project, name, 1)[0]["version"])
 
 
 def _form(text: str) -> Form:

@@ -19,6 +19,9 @@ Item = TypeVar("Item")
 Details = Callable[[Item, Item], tuple[str, tuple[str, ...]]]
 """From two items that differ: what the change demands of a version (or nothing), and what is different."""
 
+USES_CHANGED = ("what it uses changed",)
+"""Of a workflow whose own document is as it was."""
+
 NOTHING = Project(name="")
 """What an environment has where nothing was deployed."""
 
@@ -71,7 +74,7 @@ def _workflow(old: Workflow, new: Workflow) -> tuple[str, tuple[str, ...]]:
     )
     found = (*(f"{change.place} {change.detail}" for change in changes), *workflow_details(old, new))
     if not found and old.digest != new.digest:
-        found = ("what it uses changed",) if _same_text(old, new) else ("its text changed",)
+        found = USES_CHANGED if _same_text(old, new) else ("its text changed",)
     return heaviest(changes) or "", found
 
 

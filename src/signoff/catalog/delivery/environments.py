@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from signoff.catalog import store as catalog_store
@@ -104,11 +105,13 @@ async def move_environment(
     seen: int | None,
     operation: Operation = "deploy",
     reason: str = "",
+    quality_override: Mapping[str, Any] | None = None,
 ) -> Moved:
     """Point an environment at a release, if it still is as the mover saw it.
 
     A move to where it points already changes nothing, whatever was seen: a retry finds its own first try. `seen` is the
     version that the mover decided on; 0 for an environment that points nowhere yet; none for whatever is there.
+    `quality_override` is kept in the history: why thresholds were passed over, and which.
 
     Raises:
         NotFoundError: no such release in the project.
@@ -136,6 +139,7 @@ async def move_environment(
         changed_by=actor.as_dict(),
         operation=operation,
         reason=require_reason(reason, "reason"),
+        quality_override=quality_override,
     )
     after = await read_environment(connection, org_id, project, name)
     return Moved(after, before.release, changed=True)

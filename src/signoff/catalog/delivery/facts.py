@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from signoff.catalog.delivery.differences import USES_CHANGED
 from signoff.catalog.delivery.model import Change
 from signoff.catalog.model import Project
 from signoff.catalog.prompts import Prompt
 from signoff.catalog.registry.versions import NewVersion
 from signoff.core.actors import Actor
 from signoff.core.errors import NotFoundError
-from signoff.core.labels import DataClass
+from signoff.core.labels import DataClass, join_all
 from signoff.workflows.model import Workflow, every_step
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowChange:
+    """A workflow that a release changes, as policy is asked about it.
+
+    Attributes:
+        owners: of the version before, so that nobody becomes the owner by the change that needs one.
+        risk: the higher one of before and after.
+    """
+
+    name: str
+    version: str
+    risk: str
+    owners: tuple[str, ...]
+    facts: Mapping[str, Any]
+
 
 _RISKS = ("low", "medium", "high")
 
@@ -52,6 +71,33 @@ def behind_facts(actor: Actor, published_by: Actor | None) -> dict[str, Any]:
         "published_by": "" if published_by is None else str(published_by),
         "second_person": published_by is not None and str(published_by) != str(actor),
     }
+
+
+def changed_workflows(changes: Iterable[Change], old: Project, new: Project) -> list[WorkflowChange]:
+    """The workflows whose own documents change, with what policies are told of each."""
+    return [
+        _workflow_change(change, old.workflows.get(change.name), new.workflows.get(change.name))
+        for change in changes
+        if change.kind == "workflow" and change.details != USES_CHANGED
+    ]
+
+
+def _workflow_change(change: Change, old: Workflow | None, new: Workflow | None) -> WorkflowChange:
+    both = [workflow for workflow in (old, new) if workflow is not None]
+    data_class = max(join_all(workflow.input_labels.values()).data_class for workflow in both)
+    facts = {
+        "change": change.action,
+        "bump": change.bump,
+        "data_class": int(data_class),
+        "data_class_name": data_class.name.lower(),
+    }
+    return WorkflowChange(
+        change.name,
+        both[-1].version,
+        risk=_RISKS[max(_RISKS.index(workflow.risk) for workflow in both)],
+        owners=(both[0].owner,) if both[0].owner else (),
+        facts=facts,
+    )
 
 
 def change_facts(project: Project, version: NewVersion) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from signoff.catalog.delivery.quality import Shortfall
 from signoff.core.errors import Problem
 
 Kind = Literal[
@@ -79,21 +80,38 @@ class FlowChange:
 
 
 @dataclass(frozen=True, slots=True)
+class CostRange:
+    """Three bounds that add up; of costs in millionths of a US dollar."""
+
+    least: int
+    expected: int
+    most: int
+
+    def __add__(self, other: CostRange) -> CostRange:
+        return CostRange(self.least + other.least, self.expected + other.expected, self.most + other.most)
+
+    def as_dict(self) -> dict[str, int]:
+        """The costs for JSON."""
+        return {"min_micro_usd": self.least, "expected_micro_usd": self.expected, "max_micro_usd": self.most}
+
+
+@dataclass(frozen=True, slots=True)
 class CostChange:
-    """What the model calls of one run may cost at most, before and afterwards.
+    """What the model calls of one run may cost, before and afterwards.
 
     Attributes:
-        before: in millionths of a US dollar; none where there was no such workflow, or nobody knows a price.
+        before: none where there was no such workflow, or nobody knows a price.
         after: likewise.
     """
 
     workflow: str
-    before: int | None
-    after: int | None
+    before: CostRange | None
+    after: CostRange | None
 
     def as_dict(self) -> dict[str, Any]:
         """The change for JSON."""
-        return {"workflow": self.workflow, "before_micro_usd": self.before, "after_micro_usd": self.after}
+        before, after = (None if cost is None else cost.as_dict() for cost in (self.before, self.after))
+        return {"workflow": self.workflow, "before": before, "after": after}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +122,7 @@ class Plan:
         version: the environment's, which a deployment of this plan names.
         before: the digest that it points at, or none.
         after: the digest that it would point at.
+        quality: thresholds that are not reached: a deployment is refused unless somebody may, and says why.
         problems: why the release would be refused.
         warnings: what is worth a look.
     """
@@ -116,6 +135,7 @@ class Plan:
     changes: tuple[Change, ...] = ()
     flows: tuple[FlowChange, ...] = ()
     costs: tuple[CostChange, ...] = ()
+    quality: tuple[Shortfall, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
@@ -140,10 +160,11 @@ class Plan:
             "changes": _dicts(self.changes),
             "flows": _dicts(self.flows),
             "costs": _dicts(self.costs),
+            "quality": _dicts(self.quality),
             "problems": _dicts(self.problems),
             "warnings": _dicts(self.warnings),
         }
 
 
-def _dicts(items: Iterable[Change] | Iterable[FlowChange] | Iterable[CostChange] | Iterable[Problem]) -> list[Any]:
+def _dicts(items: Iterable[Change | FlowChange | CostChange | Shortfall | Problem]) -> list[Any]:
     return [item.as_dict() for item in items]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from signoff.catalog.delivery.differences import NOTHING, compare_projects
 from signoff.catalog.delivery.environments import Environment, require_reason
 from signoff.catalog.delivery.flows import compare_flows
 from signoff.catalog.delivery.model import CostChange, Plan
+from signoff.catalog.delivery.quality import Shortfall
 from signoff.catalog.flow import project_flow, unproven
 from signoff.catalog.model import Project
 from signoff.catalog.registry.versions import Versioning, keep_versions, versioning_of
@@ -74,13 +75,20 @@ async def publish(
 
 
 async def make_plan(
-    environment: Environment, old: Project | None, new: Project, versioning: Versioning, price: Price
+    environment: Environment,
+    old: Project | None,
+    new: Project,
+    versioning: Versioning,
+    price: Price,
+    *,
+    quality: tuple[Shortfall, ...] = (),
 ) -> Plan:
     """What deploying a project would change of an environment that has another one (or nothing) now.
 
     Comparing two large projects takes seconds of computing, so it happens on a thread.
     """
-    return await asyncio.to_thread(_plan, environment, old, new, versioning, price)
+    made = await asyncio.to_thread(_plan, environment, old, new, versioning, price)
+    return replace(made, quality=quality)
 
 
 def _plan(environment: Environment, old: Project | None, new: Project, versioning: Versioning, price: Price) -> Plan:

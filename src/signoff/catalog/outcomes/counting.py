@@ -53,7 +53,7 @@ def window_of(
         begin = (end - DEFAULT_WINDOW).replace(hour=0, minute=0, second=0, microsecond=0)
     if not timedelta(0) < end - begin <= MAX_WINDOW:
         detail = f"'since' is before 'until', by at most {MAX_WINDOW.days} days."
-        raise InvalidError(detail, problems=[Problem(detail, pointer="/since", code="range")])
+        raise InvalidError(detail, problems=[Problem(detail, pointer="/since", code="value")])
     return Window(environment, begin, end, release)
 
 
