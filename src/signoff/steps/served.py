@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from signoff.capabilities.gateway import Gateway
 from signoff.capabilities.gateway.asking import Caller
+from signoff.capabilities.gateway.caching import KeptAnswers
 from signoff.capabilities.gateway.limits import LimitLedger
 from signoff.capabilities.gateway.records import CallRecorder
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
@@ -48,6 +49,7 @@ async def open_gateway(
         environment=environment,
         profile=models_profile,
         limits=ledger,
+        cache=KeptAnswers(database, clock),
         recorder=recorder,
         settings=resilience,
         breakers=Breakers(database, clock=clock, settings=BreakerSettings(), chance=random.random),
