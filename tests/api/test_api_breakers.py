@@ -28,17 +28,17 @@ async def failed(api: Api, target: str, *, opened: bool = False, org_id: UUID = 
 
 async def test_breakers_are_listed_as_policy_shows_them(api: Api) -> None:
     await deployed(api.database, {**FILES, "policies/more.cedar": POLICY})
-    for target in ("tool/a", "tool/secret", "models/small+large"):
+    for target in ("tool/a", "tool/secret", "model/vendor/main"):
         await failed(api, target, opened=target == "tool/a")
     async with api.client("lead") as lead:
         page = (await lead.get("/v1/breakers")).json()
         assert [(item["target"], item["state"]) for item in page["items"]] == [
-            ("models/small+large", "closed"),
+            ("model/vendor/main", "closed"),
             ("tool/a", "open"),
         ]
         assert page["items"][1]["retry_at"] == "2026-05-01T00:00:00Z"
         first = (await lead.get("/v1/breakers", params={"limit": 1})).json()
-        assert (len(first["items"]), first["next"]) == (1, "models/small+large")
+        assert (len(first["items"]), first["next"]) == (1, "model/vendor/main")
         rest = (await lead.get("/v1/breakers", params={"cursor": first["next"]})).json()
         assert ([item["target"] for item in rest["items"]], rest["next"]) == (["tool/a"], None)
     async with api.client("clerk") as clerk:

@@ -29,13 +29,6 @@ class AiStep(LimitedStep):
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def target(self, call: StepCall) -> str:
-        """What a circuit breaker counts together: the models that may answer; it fails when all of them have."""
-        project = project_of(call)
-        prompt = project.prompts.find(call.step.target)
-        models = self._services.gateway.route(project.models, prompt.task, prompt.name)
-        return f"models/{'+'.join(model.name for model in models)}"
-
     def turn(self, call: StepCall) -> AbstractAsyncContextManager[None]:
         """A local model answers one call at a time; those that wait for it are not late."""
         project = project_of(call)

@@ -26,11 +26,6 @@ class ModelStep(LimitedStep):
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def target(self, call: StepCall) -> str:
-        """What a circuit breaker counts together: the models that may answer."""
-        models = self._services.gateway.route(project_of(call).models, call.step.target, None)
-        return f"models/{'+'.join(model.name for model in models)}"
-
     def turn(self, call: StepCall) -> AbstractAsyncContextManager[None]:
         """A local model answers one call at a time; those that wait for it are not late."""
         return self._services.gateway.turn(project_of(call).models, call.step.target, None)

@@ -16,7 +16,7 @@ class Breaker:
     """One breaker that has seen failures.
 
     Attributes:
-        target: what it is about: `tool/payments.refund`, `models/small+large`.
+        target: what it is about: `tool/payments.refund`, `model/vendor/main`.
         state: closed lets calls through; open lets none; half_open lets one through, to see.
         failures: how many there were in the window, as of the last one.
         slow_calls: likewise.
