@@ -9,7 +9,20 @@ import signal
 import sys
 from typing import Any
 
-NAMES = ("runtime", "parked", "recovery", "timers", "growth", "demo", "authoring", "confidence", "privacy", "injection")
+NAMES = (
+    "runtime",
+    "parked",
+    "recovery",
+    "timers",
+    "growth",
+    "demo",
+    "authoring",
+    "confidence",
+    "privacy",
+    "injection",
+    "gateway",
+    "faults",
+)
 
 
 def _end(*_: object) -> None:

@@ -196,7 +196,7 @@ class _Answer:
         middle = len(data) // 2
         fault = asked.model
         if fault == "malformed":
-            self._send(200, data[:middle] + b"}{" + data[middle:])
+            self._send(200, b"{" + data)
         elif fault == "error-event":
             self._send(200, json.dumps(error_body(asked.endpoint, 500)).encode())
         elif fault == "clean-half":

@@ -14,7 +14,6 @@ from signoff.api.compatible.exchange import (
     MAX_IGNORED_SHOWN,
     StreamAnswer,
     answered,
-    error_answer,
     json_answer,
     named,
 )
@@ -27,8 +26,8 @@ from signoff.api.compatible.responses_answer import ResponseFrames, response_bod
 from signoff.api.compatible.responses_request import read_response
 from signoff.api.services import actor_of, services_of
 from signoff.capabilities.gateway import Gateway
-from signoff.capabilities.gateway.asking import Asked, CallRecord
-from signoff.capabilities.gateway.chat import ChatEvent, ChatReply, ChatRequest, StreamEnd
+from signoff.capabilities.gateway.asking import CallRecord
+from signoff.capabilities.gateway.chat import ChatEvent, ChatReply, StreamEnd
 from signoff.capabilities.gateway.chats.streaming import ChatStream
 from signoff.core.errors import UnavailableError
 from signoff.foundation.settings import ApiSettings
@@ -113,26 +112,23 @@ class Served:
             raise UnavailableError("This server was started without a gateway to models.")
         return self._gateway
 
-    def timed(self, request: ChatRequest, headers: Mapping[str, str]) -> ChatRequest:
-        """The request with the time that its caller gives it.
+    def timeout_s(self, headers: Mapping[str, str]) -> float:
+        """The time that a caller gives its call, in seconds.
 
         Raises:
             RequestError: the header is no time, or too long.
         """
-        said = headers.get("signoff-timeout")
+        said, most_s = headers.get("signoff-timeout"), self.settings.max_chat_s
         if said is None:
-            return replace(request, timeout_s=self.settings.max_chat_s)
+            return most_s
         try:
             timeout_s = float(said)
         except ValueError:
             timeout_s = 0.0
-        if not 0 < timeout_s <= self.settings.max_chat_s:
-            most = f"{self.settings.max_chat_s:g}"
-            raise RequestError(
-                f"The header 'signoff-timeout' has to be seconds, more than 0 and at most {most}.",
-                param="signoff-timeout",
-            )
-        return replace(request, timeout_s=timeout_s)
+        if not 0 < timeout_s <= most_s:
+            detail = f"The header 'signoff-timeout' has to be seconds, more than 0 and at most {most_s:g}."
+            raise RequestError(detail, param="signoff-timeout")
+        return timeout_s
 
 
 def served_of(request: Request) -> Served:
@@ -159,7 +155,7 @@ async def converse(request: Request, form: Format) -> Response:
         served, place = served_of(request), await place_of(request)
         wanted = form.read(read_body(await request.body()), served.bounds)
         asked = place.asked(request.headers, model=wanted.model, task="chat")
-        chat = served.timed(wanted.request, request.headers)
+        chat = replace(wanted.request, timeout_s=served.timeout_s(request.headers))
         gateway, decide = served.gateway, place.decide(asked)
         if wanted.stream:
             stream = await gateway.stream(chat, asked, place.config, decide=decide)
@@ -215,18 +211,3 @@ async def _frames(frames: Frames, stream: ChatStream, request_id: str) -> AsyncG
             yield begun + frame
             begun = b""
     yield begun + frames.failed(broken(), request_id)
-
-
-__all__ = [
-    "CHAT",
-    "MESSAGES",
-    "RESPONSES",
-    "Asked",
-    "Format",
-    "Served",
-    "answered",
-    "converse",
-    "error_answer",
-    "place_of",
-    "served_of",
-]

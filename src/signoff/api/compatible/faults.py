@@ -82,7 +82,7 @@ _BROKEN = Fault(502, "server_error", "api_error", "incomplete_answer", INCOMPLET
 _OF_MODELS: Mapping[str, Fault] = {
     "forbidden": _FORBIDDEN,
     "content_filter": replace(_WRONG, code="content_filter"),
-    "refused": replace(_WRONG, code="content_filter"),
+    **dict.fromkeys(("refused", "model_refused", "model_filtered"), replace(_WRONG, code="content_filter")),
     "context_overflow": replace(_WRONG, code="context_length_exceeded"),
     "rejected": replace(_WRONG, code="rejected_by_vendor"),
     "cannot": replace(_WRONG, code="not_supported_by_model"),
@@ -95,7 +95,7 @@ _OF_MODELS: Mapping[str, Fault] = {
     "quota": replace(_UNAVAILABLE, code="vendor_quota", again=False),
     "setup": Fault(502, "server_error", "api_error", "vendor_misconfigured"),
     "no_route": replace(_NOT_FOUND, code="model_not_found"),
-    "contract": replace(_BROKEN, code="broken_contract"),
+    **dict.fromkeys(("contract", "model_contract", "model_truncated"), replace(_BROKEN, code="broken_contract")),
 }
 """By the reason that no model answered."""
 
@@ -103,7 +103,7 @@ _OF_MODELS: Mapping[str, Fault] = {
 def fault_of(error: Exception) -> Fault:  # noqa: PLR0911  (one per kind of error)
     """What an error is to a vendor's SDK. What is none of ours tells nothing."""
     if isinstance(error, GatewayError):
-        found = _OF_MODELS.get(error.reason, _OF_MODELS["unavailable"])
+        found = _OF_MODELS.get(_reason(error), _OF_MODELS["unavailable"])
         return replace(found, message=error.detail, retry_after_s=error.retry_after_s)
     if isinstance(error, RequestError):
         return replace(_WRONG, code=error.reason, message=error.detail, param=error.param)
@@ -125,6 +125,16 @@ def fault_of(error: Exception) -> Fault:  # noqa: PLR0911  (one per kind of erro
     if isinstance(error, SignoffError) and error.status < SERVER_ERRORS:
         return replace(_WRONG, status=error.status, message=error.detail)
     return _INTERNAL
+
+
+def _reason(error: GatewayError) -> str:
+    """The kind of the failure that says most."""
+    if error.reason == "quota" and error.at_limit:
+        return "limit"
+    if error.reason == "model_unavailable" and error.attempts:
+        # Of tasks only the attempts tell a vendor that is silent from one that limits the rate.
+        return error.attempts[-1].outcome
+    return error.reason
 
 
 def fault_of_stream(failure: ProviderError | None) -> Fault:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from fastapi import Request, Response
@@ -17,7 +16,6 @@ from signoff.api.compatible.members import Known, a_string, an_array, read_body,
 from signoff.api.compatible.messages_request import read_counted
 from signoff.api.compatible.placing import Place
 from signoff.capabilities.gateway.chats.estimating import input_tokens
-from signoff.catalog.models import ModelsConfig, Route
 from signoff.core.errors import NotFoundError
 
 _EMBEDDING = Known(
@@ -44,7 +42,11 @@ async def embed(request: Request) -> Response:
         model = a_string(body.get("model"), "model")
         asked = place.asked(request.headers, model=model, task="embed")
         found = await served.gateway.embed(
-            texts, _only(place.config, model), decide=place.decide(asked), timeout_s=served.settings.max_chat_s
+            texts,
+            place.config,
+            decide=place.decide(asked),
+            timeout_s=served.timeout_s(request.headers),
+            asked=asked,
         )
         data = [
             {"object": "embedding", "index": index, "embedding": _encoded(vector, form)}
@@ -69,13 +71,6 @@ def _input(value: Any, most: int) -> list[str]:
     if any(isinstance(item, int | list) for item in listed):
         raise unsupported("input", "Send texts rather than tokens: each model has its own.")
     return [a_string(item, f"input[{index}]") for index, item in enumerate(listed)]
-
-
-def _only(config: ModelsConfig, model: str) -> ModelsConfig:
-    """The models with one route: the one that was named."""
-    named_route = config.route_named(model)
-    use = named_route.use if named_route is not None else (model,)
-    return replace(config, routes=(Route(use=use, task="embed"),), profiles=dict.fromkeys(config.profiles, ()))
 
 
 def _encoded(vector: Sequence[float], form: str) -> Any:
