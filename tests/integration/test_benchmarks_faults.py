@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.faults import ENDPOINTS, cases, outcomes_of
+
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.foundation.database import Database
 from signoff.testing.faulty_vendor import FAULTS
