@@ -122,6 +122,18 @@ async def test_a_listener_hears_what_is_sent(database: Database) -> None:
         assert await heard.get() == "ring"
 
 
+async def test_what_is_sent_here_is_heard_here_once(database: Database, database_url: str) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with (
+        await Database.open(DatabaseSettings(url=database_url)) as other,
+        database.listen("bell", heard.put_nowait),
+    ):
+        assert await heard.get() == ""  # connected
+        await database.notify("bell", "own")
+        await other.notify("bell", "other's")
+        assert [await heard.get(), await heard.get()] == ["own", "other's"]
+
+
 async def test_a_restart_of_the_server_is_not_noticed(patient: Database, own_server: EmbeddedServer) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     async with patient.listen("bell", heard.put_nowait):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 from uuid import UUID
@@ -38,12 +39,26 @@ _PING = "SELECT 1"
 _STARTED_AS = "SELECT reset_val FROM pg_settings WHERE name = 'role'"
 
 
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """The server's processes behind the pools' connections, by process id.
+
+    Attributes:
+        open: all of them. What they notify of was told within this process already.
+        changed: those whose sessions are to be reset.
+    """
+
+    open: set[int] = field(default_factory=set[int])
+    changed: set[int] = field(default_factory=set[int])
+
+
 class Database:
     """Two pools over one URL. Each connection takes its role on as it starts, so that even RESET ROLE stays in it."""
 
-    def __init__(self, settings: DatabaseSettings, app_pool: Any, worker_pool: Any, changed: set[int]) -> None:
+    def __init__(self, settings: DatabaseSettings, app_pool: Any, worker_pool: Any, backends: Backends) -> None:
         self._settings = settings
-        self._changed = changed  # backends whose sessions are to be reset, by process id
+        self._backends = backends
+        self._listeners: dict[str, list[Callable[[str], None]]] = {}
         self._app_pool = app_pool
         self._worker_pool = worker_pool
 
@@ -58,10 +73,10 @@ class Database:
         if not settings.url:
             raise InvalidError("No database URL is configured: set SIGNOFF_DATABASE__URL or use the embedded server")
         pools: list[Any] = []
-        changed: set[int] = set()
+        backends = Backends()
         try:
             for role, size in ((APP_ROLE, settings.app_pool_size), (WORKER_ROLE, settings.worker_pool_size)):
-                pools.append(await _open_pool(settings, role, size, changed))
+                pools.append(await _open_pool(settings, role, size, backends))
                 async with pools[-1].acquire() as connection:
                     pooled = await connection.fetchval(_STARTED_AS) != role
                 if pooled:
@@ -77,7 +92,7 @@ class Database:
             if isinstance(error, (driver.ClientConfigurationError, ValueError)):
                 raise InvalidError(f"The database URL is not usable: {error}") from error
             raise
-        return Database(settings, pools[0], pools[1], changed)
+        return Database(settings, pools[0], pools[1], backends)
 
     async def close(self) -> None:
         """Close all connections, waiting a bounded time for those in use."""
@@ -128,7 +143,7 @@ class Database:
         """
         connection = await self._acquire(self._worker_pool)
         if resets:
-            self._changed.add(connection.get_server_pid())
+            self._backends.changed.add(connection.get_server_pid())
         try:
             with translated():
                 yield connection
@@ -138,7 +153,8 @@ class Database:
         finally:
             await _release(self._worker_pool, connection)
 
-    def listen(self, channel: str, callback: Callable[[str], None]) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def listen(self, channel: str, callback: Callable[[str], None]) -> AsyncGenerator[None]:
         """Call back with the payload of each notification, on a connection of its own, for as long as the block lasts.
 
         It reconnects for ever. What was sent while it had no connection is lost, so it also calls back with an empty
@@ -146,11 +162,24 @@ class Database:
         calls back: whoever waits also looks by itself.
         """
         if self._settings.listen_url == NOT_LISTENING:
-            return nullcontext()
-        return listening(channel, callback, connect=self._connect_directly, settings=self._settings)
+            yield
+            return
+        here = self._listeners.setdefault(channel, [])
+        here.append(callback)
+        settings, own = self._settings, self._backends.open
+        try:
+            async with listening(channel, callback, connect=self._connect_directly, settings=settings, passed_over=own):
+                yield
+        finally:
+            here.remove(callback)
 
     async def notify(self, channel: str, payload: str = "") -> None:
-        """Wake the listeners of a channel. At most 7,999 bytes of payload (PostgreSQL's limit)."""
+        """Wake the listeners of a channel: those of this object at once, without the way through PostgreSQL.
+
+        At most 7,999 bytes of payload (PostgreSQL's limit).
+        """
+        for callback in self._listeners.get(channel, ()):
+            asyncio.get_running_loop().call_soon(callback, payload)
         async with self.worker_connection() as connection:
             await connection.execute(_NOTIFY, channel, payload)
 
@@ -195,7 +224,7 @@ class Database:
         """What broke off is asked for an answer before it goes back: its server may be away."""
         with suppress(driver.InterfaceError):  # it is lost: the pool has it back already, and has ended it
             if not connection.is_closed():
-                self._changed.add(connection.get_server_pid())
+                self._backends.changed.add(connection.get_server_pid())
 
     async def _begin(self, pool: Any) -> tuple[Any, Any]:
         deadline = asyncio.get_running_loop().time() + self._settings.recovery_wait_s
@@ -252,25 +281,37 @@ async def _release(pool: Any, connection: Any) -> None:
             raise
 
 
-async def _give_back(changed: set[int], wanted: Mapping[str, str], connection: Any) -> None:
+async def _take_on(backends: Backends, wanted: Mapping[str, str], connection: Any) -> None:
+    """What the pool does to a new connection."""
+    await take_settings(connection, wanted)
+    backend = connection.get_server_pid()
+    backends.open.add(backend)
+
+    def ended(_connection: Any) -> None:
+        backends.open.discard(backend)
+
+    connection.add_termination_listener(ended)
+
+
+async def _give_back(backends: Backends, wanted: Mapping[str, str], connection: Any) -> None:
     """What the pool does to a connection that comes back, once any transaction is rolled back: most often nothing.
 
     What transactions set is local to them. asyncpg's own way is a round trip of four statements each time.
     """
-    if connection.get_server_pid() in changed:
+    if connection.get_server_pid() in backends.changed:
         await connection.execute(connection.get_reset_query())
         await apply_settings(connection, wanted)  # behind a pooler they are no session's defaults
-        changed.discard(connection.get_server_pid())
+        backends.changed.discard(connection.get_server_pid())
 
 
-async def _open_pool(settings: DatabaseSettings, role: str, size: int, changed: set[int]) -> Any:
+async def _open_pool(settings: DatabaseSettings, role: str, size: int, backends: Backends) -> Any:
     arguments = _connect_arguments(settings, role)
     return await driver.create_pool(
         min_size=1,
         max_size=size,
         max_inactive_connection_lifetime=settings.idle_connection_lifetime_s,
-        init=partial(take_settings, wanted=arguments["server_settings"]),
-        reset=partial(_give_back, changed, arguments["server_settings"]),
+        init=partial(_take_on, backends, arguments["server_settings"]),
+        reset=partial(_give_back, backends, arguments["server_settings"]),
         **arguments,
     )
 

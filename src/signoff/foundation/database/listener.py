@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -16,6 +16,9 @@ _LONGEST_RETRY_S = 5.0
 # An answer to this shows that the other end still lives; a dead network would otherwise stay silent for ever.
 _CHECK = "SELECT 1"
 
+NO_BACKEND = 0
+"""The process id of none: what the listener says by itself."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -26,9 +29,18 @@ async def listening(
     *,
     connect: Callable[[], Awaitable[Any]],
     settings: DatabaseSettings,
+    passed_over: Collection[int] = (),
 ) -> AsyncGenerator[None]:
-    """Keep a listening connection up while the block lasts; see `Database.listen`."""
-    task = asyncio.create_task(_keep_listening(channel, callback, connect, settings), name=f"listen:{channel}")
+    """Keep a listening connection up while the block lasts; see `Database.listen`.
+
+    What backends of `passed_over` notify of, by process id at the time that it comes, is not told.
+    """
+
+    def heard(backend: int, payload: str) -> None:
+        if backend not in passed_over:
+            callback(payload)
+
+    task = asyncio.create_task(_keep_listening(channel, heard, connect, settings), name=f"listen:{channel}")
     try:
         yield
     finally:
@@ -39,7 +51,7 @@ async def listening(
 
 async def _keep_listening(
     channel: str,
-    callback: Callable[[str], None],
+    heard: Callable[[int, str], None],
     connect: Callable[[], Awaitable[Any]],
     settings: DatabaseSettings,
 ) -> None:
@@ -54,7 +66,7 @@ async def _keep_listening(
             continue
         pause_s = _FIRST_RETRY_S
         try:
-            await _listen_until_lost(connection, channel, callback, settings.listen_check_interval_s)
+            await _listen_until_lost(connection, channel, heard, settings.listen_check_interval_s)
         except (driver.PostgresError, driver.InterfaceError, OSError, TimeoutError) as error:
             _logger.warning("listening on %s: connection lost: %s", channel, error)
         finally:
@@ -62,19 +74,19 @@ async def _keep_listening(
 
 
 async def _listen_until_lost(
-    connection: Any, channel: str, callback: Callable[[str], None], check_interval_s: float
+    connection: Any, channel: str, heard: Callable[[int, str], None], check_interval_s: float
 ) -> None:
     lost = asyncio.Event()
 
     def on_termination(_connection: Any) -> None:
         lost.set()
 
-    def on_notification(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
-        callback(payload)
+    def on_notification(_connection: Any, backend: int, _channel: str, payload: str) -> None:
+        heard(backend, payload)
 
     connection.add_termination_listener(on_termination)
     await connection.add_listener(channel, on_notification)
-    callback("")
+    heard(NO_BACKEND, "")
     while not lost.is_set():
         try:
             async with asyncio.timeout(check_interval_s):
