@@ -24,3 +24,13 @@ def test_the_append_finds_every_row_by_its_key(database_url: str):
             plan = planned(connection, statement)
             assert not re.findall(r"Seq Scan|Hash Join|Merge Join|run_queue_owned", plan)
             assert plan.count("run_queue_pkey") >= 5
+
+
+def test_a_load_finds_every_run_by_its_key(database_url: str):
+    """It compared each of its owner's runs with each that was claimed: the more a worker held, the longer a claim."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ANALYZE run_queue")
+        connection.execute(store.PLAN_BY_KEY.encode())
+        plan = planned(connection, store.LOAD_INBOX)
+        assert not re.findall(r"Seq Scan|Hash Join|Merge Join|run_queue_owned", plan)
+        assert "run_queue_pkey" in plan

@@ -46,7 +46,6 @@ STATEMENTS: Statements = {
     store.NOTE_CRASH: MemoryStore.note_crash,
     store.FORGET_CRASHES: MemoryStore.forget_crashes,
     store.CLAIM: MemoryStore.claim,
-    store.LOAD_BY_ONE_PLAN: _nothing,
     store.CLAIM_WITHOUT_FLUSH: _nothing,  # a claim that a crash of the server undoes was fenced by the same crash
     store.PLAN_BY_KEY: _nothing,
     store.LOAD_JOURNALS: MemoryStore.load_journals,

@@ -164,7 +164,7 @@ class Session:
     async def _claim_until_stopped(self) -> None:
         async with self._database.worker_connection(resets=True) as connection:
             await connection.execute(store.CLAIM_WITHOUT_FLUSH)
-            await connection.execute(store.LOAD_BY_ONE_PLAN)
+            await connection.execute(store.PLAN_BY_KEY)
             while not self._stopping.is_set():
                 self._wake.clear()
                 limit = min(self._settings.resident_runs - len(self._residents), self._lag.allowed(self._settings))

@@ -152,9 +152,14 @@ CLAIM = _LANES + _CLAIM_READY
 # that somebody rests on, the append's first, takes the claim to the disk before itself, as the log is one sequence.
 CLAIM_WITHOUT_FLUSH = "SET synchronous_commit = off"
 
-# The loads' plans never depend on whose runs they are; made anew for each batch they cost four times the work itself,
-# as the journal has a partition for each month.
-LOAD_BY_ONE_PLAN = "SET plan_cache_mode = force_generic_plan"
+# For connections that claim, load and append all day: one plan, by keys, however long batch, queue and journal are.
+# Left to itself PostgreSQL planned each batch anew (four times the work of a load, as the journal has a partition
+# a month), or took every array for ten rows and went over all runs of the owner for each event, and for each run to be
+# loaded. `IS NOT DISTINCT FROM` is no use of the index by owner either.
+PLAN_BY_KEY = """
+SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
+SET enable_hashjoin = off; SET enable_mergejoin = off
+"""
 
 # One query for the whole batch. The inner ORDER BY keeps the planner from joining whole partitions: each run is looked
 # for by the key, in its own month only, whatever the statistics of a month that has just begun.
@@ -167,8 +172,9 @@ SELECT j.run_id, j.seq, j.kind, j.recorded_at, j.data FROM unnest($1::uuid[]) AS
 # `gen` is read with the messages: parking on an older one fails, so nothing that arrives in between is stranded.
 LOAD_INBOX = """
 SELECT q.run_id, q.gen, i.message_id, i.path, i.kind, i.sent_by, i.data
-FROM run_queue q LEFT JOIN inbox i ON i.run_id = q.run_id
-WHERE q.owner = $1 AND q.run_id = ANY($2::uuid[]) ORDER BY q.run_id, i.message_id
+FROM unnest($2::uuid[]) AS wanted (run_id)
+JOIN run_queue q ON q.run_id = wanted.run_id AND q.owner IS NOT DISTINCT FROM $1
+LEFT JOIN inbox i ON i.run_id = q.run_id ORDER BY q.run_id, i.message_id
 """
 
 # The safety net under NOTIFY: messages for runs that this worker holds.
@@ -179,14 +185,6 @@ SELECT DISTINCT q.run_id FROM run_queue q JOIN inbox i ON i.run_id = q.run_id WH
 # When this worker should next look for parked runs on its own.
 _EARLIEST = "SELECT min(due_at) FROM lane"
 NEXT_DUE = _LANES + _EARLIEST
-
-# For the writer's connection: all rows of a batch are found by their keys, which is right however long batch, queue and
-# journal are. Left to itself PostgreSQL planned each batch anew (2 ms), or took every array for ten rows and went over
-# all runs of the owner for each event: five times the work. `IS NOT DISTINCT FROM` is no use of that index either.
-PLAN_BY_KEY = """
-SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
-SET enable_hashjoin = off; SET enable_mergejoin = off
-"""
 
 # Decision 0002, rules 1, 5 and 6: fence, append, projection, finish and park in one statement, which is its own
 # transaction. All parts see one snapshot; a run_queue row is finished or parked by one of them, never both.
