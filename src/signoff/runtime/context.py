@@ -251,6 +251,11 @@ class RunContext(abc.ABC):
             if not self.state.steps[path].in_doubt:
                 task.cancel()
 
+    def left(self) -> None:
+        """The run is in memory no more. What refers to itself in a circle would wait for the garbage collector."""
+        self.rest_task = None
+        del self.program
+
     def end_done(self, record: StepRecord, done: Done, **facts: Any) -> None:
         """A step is done; its labels are the join of what it read and of what its handler says."""
         step = self.step(record.path)

@@ -309,8 +309,10 @@ class Session:
     def _gone(self, run_id: UUID, ended: bool) -> None:
         was_full = len(self._residents) >= self._settings.resident_runs or self._full
         execution = self._residents.pop(run_id, None)
-        if execution is not None and execution.queued:
-            self._turns.wake()  # a slot may have come free
+        if execution is not None:
+            execution.left()
+            if execution.queued:
+                self._turns.wake()  # a slot may have come free
         if ended:
             self._ended.append(run_id)
             self._ended_event.set()
