@@ -101,13 +101,13 @@ class ScriptedChat(ScriptedProvider):
 
 
 def models(
-    settings: Mapping[str, Mapping[str, Any]] | None = None,
-    route: Route | None = None,
-    gateway: Mapping[str, Any] | None = None,
+    settings: Any = None,
+    route: Any = None,
+    gateway: Any = None,
     **chats: ScriptedProvider,
 ) -> tuple[Gateway, ModelsConfig]:
     """A gateway and a project of these models, in fallback order, their settings and the gateway's arguments."""
-    own = settings or {}
+    own: Mapping[str, Mapping[str, Any]] = settings or {}
     specs = {name: ModelSpec(name, name, {"model": name, **own.get(name, {})}) for name in chats}
     used = Gateway({name: chat.factory for name, chat in chats.items()}, environment={}, **(gateway or {}))
     return used, ModelsConfig(specs, (route or Route(tuple(chats), task="chat"),))

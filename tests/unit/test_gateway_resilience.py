@@ -26,7 +26,6 @@ from signoff.capabilities.gateway.chat import (
 )
 from signoff.capabilities.gateway.chats.streaming import ChatStream
 from signoff.capabilities.gateway.resilience.joining import GO_ON, Joint
-from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.catalog.models import ModelSpec
 from signoff.core.clock import SystemClock
 from signoff.core.money import Usage
@@ -121,8 +120,8 @@ async def test_no_wait_is_longer_than_the_time_that_is_left():
 async def test_silence_is_a_timeout_and_the_next_model_answers(streamed: bool):
     never = asyncio.Event()
     silent = ScriptedChat([[never]])
-    short = ResilienceSettings(first_token_s=1.0, total_s=1.0)  # which the other model has too, on a starved machine
-    gateway, config = models(gateway={"settings": short}, one=silent, two=ScriptedChat(["Two."]))
+    short = {"one": {"timeouts": {"first_token_s": 0.05, "total_s": 0.05}}}
+    gateway, config = models(short, one=silent, two=ScriptedChat(["Two."]))
     if streamed:
         stream = await gateway.stream(HELLO, ASKED, config, decide=permit_all)
         text, _ = await whole(stream)
