@@ -35,14 +35,17 @@ def main() -> int:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it runs, not for the record")
     parser.add_argument("--runs", type=int, help="of `parked`: how many runs wait (100,000 by default)")
-    parser.add_argument("--no-peers", action="store_true", help="of `runtime` and `privacy`: Signoff alone")
+    parser.add_argument("--requests", type=int, help="of `gateway`: over how many memory is watched (100,000)")
+    parser.add_argument("--no-peers", action="store_true", help="of `runtime`, `privacy`, `gateway`: Signoff alone")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
     module = importlib.import_module(f"benchmarks.{arguments.name}")
     more: dict[str, Any] = {}
     if arguments.name == "parked" and arguments.runs:
         more["runs"] = arguments.runs
-    if arguments.name in ("runtime", "privacy"):
+    if arguments.name == "gateway" and arguments.requests:
+        more["requests"] = arguments.requests
+    if arguments.name in ("runtime", "privacy", "gateway"):
         more["beside"] = not arguments.no_peers
     figures = module.run(quick=arguments.quick, **more)
     print(json.dumps(figures))

