@@ -10,9 +10,12 @@ from support.group_cases import CONTRACTS, END, HEAD, ORDER
 
 from signoff.workflows import compile_workflow
 
-PAGE = "docs/reference/groups-calls-and-waits.md"
+FOLDER = "docs/reference/language/"
 SNIPPETS = [
-    snippet for page in pages() for snippet in page.snippets if snippet.page == PAGE and snippet.language == "yaml"
+    snippet
+    for page in pages()
+    for snippet in page.snippets
+    if snippet.page.startswith(FOLDER) and snippet.language == "yaml" and snippet.title is None
 ]
 
 

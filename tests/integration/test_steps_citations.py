@@ -116,7 +116,7 @@ async def test_only_what_this_run_retrieved_can_be_cited(database: Database, dat
 
         assert await cited({"quote": RETURNS, "chunk_id": returns["chunk_id"]}, more=[]) == "done"
         assert await cited({"quote": RETURNS}, more=[parcel]) == "done", "it stands in what was retrieved"
-        forged = [
+        forged: list[tuple[dict[str, Any], list[Any]]] = [
             ({"quote": PARCELS, "chunk_id": parcel["chunk_id"]}, [parcel]),  # another run's, of the same index
             ({"quote": SECRET, "chunk_id": foreign["chunk_id"]}, [foreign]),  # another organisation's
             ({"quote": SECRET}, [{"text": SECRET}]),  # no id at all

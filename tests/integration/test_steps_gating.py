@@ -82,7 +82,11 @@ async def test_a_threshold_picks_to_go_on_a_second_model_a_stronger_one_or_a_per
 
     async def picked(stage: Stage, run_id: UUID) -> tuple[list[str], Any]:
         end = await stage.ended(run_id)
-        assert end == ("done", "sorted"), [(one.data["step"], one.data["status"], one.data.get("error")) for one in await stage.events(run_id) if one.kind == "step.ended"]
+        assert end == ("done", "sorted"), [
+            (one.data["step"], one.data["status"], one.data.get("error"))
+            for one in await stage.events(run_id)
+            if one.kind == "step.ended"
+        ]
         asked = [fact["model"] for fact in await stage.facts(run_id, "model.call")]
         return asked, (await stage.step(run_id, "sorted"))["output"]
 
@@ -112,7 +116,7 @@ async def test_a_threshold_picks_to_go_on_a_second_model_a_stronger_one_or_a_per
     models["strong"] = says("other", 0.2)  # nor is that one sure
     async with staged(database, files(), models) as stage:
         asked = await stage.start({"text": "money back"})
-        await stage.decided(asked, label="refund")
+        await stage.decided(asked, {"label": "refund"})
         assert await picked(stage, asked) == (["small", "second", "strong"], {"label": "refund", "by": "user/ana"})
         decided = await stage.step(asked, "decision")
         assert decided["approval"]["decided_by"] == "user/ana"

@@ -106,7 +106,7 @@ async def run(stage: Stage, text: str, *, decide: dict[str, int] | None = None) 
     name = text.split("\n", maxsplit=1)[0].removeprefix("workflow: ")
     run_id = await stage.start({"text": "5 and 1"}, name)
     if decide is not None:
-        await stage.decided(run_id, **decide)
+        await stage.decided(run_id, values=decide)
     status, outcome = await stage.ended(run_id)
     return run_id, status, outcome
 

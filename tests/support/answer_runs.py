@@ -106,8 +106,8 @@ class Stage:
         found = await ended(self.database, run_id, 60)
         return found.status, found.outcome
 
-    async def decided(self, run_id: UUID, verdict: str = "approve", **values: Any) -> None:
-        """A person decides the review that the run waits for."""
+    async def decided(self, run_id: UUID, values: Mapping[str, Any] | None = None) -> None:
+        """A person approves what the run waits for, perhaps with other values."""
         await until(self.database, run_id, lambda run: any(one["kind"] == "review" for one in run.waiting_for), 60)
         async with self.database.transaction(DEFAULT_ORG_ID) as connection:
             now = SystemClock().now()
@@ -115,8 +115,7 @@ class Stage:
             authority = await self.policies.authority(
                 DEFAULT_ORG_ID, await self.releases.load(DEFAULT_ORG_ID, review.release)
             )
-            reason = None if verdict == "approve" else "no"
-            decision = ReviewDecision(verdict, values, reason=reason, digest=review.digest)  # pyright: ignore[reportArgumentType]
+            decision = ReviewDecision("approve", values or {}, digest=review.digest)
             await decide(connection, LEAD, review.review_id, decision, authorise=authority.decide, now=now)
 
     async def events(self, run_id: UUID) -> list[JournalEvent]:

@@ -21,7 +21,7 @@ from signoff.workflows.possible import certain_reads, check_condition, check_nev
 from signoff.workflows.reads import STATUS_FIELDS
 from signoff.workflows.scopes import Shapes, Shared, hidden_names, roots_of, values_over, verb_of
 from signoff.workflows.settings import compile_settings
-from signoff.workflows.shapes import ANY, Shape, shape_of_schema
+from signoff.workflows.shapes import ANY, Shape, object_shape, shape_of_schema
 from signoff.workflows.templates import Constant, ShowTemplate
 from signoff.workflows.uses import UseCompiler, usable, with_defaults
 from signoff.workflows.values import ValueCompiler, shape_of
@@ -30,7 +30,7 @@ from signoff.workflows.waits import wait_arguments, wait_settings
 
 __all__ = ["MAX_BACKOFF", "MAX_RETRIES", "StepCompiler"]
 
-EMPTY = Constant({}, "{}", shape_of_schema({"type": "object", "properties": {}}))
+EMPTY = Constant({}, "{}", object_shape({}))
 
 
 class StepCompiler:
@@ -246,6 +246,8 @@ class StepCompiler:
         for key in keys.required:
             if key not in node.entries:
                 self._report.add(node, f"'{key}' is missing: a step with '{verb}' needs it.", code="missing-key")
+        if "about" in node.entries:
+            self._report.text(node.entries["about"], "'about'")
 
     # --- data ----------------------------------------------------------------------------------------------------
 
