@@ -73,6 +73,11 @@ class ReluctantSink(Sink):
         self._default_bytes = self.listener.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
+        # Where this side was too starved to read, the other side's kernel gives up after `unacknowledged_s`, and tells
+        # nobody; who only reads would wait for ever.
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
 
     def at_first(self, begun: Callable[[], None]) -> None:
         """Have this called once the first part of the first payment is here, in the service's thread."""
