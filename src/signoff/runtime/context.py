@@ -284,7 +284,9 @@ class RunContext(abc.ABC):
             "labels": whole.as_dict(),
             **facts,
         }
-        if (given or done.fields) and "via" not in facts:  # what came another way has no fields of its own
+        # Most often each value has the labels of the whole; what came another way has no fields of its own.
+        differ = given is not None and any(one is not whole for one in given.values())
+        if (differ or done.fields) and "via" not in facts:
             fields = {
                 **{(name,): one.join(done.labels) for name, one in (given or {}).items() if name in done.output},
                 **{path: read.join(labels) for path, labels in done.fields.items()},

@@ -239,10 +239,12 @@ def decide_step(step: Step, scope: RunScope, states: Mapping[str, StepState]) ->
 def labels_of_parts(step: Step, key: str, scope: RunScope, states: Mapping[str, StepState]) -> dict[str, Labels]:
     """The labels of each member of an argument: of what it reads, and of what decided that the step runs.
 
-    That its asserts hold is no part of it: who breaks one keeps the step from giving anything.
+    That its asserts hold is no part of it: who breaks one keeps the step from giving anything. Nothing where the only
+    member has the labels of the whole.
     """
     given = step.arguments.get(key)
-    if given is None or not given.parts:
+    rests_on_it_alone = len(step.arguments) == 1 and not step.asserts and step.needed is None
+    if given is None or not given.parts or (rests_on_it_alone and len(given.parts) == 1):
         return {}
     control = scope.control if step.when is None else scope.control.join(step.when.labels(scope))
     for name in step.requires:
