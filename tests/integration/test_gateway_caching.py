@@ -90,7 +90,7 @@ async def test_nobody_is_given_what_was_not_asked_for(database: Database):
 DIFFERENT: dict[str, Callable[[], Asked]] = {
     "principal": lambda: who(principal="key/eve"),
     "team": lambda: who(team="sales", principal="key/support"),
-    "key": lambda: who(key=uuid7()),
+    "key": lambda: who(key=str(uuid7())),
     "release": lambda: who(release="r2"),
     "environment": lambda: who(environment="prod"),
     "project": lambda: who(project="bank"),

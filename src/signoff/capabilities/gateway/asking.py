@@ -41,7 +41,7 @@ class Caller:
     release: str
     principal: str
     team: str = ""
-    key: UUID | str | None = None
+    key: str | None = None
     workflow: str = ""
     run_id: UUID | None = None
     step: str = ""

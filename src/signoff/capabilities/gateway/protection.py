@@ -13,7 +13,7 @@ from signoff.capabilities.gateway.model import ModelTask, ObligationLike
 from signoff.capabilities.gateway.models_store import ModelStore
 from signoff.catalog.prompts import Example, PromptMessage
 from signoff.core.errors import SignoffError
-from signoff.governance.privacy import Detector, Finding, Tokens, kinds_in, kinds_of, mapped, redacted
+from signoff.governance.privacy import NAME_KINDS, Detector, Finding, Tokens, kinds_in, kinds_of, mapped, redacted
 from signoff.governance.privacy.redaction import Find
 
 CARRIED_OUT = frozenset({"block", "redact", "tokenise"})
@@ -59,6 +59,11 @@ class Changing:
     tokenised: frozenset[str]
     tokens: Tokens = field(default_factory=Tokens)
 
+    @property
+    def by_patterns_alone(self) -> bool:
+        """Whether nothing that a model has to find is looked for: patterns take microseconds."""
+        return not (self.blocked | self.removed | self.tokenised) & NAME_KINDS
+
     def block(self, value: Any) -> None:
         """Return only where a JSON value has nothing that is blocked.
 
@@ -87,6 +92,11 @@ class Protector:
         self._loading = threading.Lock()
         self._found: OrderedDict[tuple[str, frozenset[str]], list[Finding]] = OrderedDict()
         self._remembering = threading.Lock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether what finds is loaded, which takes seconds the first time."""
+        return self._detector is not None
 
     async def protect(self, task: ModelTask, obligations: Sequence[ObligationLike]) -> Protected:
         """The task with all of them carried out: messages, variables, examples' inputs and outputs.
@@ -120,7 +130,7 @@ class Protector:
         Raises:
             NotProtectedError: what is demanded is not known.
         """
-        return await asyncio.to_thread(self._refusing, lambda _, duties: self._changing(duties), None, obligations)
+        return self._refusing(lambda _, duties: self._changing(duties), None, obligations)
 
     def _changing(self, obligations: Sequence[ObligationLike]) -> Changing:
         blocked, removed, tokenised = (self._kinds(obligations, kind) for kind in ("block", "redact", "tokenise"))

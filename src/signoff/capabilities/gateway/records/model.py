@@ -38,7 +38,7 @@ class CallSummary:
     release: str
     principal: str
     team: str
-    key_id: UUID | None
+    key_id: str | None
     workflow: str
     run_id: UUID | None
     step: str

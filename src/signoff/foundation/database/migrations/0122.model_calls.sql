@@ -10,7 +10,7 @@ CREATE TABLE model_call (
     release text NOT NULL,
     principal text NOT NULL,
     team text NOT NULL,
-    key_id uuid,
+    key_id text,
     workflow text NOT NULL,
     run_id uuid,
     step text NOT NULL,
