@@ -29,7 +29,11 @@ from signoff.runtime import RuntimeSettings
 from signoff.steps import open_worker
 
 LEASE_S = float(os.environ.get("SIGNOFF_CHAOS_LEASE_S", "0.5"))
-"""Of workers that are killed. On a machine with much else to do they need a longer one to get anywhere."""
+"""Of workers that are killed. On a machine with much else to do they need a longer one to get anywhere.
+
+A host that was cut off leaves transactions behind; what they have locked must come free in about a lease too, as
+steps of the others wait for it for three leases.
+"""
 
 SETTINGS = RuntimeSettings(
     lease_s=LEASE_S, heartbeat_s=LEASE_S / 5, poll_s=0.1, park_after_s=0.1, drain_s=5.0, crash_limit=1000
@@ -81,7 +85,7 @@ def work(url: str, survives: int | None, grave: str | None = None) -> None:
 
 async def _work(url: str, survives: int | None, grave: str | None) -> None:
     async with (
-        await Database.open(DatabaseSettings(url=url)) as database,
+        await Database.open(DatabaseSettings(url=url, idle_in_transaction_timeout_s=LEASE_S)) as database,
         open_worker(database, clock=KillingClock(survives, grave), settings=SETTINGS) as worker,
     ):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
