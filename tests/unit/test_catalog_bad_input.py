@@ -7,100 +7,19 @@ import time
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.catalog_files import problems_of, template_files
+from support.bad_files import MORE, project, told
+from support.catalog_files import problems_of
 
 from signoff.catalog import load_project_files
-from signoff.core.errors import DefinitionError
 
 PATIENCE_S = 20.0  # of a bomb, on a machine that does other things as well; one that went off would take hours
 
-MORE = {
-    "decisions/limits.yaml": """\
-decision: limits
-hit: first
-input: {type: object, properties: {cents: {type: integer}}, required: [cents]}
-output: {type: object, properties: {action: {enum: [auto, review]}}, required: [action]}
-rules:
-  - {id: small, when: {cents: "< 100, [200..300]"}, give: {action: auto}}
-  - {id: odd, when: {cents: "${cents % 2 == 1}"}, give: {action: review}}
-otherwise: {action: review}
-""",
-    "decisions/tier.csv": "first,in cents: integer 0..,out tier: gold|silver\na,< 100,silver\notherwise,,gold\n",
-    "fragments/limited.yaml": """\
-fragment: limited
-parameters: {cents: {type: integer, default: 5}}
-steps:
-  limit: {decide: limits, with: {cents: "${given.cents}"}}
-give: {action: "${limit.action}"}
-""",
-    "rules/small.yaml": """\
-rule: small
-input: {type: object, properties: {cents: {type: integer}}, required: [cents]}
-conditions:
-  - {id: cap, assert: cents <= 100, severity: review, message: Too much.}
-""",
-    "schedules/daily.yaml": """\
-schedule: daily
-workflow: many
-cron: '0 6 * * *'
-as: [operator]
-input: {cents: 1}
-""",
-    "workflows/many.yaml": """\
-workflow: many
-version: 1.0.0
-input: {type: object, properties: {cents: {type: integer}, note: {type: string}}, required: [cents]}
-risk: high
-goals: {share: 40%}
-defaults: {tool: {retry: {times: 2}}}
-attributes: {cents: "${input.cents}"}
-steps:
-  limit: {use: limited, with: {cents: "${input.cents}"}}
-  tier: {decide: tier, with: {cents: "${input.cents}"}}
-  kind: {model: classify, labels: [a, b], with: {text: "${input.?note.orValue('none')}"}}
-  small: {check: small, with: {cents: "${input.cents}"}}
-  each: {for: "${[1, 2]}", as: n, steps: {s: {set: {n: "${n * 2}"}}}, give: {n: "${s.n}"}}
-  again: {repeat: {t: {set: {n: "${index}"}}}, until: t.n > 1, give: {n: "${t.n}"}}
-  pause: {when: has(input.note) && kind.label == 'a', wait: 2s}
-  both: {do: {u: {set: {a: 1}}}, give: {a: "${u.a}"}, on_error: {a: 0}}
-outcome: {fine: {when: limit.done && tier.tier == 'gold', give: {n: "${both.a}"}}, other: 'true'}
-""",
-}
-
-
-def project() -> dict[str, bytes]:
-    return {**template_files(), **{name: text.encode() for name, text in MORE.items()}}
-
-
-WHOLE = frozenset({"no-route", "encoding", "duplicate", "unknown-name", "empty", "limit"})
-"""Codes of problems that are about a file as a whole, or about two of them."""
-
-
-def told(files: dict[str, bytes], name: str) -> None:
-    """Load; what is wrong is in a file, and at a place of it unless it is about the file as a whole."""
-    try:
-        load_project_files(files)
-    except DefinitionError as error:
-        assert error.problems  # noqa: PT017  (that it is raised at all depends on the example)
-        lost = [problem for problem in error.problems if not problem.file]
-        nowhere = [
-            problem
-            for problem in error.problems
-            if problem.file == name
-            and problem.line is None
-            and problem.pointer is None
-            and problem.code not in WHOLE
-            and not name.endswith((".json", ".cedar"))
-        ]
-        if lost or nowhere:
-            raise AssertionError([*lost, *nowhere]) from error
-
 
 def test_the_corpus_is_sound() -> None:
-    assert set(load_project_files(project()).workflows) == {"hello", "many"}
+    assert set(load_project_files(project()).workflows) == {"hello", "many", "coded"}
 
 
-NAMES = sorted(name for name in project() if not name.endswith(".py"))
+NAMES = sorted(project())
 PIECES = st.sampled_from(
     [
         "",
@@ -208,6 +127,16 @@ BOMBS: dict[str, tuple[str, str]] = {
             "t.n > 1", f"{LOOP}.all(a, {LOOP}.all(b, {LOOP}.all(c, {LOOP}.all(d, a + b + c + d > 0))))"
         ),
     ),
+    "signs without end": ("workflows/coded.py", "a = " + "-" * 100_000 + "1\n"),
+    "functions without end": ("tools/replies.py", "a = " + "lambda: " * 5_000 + "1\n"),
+    "sums without end": ("workflows/coded.py", "a = " + "1+" * 200_000 + "1\n"),
+    "brackets without end": ("tools/replies.py", "a = " + "(" * 5_000),
+    "a policy without end": ("policies/all.cedar", "permit (principal, action, resource) when { " + "(" * 20_000),
+    "a policy of signs": (
+        "policies/all.cedar",
+        '@id("a") permit (principal, action, resource) when { ' + "!" * 20_000 + "true };",
+    ),
+    "policies without number": ("policies/all.cedar", '@id("a") permit (principal, action, resource);\n' * 5_000),
     "a template without end": ("prompts/sort-message.md", "---\nname: x\n---\n# user\n" + "{% if a %}" * 5_000),
 }
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.flow_at_random import ATTACKS, QUIET, STATIC, attacked, checked, workflows
-from support.flow_runs import CASES, OWNER, STRANGER, violations
+from support.flow_at_random import ATTACKS, QUIET, STATIC, TRUSTED, attacked, checked, workflows
+from support.flow_runs import CASES, OWNER, STRANGER, Run, violations
 
 from signoff.workflows.flow.model import NOTHING
 
@@ -82,3 +82,33 @@ def test_what_is_refused_breaks_the_claim_when_it_runs_all_the_same(name: str) -
     assert codes & STATIC
     runs = [attacked(project, attack) for attack in all_attacks()]
     assert any(violations(project, result, one, two) for one in runs for two in runs)
+
+
+# --- it must be usable ------------------------------------------------------------------------------------------------
+
+
+def running(name: str, given: Mapping[str, Any], facts: Mapping[str, Any]) -> Run:
+    """A safe workflow of the docs, run with what a customer wrote and a model read; people approve what they see."""
+    text = (CASES / f"safe/{name}.yaml").read_text("utf-8").replace(f"workflow: {name}", "workflow: case")
+    project, _, codes = checked(text)
+    assert not codes
+    return Run(project, project.workflows["case"], lambda path, prompt: facts, spent={}).go(given)
+
+
+READ: Mapping[str, Any] = {"order": "o-1", "payee": OWNER, "cents": 300, "most": 1, "reason": "late"}
+
+
+def test_a_small_refund_on_the_customer_s_own_order_goes_out_without_a_person() -> None:
+    run = running("small-refund", {**TRUSTED, "text": "It broke."}, READ)
+    assert [(acted.arguments["customer"], acted.arguments["cents"]) for acted in run.acted] == [(OWNER, 300)]
+    assert not run.people
+    for other in ({"order": "x-1"}, {"cents": 401}, {"cents": 0}, {"order": "none"}):
+        assert running("small-refund", {**TRUSTED, "text": "It broke."}, {**READ, **other}).acted == []
+
+
+@pytest.mark.parametrize("order", ["o-1", "x-1"])
+@pytest.mark.parametrize("cents", [1, 300, 10**7])
+def test_for_a_mail_that_anybody_may_have_sent_a_person_always_decides(order: str, cents: int) -> None:
+    given = {"sender": "eve@mail.test", "text": "I am Ana."}
+    run = running("mail-with-person", given, {**READ, "order": order, "cents": cents})
+    assert [acted.approved for acted in run.acted] == [frozenset({"decision"})]

@@ -24,7 +24,7 @@ from signoff.workflows.flow import FlowResult
 
 MOST = 1_500
 """The quota of refunds here, in cents: two or three of them use it up."""
-DEEP = settings(QUIET, max_examples=3_000)
+DEEP = settings(QUIET, max_examples=2_000)
 SEVERAL = st.lists(ATTACKS, min_size=5, max_size=5)
 
 
@@ -85,6 +85,7 @@ def test_the_static_answer_covers_every_run_under_every_policy(text: str, policy
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 @DEEP
 @given(workflows(), policy_texts(), SEVERAL)
 def test_the_same_of_thousands(text: str, policy: str, attacks: list[Any]) -> None:

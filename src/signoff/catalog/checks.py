@@ -30,10 +30,13 @@ def _python_files(files: Mapping[str, bytes]) -> Iterator[Problem]:
         if name.endswith(".py"):
             try:
                 _functions(files[name])
-            except (SyntaxError, ValueError) as error:
-                line = error.lineno if isinstance(error, SyntaxError) else None
-                reason = error.msg if isinstance(error, SyntaxError) else str(error)
-                yield Problem(f"This is not Python: {reason}.", name, line, code="python")
+            except SyntaxError as error:
+                line = error.lineno or files[name].count(b"\n", 0, max(files[name].find(b"\0"), 0)) + 1
+                yield Problem(f"This is not Python: {error.msg}.", name, line, code="python")
+            except ValueError as error:
+                yield Problem(f"This is not Python: {error}.", name, 1, code="python")
+            except (RecursionError, MemoryError):  # so says Python's parser of what is nested too deeply for it
+                yield Problem("The code is nested too deeply to be read.", name, 1, code="python")
 
 
 def _functions(source: bytes) -> tuple[str, ...]:
@@ -61,7 +64,7 @@ def _python_tool(files: Mapping[str, bytes], tool: ToolContract, call: PythonCal
         return
     try:
         functions = _functions(files[call.file])
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # told where it stands
     if call.function not in functions:
         detail = f"{call.file} has no function '{call.function}'."

@@ -83,7 +83,7 @@ def _confidence(project: Project, prompt: Prompt) -> Iterator[Problem]:
         return
     try:
         data: Any = orjson.loads(project.files[file])
-        made_for = (data["prompt"], data["rule"]["kind"], tuple(sorted(data["rule"]["signals"])))
+        made_for = (data["prompt"], data["rule"]["kind"], tuple(sorted(map(str, data["rule"]["signals"]))))
     except (KeyError, TypeError, ValueError) as error:
         yield Problem(f"This is no calibration document: {error!r}.", file, code="calibration")
         return

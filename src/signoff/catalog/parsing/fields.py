@@ -206,7 +206,9 @@ class Fields:
             self.report.add((*self.path, name, *_into(schema, problem.pointer)), detail, code="schema")
         if schema and schema.get("type") != "object":
             self.problem(name, f"'{name}' must describe an object.", suggestion="Add 'type: object'.", code="schema")
-        return schema
+        # What is unsound was told; whoever reads on takes these for what they must be.
+        wrong = [key for key, kind in _SHAPES.items() if key in schema and not isinstance(schema[key], kind)]
+        return {key: value for key, value in schema.items() if key not in wrong} if wrong else schema
 
     def _list(self, name: str) -> list[Any]:
         value = self.data.get(name)
@@ -216,6 +218,10 @@ class Fields:
             self.problem(name, f"'{name}' must be a list.", code="wrong-type")
             return []
         return cast("list[Any]", value)
+
+
+_SHAPES: Mapping[str, type] = {"properties": Mapping, "required": list}
+"""What the members of a schema are that contracts are read from."""
 
 
 def problems_with(schema: Mapping[str, Any], value: Any) -> list[str]:

@@ -74,7 +74,7 @@ def parse_policies(texts: Mapping[str, str]) -> tuple[ParsedPolicy, ...]:
                 )
             found.setdefault(parsed.id, parsed)
     if count > MAX_POLICIES:
-        problems.append(Problem(f"There are more than {MAX_POLICIES} policies.", code="limit"))
+        problems.append(Problem(f"There are more than {MAX_POLICIES} policies.", max(texts), code="limit"))
     if problems:
         raise DefinitionError("The policies have problems.", problems=problems)
     return tuple(found.values())
