@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import psycopg
 import pytest
+from support.cli_cases import Result, Run, inside
 
 
 @pytest.fixture
@@ -13,3 +16,17 @@ def protected_table(database_url: str) -> str:
         )
         connection.execute("SELECT signoff_protect('probe')")
     return "probe"
+
+
+@pytest.fixture
+def new_project(tmp_path: Path) -> Path:
+    assert inside("init", "app", cwd=tmp_path).code == 0
+    return tmp_path / "app"
+
+
+@pytest.fixture
+def run(new_project: Path, database_url: str) -> Run:
+    def running(*arguments: str) -> Result:
+        return inside(*arguments, cwd=new_project, variables={"SIGNOFF_DATABASE__URL": database_url})
+
+    return running

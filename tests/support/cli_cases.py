@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
+from typing import Any
+
+from typer.testing import CliRunner
+
+from signoff.cli.output import exit_code_of, print_error
+from signoff.core.errors import SignoffError
 
 COMMAND = str(Path(sys.executable).with_name("signoff"))
 TIMEOUT_S = 60.0
+PROMPT = "prompts/sort-message.md"
+
+
+Run = Callable[..., "Result"]
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -44,6 +56,46 @@ def signoff(*arguments: str, cwd: Path, given: str | None = None, variables: Map
         env=environment(**(variables or {})),
     )
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def inside(*arguments: str, cwd: Path, variables: Mapping[str, str] | None = None) -> Result:
+    """The same in this process, which saves a second of imports; errors end as they do in `main`."""
+    from signoff.cli.main import app  # noqa: PLC0415  (those who run processes need not import it)
+
+    before, place = dict(os.environ), Path.cwd()
+    os.environ.clear()
+    os.environ.update(environment(**(variables or {})))
+    os.chdir(cwd)
+    try:
+        done = CliRunner().invoke(app, list(arguments))
+    finally:
+        os.chdir(place)
+        os.environ.clear()
+        os.environ.update(before)
+    if done.exception is None or isinstance(done.exception, SystemExit):
+        return Result(done.exit_code, done.stdout, done.stderr)
+    if not isinstance(done.exception, SignoffError):
+        raise done.exception
+    with redirect_stderr(io.StringIO()) as told:
+        print_error(done.exception)
+    return Result(exit_code_of(done.exception), done.stdout, done.stderr + told.getvalue())
+
+
+def edited(project: Path, old: str, new: str, file: str = PROMPT) -> None:
+    path = project / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def parsed(result: Result) -> Any:
+    assert result.code in (0, 2), result.err
+    return json.loads(result.out)
+
+
+def lines(result: Result) -> list[Any]:
+    assert result.code == 0, result.err
+    return [json.loads(line) for line in result.out.splitlines()]
 
 
 class Process:

@@ -39,8 +39,12 @@ def _problems(plan: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     for title, problems in found:
         if problems:
-            lines += ["", f"{title}:", *(f"- {_place(problem)}{_text(problem['detail'])}" for problem in problems)]
+            lines += ["", f"{title}:", *(f"- {_place(problem)}{_told(problem)}" for problem in problems)]
     return lines
+
+
+def _told(problem: dict[str, Any]) -> str:
+    return _text(f"{problem['detail']} {problem.get('suggestion') or ''}".rstrip())
 
 
 def _place(problem: dict[str, Any]) -> str:
