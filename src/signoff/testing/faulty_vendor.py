@@ -11,7 +11,7 @@ import json
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from signoff.testing.vendor_words import Endpoint, Said, endpoint_of, error_body, error_event, streamed, whole
 
@@ -128,8 +128,8 @@ class _Connection(asyncio.Protocol):
         self._answering: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are none by their class.
+        self._transport = cast("asyncio.Transport", transport)
         self._vendor.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (the protocol's)

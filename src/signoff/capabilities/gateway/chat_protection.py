@@ -122,7 +122,8 @@ async def protect_chat(
     changing = await protector.changing(obligations)
     quick = protector.ready and changing.by_patterns_alone and _characters(request) <= INLINE_CHARACTERS
     changed = _changed(request, changing) if quick else await asyncio.to_thread(_changed, request, changing)
-    return ProtectedChat(changed, changing.tokens, may_see)
+    # Without a token there is nothing to put back.
+    return ProtectedChat(changed, changing.tokens or None, may_see)
 
 
 def _characters(request: ChatRequest) -> int:

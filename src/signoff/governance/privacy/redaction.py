@@ -53,7 +53,14 @@ class Tokens:
         self._values: dict[str, str] = {}
         self._tokens: dict[str, str] = {}
         self._counts: dict[str, int] = {}
-        self.pattern = re.compile(rf"\[([A-Z_]+)_\d+_{self._nonce}\]")
+        self._pattern: re.Pattern[str] | None = None
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What tokens of this call look like. Made when first needed: most calls have none, and it takes a while."""
+        if self._pattern is None:
+            self._pattern = re.compile(rf"\[([A-Z_]+)_\d+_{self._nonce}\]")
+        return self._pattern
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -84,7 +91,7 @@ class Tokens:
             token = match.group()
             return escape(self._tokens[token]) if seen and token in self._tokens else token
 
-        return self.pattern.sub(value, text)
+        return self.pattern.sub(value, text) if self._tokens else text
 
     def concealed(self, text: str) -> str:
         """The text with a token in place of each value that has one: for words about an answer that was restored."""

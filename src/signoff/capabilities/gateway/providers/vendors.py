@@ -27,6 +27,7 @@ from signoff.capabilities.gateway.chat import (
 from signoff.capabilities.gateway.configuration import required
 from signoff.capabilities.gateway.model import FinishReason
 from signoff.capabilities.gateway.provider import ProviderError, ProviderReply, ProviderRequest
+from signoff.capabilities.gateway.providers.http1 import transport_for
 from signoff.capabilities.gateway.providers.prompting import instructed, shown_schema
 from signoff.capabilities.gateway.providers.wire.errors import NotItsFormatError, not_its_format, of_status
 from signoff.capabilities.gateway.providers.wire.framing import decoder, read_object
@@ -34,7 +35,7 @@ from signoff.capabilities.gateway.providers.wire.reading import Wire, read_reply
 from signoff.catalog.models import ModelSpec
 
 CONNECT_TIMEOUT_S = 10.0
-"""How long a connection may take to open, in seconds; the whole call has the task's timeout."""
+"""How long a connection may take to open, in seconds; `connect_s` of a model's `timeouts` says otherwise."""
 READ_TIMEOUT_S = 600.0
 """The clients' own limit, in seconds, never reached before the task's."""
 MAX_REPLY_BYTES = 64 * 1024 * 1024
@@ -92,13 +93,15 @@ class Vendor:
         self._max_bytes = int(spec.settings.get("max_reply_bytes", MAX_REPLY_BYTES))
         more = cast("Mapping[str, Any]", spec.settings.get("headers") or {})
         headers = {**endpoint.headers, **{str(name): str(value) for name, value in more.items()}}
+        loopback = urlsplit(endpoint.url).hostname in _LOOPBACK
         self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=_connect_s(spec)),
             follow_redirects=False,
             headers={"content-type": "application/json", **headers},
             auth=endpoint.auth,
             # A proxy of the environment is honoured, except to this machine itself.
-            trust_env=urlsplit(endpoint.url).hostname not in _LOOPBACK,
+            trust_env=not loopback,
+            transport=transport_for(endpoint.url, loopback=loopback),
         )
 
     async def chat(self, request: ChatRequest) -> ChatReply:
@@ -273,6 +276,11 @@ def one_of(spec: ModelSpec, key: str, allowed: Sequence[str]) -> str:
     if value not in allowed:
         raise ProviderError("setup", f"`{key}` of {spec.name} is {' or '.join(f'`{word}`' for word in allowed)}.")
     return str(value)
+
+
+def _connect_s(spec: ModelSpec) -> float:
+    own = cast("Mapping[str, Any]", spec.settings.get("timeouts") or {})
+    return float(own.get("connect_s", CONNECT_TIMEOUT_S))
 
 
 def _dumped(body: Mapping[str, Any]) -> bytes:
