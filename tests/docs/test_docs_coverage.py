@@ -19,7 +19,10 @@ from pydantic import BaseModel
 from support.docs_pages import CHECKOUT, page, rows, words
 
 from signoff.api.messages import RunStatus
+from signoff.capabilities.gateway.caching import CacheSettings
+from signoff.capabilities.gateway.limits import LimitSettings
 from signoff.capabilities.gateway.providers import default_factories
+from signoff.capabilities.gateway.records import RecordSettings
 from signoff.capabilities.retrieval import IndexSettings, RetrievalLimits
 from signoff.capabilities.reviews import ReviewLimits
 from signoff.capabilities.tools import ToolSettings
@@ -89,6 +92,9 @@ def written(default: Any) -> set[str]:
         (IndexSettings, "docs/reference/retrieval.md", "## Building"),
         (RetentionSettings, "docs/reference/storage.md", "### Limits (`RetentionSettings`)"),
         (ReviewLimits, "docs/reference/reviews.md", "## Limits (`ReviewLimits`)"),
+        (LimitSettings, "docs/reference/limits.md", "## Limits (`LimitSettings`)"),
+        (RecordSettings, "docs/reference/limits.md", "## Limits (`RecordSettings`)"),
+        (CacheSettings, "docs/reference/limits.md", "## Limits (`CacheSettings`)"),
     ],
 )
 def test_every_limit_is_listed_with_its_default(model: type[Any], name: str, heading: str) -> None:

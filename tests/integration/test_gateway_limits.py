@@ -203,3 +203,16 @@ async def test_two_ledgers_that_need_the_same_counters_in_any_order_do_not_block
     callers = [asked(f"t{number % 3}", workflow=f"w{number % 5}") for number in range(60)]
     results = await asyncio.gather(*(book.admit(caller, MODEL, estimate()) for book in books for caller in callers))
     assert len(results) == 120
+
+
+async def test_counts_in_which_nothing_counts_any_more_are_deleted(database: Database):
+    clock = MovedClock()
+    book = ledger(database, REQUESTS, clock=clock)
+    await admitted(book, 1, asked("gone"))
+    clock.move(500)
+    await admitted(book, 2)
+    await book.flush()
+    async with database.worker_connection() as connection:
+        holders = await connection.fetch("SELECT about ->> 'holder' AS holder FROM model_limit_use")
+    assert [row["holder"] for row in holders] == ["support"]
+    assert await admitted(book, 5, asked("gone")) == 3

@@ -18,6 +18,7 @@ from signoff.cli import (
     doctor,
     flow,
     keys,
+    model_calls,
     models,
     outcomes,
     projects,
@@ -99,6 +100,8 @@ app.command("worker", short_help="Run a worker alone.", epilog=serving.WORKER_EX
 app.command("breakers", short_help="Which tools and models are left alone.", epilog=breakers.BREAKERS_EXAMPLES)(
     breakers.breakers
 )
+app.command("calls", short_help="What models were asked.", epilog=model_calls.CALLS_EXAMPLES)(model_calls.calls)
+app.command("costs", short_help="What models cost.", epilog=model_calls.COSTS_EXAMPLES)(model_calls.costs)
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(retention.app, name="retention")
 app.command(

@@ -25,6 +25,7 @@ ResourceKind = Literal[
     "Breaker",
     "Prompt",
     "Queue",
+    "Project",
 ]
 
 PRINCIPAL_KINDS = {"user": "User", "key": "Key", "system": "System"}
@@ -44,6 +45,7 @@ RESOURCE_KINDS: frozenset[str] = frozenset(
         "Queue",
         "Breaker",
         "Prompt",
+        "Project",
     )
 )
 ENTITY_TYPES = RESOURCE_KINDS | frozenset(PRINCIPAL_KINDS.values()) | {"Role", "Action"}
@@ -80,6 +82,8 @@ ACTIONS = frozenset(
         "prompt.score",
         "prompt.label",
         "outcome.read",
+        "call.read",
+        "cost.read",
         "schedule.read",
         "schedule.operate",
         "queue.read",

@@ -241,6 +241,29 @@ def outcome_request(actor: Actor, *, project: str, workflow: str, environment: s
     return PolicyRequest(actor, "outcome.read", ResourceRef("Workflow", workflow), context)
 
 
+def call_request(
+    actor: Actor, *, model: str, project: str, team: str, workflow: str, asked_by: str, environment: str = "dev"
+) -> PolicyRequest:
+    """May this actor see what is kept of a call to a model (`call.read`)? It holds no content.
+
+    `asked_by` is on whose behalf it was made, as `kind/id`; `own_call` says that it was the actor.
+    """
+    context = {
+        "environment": environment,
+        "project": project,
+        "team": team,
+        "workflow": workflow,
+        "asked_by": asked_by,
+        "own_call": asked_by == str(actor),
+    }
+    return PolicyRequest(actor, "call.read", ResourceRef("Model", model), context)
+
+
+def cost_request(actor: Actor, *, project: str, environment: str = "dev") -> PolicyRequest:
+    """May this actor see what a project's calls to models cost (`cost.read`)?"""
+    return PolicyRequest(actor, "cost.read", ResourceRef("Project", project), {"environment": environment})
+
+
 def review_request(
     actor: Actor,
     *,

@@ -362,12 +362,16 @@ class _Teller:
                         '{"resolution": "failed"}',
                     )
                 )
+            case "limit" if state.get("at_limit") == "ask":
+                return "somebody who may let it beyond its limit", tuple(
+                    self._command("signal", record.path, "--kind", "limit.decision", "--data", f"'{data}'")
+                    for data in ('{"decision": "allow"}', '{"decision": "refuse"}')
+                )
             case "run" | "child" | "settling" if state.get("run_id"):
                 return "the run that it called, when it ends", (f"signoff runs explain {state['run_id']}",)
-            case "event":
-                return "whoever publishes that event", (self._command("skip", record.path, "--reason", "'…'"),)
-            case "time" | "pause":
-                return "the moment, by itself", (self._command("skip", record.path, "--reason", "'…'"),)
+            case "event" | "time" | "pause":
+                who = "whoever publishes that event" if waiting.kind == "event" else "the moment, by itself"
+                return who, (self._command("skip", record.path, "--reason", "'…'"),)
             case _:
                 return "the run, by itself", ()
 

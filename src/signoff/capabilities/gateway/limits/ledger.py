@@ -121,6 +121,7 @@ class LimitLedger:
     _waiting: deque[_Pending] = field(default_factory=deque[_Pending])
     _settling: deque[_Settlement] = field(default_factory=deque[_Settlement])
     _pump: asyncio.Task[None] | None = None
+    _swept_s: float = 0.0
 
     async def admit(self, asked: Asked, spec: ModelSpec, estimate: Estimate) -> Admission:
         """Set room aside in every limit that counts the call, or in none.
@@ -193,6 +194,7 @@ class LimitLedger:
                 continue
             try:
                 await self._write(pending, settled)
+                await self._sweep()
             except UnavailableError as error:
                 self._settling.extendleft(reversed(settled))
                 for item in pending:
@@ -205,6 +207,15 @@ class LimitLedger:
                     if not item.answer.done():
                         item.answer.set_exception(error)
                 _log.exception("%s settlements were not written: those calls count as spent in full", len(settled))
+
+    async def _sweep(self) -> None:
+        """From time to time, and not before a while after the start: who waits comes first."""
+        now_s = (self.clock or SystemClock()).monotonic_s()
+        self._swept_s = self._swept_s or now_s
+        if now_s - self._swept_s >= self.settings.sweep_s:
+            self._swept_s = now_s
+            async with self.database.worker_connection() as connection:
+                await connection.execute(store.FORGET, self._now())
 
     async def _write(self, pending: Sequence[_Pending], settled: Sequence[_Settlement]) -> None:
         counters = sorted(

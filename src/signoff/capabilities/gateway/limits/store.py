@@ -11,13 +11,6 @@ UPDATE model_reservation SET expires_at = coalesce($3, now()) + make_interval(se
 WHERE org_id = $1 AND reservation_id = $2
 """
 
-# What an organisation's limits stand at, for people. A month of no calls is longer than any window.
-STANDING = """
-SELECT about, most, slot, slots, sharers, used FROM model_limit_use
-WHERE org_id = $1 AND about ->> 'project' = $2 AND about ->> 'environment' = $3 AND counter > $4
-ORDER BY counter LIMIT $5
-"""
-
 # Counters in which nothing counts any more; an admission that finds one gone makes it again.
 FORGET = """
 DELETE FROM model_limit_use WHERE ctid IN (

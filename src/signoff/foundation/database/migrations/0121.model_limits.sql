@@ -143,9 +143,10 @@ BEGIN
     IF NOT durable THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
-    INSERT INTO model_limit_use (org_id, counter, about, slot, slots, stale_at)
+    INSERT INTO model_limit_use (org_id, counter, about, slot, slots, epoch, stale_at)
     SELECT (w ->> 'o')::uuid, w ->> 'c', w -> 'about', signoff_limit_slot(moment, (w ->> 'ms')::bigint),
-        (w ->> 'n')::int, moment + interval '400 days'
+        (w ->> 'n')::int, signoff_limit_slot(moment, (w ->> 'ms')::bigint) / greatest((w ->> 'n')::int - 1, 1),
+        moment + interval '400 days'
     FROM jsonb_array_elements(counters) WITH ORDINALITY AS t (w, place)
     WHERE NOT EXISTS (
         SELECT FROM model_limit_use u WHERE u.org_id = (w ->> 'o')::uuid AND u.counter = w ->> 'c')
