@@ -11,7 +11,7 @@ import typer
 
 from signoff.cli.options import JsonOption, examples
 from signoff.cli.output import EXIT_FAILURE, console, plain, print_json
-from signoff.core.errors import DefinitionError, Problem
+from signoff.core.errors import DefinitionError, NotFoundError, Problem
 
 WATCH_INTERVAL_S = 0.3
 """How often `check --watch` looks whether a file has changed, in seconds."""
@@ -98,6 +98,8 @@ def _files(path: Path | None) -> Iterator[tuple[str, Path]]:
     if path is not None and path.is_file():
         yield path.name, path
         return
+    if path is not None and not path.is_dir():
+        raise NotFoundError(f"There is no file or directory {path}.")
     root = project_directory(path)
     for file in sorted(root.rglob("*")):
         name = file.relative_to(root).as_posix()
