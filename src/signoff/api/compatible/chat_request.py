@@ -34,7 +34,7 @@ from signoff.capabilities.gateway.chat import (
 )
 
 MAX_STOPS = 16
-_SETTING = "Set it on the model in models.yaml, or leave it out."
+_SETTING = "Leave it out: only what every vendor has can be asked of a route."
 _FUNCTIONS = "Use 'tools' and 'tool_choice'."
 _AUDIO = "Only text is answered."
 

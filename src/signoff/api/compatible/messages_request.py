@@ -37,7 +37,7 @@ from signoff.capabilities.gateway.chat import (
     ToolResultPart,
 )
 
-_SETTING = "Set it on the model in models.yaml, or leave it out."
+_SETTING = "Leave it out: only what every vendor has can be asked of a route."
 _VENDORS_OWN = "It runs at the vendor, past the gateway: declare a tool of your own."
 
 KNOWN = Known(

@@ -41,7 +41,7 @@ from signoff.capabilities.gateway.chat import (
     ToolResultPart,
 )
 
-_SETTING = "Set it on the model in models.yaml, or leave it out."
+_SETTING = "Leave it out: only what every vendor has can be asked of a route."
 _STORED = "This server keeps no answers: send the whole conversation as 'input'."
 _VENDORS_OWN = "The gateway runs no tools of vendors: declare a function."
 
