@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
-from signoff.capabilities.validation.filters import Found, apply_filters
+from signoff.capabilities.validation.filters import Found, apply_filters, default_filters
 from signoff.catalog.answer_contracts import FilterUse
-from signoff.core.errors import LimitError, StepError
+from signoff.core.errors import InvalidError, LimitError, StepError
 
 HOSTS = {"hosts": ("shop.example",)}
 
@@ -93,3 +95,34 @@ def test_a_filter_that_cannot_look_fails_the_step_and_another_may_stand_in() -> 
     with pytest.raises(StepError) as caught:
         apply_filters([FilterUse("toxicity", "review")], {"text": "kind words"}, {"toxicity": Failing()})
     assert caught.value.kind == "filter_failed"
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "problem"),
+    [
+        ("toxicity", "VendorToxicity", None),
+        ("spelling", "VendorToxicity", "replaces none of"),
+        ("toxicity", "NoFilter", "replaces none of"),
+        ("toxicity", "Absent", "cannot be loaded"),
+    ],
+)
+def test_an_installed_package_replaces_a_filter_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, made: str, problem: str | None
+) -> None:
+    module = f"vendor_of_{name}_{made.lower()}"
+    (tmp_path / f"{module}.py").write_text(
+        "class VendorToxicity:\n    def find(self, text, settings):\n        return []\n\n\nclass NoFilter: ...\n"
+    )
+    (tmp_path / f"{module}-1.dist-info").mkdir()
+    (tmp_path / f"{module}-1.dist-info" / "METADATA").write_text(f"Name: {module}\nVersion: 1\n")
+    (tmp_path / f"{module}-1.dist-info" / "entry_points.txt").write_text(
+        f"[signoff.filters]\n{name} = {module}:{made}\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    if problem is None:
+        found = default_filters.__wrapped__()
+        assert type(found["toxicity"]).__name__ == made
+        assert apply_filters([FilterUse("toxicity", "block")], {"text": "you idiot"}, found).results == ()
+    else:
+        with pytest.raises(InvalidError, match=problem):
+            default_filters.__wrapped__()
