@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from signoff.cli.client import ApiClient, connect
 from signoff.cli.delivery_protocol import Deliverer, Found
+from signoff.core.errors import NotFoundError
 
 if TYPE_CHECKING:
     from signoff.catalog import Project
@@ -25,6 +26,21 @@ def deliverer(project: Path | None, url: str | None, key: str | None, *, models:
     from signoff.cli.deliverers_local import OnDatabase
 
     return OnDatabase(project, models)
+
+
+def version_of(through: Deliverer, project: str, prompt: str, text: str) -> str:
+    """The version that somebody means: a version, or the label that is at one.
+
+    Raises:
+        NotFoundError: the label is at none.
+    """
+    if text[:1].isdigit():
+        return text
+    found = through.label(project, prompt, text)["version"]
+    if found is None:
+        known = ", ".join(one["label"] for one in through.labels(project, prompt)) or "none"
+        raise NotFoundError(f"Prompt '{prompt}' has no label '{text}'. It has: {known}.")
+    return str(found)
 
 
 class ThroughApi:

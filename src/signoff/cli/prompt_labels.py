@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples
 from signoff.cli.output import clean, moment, print_json, print_table
 from signoff.cli.prompts import LimitOption, NameArgument, app
-
-if TYPE_CHECKING:
-    from signoff.cli.delivery_protocol import Deliverer
 
 
 @app.command(
@@ -42,7 +39,7 @@ def label_version(
 
     A label says what people think of a version; what runs is decided by releases alone.
     """
-    from signoff.cli.deliverers import deliverer
+    from signoff.cli.deliverers import deliverer, version_of
     from signoff.cli.workspace import project_name
 
     if remove == (version is not None):
@@ -97,20 +94,3 @@ def labels_of(
             for one in found
         ],
     )
-
-
-def version_of(through: Deliverer, project: str, prompt: str, text: str) -> str:
-    """The version that somebody means: a version, or the label that is at one.
-
-    Raises:
-        NotFoundError: the label is at none.
-    """
-    from signoff.core.errors import NotFoundError
-
-    if text[:1].isdigit():
-        return text
-    found = through.label(project, prompt, text)["version"]
-    if found is None:
-        known = ", ".join(one["label"] for one in through.labels(project, prompt)) or "none"
-        raise NotFoundError(f"Prompt '{prompt}' has no label '{text}'. It has: {known}.")
-    return str(found)

@@ -58,8 +58,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a released version: owners, changes, labels, environments, scores against thresholds, and its file."""
-    from signoff.cli.deliverers import deliverer
-    from signoff.cli.prompt_labels import version_of
+    from signoff.cli.deliverers import deliverer, version_of
     from signoff.cli.workspace import project_name
 
     through, named = deliverer(project, url, key), project_name(project)
@@ -107,8 +106,7 @@ def diff(
 ) -> None:
     """Show two versions side by side: what their contracts differ in, which version that demands, and the lines."""
     from signoff.catalog.registry.differences import contract_changes, side_by_side
-    from signoff.cli.deliverers import deliverer
-    from signoff.cli.prompt_labels import version_of
+    from signoff.cli.deliverers import deliverer, version_of
     from signoff.cli.workspace import project_name
 
     through, named = deliverer(project, url, key), project_name(project)
