@@ -109,5 +109,6 @@ def models(
     """A gateway and a project of these models, in fallback order, their settings and the gateway's arguments."""
     own: Mapping[str, Mapping[str, Any]] = settings or {}
     specs = {name: ModelSpec(name, name, {"model": name, **own.get(name, {})}) for name in chats}
-    used = Gateway({name: chat.factory for name, chat in chats.items()}, environment={}, **(gateway or {}))
+    arguments: dict[str, Any] = gateway or {}
+    used = Gateway({name: chat.factory for name, chat in chats.items()}, environment={}, **arguments)
     return used, ModelsConfig(specs, (route or Route(tuple(chats), task="chat"),))

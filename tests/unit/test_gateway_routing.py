@@ -55,7 +55,10 @@ async def test_who_lacks_what_is_needed_is_not_asked(facts: dict[str, Any], requ
 
 async def test_a_route_requires_too():
     route = Route(("a", "b"), task="chat", requires=Requires(capabilities=frozenset({"structured"})), region="eu")
-    told = {"a": {"region": "eu", "capabilities": []}, "b": {"region": "europe-west4", "capabilities": ["structured"]}}
+    told: dict[str, Any] = {
+        "a": {"region": "eu", "capabilities": []},
+        "b": {"region": "europe-west4", "capabilities": ["structured"]},
+    }
     gateway, config = models(told, route, a=ScriptedChat(), b=ScriptedChat())
     assert (await chosen(config, gateway))[0] == "b"
 
