@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from support.chat_cases import ASKED, HELLO, ScriptedChat, models
-from support.gateway_cases import forbid, permit_all
+from support.gateway_cases import Answered, forbid, permit_all
 
 from signoff.capabilities.gateway import ProviderError
 from signoff.capabilities.gateway.asking import ChatError
-from signoff.capabilities.gateway.chat import StreamEnd, TextDelta
+from signoff.capabilities.gateway.chat import (
+    ChatEvent,
+    ChatMessage,
+    ChatReply,
+    ChatRequest,
+    StreamEnd,
+    TextDelta,
+    TextPart,
+)
+from signoff.capabilities.gateway.protection import Protector
+from signoff.governance.policy import Obligation
+from signoff.governance.privacy import Detector
 
 
 async def test_a_chat_is_answered_and_recorded():
@@ -59,3 +74,53 @@ async def test_nobody_who_answers_is_an_error_with_a_record():
             await ask(HELLO, ASKED, config, decide=permit_all)
         assert (caught.value.kind, caught.value.reason) == ("model_rejected", "rejected")
         assert caught.value.record.outcome == "rejected"
+
+
+EMAIL = "ana@example.com"
+WRITES = replace(HELLO, messages=(ChatMessage("user", (TextPart(f"Write to {EMAIL}."),)),))
+
+
+def tokenising(*models_: str):
+    """A policy that lets these models see tokens only."""
+
+    def decide(model: str, attributes: Any, /) -> Answered:
+        duties = (Obligation("tokenise", "contact", "p"),) if model in models_ else ()
+        return Answered(permit=True, obligations=duties)
+
+    return decide
+
+
+def seen(chat: ScriptedChat) -> str:
+    """All text that a model was shown at last."""
+    return " ".join(part.text for item in chat.chats[-1].messages for part in item.parts if isinstance(part, TextPart))
+
+
+async def test_who_goes_on_is_shown_what_its_own_permit_allows_and_the_caller_sees_the_values():
+    class Echo(ScriptedChat):
+        """Says the token that it was shown, cut in the middle, and breaks off in the middle of it."""
+
+        async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
+            self.chats.append(request)
+            token = seen(self).removeprefix("Write to ").removesuffix(".")
+            half = len(token) // 2
+            for piece in ("I wrote to ", token[:half], token[half:], " and to ", token[:half]):
+                yield TextDelta(piece)
+            yield StreamEnd(ChatReply((TextPart("…"),), "incomplete"), ProviderError("unavailable", "Down."))
+
+    one, two = Echo(), ScriptedChat(["nobody else."])
+    gateway, config = models(gateway={"protector": Protector(Detector())}, one=one, two=two)
+    asked = replace(ASKED, continues=True)
+    stream = await gateway.stream(WRITES, asked, config, decide=tokenising("one", "two"))
+    text = "".join([event.text async for event in stream if isinstance(event, TextDelta)])
+    assert text == f"I wrote to {EMAIL} and to nobody else."
+    assert EMAIL not in seen(one)
+    assert EMAIL not in seen(two), "what was said so far is protected anew"
+    assert "I wrote to " in seen(two)
+
+
+async def test_a_model_that_may_see_more_is_shown_more():
+    one, two = ScriptedChat([ProviderError("setup", "No key.")]), ScriptedChat(["Done."])
+    gateway, config = models(gateway={"protector": Protector(Detector())}, one=one, two=two)
+    await gateway.chat(WRITES, ASKED, config, decide=tokenising("one"))
+    assert EMAIL not in seen(one)
+    assert EMAIL in seen(two)
