@@ -69,7 +69,7 @@ async def get(client: httpx.AsyncClient, path: str, status: int = 200, **paramet
 async def test_calls_are_listed_as_policy_shows_them_and_read_one_by_one(database: Database):
     await deployed(database, DESK)
     records = [record(by(team)) for team in ("support", "board", "support", "board")]
-    mine = record(by("board", principal="key/lea"))
+    mine = record(by("board", principal="user/lea"))
     elsewhere = record(asked("support", project="other"))
     await kept(database, *records, mine, elsewhere)
     async with serving(database) as api, api.client("lead", name="lea") as client:
