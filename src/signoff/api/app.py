@@ -49,6 +49,30 @@ Every operation under `/v1` needs an API key (`Authorization: Bearer so_…`) an
 Every error is a problem (RFC 9457, `application/problem+json`). Lists are pages: pass `next` as `cursor`."""
 
 
+ROUTERS = (
+    # The first that matches answers: these are asked most.
+    served.router,
+    runs.router,
+    artifacts.router,
+    operations.router,
+    history.router,
+    moving.router,
+    reviews.router,
+    catalogue.router,
+    releases.router,
+    environments.router,
+    prompt_labels.router,
+    prompts.router,
+    outcomes.router,
+    model_calls.router,
+    schedules.router,
+    queues.router,
+    breakers.router,
+    events.router,
+    health.router,
+)
+
+
 def create_app(
     database: Database,
     settings: ApiSettings,
@@ -78,28 +102,7 @@ def create_app(
     )
     app.state.services = Services.over(database, clock, settings, environment=environment, project=project)
     app.state.served = Served(Places(app.state.services), gateway, settings)
-    for router in (
-        # The first that matches answers: these are asked most.
-        served.router,
-        runs.router,
-        artifacts.router,
-        operations.router,
-        history.router,
-        moving.router,
-        reviews.router,
-        catalogue.router,
-        releases.router,
-        environments.router,
-        prompt_labels.router,
-        prompts.router,
-        outcomes.router,
-        model_calls.router,
-        schedules.router,
-        queues.router,
-        breakers.router,
-        events.router,
-        health.router,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
     app.add_api_route("/docs", _docs, include_in_schema=False, response_class=HTMLResponse)
     app.openapi = lambda: _openapi(app)
