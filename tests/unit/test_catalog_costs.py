@@ -102,7 +102,10 @@ def test_what_may_be_left_out_costs_nothing_at_least() -> None:
 
 
 def test_nobody_guesses_a_price() -> None:
-    assert cost(asked=lambda *_: None) is None
+    def unknown(_spec: ModelSpec, _given: int, _answered: int) -> Cost | None:
+        return None
+
+    assert cost(asked=unknown) is None
 
 
 def test_an_input_without_a_bound_counts_as_a_long_one() -> None:
