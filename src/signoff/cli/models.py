@@ -13,6 +13,14 @@ from signoff.cli.output import console, print_json, print_table
 if TYPE_CHECKING:
     from signoff.capabilities.gateway.models_store import InstalledModel
 
+LabelsOption = Annotated[
+    list[str] | None,
+    typer.Option("--labels", help="A label of the data: class=confidential, trust=untrusted, residency=eu."),
+]
+NeedsOption = Annotated[
+    list[str] | None, typer.Option("--needs", help="What it needs: image, document, audio, tools, structured.")
+]
+
 app = typer.Typer(
     help="Models: list and pull local ones, say who would answer what.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -81,10 +89,7 @@ def route(
     task: Annotated[str, typer.Option("--task", help="The task, such as classify, generate, embed or chat.")] = "chat",
     model: Annotated[str, typer.Option("--model", help="A model or route by its name, as a request names it.")] = "",
     prompt: Annotated[str, typer.Option("--prompt", help="The prompt, for routes of one prompt.")] = "",
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--labels", help="A label of the data: class=confidential, trust=untrusted, residency=eu."),
-    ] = None,
+    labels: LabelsOption = None,
     actor: Annotated[str, typer.Option("--as", help="Who starts it, such as key/intake.")] = "user/developer",
     workflow: Annotated[
         str, typer.Option("--workflow", help="The workflow that asks, for its policies and risk.")
@@ -93,9 +98,7 @@ def route(
     latency_s: Annotated[
         float | None, typer.Option("--latency", min=0, help="How soon the first token is wanted, in seconds.")
     ] = None,
-    needs: Annotated[
-        list[str] | None, typer.Option("--needs", help="What it needs: image, document, audio, tools, structured.")
-    ] = None,
+    needs: NeedsOption = None,
     context_tokens: Annotated[
         int, typer.Option("--context-tokens", min=0, help="How many tokens must be read, the answer included.")
     ] = 0,
