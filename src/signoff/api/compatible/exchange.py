@@ -19,6 +19,8 @@ from signoff.capabilities.gateway.asking import ChatError
 MAX_IGNORED_SHOWN = 20
 SEND_TIMEOUT_S = 60.0
 """How long a client may leave one piece of a stream unread, in seconds; then it counts as gone."""
+MAX_WAITING_BYTES = 1 << 18
+"""How much of a stream may wait for a client that reads slowly; then the vendor waits too."""
 CLIENT_GONE = 499
 
 _logger = logging.getLogger(__name__)
@@ -87,20 +89,67 @@ class StreamAnswer(Response):
             await self._close()
 
     async def _sent(self, send: Send) -> None:
+        """What is there is sent at once: a vendor's words come in bursts, and each piece costs a system call."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        waiting = _Waiting()
+        making = asyncio.ensure_future(self._made(waiting))
+        try:
+            while (data := await waiting.taken()) is not None:
+                await _written(send, data, more=True)
+        finally:
+            making.cancel()
+            await asyncio.wait((making,))
+        await _written(send, b"", more=False)
+
+    async def _made(self, waiting: _Waiting) -> None:
         try:
             async with aclosing(self._frames) as frames:
                 async for frame in frames:
-                    if frame:
-                        await _written(send, frame, more=True)
-        except ClientGoneError:
-            raise
+                    await waiting.add(frame)
         except Exception as error:  # the status is sent: the stream itself has to tell
             fault = fault_of(error)
             if fault.status == SERVER_ERRORS:
                 _logger.exception("a stream failed")
-            await _written(send, self._failed(fault), more=True)
-        await _written(send, b"", more=False)
+            await waiting.add(self._failed(fault))
+        finally:
+            waiting.end()
+
+
+class _Waiting:
+    """Frames that wait to be sent, bounded."""
+
+    def __init__(self) -> None:
+        self._frames: list[bytes] = []
+        self._size_bytes = 0
+        self._some, self._room = asyncio.Event(), asyncio.Event()
+        self._ended = False
+
+    async def add(self, frame: bytes) -> None:
+        """One more; waits for room where the client reads slowly."""
+        self._frames.append(frame)
+        self._size_bytes += len(frame)
+        self._some.set()
+        while self._size_bytes > MAX_WAITING_BYTES:
+            self._room.clear()
+            await self._room.wait()
+
+    def end(self) -> None:
+        """There will be no more."""
+        self._ended = True
+        self._some.set()
+
+    async def taken(self) -> bytes | None:
+        """All that wait; none once there are none and will be none."""
+        while not self._frames:
+            if self._ended:
+                return None
+            self._some.clear()
+            await self._some.wait()
+        found = b"".join(self._frames)
+        self._frames.clear()
+        self._size_bytes = 0
+        self._room.set()
+        return found
 
 
 async def _written(send: Send, data: bytes, *, more: bool) -> None:

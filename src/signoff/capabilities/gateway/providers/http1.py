@@ -210,9 +210,11 @@ class _Connection(asyncio.Protocol):
             if self._complete:
                 return None
             await self._more()
-        chunk = self._chunks.popleft()
-        self._buffered_bytes -= len(chunk)
-        if self._buffered_bytes <= MAX_BUFFERED_BYTES and self.open and self._transport is not None:
+        # All that is there at once: a vendor's words come in bursts.
+        chunk = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        paused, self._buffered_bytes = self._buffered_bytes > MAX_BUFFERED_BYTES, 0
+        if paused and self.open and self._transport is not None:
             with suppress(RuntimeError):
                 self._transport.resume_reading()
         return chunk
