@@ -52,7 +52,7 @@ MONTH = Window(calendar="month")
 
 
 def full(of: str = "workflow", at_limit: str = "refuse", **more: Any) -> ModelLimit:
-    return ModelLimit(of, "micro_usd", 200_000, MONTH, at_limit, **more)  # type: ignore[arg-type]
+    return ModelLimit(of, "micro_usd", 200_000, MONTH, at_limit, **more)  # type: ignore[arg-type]  # (any text)
 
 
 async def spent(database: Database, limit: ModelLimit, clock: MovedClock) -> LimitLedger:

@@ -62,7 +62,7 @@ def test_lists_are_followed_to_the_millionth(
     provider, model = named
     cached, thought = min(cached, read), min(thought, written)
     usage = Usage(input_tokens=read, output_tokens=written, cache_read_tokens=cached)
-    listed = calc_price(usage, model, provider_id=provider).total_price  # type: ignore[arg-type]
+    listed = calc_price(usage, model, provider_id=provider).total_price  # type: ignore[arg-type]  # (any text)
     assert cost(
         {"model": model}, ChatUsage(read, written, cached, reasoning_tokens=thought), provider
     ) == Cost.from_usd(listed)
@@ -72,7 +72,7 @@ def test_lists_are_followed_to_the_millionth(
 def test_prices_that_depend_on_the_length_of_the_input_are_looked_up(model: str):
     provider = "google" if model.startswith("gemini") else "anthropic"
     for read in (1_000, 300_000):
-        listed = calc_price(Usage(input_tokens=read, output_tokens=100), model, provider_id=provider).total_price  # type: ignore[arg-type]
+        listed = calc_price(Usage(input_tokens=read, output_tokens=100), model, provider_id=provider).total_price  # type: ignore[arg-type]  # (any text)
         assert cost({"model": model}, ChatUsage(read, 100), provider) == Cost.from_usd(listed)
 
 

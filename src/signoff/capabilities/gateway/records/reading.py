@@ -9,7 +9,7 @@ import orjson
 
 from signoff.capabilities.gateway.records import store
 from signoff.capabilities.gateway.records.model import CallFilter, CallSummary, CostFilter, CostLine, Difference
-from signoff.capabilities.gateway.records.store import COST_BY, costs_statement, differences_statement
+from signoff.capabilities.gateway.records.store import COST_BY
 from signoff.core.errors import InvalidError, NotFoundError, did_you_mean
 from signoff.foundation.database import Connection, Record
 
@@ -67,11 +67,12 @@ async def read_costs(
     """
     for name in by:
         if name not in COST_BY:
-            suggestion = did_you_mean(name, tuple(COST_BY)) or f"Costs are summed up by: {', '.join(COST_BY)}."
+            suggestion = did_you_mean(name, COST_BY) or f"Costs are summed up by: {', '.join(COST_BY)}."
             raise InvalidError(f"Costs cannot be summed up by '{name}'. {suggestion}")
     if not by or len(set(by)) != len(by) or (after is not None and len(after) != len(by)):
         raise InvalidError(f"Say by what to sum up, each once, of: {', '.join(COST_BY)}.")
-    rows = await connection.fetch(costs_statement(by), *_filter(org_id, wanted), after, min(limit, MAX_LISTED))
+    statement = store.COSTS_OF_CALLS if any(name in store.OF_CALLS for name in by) else store.COSTS_OF_DAYS
+    rows = await connection.fetch(statement, *_filter(org_id, wanted), after, min(limit, MAX_LISTED), list(by))
     return [
         CostLine(
             tuple(row["by"]),
@@ -91,7 +92,7 @@ async def read_differences(
     connection: Connection, org_id: UUID, wanted: CostFilter, *, after: str | None = None, limit: int = MAX_LISTED
 ) -> list[tuple[str, Difference]]:
     """What was estimated, reported and counted of each model and day, each with the cursor behind it."""
-    rows = await connection.fetch(differences_statement(), *_filter(org_id, wanted), after, min(limit, MAX_LISTED))
+    rows = await connection.fetch(store.DIFFERENCES, *_filter(org_id, wanted), after, min(limit, MAX_LISTED))
     return [(row["place"], Difference(**{name: row[name] for name in Difference.__slots__})) for row in rows]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 # A batch of calls and what they add to their days. What was written before (an answer that got lost) adds nothing.
 # Days are in one order, so that two processes do not wait for each other.
 WRITE = """
@@ -77,76 +75,82 @@ FROM (
 GROUP BY 1
 """
 
-COST_BY: Mapping[str, str] = {
-    "day": "day::text",
-    "month": "to_char(day, 'YYYY-MM')",
-    "project": "project",
-    "environment": "environment",
-    "team": "team",
-    "workflow": "workflow",
-    "principal": "principal",
-    "model": "model",
-    "provider": "provider",
-    "price": "price_version",
-    "run": "run_id::text",
-    "step": "step",
-    "task": "task",
-    "prompt": "prompt",
-}
-"""What costs are summed up by, and the column of each. The last four are of single calls, which are kept less long."""
 
+COST_BY = (
+    "day",
+    "month",
+    "project",
+    "environment",
+    "team",
+    "workflow",
+    "principal",
+    "model",
+    "provider",
+    "price",
+    "run",
+    "step",
+    "task",
+    "prompt",
+)
+"""What costs are summed up by. The last four are of single calls, which are kept less long."""
 OF_CALLS = ("run", "step", "task", "prompt")
 
-_FILTER = """org_id = $1 AND day BETWEEN $2 AND $3 AND ($4 = '' OR project = $4) AND ($5 = '' OR environment = $5)
-    AND ($6 = '' OR team = $6) AND ($7 = '' OR workflow = $7) AND ($8 = '' OR model = $8)"""
+# By what is summed up is data: its names, in order, choose the values of each row.
+COSTS_OF_DAYS = """
+SELECT * FROM (
+    SELECT b.by, sum(calls)::bigint AS calls, sum(failed_calls)::bigint AS failed_calls,
+        sum(cached_calls)::bigint AS cached_calls, sum(tries)::bigint AS tries,
+        sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,
+        sum(cost_micro_usd)::bigint AS cost_micro_usd
+    FROM model_cost_day d, LATERAL (SELECT ARRAY(
+        SELECT CASE n WHEN 'day' THEN d.day::text WHEN 'month' THEN to_char(d.day, 'YYYY-MM')
+            WHEN 'project' THEN d.project WHEN 'environment' THEN d.environment WHEN 'team' THEN d.team
+            WHEN 'workflow' THEN d.workflow WHEN 'principal' THEN d.principal WHEN 'model' THEN d.model
+            WHEN 'provider' THEN d.provider WHEN 'price' THEN d.price_version END
+        FROM unnest($11::text[]) WITH ORDINALITY AS wanted (n, place) ORDER BY place
+    ) COLLATE "C" AS by) AS b
+    WHERE org_id = $1 AND day BETWEEN $2 AND $3 AND ($4 = '' OR project = $4) AND ($5 = '' OR environment = $5)
+        AND ($6 = '' OR team = $6) AND ($7 = '' OR workflow = $7) AND ($8 = '' OR model = $8)
+    GROUP BY 1
+) sums WHERE $9::text[] IS NULL OR by > $9::text[] COLLATE "C" ORDER BY by LIMIT $10
+"""
 
-# Single calls in the shape of days: only they know runs and steps.
-_CALLS = """(
-    SELECT org_id, (began_at AT TIME ZONE 'UTC')::date AS day, project, environment, team, workflow, principal, model,
-        ''::text AS provider, ''::text AS price_version, coalesce(run_id::text, '') AS run_id, step, task, prompt,
-        1 AS calls, (outcome NOT IN ('ok', 'incomplete'))::int AS failed_calls, cached::int AS cached_calls,
-        model_calls AS tries, input_tokens, output_tokens, cost_micro_usd
-    FROM model_call
+# Of single calls: only they know runs and steps. Their ids begin with the time, so days are a range of the key.
+COSTS_OF_CALLS = """
+SELECT * FROM (
+    SELECT b.by, count(*) AS calls, count(*) FILTER (WHERE outcome NOT IN ('ok', 'incomplete')) AS failed_calls,
+        count(*) FILTER (WHERE cached) AS cached_calls, sum(model_calls)::bigint AS tries,
+        sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,
+        sum(cost_micro_usd)::bigint AS cost_micro_usd
+    FROM model_call d, LATERAL (SELECT ARRAY(
+        SELECT CASE n WHEN 'day' THEN (d.began_at AT TIME ZONE 'UTC')::date::text
+            WHEN 'month' THEN to_char(d.began_at AT TIME ZONE 'UTC', 'YYYY-MM')
+            WHEN 'project' THEN d.project WHEN 'environment' THEN d.environment WHEN 'team' THEN d.team
+            WHEN 'workflow' THEN d.workflow WHEN 'principal' THEN d.principal WHEN 'model' THEN d.model
+            WHEN 'run' THEN coalesce(d.run_id::text, '') WHEN 'step' THEN d.step WHEN 'task' THEN d.task
+            WHEN 'prompt' THEN d.prompt ELSE '' END
+        FROM unnest($11::text[]) WITH ORDINALITY AS wanted (n, place) ORDER BY place
+    ) COLLATE "C" AS by) AS b
     WHERE org_id = $1 AND call_id >= signoff_first_run_id($2::date::timestamp AT TIME ZONE 'UTC')
         AND call_id < signoff_first_run_id(($3::date + 1)::timestamp AT TIME ZONE 'UTC')
-) AS calls"""
-
-
-def costs_statement(by: Sequence[str]) -> str:
-    """The statement that sums up by those, in their order, after `$9`, at most `$10` lines."""
-    source = _CALLS if any(name in OF_CALLS for name in by) else "model_cost_day"
-    columns = ", ".join(COST_BY[name] for name in by)
-    return f"""
-SELECT * FROM (
-    SELECT ARRAY[{columns}]::text[] COLLATE "C" AS by, sum(calls)::bigint AS calls,
-        sum(failed_calls)::bigint AS failed_calls, sum(cached_calls)::bigint AS cached_calls,
-        sum(tries)::bigint AS tries, sum(input_tokens)::bigint AS input_tokens,
-        sum(output_tokens)::bigint AS output_tokens, sum(cost_micro_usd)::bigint AS cost_micro_usd
-    FROM {source} WHERE {_FILTER} GROUP BY 1
+        AND ($4 = '' OR project = $4) AND ($5 = '' OR environment = $5) AND ($6 = '' OR team = $6)
+        AND ($7 = '' OR workflow = $7) AND ($8 = '' OR model = $8)
+    GROUP BY 1
 ) sums WHERE $9::text[] IS NULL OR by > $9::text[] COLLATE "C" ORDER BY by LIMIT $10
-"""  # noqa: S608  (columns come from COST_BY alone)
+"""
 
-
-def differences_statement() -> str:
-    """The statement that compares estimates, reports and counts by day and model, after `$9`, at most `$10` lines."""
-    sums = ", ".join(
-        f"sum({name})::bigint AS {name}"
-        for name in (
-            "tries",
-            "unreported_calls",
-            "estimated_input_tokens",
-            "reported_input_tokens",
-            "input_tokens",
-            "reported_output_tokens",
-            "output_tokens",
-            "estimated_cost_micro_usd",
-            "cost_micro_usd",
-        )
-    )
-    return f"""
+# Estimates, reports and counts by day and model.
+DIFFERENCES = """
 SELECT * FROM (
     SELECT concat_ws(' ', day::text, model, provider, price_version) COLLATE "C" AS place, day, model, provider,
-        price_version, {sums}
-    FROM model_cost_day WHERE {_FILTER} GROUP BY day, model, provider, price_version HAVING sum(tries) > 0
+        price_version, sum(tries)::bigint AS tries, sum(unreported_calls)::bigint AS unreported_calls,
+        sum(estimated_input_tokens)::bigint AS estimated_input_tokens,
+        sum(reported_input_tokens)::bigint AS reported_input_tokens, sum(input_tokens)::bigint AS input_tokens,
+        sum(reported_output_tokens)::bigint AS reported_output_tokens, sum(output_tokens)::bigint AS output_tokens,
+        sum(estimated_cost_micro_usd)::bigint AS estimated_cost_micro_usd, sum(cost_micro_usd)::bigint AS cost_micro_usd
+    FROM model_cost_day
+    WHERE org_id = $1 AND day BETWEEN $2 AND $3 AND ($4 = '' OR project = $4) AND ($5 = '' OR environment = $5)
+        AND ($6 = '' OR team = $6) AND ($7 = '' OR workflow = $7) AND ($8 = '' OR model = $8)
+    GROUP BY day, model, provider, price_version HAVING sum(tries) > 0
 ) sums WHERE $9::text IS NULL OR place > $9::text COLLATE "C" ORDER BY place LIMIT $10
-"""  # noqa: S608  (nothing of it comes from outside)
+"""
