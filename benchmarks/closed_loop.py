@@ -17,7 +17,7 @@ from benchmarks.workloads import Shape, start_runs
 from signoff.catalog.model import Release
 from signoff.foundation.database import Database
 from signoff.foundation.settings import DatabaseSettings
-from signoff.runtime.session import ENDED_CHANNEL, WAKE_CHANNEL
+from signoff.runtime.announcing import ENDED_CHANNEL, WAKE_CHANNEL
 
 WARM_UP_S = 1.0
 CONNECTIONS = 20

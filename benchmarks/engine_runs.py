@@ -20,7 +20,7 @@ from signoff.catalog.model import Release
 from signoff.core.clock import SystemClock
 from signoff.foundation.database import Database
 from signoff.runtime import RuntimeSettings, Worker
-from signoff.runtime.session import ENDED_CHANNEL, WAKE_CHANNEL
+from signoff.runtime.announcing import ENDED_CHANNEL, WAKE_CHANNEL
 from signoff.steps import open_worker
 
 IN_FLIGHT = 256

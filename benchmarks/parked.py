@@ -25,7 +25,7 @@ from signoff.core.clock import SystemClock
 from signoff.foundation.database import DEFAULT_ORG_ID, Database, migrate
 from signoff.foundation.settings import DatabaseSettings
 from signoff.governance.policy import PolicySet
-from signoff.runtime.session import WAKE_CHANNEL
+from signoff.runtime.announcing import WAKE_CHANNEL
 
 RUNS = 100_000
 AWAKENED = 1000

@@ -17,7 +17,7 @@ from benchmarks.machine import Server, percentile, running_server
 from benchmarks.workloads import released, start_runs
 from signoff.foundation.database import Database, migrate
 from signoff.foundation.settings import DatabaseSettings
-from signoff.runtime.session import WAKE_CHANNEL
+from signoff.runtime.announcing import WAKE_CHANNEL
 
 TIMERS = 10_000
 WORKERS = 2

@@ -13,8 +13,8 @@ from uuid import UUID
 from signoff.core.errors import LimitError, UnavailableError
 from signoff.foundation.database import Database
 from signoff.foundation.database.failures import answered_within
+from signoff.runtime.announcing import ENDED_CHANNEL
 from signoff.runtime.client import store
-from signoff.runtime.session import ENDED_CHANNEL
 
 POLL_S = 1.0
 

@@ -22,8 +22,8 @@ from signoff.core.clock import Clock
 from signoff.core.errors import UnauthenticatedError, UnavailableError
 from signoff.foundation.database import Connection, Database
 from signoff.foundation.settings import ApiSettings
+from signoff.runtime.announcing import WAKE_CHANNEL
 from signoff.runtime.client import RunSummary, read_run
-from signoff.runtime.session import WAKE_CHANNEL
 from signoff.runtime.starting.backlog import Backlog
 
 _logger = logging.getLogger(__name__)

@@ -57,7 +57,7 @@ class LoopLag:
         if late_s > self._limit_s and now_s - self._warned_s >= WARNING_PAUSE_S:
             self._warned_s = now_s
             _log.warning(
-                "the event loop was %.2f s late: this worker was stopped, or has more to do than one core does; it claims"
-                " less for now",
+                "the event loop was %.2f s late: this worker was stopped, or has more to do than one core does; it"
+                " claims less for now",
                 late_s,
             )

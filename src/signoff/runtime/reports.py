@@ -13,9 +13,8 @@ from signoff.core.errors import SignoffError, UnavailableError
 from signoff.core.ids import uuid7
 from signoff.foundation.database import Database
 from signoff.runtime import client
+from signoff.runtime.announcing import WAKE_CHANNEL
 from signoff.runtime.effects import OBSERVED, SYSTEM
-
-WAKE_CHANNEL = "signoff_wake"
 
 REPORT_TRIES = 10  # to tell what a fenced worker saw, while the database is away
 REPORT_PAUSE_S = 1.0

@@ -16,6 +16,7 @@ from signoff.core.clock import Clock
 from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import store
+from signoff.runtime.announcing import WAKE_CHANNEL, Announcer
 from signoff.runtime.breakers import LATE, Breakers, BreakerSettings
 from signoff.runtime.continuity import suspect_before
 from signoff.runtime.duties import Duty, kept
@@ -26,16 +27,13 @@ from signoff.runtime.journal import Entry, Journal, SessionLostError
 from signoff.runtime.lease import Lease
 from signoff.runtime.loading import Loader
 from signoff.runtime.loop_lag import LoopLag
-from signoff.runtime.reports import WAKE_CHANNEL, Reporter
+from signoff.runtime.reaping import reap
+from signoff.runtime.reports import Reporter
 from signoff.runtime.settings import RuntimeSettings
 from signoff.runtime.starting import Turns
 from signoff.runtime.views import stuck_view
 
-ENDED_CHANNEL = "signoff_ended"
-
-NOTIFY_IDS = 150  # ids in one notification: PostgreSQL takes payloads of up to 8,000 bytes
 FAILED_RUN_PAUSE_S = 30.0  # before a run is tried again that an error of ours put out of memory
-LONGEST_REAP_PAUSE_S = 0.5  # between looks for dead workers: what it adds to a lease before their runs go on
 FIRST_IDLE_S = 0.005  # before runs are claimed again that are due but were not to be had: somebody has them locked
 
 _log = logging.getLogger(__name__)
@@ -69,10 +67,7 @@ class Session:
         self._residents: dict[UUID, RunExecution] = {}
         self._wake = asyncio.Event()
         self._messaged: set[UUID] = set()
-        self._ended: list[UUID] = []
-        self._told: list[UUID] = []
-        self._ended_event = asyncio.Event()
-        self._others_wanted = False
+        self._announcer = Announcer(database)
         self._full = False
         self._lease = Lease(clock, settings.lease_s)
         self._polled_s = 0.0
@@ -100,7 +95,7 @@ class Session:
             draining=stopping.is_set,
             chance=chance,
             breakers=self._breakers,
-            wake=self._tell,
+            wake=self._announcer.tell,
         )
         self._loader = Loader(self._engine, releases)
 
@@ -136,8 +131,8 @@ class Session:
                     for work in (
                         self._journal.run(),
                         self._heartbeat(),
-                        self._reap(),
-                        self._announce(),
+                        reap(self._database, self._clock, self._settings, self._wake.set),
+                        self._announcer.run(),
                         self._lag.watch(),
                         kept(self._turns.run),
                         self._breakers.run(),
@@ -240,8 +235,7 @@ class Session:
         """Runs may be claimed that could not be before; by others too where they are more than we have room for."""
         self._wake.set()
         if runs > self._settings.resident_runs - len(self._residents):
-            self._others_wanted = True
-            self._ended_event.set()
+            self._announcer.want_others()
 
     # --- keeping -----------------------------------------------------------------------------------------------
 
@@ -264,39 +258,6 @@ class Session:
         """Whether a call that went wrong is put down to what was called: not while we may be dead, or were late."""
         return self._lease.holds() and not (wrong in LATE and self._lag.is_late)
 
-    async def _reap(self) -> None:
-        """Declare workers dead that have sent no heartbeat for a lease, and free their runs."""
-        async with self._database.worker_connection() as connection:
-            while True:
-                dead = await connection.fetch(store.REAP_SESSIONS)
-                if dead:
-                    await connection.execute(store.COUNT_CRASHES, [row["id"] for row in dead])
-                freed = await connection.fetch(store.RELEASE_ORPHANS, self._clock.now())
-                if freed:
-                    _log.warning("took over %d runs of %d dead workers", len(freed), len(dead))
-                    self._wake.set()
-                await asyncio.sleep(min(self._settings.lease_s / 4, LONGEST_REAP_PAUSE_S))
-
-    async def _announce(self) -> None:
-        """Tell who waits that runs have ended: after the commit, coalesced, from one connection (rule 8)."""
-        while True:
-            await self._ended_event.wait()
-            self._ended_event.clear()
-            told, self._told = self._told, []
-            for run_id in told:
-                await self._database.notify(WAKE_CHANNEL, str(run_id))
-            if self._others_wanted:
-                self._others_wanted = False
-                await self._database.notify(WAKE_CHANNEL, "")
-            while self._ended:
-                batch, self._ended = self._ended[:NOTIFY_IDS], self._ended[NOTIFY_IDS:]
-                await self._database.notify(ENDED_CHANNEL, ",".join(str(run_id) for run_id in batch))
-
-    def _tell(self, run_id: UUID) -> None:
-        """A run of ours has given another something to do."""
-        self._told.append(run_id)
-        self._ended_event.set()
-
     async def _read_inbox(self, run_id: UUID) -> tuple[list[tuple[str, Message]], int]:
         async with self._database.worker_connection() as connection:
             inboxes = await self._loader.inboxes(connection, {run_id}, self._id)
@@ -314,8 +275,7 @@ class Session:
             if execution.queued:
                 self._turns.wake()  # a slot may have come free
         if ended:
-            self._ended.append(run_id)
-            self._ended_event.set()
+            self._announcer.ended(run_id)
         if was_full or self._stopping.is_set():
             self._wake.set()  # otherwise there was room before, and whatever came since has sent its own wake-up
 
