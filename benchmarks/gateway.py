@@ -77,7 +77,7 @@ def run(*, quick: bool, beside: bool = True, requests: int = REQUESTS_MEMORY) ->
                 try:
                     loads += _loads(caller, side, quick=quick)
                     if side.name == "signoff":
-                        figures |= _memory(caller, side, 2_000 if quick else requests)
+                        figures |= _memory(caller, side, 2_000 if quick and requests == REQUESTS_MEMORY else requests)
                 finally:
                     side.stop()
                 side = _made(make, paced_port, console)

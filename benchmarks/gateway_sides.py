@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -99,7 +100,7 @@ class _Started(Side):
         deadline_s = time.monotonic() + READY_S
         while time.monotonic() < deadline_s:
             try:
-                if httpx.get(url, trust_env=False, timeout=2).status_code == httpx.codes.OK:
+                if httpx.get(url, trust_env=False, timeout=2).status_code == HTTPStatus.OK:
                     return
             except httpx.HTTPError:
                 pass

@@ -25,47 +25,47 @@ def _told(read: Callable[[dict[str, Any], Bounds], Wanted], body: dict[str, Any]
     return raised.value.param, raised.value.reason
 
 
-@pytest.mark.parametrize(
-    ("more", "param", "reason"),
-    [
-        ({"n": 2}, "n", "unsupported_parameter"),
-        ({"logprobs": True}, "logprobs", "unsupported_parameter"),
-        ({"top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),
-        ({"seed": 1}, "seed", "unsupported_parameter"),
-        ({"store": True}, "store", "unsupported_parameter"),
-        ({"functions": []}, "functions", "unsupported_parameter"),
-        ({"modalities": ["audio"]}, "modalities", "unsupported_parameter"),
-        ({"colour": "red"}, "colour", "unknown_parameter"),
-        ({"temperature": 3}, "temperature", "invalid_value"),
-        ({"temperature": True}, "temperature", "invalid_type"),
-        ({"max_tokens": 0}, "max_tokens", "integer_below_min_value"),
-        ({"stream": "yes"}, "stream", "invalid_type"),
-        ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
-        ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type", "unsupported_parameter"),
-        ({"tools": [{}, {}]}, "tools", "array_above_max_length"),
-        ({"messages": []}, "messages", "empty_array"),
-        ({"messages": None}, "messages", "missing_required_parameter"),
-        ({"messages": ASK["messages"] * 5}, "messages", "array_above_max_length"),
-        ({"messages": [{"role": "user", "content": "x", "name": "a"}]}, "messages[0].name", "unsupported_parameter"),
-        (
-            {"messages": [{"role": "tool", "tool_call_id": "c", "content": "x"}]},
-            "messages[0].tool_call_id",
-            "invalid_value",
-        ),
-        (
-            {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
-            "messages[0].content[0].type",
-            "unsupported_parameter",
-        ),
-        (
-            {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
-            "messages[0].content[0].file.file_id",
-            "unsupported_parameter",
-        ),
-        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "invalid_type"),
-    ],
-)
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"n": 2}, "n", "unsupported_parameter"),
+    ({"logprobs": True}, "logprobs", "unsupported_parameter"),
+    ({"top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),
+    ({"seed": 1}, "seed", "unsupported_parameter"),
+    ({"store": True}, "store", "unsupported_parameter"),
+    ({"functions": []}, "functions", "unsupported_parameter"),
+    ({"modalities": ["audio"]}, "modalities", "unsupported_parameter"),
+    ({"colour": "red"}, "colour", "unknown_parameter"),
+    ({"temperature": 3}, "temperature", "invalid_value"),
+    ({"temperature": True}, "temperature", "invalid_type"),
+    ({"max_tokens": 0}, "max_tokens", "integer_below_min_value"),
+    ({"stream": "yes"}, "stream", "invalid_type"),
+    ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
+    ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
+    ({"tools": [{"type": "web_search"}]}, "tools[0].type", "unsupported_parameter"),
+    ({"tools": [{}, {}]}, "tools", "array_above_max_length"),
+    ({"messages": []}, "messages", "empty_array"),
+    ({"messages": None}, "messages", "missing_required_parameter"),
+    ({"messages": ASK["messages"] * 5}, "messages", "array_above_max_length"),
+    ({"messages": [{"role": "user", "content": "x", "name": "a"}]}, "messages[0].name", "unsupported_parameter"),
+    (
+        {"messages": [{"role": "tool", "tool_call_id": "c", "content": "x"}]},
+        "messages[0].tool_call_id",
+        "invalid_value",
+    ),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+        "messages[0].content[0].type",
+        "unsupported_parameter",
+    ),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+        "messages[0].content[0].file.file_id",
+        "unsupported_parameter",
+    ),
+    ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "invalid_type"),
+]
+
+
+@pytest.mark.parametrize(("more", "param", "reason"), REFUSED)
 def test_what_a_chat_completion_cannot_have_is_told_by_its_place(more: dict[str, Any], param: str, reason: str) -> None:
     assert _told(read_chat, {**ASK, **more}) == (param, reason)
 
@@ -76,16 +76,16 @@ def test_what_asks_for_the_default_is_taken_and_hints_are_named() -> None:
     assert wanted.ignored == ("metadata", "user")
 
 
-@pytest.mark.parametrize(
-    ("more", "param"),
-    [
-        ({"top_k": 4}, "top_k"),
-        ({"thinking": {"type": "enabled", "budget_tokens": 9}}, "thinking"),
-        ({"mcp_servers": [{}]}, "mcp_servers"),
-        ({"output_config": {"effort": "low"}}, "output_config.effort"),
-        ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools[0].type"),
-    ],
-)
+UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
+    ({"top_k": 4}, "top_k"),
+    ({"thinking": {"type": "enabled", "budget_tokens": 9}}, "thinking"),
+    ({"mcp_servers": [{}]}, "mcp_servers"),
+    ({"output_config": {"effort": "low"}}, "output_config.effort"),
+    ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools[0].type"),
+]
+
+
+@pytest.mark.parametrize(("more", "param"), UNSUPPORTED)
 def test_what_a_message_cannot_have_is_told_by_its_place(more: dict[str, Any], param: str) -> None:
     assert _told(read_messages, {**MESSAGE, **more}) == (param, "unsupported_parameter")
 
@@ -99,7 +99,7 @@ def test_results_of_tools_and_thoughts_keep_their_turns() -> None:
     assert [message.role for message in messages] == ["assistant", "tool", "user"]
     assert [type(part) for part in messages[0].parts] == [ReasoningPart, ToolCallPart]
     assert messages[1].parts == (ToolResultPart("c1", "f", "ok"),)
-    items = [
+    items: list[dict[str, Any]] = [
         {"type": "reasoning", "summary": []},
         {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "c1", "output": "ok"},
