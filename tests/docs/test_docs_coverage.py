@@ -23,6 +23,7 @@ from signoff.capabilities.gateway.caching import CacheSettings
 from signoff.capabilities.gateway.limits import LimitSettings
 from signoff.capabilities.gateway.providers import default_factories
 from signoff.capabilities.gateway.records import RecordSettings
+from signoff.capabilities.gateway.screening.settings import ScreeningSettings
 from signoff.capabilities.retrieval import IndexSettings, RetrievalLimits
 from signoff.capabilities.reviews import ReviewLimits
 from signoff.capabilities.tools import ToolSettings
@@ -95,6 +96,7 @@ def written(default: Any) -> set[str]:
         (LimitSettings, "docs/reference/limits.md", "## Limits (`LimitSettings`)"),
         (RecordSettings, "docs/reference/limits.md", "## Limits (`RecordSettings`)"),
         (CacheSettings, "docs/reference/limits.md", "## Limits (`CacheSettings`)"),
+        (ScreeningSettings, "docs/reference/injection.md", "### Limits (`ScreeningSettings`)"),
     ],
 )
 def test_every_limit_is_listed_with_its_default(model: type[Any], name: str, heading: str) -> None:

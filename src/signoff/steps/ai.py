@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from signoff.capabilities.gateway import Attempt, Budget, ModelResult, ModelTask
@@ -17,7 +18,7 @@ from signoff.core.labels import Labels, Trust
 from signoff.governance.policy import Decision, model_request
 from signoff.runtime.handlers import Done, StepCall
 from signoff.steps.answers import finished
-from signoff.steps.limited import LimitedStep, asked_of
+from signoff.steps.limited import LimitedStep, asked_of, untrusted_of
 from signoff.steps.services import Services, decided, project_of
 
 
@@ -64,6 +65,7 @@ class AiStep(LimitedStep):
                 labels=call.labels,
                 local=attributes["local"],
                 region=attributes["region"],
+                injection=attributes.get("injection", 0),
                 environment=self._services.environment,
             )
             return decided(call, authority, request)
@@ -78,7 +80,13 @@ class AiStep(LimitedStep):
         async def ask(task: ModelTask, config: ModelsConfig) -> ModelResult:
             budget = self._services.budgets.of(call)
             result = await self._services.gateway.complete(
-                task, config, decide=decide, budget=budget, observe=observe, asked=asked
+                task,
+                config,
+                decide=decide,
+                budget=budget,
+                observe=observe,
+                asked=asked,
+                signalled=partial(call.record, "model.signals"),
             )
             answered.add(f"model:{result.model}")
             return result
@@ -116,6 +124,7 @@ def _task(prompt: Prompt, variables: Mapping[str, Any], call: StepCall, checks: 
         max_output_tokens=prompt.max_output_tokens,
         timeout_s=min(prompt.timeout_s, call.timeout_s),
         data_labels=call.labels,
+        untrusted=untrusted_of(call, variables),
         checks=checks,
         repairs=prompt.answer.repair.attempts,
         repair_budget=Budget(prompt.answer.repair.cost) if prompt.answer.repair.cost is not None else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from signoff.capabilities.gateway import GatewayError
 from signoff.capabilities.gateway.asking import Asked, Caller
 from signoff.core.errors import StepError
+from signoff.core.labels import Trust
 from signoff.runtime.handlers import Done, Message, StepCall, Waiting
 from signoff.steps.acting import ActingStep
 from signoff.steps.services import Services, project_of
@@ -104,3 +106,9 @@ def asked_of(call: StepCall, services: Services, *, task: str, prompt: str = "",
         risk=call.run.risk,
         over_limit=over_limit,
     )
+
+
+def untrusted_of(call: StepCall, names: Iterable[str]) -> frozenset[str]:
+    """Which of a step's values nobody vouches for, by their own labels where they have some."""
+    own = call.argument_labels
+    return frozenset(name for name in names if own.get(name, call.labels).trust is Trust.UNTRUSTED)

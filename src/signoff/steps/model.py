@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from signoff.capabilities.gateway import Attempt, ModelTask
@@ -13,7 +14,7 @@ from signoff.core.labels import Labels, Trust
 from signoff.core.schemas import validate
 from signoff.governance.policy import Decision, model_request
 from signoff.runtime.handlers import Done, StepCall
-from signoff.steps.limited import LimitedStep, asked_of
+from signoff.steps.limited import LimitedStep, asked_of, untrusted_of
 from signoff.steps.services import Services, decided, project_of
 from signoff.workflows.kinds import MODEL_KINDS, classification
 
@@ -55,6 +56,7 @@ class ModelStep(LimitedStep):
                 labels=call.labels,
                 local=attributes["local"],
                 region=attributes["region"],
+                injection=attributes.get("injection", 0),
                 environment=self._services.environment,
             )
             return decided(call, authority, request)
@@ -77,7 +79,13 @@ class ModelStep(LimitedStep):
             vectors = [list(vector) for vector in found.vectors]
             return Done({"vectors": vectors, "model": found.model}, _untrusted(found.model))
         result = await gateway.complete(
-            _task(call, values["text"]), config, decide=decide, budget=budget, observe=observe, asked=asked
+            _task(call, values["text"]),
+            config,
+            decide=decide,
+            budget=budget,
+            observe=observe,
+            asked=asked,
+            signalled=partial(call.record, "model.signals"),
         )
         return Done(result.output, _untrusted(result.model))
 
@@ -102,4 +110,5 @@ def _task(call: StepCall, text: str) -> ModelTask:
         labels=labels,
         timeout_s=call.timeout_s,
         data_labels=call.labels,
+        untrusted=untrusted_of(call, ("text",)),
     )

@@ -151,6 +151,7 @@ class Place:
                 labels=asked.data_labels,
                 local=attributes["local"],
                 region=attributes["region"],
+                injection=attributes.get("injection", 0),
                 risk=cast("Risk", asked.risk),
                 environment=self.environment,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from signoff.capabilities.gateway.asking import Asked, CallRecord, Considered, Limits
 from signoff.capabilities.gateway.budget import Budget
@@ -31,6 +32,7 @@ class Account:
         payer: pays for its calls.
         attempts: its calls, in order.
         considered: the route's explanation.
+        signals: what detectors found.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Account:
     ) -> None:
         self.attempts: list[Attempt] = []
         self.considered: Sequence[Considered] = ()
+        self.signals: dict[str, Any] = {}
         self.payer = Payer(clock, budget, self._note, limits, asked)
         self._clock = clock
         self._observe = observe
@@ -78,6 +81,7 @@ class Account:
             tokens=ChatUsage(),
             first_token_s=None,
             latency_s=self._clock.monotonic_s() - self._began_s,
+            signals=dict(self.signals),
         )
 
     def _note(self, attempt: Attempt) -> None:

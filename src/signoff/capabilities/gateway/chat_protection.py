@@ -28,7 +28,7 @@ from signoff.capabilities.gateway.chat import (
     VendorPart,
 )
 from signoff.capabilities.gateway.model import ObligationLike
-from signoff.capabilities.gateway.protection import Changing, NotProtectedError, Protector
+from signoff.capabilities.gateway.protection import Changing, NotProtectedError, Protector, of_personal_data
 from signoff.core.errors import SignoffError
 from signoff.governance.privacy import StreamRestorer, Tokens, mapped
 
@@ -117,7 +117,7 @@ async def protect_chat(
     Raises:
         NotProtectedError: it has data that is blocked, or what is demanded cannot be done here.
     """
-    if not obligations:
+    if not of_personal_data(obligations):
         return ProtectedChat(request)
     changing = await protector.changing(obligations)
     quick = protector.ready and changing.by_patterns_alone and _characters(request) <= INLINE_CHARACTERS

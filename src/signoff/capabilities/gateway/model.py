@@ -42,6 +42,7 @@ class ModelTask:
         max_output_tokens: how long one answer may be, in tokens.
         timeout_s: how long one call may take, in seconds.
         data_labels: the labels of what is in the messages; policy decides on them.
+        untrusted: the variables that nobody vouches for; none leaves that to `data_labels`.
         checks: asked of an answer that meets the schema, in order; what they find is repaired like what breaks it.
         repairs: how often each model that can be talked to may correct an answer that breaks its contract.
         repair_budget: what all repairs of the task may cost together; none is no limit beside the run's.
@@ -59,6 +60,7 @@ class ModelTask:
     max_output_tokens: int = 512
     timeout_s: float = 60.0
     data_labels: Labels = BOTTOM
+    untrusted: frozenset[str] | None = None
     checks: Sequence[AnswerCheck] = ()
     repairs: int = DEFAULT_REPAIRS
     repair_budget: Budget | None = None

@@ -16,8 +16,10 @@ from signoff.core.errors import SignoffError
 from signoff.governance.privacy import NAME_KINDS, Detector, Finding, Tokens, kinds_in, kinds_of, mapped, redacted
 from signoff.governance.privacy.redaction import Find
 
-CARRIED_OUT = frozenset({"block", "redact", "tokenise"})
+CARRIED_OUT = frozenset({"block", "contain", "mark", "redact", "tokenise"})
 """The obligations that the gateway carries out."""
+OF_PERSONAL_DATA = frozenset({"block", "redact", "tokenise"})
+"""Those that are about personal data."""
 MAX_REMEMBERED = 1_024
 """Texts whose findings are kept in memory: prompts repeat their system message and examples with every call."""
 MAX_REMEMBERED_CHARACTERS = 20_000
@@ -80,6 +82,11 @@ class Changing:
         return self.tokens.tokenised(text, self.find, self.tokenised) if self.tokenised else text
 
 
+def of_personal_data(obligations: Sequence[ObligationLike]) -> bool:
+    """Whether any of them is about personal data."""
+    return any(duty.kind in OF_PERSONAL_DATA for duty in obligations)
+
+
 class Protector:
     """Carries out obligations. One serves all calls of a process; what it remembers is in memory only.
 
@@ -104,7 +111,7 @@ class Protector:
         Raises:
             NotProtectedError: it has data that is blocked, or what is demanded cannot be done here.
         """
-        if not obligations:
+        if not of_personal_data(obligations):
             return Protected(task)
         return await asyncio.to_thread(self._refusing, self._protect_task, task, obligations)
 
@@ -114,7 +121,7 @@ class Protector:
         Raises:
             NotProtectedError: as `protect`.
         """
-        if not obligations:
+        if not of_personal_data(obligations):
             return texts
         return await asyncio.to_thread(self._refusing, self._protect_texts, texts, obligations)
 

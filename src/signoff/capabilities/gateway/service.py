@@ -7,6 +7,7 @@ import random
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from typing import Any
 
 from signoff.capabilities.gateway.accounts import Account
 from signoff.capabilities.gateway.asking import (
@@ -49,6 +50,10 @@ from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.capabilities.gateway.routing.model import Candidate, Needs
 from signoff.capabilities.gateway.routing.router import Router
 from signoff.capabilities.gateway.routing.turns import Turns
+from signoff.capabilities.gateway.screening.containing import containment_of
+from signoff.capabilities.gateway.screening.incoming import texts_of, untrusted_of_chat, untrusted_of_task
+from signoff.capabilities.gateway.screening.screen import Screen, knowing
+from signoff.capabilities.gateway.screening.settings import ScreeningSettings
 from signoff.catalog.models import ModelsConfig, ModelSpec
 from signoff.core.clock import Clock, SystemClock
 from signoff.runtime.breakers import Breakers
@@ -57,6 +62,7 @@ EMBED_TIMEOUT_S = 120.0
 """How long one embedding call may take where the caller does not say, in seconds."""
 
 Observe = Callable[[Attempt], None]
+Signalled = Callable[[Mapping[str, Any]], None]
 
 
 class Gateway:
@@ -73,6 +79,7 @@ class Gateway:
         recorder: keeps a record of each chat; none keeps nothing.
         settings: how long models are waited for, and how often they are asked again.
         chance: a random number from 0 to 1.
+        screening: how far texts are looked at for injections and for ways to carry data out.
         breakers: leave models that keep failing alone, for all processes; none leaves none alone.
     """
 
@@ -90,6 +97,7 @@ class Gateway:
         settings: ResilienceSettings | None = None,
         chance: Callable[[], float] = random.random,
         breakers: Breakers | None = None,
+        screening: ScreeningSettings | None = None,
     ) -> None:
         from signoff.capabilities.gateway.providers import default_factories  # noqa: PLC0415  (keeps the face light)
 
@@ -100,7 +108,9 @@ class Gateway:
         self._protector = protector or Protector()
         self._cache = cache
         self._recorder = recorder
-        self._means = Means(self._clock, chance, self._protector, settings or ResilienceSettings(), guard, limits)
+        self._means = Means(
+            self._clock, chance, self._protector, settings or ResilienceSettings(), guard, limits, Screen(screening)
+        )
 
     async def complete(
         self,
@@ -111,6 +121,7 @@ class Gateway:
         budget: Budget | None = None,
         observe: Observe | None = None,
         asked: Asked | None = None,
+        signalled: Signalled | None = None,
     ) -> ModelResult:
         """An answer that meets the task's contract, from the first model of its route that can give one.
 
@@ -124,6 +135,7 @@ class Gateway:
             budget: what the run may still spend; none is no limit.
             observe: told every attempt as it ends, even where the task then fails or is cancelled.
             asked: on whose account; none counts in no limit and is not recorded.
+            signalled: told what detectors found, whatever becomes of the task.
 
         Raises:
             GatewayError: kinds `model_contract`, `model_unavailable` (retryable, or not where set-up is wrong),
@@ -131,20 +143,25 @@ class Gateway:
                 `budget`, `quota`, `forbidden`. It carries all attempts: failed ones cost tokens too.
         """
         started_s = self._clock.monotonic_s()
-        async with self._accounted("task", asked, budget, observe) as account:
+        async with self._accounted("task", asked, budget, observe, signalled) as account:
+            decide = await self._scored(untrusted_of_task(task), account.signals, decide)
             asks = asked or Asked(NOBODY, task=task.task, prompt=task.prompt, data_labels=task.data_labels)
             turns = await self._turns(asks, config, decide, needs_of_task(task), account)
             for candidate in turns:
                 name = candidate.spec.name
                 try:
                     # Anew for each candidate: another model's permit may demand more, or less.
+                    containment = containment_of(candidate.obligations)
                     protected = await self._protector.protect(task, candidate.obligations)
                     async with self._guarded(asks, candidate, task.timeout_s, account):
                         call = Call(candidate.spec, candidate.provider, protected, account.payer)
                         output, finish_reason = await call.run()
+                    left = await self._means.screen.left(name, texts_of(output), containment)
                 except (NotProtectedError, CallFailed) as error:
                     turns.failed(candidate, account.failed_with(name, error))
                     continue
+                if left:
+                    account.signals["outgoing"] = left
                 account.answered(name, finish_reason)
                 return ModelResult(
                     output=output,
@@ -226,7 +243,12 @@ class Gateway:
 
     @asynccontextmanager
     async def _accounted(
-        self, kind: str, asked: Asked | None, budget: Budget | None, observe: Observe | None
+        self,
+        kind: str,
+        asked: Asked | None,
+        budget: Budget | None,
+        observe: Observe | None,
+        signalled: Signalled | None = None,
     ) -> AsyncGenerator[Account]:
         """One task's account; its record is kept where it is known who asked, whatever becomes of it."""
         account = Account(self._clock, budget, observe, self._means.limits, asked)
@@ -236,8 +258,17 @@ class Gateway:
             account.failed(error)
             raise
         finally:
+            if signalled is not None and account.signals:
+                signalled(account.signals)
             if self._recorder is not None and asked is not None:
                 self._recorder.record(account.record(kind, asked))
+
+    async def _scored(self, texts: Sequence[str], signals: dict[str, Any], decide: Decide) -> Decide:
+        """Policy's answer, which knows how much untrusted texts look like an injection."""
+        found = await self._means.screen.scored(texts)
+        if found is not None:
+            signals["injection"] = found.as_dict()
+        return knowing(decide, found)
 
     @asynccontextmanager
     async def turn(self, config: ModelsConfig, task: str, prompt: str | None) -> AsyncGenerator[None]:
@@ -267,6 +298,7 @@ class Gateway:
         ledger = Ledger(asked, "chat", self._clock, self._recorder)
         call: ChatCall | None = None
         try:
+            decide = await self._scored(untrusted_of_chat(request), ledger.signals, decide)
             needs = needs_of(request)
             routed = await self._router.routed(asked, config, decide, needs)
             ledger.considered = routed.considered
@@ -302,6 +334,7 @@ class Gateway:
         call: ChatCall | None = None
         end: StreamEnd | None = None
         try:
+            decide = await self._scored(untrusted_of_chat(request), ledger.signals, decide)
             needs = needs_of(request)
             routed = await self._router.routed(asked, config, decide, needs)
             ledger.considered = routed.considered

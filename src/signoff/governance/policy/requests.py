@@ -65,12 +65,13 @@ def model_request(
     labels: Labels,
     local: bool,
     region: str = "",
+    injection: int = 0,
     environment: str = "dev",
 ) -> PolicyRequest:
     """May this run send data with these labels to that model?
 
     `local` says that the model runs inside this deployment, so that nothing leaves it; `region` where it runs, as
-    `models.yaml` says, empty where that does not.
+    `models.yaml` says, empty where that does not; `injection` how much its untrusted texts look like one, 0 to 100.
     """
     context = {
         **_run_context(run, environment),
@@ -81,6 +82,7 @@ def model_request(
         "provider": provider,
         "local": local,
         "region": region,
+        "injection": injection,
     }
     resource = ResourceRef("Model", model, {"provider": provider, "local": local, "region": region})
     return PolicyRequest(run.started_by, "model.call", resource, context)

@@ -38,6 +38,7 @@ def direct_model_request(
     local: bool,
     risk: Risk,
     region: str = "",
+    injection: int = 0,
     environment: str = "dev",
 ) -> PolicyRequest:
     """May a program's own call send data with these labels to that model?
@@ -52,6 +53,7 @@ def direct_model_request(
         "provider": provider,
         "local": local,
         "region": region,
+        "injection": injection,
     }
     resource = ResourceRef("Model", model, {"provider": provider, "local": local, "region": region})
     return PolicyRequest(actor, "model.call", resource, context)

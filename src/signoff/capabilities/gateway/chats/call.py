@@ -34,6 +34,9 @@ from signoff.capabilities.gateway.resilience.retries import wait_s
 from signoff.capabilities.gateway.resilience.timeouts import Timeouts
 from signoff.capabilities.gateway.routing.model import Candidate, Needs, Routed
 from signoff.capabilities.gateway.routing.turns import Turns
+from signoff.capabilities.gateway.screening.containing import containment_of, held_until_checked
+from signoff.capabilities.gateway.screening.marking import marked
+from signoff.capabilities.gateway.screening.screen import leaving
 
 
 class BrokenOff(Exception):  # noqa: N818  (never leaves the gateway; another model goes on)
@@ -91,6 +94,7 @@ class ChatCall:
             try:
                 protected = await self._protected(candidate, self._request)
                 found = protected.reply(await self._replied(candidate, protected.request))
+                await self._left(candidate, found)
             except CallFailed as failed:
                 self._turns.failed(candidate, failed.failure)
                 continue
@@ -134,7 +138,8 @@ class ChatCall:
         request = continued(self._request, said.text) if said.text else self._request
         protected = await self._protected(candidate, request)
         raw = self._begun(candidate, protected.request)
-        async with aclosing(raw), aclosing(protected.stream(raw)) as shown:
+        shown = self._contained(candidate, protected.stream(raw))
+        async with aclosing(raw), aclosing(shown):
             async for event in shown:
                 if isinstance(event, TextDelta):
                     if new := joint.feed(event.text):
@@ -155,9 +160,35 @@ class ChatCall:
 
     async def _protected(self, candidate: Candidate, request: ChatRequest) -> ProtectedChat:
         try:
-            return await protect_chat(self._means.protector, request, candidate.obligations)
+            containment_of(candidate.obligations)
+            protected = await protect_chat(self._means.protector, request, candidate.obligations)
+            return replace(protected, request=marked(protected.request, candidate.obligations))
         except NotProtectedError as error:
             raise CallFailed(Failure(candidate.spec.name, "forbidden", str(error))) from None
+
+    async def _contained(self, candidate: Candidate, events: AsyncGenerator[ChatEvent]) -> AsyncGenerator[ChatEvent]:
+        """The events as they may be seen, and a look at the whole once it is there."""
+
+        async def check(reply: ChatReply) -> None:
+            await self._left(candidate, reply)
+
+        demanded = containment_of(candidate.obligations) is not None
+        async with aclosing(held_until_checked(events, check) if demanded else events) as checked:
+            async for event in checked:
+                if isinstance(event, StreamEnd) and not demanded:
+                    await check(event.reply)
+                yield event
+
+    async def _left(self, candidate: Candidate, reply: ChatReply) -> None:
+        """Note what would carry data out of an answer.
+
+        Raises:
+            CallFailed: the permit does not let it leave.
+        """
+        demanded = containment_of(candidate.obligations)
+        found = await self._means.screen.left(candidate.spec.name, leaving(reply), demanded)
+        if found:
+            self._ledger.signals["outgoing"] = found
 
     async def _replied(self, candidate: Candidate, request: ChatRequest) -> ChatReply:
         """The model's answer, asked again where that may help."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from signoff.capabilities.gateway.asking import Asked, CallRecord, Considered, Recorder, Tried
 from signoff.capabilities.gateway.chat import ChatReply, ChatUsage
@@ -25,6 +26,7 @@ class Ledger:
     Attributes:
         id: of the record.
         model: who answers, as far as that is known.
+        signals: what detectors found.
     """
 
     def __init__(self, asked: Asked, kind: str, clock: Clock, recorder: Recorder | None) -> None:
@@ -40,6 +42,7 @@ class Ledger:
         self.model = ""
         self.considered: Sequence[Considered] = ()
         self.tried: list[Tried] = []
+        self.signals: dict[str, Any] = {}
 
     @property
     def elapsed_s(self) -> float:
@@ -79,6 +82,7 @@ class Ledger:
                 first_token_s=self._first_token_s,
                 latency_s=self.elapsed_s,
                 cached=cached,
+                signals=dict(self.signals),
             )
             if self._recorder is not None:
                 self._recorder.record(self._record)

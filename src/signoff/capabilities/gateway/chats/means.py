@@ -10,6 +10,7 @@ from signoff.capabilities.gateway.asking import Limits
 from signoff.capabilities.gateway.protection import Protector
 from signoff.capabilities.gateway.resilience.guarding import Guard
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
+from signoff.capabilities.gateway.screening.screen import Screen
 from signoff.core.clock import Clock
 
 
@@ -43,6 +44,7 @@ class Means:
         settings: how long to wait, how often to ask again.
         guard: leaves models that keep failing alone.
         limits: quotas and budgets; none is no limit.
+        screen: looks for injections and for ways to carry data out.
         finishing: settles what was set aside, whatever becomes of the caller.
     """
 
@@ -52,4 +54,5 @@ class Means:
     settings: ResilienceSettings
     guard: Guard
     limits: Limits | None = None
+    screen: Screen = field(default_factory=Screen)
     finishing: Finishing = field(default_factory=Finishing)

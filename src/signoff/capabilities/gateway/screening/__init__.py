@@ -1,0 +1,1 @@
+"""What detectors say of texts: injections in what comes in, ways out in what leaves. Signals, never the only gate."""

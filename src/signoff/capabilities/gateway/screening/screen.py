@@ -1,0 +1,149 @@
+"""Scores of what comes in and reports on what leaves, off the event loop, each text once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from signoff.capabilities.gateway.chat import ChatReply, ReasoningPart, TextPart, ToolCallPart
+from signoff.capabilities.gateway.failures import CallFailed, Failure
+from signoff.capabilities.gateway.model import Decide, DecisionLike
+from signoff.capabilities.gateway.screening.containing import Containment
+from signoff.capabilities.gateway.screening.incoming import texts_of
+from signoff.capabilities.gateway.screening.settings import ScreeningSettings
+from signoff.core.ids import digest
+from signoff.governance.injection import VERSION, check_outgoing, detect
+
+INLINE_CHARACTERS = 500
+"""So much is looked at for ways out in less time than handing it to another thread takes."""
+PERCENT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class InjectionScore:
+    """How much the untrusted texts of one call look like an injection: of the most suspicious of them.
+
+    Attributes:
+        score: 0 to 1; no calibrated probability.
+        suspicious: it reaches the detector's threshold.
+        complete: all of the texts was read.
+        texts: how many there are.
+    """
+
+    score: float
+    suspicious: bool
+    complete: bool
+    texts: int
+
+    @property
+    def percent(self) -> int:
+        """The score as policies see it: Cedar has no fractions."""
+        return int(self.score * PERCENT)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For records: no word of the texts."""
+        return {
+            "score": self.score,
+            "suspicious": self.suspicious,
+            "complete": self.complete,
+            "texts": self.texts,
+            "version": VERSION,
+        }
+
+
+class Screen:
+    """One serves all calls of a process.
+
+    Args:
+        settings: how far it looks.
+    """
+
+    def __init__(self, settings: ScreeningSettings | None = None) -> None:
+        self._settings = settings or ScreeningSettings()
+        self._known: OrderedDict[str, tuple[float, bool]] = OrderedDict()
+        self._knowing = threading.Lock()
+
+    async def scored(self, texts: Sequence[str]) -> InjectionScore | None:
+        """The score of untrusted texts; none where there are none, or where nobody wants to know."""
+        if not texts or not self._settings.injection:
+            return None
+        return await asyncio.to_thread(self._scored, texts)
+
+    async def left(self, model: str, texts: Iterable[str], containment: Containment | None) -> Mapping[str, Any]:
+        """What would carry data out of texts that leave; empty where nothing was found.
+
+        Args:
+            model: who wrote them.
+            texts: what leaves, one after the other.
+            containment: what the permit demands; none only looks.
+
+        Raises:
+            CallFailed: kind `content_filter`, the permit does not let it leave.
+        """
+        if containment is None and not self._settings.outgoing:
+            return {}
+        text = "\n".join(texts)
+        hosts, canaries = (containment.hosts, containment.canaries) if containment else ((), ())
+        if len(text) <= INLINE_CHARACTERS:
+            report = check_outgoing(text, hosts=hosts, canaries=canaries)
+        else:
+            report = await asyncio.to_thread(check_outgoing, text, hosts=hosts, canaries=canaries)
+        kinds = dict(Counter(finding.kind for finding in report.findings))
+        if containment is not None and report.verdict == "block":
+            detail = (
+                f"Its answer could carry data out ({', '.join(sorted(kinds))}), which the permit's @contain forbids."
+            )
+            raise CallFailed(Failure(model, "content_filter", detail))
+        return {} if report.verdict == "allow" else {"verdict": report.verdict, "kinds": kinds}
+
+    def _scored(self, texts: Sequence[str]) -> InjectionScore:
+        left, best, suspicious, complete = self._settings.injection_characters, 0.0, False, True
+        for text in texts:
+            seen = text[:left]
+            left -= len(seen)
+            complete = complete and len(seen) == len(text)
+            score, odd = self._of(seen)
+            best, suspicious = max(best, score), suspicious or odd
+        return InjectionScore(best, suspicious, complete, len(texts))
+
+    def _of(self, text: str) -> tuple[float, bool]:
+        key = digest(text.encode("utf-8", "surrogatepass"))
+        with self._knowing:
+            known = self._known.get(key)
+        if known is None:
+            signal = detect(text)
+            known = (signal.score, signal.suspicious)
+            with self._knowing:
+                self._known[key] = known
+                while len(self._known) > self._settings.remembered:
+                    self._known.popitem(last=False)
+        return known
+
+
+def knowing(decide: Decide, found: InjectionScore | None) -> Decide:
+    """Policy's answer, asked with the score as the attribute `injection`, from 0 to 100."""
+    if found is None:
+        return decide
+
+    def decided(model: str, attributes: Mapping[str, Any], /) -> DecisionLike:
+        return decide(model, {**attributes, "injection": found.percent})
+
+    return decided
+
+
+def leaving(reply: ChatReply) -> list[str]:
+    """The texts of a reply: words, thoughts, and the arguments of tools, JSON by its values."""
+    found = [part.text for part in reply.parts if isinstance(part, TextPart | ReasoningPart)]
+    for part in reply.parts:
+        if isinstance(part, ToolCallPart):
+            try:
+                found.extend(texts_of(orjson.loads(part.arguments)))
+            except orjson.JSONDecodeError:
+                found.append(part.arguments)
+    return [*found, reply.refusal]
