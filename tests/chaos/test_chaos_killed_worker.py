@@ -1,4 +1,4 @@
-"""kill -9 of the worker at every event boundary and at random: nothing is lost, nothing is paid twice.
+"""kill -9 of the worker at every event boundary and at random: nothing is lost, nothing is paid or told twice.
 
 The sink does not deduplicate: what it counts is what happened. The tool's contract says `recovery: lookup`, so the
 engine itself has to find out what became of a call whose answer never came.
@@ -24,6 +24,7 @@ from signoff.core.clock import SystemClock
 from signoff.foundation.database import Database
 from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime import StartRequest, client, start_run
+from signoff.runtime.client.emitted import list_events
 
 ROUNDS = range(int(os.environ.get("CHAOS_ROUNDS", "1")))
 """How often to do it all: CHAOS_ROUNDS=100 pytest -n 4 tests/chaos/test_chaos_killed_worker.py"""
@@ -102,6 +103,12 @@ async def outcomes(database: Database, runs: list[UUID], timeout_s: float) -> li
         await asyncio.sleep(0.05)
 
 
+async def told(database: Database, run_id: UUID) -> list[tuple[str, str]]:
+    """The events that a run emitted, each with the payment that it tells of."""
+    async with database.transaction(ACTOR.org_id) as connection:
+        return [(event.type, event.data["id"]) for event in await list_events(connection, ACTOR.org_id, run_id=run_id)]
+
+
 async def stories(database: Database, runs: list[UUID], found: list[str | None]) -> str:
     """The journals of the first runs that did not end as they should."""
     odd = [run_id for run_id, outcome in zip(runs, found, strict=True) if outcome != "paid"][:3]
@@ -146,6 +153,7 @@ async def _lane(url: str, sink: Sink, kill_points: range) -> int:
             story = f"after dying before event {survives}\n{await stories(database, [run_id], found)}"
             assert found == ["paid"], story
             assert sink.payments[f"pay/{survives}"] == 1, story
+            assert [kind for kind, _ in await told(database, run_id)] == ["chaos.paid.v1"], story
     raise AssertionError("the run never ended before its worker died")
 
 
@@ -174,3 +182,6 @@ async def test_killed_at_random_while_many_run(round_number: int, database: Data
     assert found == ["paid"] * 40, f"SIGNOFF_CHAOS_SEED={seed}\n{await stories(database, runs, found)}"
     assert len(sink.payments) == 40
     assert set(sink.payments.values()) == {1}, f"SIGNOFF_CHAOS_SEED={seed}: {sink.payments}"
+    events = [await told(database, run_id) for run_id in runs]
+    assert [len(of_run) for of_run in events] == [1] * 40, f"SIGNOFF_CHAOS_SEED={seed}: {events}"
+    assert len({payment for [(_, payment)] in events}) == 40, f"SIGNOFF_CHAOS_SEED={seed}: {events}"
