@@ -45,7 +45,10 @@ async def test_what_is_said_to_change_the_session_is_undone(database_url: str):
 
 
 async def test_a_connection_that_comes_back_costs_no_statement(database_url: str):
-    last = "SELECT query FROM pg_stat_activity WHERE application_name = 'signoff_app' AND datname = current_database()"
+    last = (
+        "SELECT query FROM pg_stat_activity"
+        " WHERE application_name LIKE 'signoff_app/%' AND datname = current_database()"
+    )
     async with await Database.open(DatabaseSettings(url=database_url, app_pool_size=1)) as database:
         async with database.transaction(DEFAULT_ORG_ID) as connection:
             assert await connection.fetchval("SELECT current_setting('signoff.org_id')") == str(DEFAULT_ORG_ID)

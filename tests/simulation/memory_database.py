@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,11 @@ def _nothing(_: MemoryStore) -> None:
     """A setting that changes nothing here."""
 
 
+def _no_backends(_: MemoryStore, __: Sequence[str]) -> list[Row]:
+    """There are no connections that could stay open."""
+    return [{"ended": 0, "refused": 0}]
+
+
 Statements = Mapping[str, Callable[..., list[Row] | None]]
 
 STATEMENTS: Statements = {
@@ -40,6 +45,7 @@ STATEMENTS: Statements = {
     store.HEARTBEAT: MemoryStore.heartbeat,
     store.CLOSE_SESSION: MemoryStore.close_session,
     store.REAP_SESSIONS: MemoryStore.reap_sessions,
+    store.END_BACKENDS: _no_backends,
     store.RELEASE_ORPHANS: MemoryStore.release_orphans,
     store.RELEASE_RUNS: MemoryStore.release_runs,
     store.COUNT_CRASHES: MemoryStore.count_crashes,

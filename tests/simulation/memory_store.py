@@ -92,7 +92,7 @@ class MemoryStore:
         dead = [session_id for session_id, row in self.sessions.items() if row["expires_at"] < self._now()]
         for session_id in dead:
             del self.sessions[session_id]
-        return [{"id": session_id} for session_id in dead]
+        return [{"id": session_id, "client": ""} for session_id in dead]
 
     def release_orphans(self, now: datetime) -> list[Row]:
         freed = [

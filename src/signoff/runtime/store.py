@@ -58,7 +58,12 @@ CLOSE_SESSION = "DELETE FROM worker_session WHERE id = $1"
 REAP_SESSIONS = """
 DELETE FROM worker_session
 WHERE id IN (SELECT id FROM worker_session WHERE expires_at < now() FOR UPDATE SKIP LOCKED)
-RETURNING id
+RETURNING id, client
+"""
+
+# What dead processes hold, of those just found and of those passed over because something of theirs holds the session.
+END_BACKENDS = """
+SELECT * FROM signoff_end_backends(ARRAY(SELECT client FROM worker_session WHERE expires_at < now()) || $1::text[])
 """
 
 # Runs of sessions that are gone become free at once; the loose NOT EXISTS also heals after any crash in between. The

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from signoff.core.errors import InvalidError, UnavailableError
 from signoff.foundation.database.connection import Connection, driver
@@ -46,10 +46,12 @@ class Backends:
     Attributes:
         open: all of them. What they notify of was told within this process already.
         changed: those whose sessions are to be reset.
+        client: what all of them, and those that listen, are named after.
     """
 
     open: set[int] = field(default_factory=set[int])
     changed: set[int] = field(default_factory=set[int])
+    client: str = field(default_factory=lambda: uuid4().hex)
 
 
 class Database:
@@ -193,7 +195,7 @@ class Database:
             await connection.fetchval(_PING)
 
     async def _connect_directly(self) -> Any:
-        arguments = _connect_arguments(self._settings, WORKER_ROLE)
+        arguments = _connect_arguments(self._settings, WORKER_ROLE, self._backends.client)
         connection = await driver.connect(**{**arguments, "dsn": self._settings.listen_url or self._settings.url})
         try:
             await take_settings(connection, arguments["server_settings"])
@@ -305,7 +307,7 @@ async def _give_back(backends: Backends, wanted: Mapping[str, str], connection: 
 
 
 async def _open_pool(settings: DatabaseSettings, role: str, size: int, backends: Backends) -> Any:
-    arguments = _connect_arguments(settings, role)
+    arguments = _connect_arguments(settings, role, backends.client)
     return await driver.create_pool(
         min_size=1,
         max_size=size,
@@ -316,12 +318,13 @@ async def _open_pool(settings: DatabaseSettings, role: str, size: int, backends:
     )
 
 
-def _connect_arguments(settings: DatabaseSettings, role: str) -> dict[str, Any]:
+def _connect_arguments(settings: DatabaseSettings, role: str, client: str) -> dict[str, Any]:
     return {
         "dsn": settings.url,
         "timeout": settings.connect_timeout_s,
         "server_settings": {
-            "application_name": role,
+            # By it others end what a process holds whose worker they have declared dead.
+            "application_name": f"{role}/{client}",
             # As a start-up setting the role is what RESET ROLE goes back to.
             "role": role,
             "timezone": "UTC",
