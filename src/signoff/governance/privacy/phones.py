@@ -7,6 +7,7 @@ import re
 from signoff.governance.privacy.model import Finding
 from signoff.governance.privacy.rules import near, words
 
+PHONE = "PHONE_NUMBER"
 _GROUPED = re.compile(
     r"(?<![\w.$€£#/])(?<!\d[ ,:-])(?:(?:\+|00)\d{1,3}[ .-]?)?(?:\(\d{1,5}\)[ .-]?)?\d{1,5}(?:[ .-]{1,2}\(?\d{2,6}\)?|-\d{1,6}){0,6}"
     r"(?:\s?(?:x|ext\.?)\s?(?P<extension>\d{1,6}))?(?!\w|[.,:/]\d)"
@@ -48,5 +49,5 @@ def find_phones(text: str, likely: frozenset[int] = frozenset()) -> list[Finding
         shaped = _NORTH_AMERICAN.match(main.strip()) or _TRUNK.match(matched)
         named = _OTHER.search(text[max(start - _NAMED_BEFORE, 0) : start]) is not None
         if international or (separated and (shaped or modelled)) or (not named and near(_CONTEXT, text, start, end)):
-            found.append(Finding(start, end, "PHONE_NUMBER", "phone"))
+            found.append(Finding(start, end, PHONE, "phone"))
     return found

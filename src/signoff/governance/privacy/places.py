@@ -10,6 +10,8 @@ from importlib.resources import files
 from signoff.governance.privacy.model import Finding
 from signoff.governance.privacy.names import THRESHOLD, Word
 
+GROUP_KINDS = frozenset({"NRP", "TITLE", "ZIP_CODE", "ORGANIZATION"})
+"""What `find_groups` finds."""
 _ADDRESS_THRESHOLD = 0.45
 _UNIT = r"(?:Apt|Apartment|Suite|Ste|Unit|Flat|Room|Rm|Floor|Box|P\.?O\.? Box)\.?"
 _STREET_TYPE = (
