@@ -45,7 +45,7 @@ docs: $(VENV)/.dev models ## run every snippet of the documentation
 lock: $(VENV)/.uv ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra local-llm -c requirements.lock -o requirements-local-llm.lock
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --group dev --extra local-llm -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --group dev --all-extras -c requirements.lock -o requirements-dev.lock
 
 models: $(VENV)/.runtime
 	@$(BIN)/signoff models pull local/minilm --quiet

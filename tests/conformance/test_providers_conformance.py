@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from support.engine import eventually
 from support.gateway_cases import GOOD, SCHEMA
+from support.kind_cases import KINDS
 
 from signoff.capabilities.gateway import Provider, ProviderError, ProviderRequest
 from signoff.capabilities.gateway.models_store import ModelStore
 from signoff.capabilities.gateway.provider import FailureKind
 from signoff.capabilities.gateway.providers import default_factories
-from signoff.catalog.models import ModelSpec
+from signoff.catalog.models import LOCAL_LIMITS, PROVIDER_TASKS, TASKS, ModelSpec
 from signoff.catalog.prompts import ExtractionHint, PromptMessage
 from signoff.core.schemas import validate
 from signoff.testing import ScriptedProvider, StubVendor
@@ -61,6 +62,12 @@ EXTRACT = ProviderRequest(
 FOUND = {"order": "W1234567", "cents": 5420}
 
 
+def fitting(provider: Provider) -> ProviderRequest:
+    """A request of a task that it does."""
+    asked = {"classify": CLASSIFY, "extract": EXTRACT, **{task: request for task, (request, _) in KINDS.items()}}
+    return next(request for task, request in asked.items() if task in provider.tasks)
+
+
 def vendor(kind: str, server: StubVendor, **settings: Any) -> Provider:
     known = VENDORS[kind]
     members = {"base_url": server.base_url + known["path"], "api_key": KEY, "model": known["model"], **settings}
@@ -72,7 +79,9 @@ def vendor(kind: str, server: StubVendor, **settings: Any) -> Provider:
         "scripted",
         "fields",
         *VENDORS,
+        *(name for name, tasks in PROVIDER_TASKS.items() if name in LOCAL_LIMITS and tasks != ("transcribe",)),
         pytest.param("minilm", marks=pytest.mark.models),
+        pytest.param("whisper", marks=[pytest.mark.models, pytest.mark.slow]),
         pytest.param("qwen", marks=[pytest.mark.models, pytest.mark.slow]),
     ]
 )
@@ -85,10 +94,8 @@ async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
         elif kind == "scripted":
             made = ScriptedProvider([_answer_for], repeat=True)
         else:
-            if kind == "qwen":
-                pytest.importorskip("xllamacpp")
-                if not ModelStore().state("local/qwen").installed:
-                    pytest.skip("needs `signoff models pull local/qwen` (1.1 GB)")
+            if kind in ("qwen", "whisper") and not ModelStore().state(f"local/{kind}").installed:
+                pytest.skip(f"needs `signoff models pull local/{kind}` (1.1 GB, 148 MB)")
             made = default_factories()[kind](ModelSpec(f"local/{kind}", kind))
         yield made
         await made.aclose()
@@ -111,29 +118,29 @@ class _by_task(StubVendor):  # noqa: N801  (a fixture's helper)
 
 async def test_it_names_itself_and_its_tasks(provider: Provider):
     assert provider.name
-    assert provider.tasks <= {"classify", "extract", "generate", "embed"}
+    assert provider.tasks <= set(TASKS)
     assert isinstance(provider.local, bool)
     assert isinstance(provider.repairable, bool)
 
 
 async def test_it_does_its_tasks_to_the_schema(provider: Provider):
-    for request, expected in ((CLASSIFY, {"label": "refund"}), (EXTRACT, FOUND)):
+    for request, expected in ((CLASSIFY, {"label": "refund"}), (EXTRACT, FOUND), *KINDS.values()):
         if request.task in provider.tasks:
             reply = await provider.complete(request)
             answer = json.loads(reply.text)
             assert not validate(request.output_schema or {}, answer)
-            assert expected.items() <= answer.items()
+            assert expected.items() <= answer.items(), answer
             assert reply.finish_reason == "stop"
 
 
 async def test_it_answers_side_by_side(provider: Provider):
-    request = CLASSIFY if "classify" in provider.tasks else EXTRACT
+    request = fitting(provider)
     replies = await asyncio.gather(*(provider.complete(request) for _ in range(4)))
     assert len({reply.text for reply in replies}) == 1
 
 
 async def test_it_leaves_the_event_loop_free(provider: Provider):
-    request = CLASSIFY if "classify" in provider.tasks else EXTRACT
+    request = fitting(provider)
     turns = 0
 
     async def count() -> None:
@@ -152,8 +159,8 @@ async def test_it_refuses_what_it_does_not_do(provider: Provider):
     if "embed" not in provider.tasks:
         with pytest.raises(ProviderError):
             await provider.embed(["a"])
-    if provider.name in ("fields", "minilm"):
-        other = EXTRACT if provider.name == "minilm" else CLASSIFY
+    if provider.name in ("fields", "minilm", *LOCAL_LIMITS):
+        other = CLASSIFY if provider.name == "fields" else EXTRACT
         with pytest.raises(ProviderError) as caught:
             await provider.complete(other)
         assert caught.value.kind == "cannot"
@@ -168,7 +175,7 @@ async def test_its_vectors_have_length_one(provider: Provider):
 
 
 async def test_it_bears_cancellation(provider: Provider):
-    request = CLASSIFY if "classify" in provider.tasks else EXTRACT
+    request = fitting(provider)
     running = asyncio.create_task(provider.complete(request))
     await asyncio.sleep(0)
     running.cancel()

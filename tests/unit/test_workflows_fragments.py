@@ -213,7 +213,7 @@ steps:
 @pytest.mark.parametrize(
     ("line", "code", "told"),
     [
-        ("{model: rerank, with: {text: a}}", "unknown-name", "no models of the kind 'rerank' yet"),
+        ("{model: rerank, with: {query: a}}", "missing-argument", "texts"),
         ("{model: clasify, with: {text: a}}", "unknown-name", "no models of the kind 'clasify'."),
         ("{model: classify, with: {text: a}}", "missing-key", "'labels' is missing"),
         ("{model: classify, labels: [one], with: {text: a}}", "limit", "2 to 200 labels"),

@@ -10,16 +10,23 @@ from signoff.catalog.model_limits import ModelLimit
 from signoff.core.errors import InvalidError, did_you_mean
 from signoff.core.labels import DataClass
 
-TASKS = ("classify", "extract", "generate", "embed", "chat")
+_LANGUAGE = ("classify", "extract", "generate", "embed", "chat")
+_OTHERS = ("rerank", "ocr", "transcribe", "forecast", "detect", "optimise")
+TASKS = (*_LANGUAGE, *_OTHERS)
 _GENERATES = ("classify", "extract", "generate", "chat")
 PROVIDER_TASKS: Mapping[str, tuple[str, ...]] = {
-    "minilm": ("classify", "embed"),
+    "minilm": ("classify", "embed", "rerank"),
     "fields": ("extract",),
     "qwen": ("classify", "extract", "generate"),
-    "openai": TASKS,
-    "openai_compatible": TASKS,
-    "azure_openai": TASKS,
-    "mistral": TASKS,
+    "rapidocr": ("ocr",),
+    "whisper": ("transcribe",),
+    "statsforecast": ("forecast",),
+    "isolation_forest": ("detect",),
+    "highs": ("optimise",),
+    "openai": _LANGUAGE,
+    "openai_compatible": _LANGUAGE,
+    "azure_openai": _LANGUAGE,
+    "mistral": _LANGUAGE,
     "groq": _GENERATES,
     "openrouter": _GENERATES,
     "deepseek": _GENERATES,
@@ -35,8 +42,19 @@ PROVIDER_TASKS: Mapping[str, tuple[str, ...]] = {
 }
 """Provider kinds that a model may name, and what each can do. `scripted` is the test kit's, answering from a script."""
 
-LOCAL_PROVIDERS = frozenset({"minilm", "fields", "qwen", "scripted"})
+LOCAL_PROVIDERS = frozenset(
+    {"minilm", "fields", "qwen", "rapidocr", "whisper", "statsforecast", "isolation_forest", "highs", "scripted"}
+)
 """Kinds whose models run inside the deployment: nothing leaves it, and calls cost nothing."""
+
+LOCAL_LIMITS: Mapping[str, Mapping[str, tuple[int, int]]] = {
+    "rapidocr": {"max_pages": (20, 500), "max_pixels": (40_000_000, 400_000_000)},
+    "whisper": {"max_audio_s": (600, 14_400)},
+    "statsforecast": {"max_points": (2_000, 10_000)},
+    "isolation_forest": {"max_cells": (100_000, 1_000_000)},
+    "highs": {"max_variables": (2_000, 1_000_000), "max_solve_s": (30, 3_600)},
+}
+"""Settings of local kinds: how much one call may be given, each with its default and the most that it may be set to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from signoff.capabilities.gateway import Attempt, ModelTask
+from signoff.capabilities.gateway.model import TaskKind
 from signoff.catalog.prompts import PromptMessage
 from signoff.core.errors import StepError
 from signoff.core.labels import Labels, Trust
@@ -79,7 +80,7 @@ class ModelStep(LimitedStep):
             vectors = [list(vector) for vector in found.vectors]
             return Done({"vectors": vectors, "model": found.model}, _untrusted(found.model))
         result = await gateway.complete(
-            _task(call, values["text"]),
+            _classifying(call, values["text"]) if call.step.target == "classify" else _computing(call, values),
             config,
             decide=decide,
             budget=budget,
@@ -94,7 +95,21 @@ def _untrusted(model: str) -> Labels:
     return Labels(trust=Trust.UNTRUSTED, sources=frozenset({f"model:{model}"}))
 
 
-def _task(call: StepCall, text: str) -> ModelTask:
+def _computing(call: StepCall, values: Mapping[str, Any]) -> ModelTask:
+    """A task of values alone: its models read no words, so nothing is worded and no tokens are set aside."""
+    return ModelTask(
+        task=cast("TaskKind", call.step.target),
+        prompt="",
+        messages=(),
+        output_schema=MODEL_KINDS[call.step.target].output_schema,
+        variables=values,
+        max_output_tokens=0,
+        timeout_s=call.timeout_s,
+        data_labels=call.labels,
+    )
+
+
+def _classifying(call: StepCall, text: str) -> ModelTask:
     labels: Mapping[str, str] = call.step.settings["labels"]
     listed = "\n".join(f"- {name}: {about}" for name, about in labels.items())
     asked = (

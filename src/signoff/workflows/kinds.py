@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from signoff.core.errors import did_you_mean
+from signoff.workflows import kind_schemas as schemas
 from signoff.workflows.documents import Node
+from signoff.workflows.kind_schemas import MAX_TEXTS, TEXT, record
 from signoff.workflows.model import Contract
 from signoff.workflows.report import Report
 
@@ -14,39 +16,28 @@ LEAST_LABELS = 2
 MAX_LABELS = 200
 """Labels of one classification."""
 
-MAX_TEXTS = 1_000
-"""Texts that one step embeds."""
-
-_TEXT: Mapping[str, Any] = {"type": "string", "minLength": 1}
-
-
-def _record(properties: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
 MODEL_KINDS: Mapping[str, Contract] = {
     "classify": Contract(
-        _record({"text": _TEXT}),
-        _record({"label": {"type": "string"}, "confidence": {"type": "number", "minimum": 0, "maximum": 1}}),
+        record({"text": TEXT}),
+        record({"label": {"type": "string"}, "confidence": {"type": "number", "minimum": 0, "maximum": 1}}),
     ),
     "embed": Contract(
-        _record({"texts": {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": MAX_TEXTS}}),
-        _record(
+        record({"texts": {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MAX_TEXTS}}),
+        record(
             {
                 "vectors": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
                 "model": {"type": "string"},
             }
         ),
     ),
+    "rerank": Contract(schemas.RERANK_INPUT, schemas.RERANK_OUTPUT),
+    "ocr": Contract(schemas.OCR_INPUT, schemas.OCR_OUTPUT),
+    "transcribe": Contract(schemas.TRANSCRIBE_INPUT, schemas.TRANSCRIBE_OUTPUT),
+    "forecast": Contract(schemas.FORECAST_INPUT, schemas.FORECAST_OUTPUT),
+    "detect": Contract(schemas.DETECT_INPUT, schemas.DETECT_OUTPUT),
+    "optimise": Contract(schemas.OPTIMISE_INPUT, schemas.OPTIMISE_OUTPUT),
 }
 """What the gateway has models for today; a kind's name is the `task` of its route in `models.yaml`."""
-
-_PLANNED = ("rerank", "ocr", "transcribe", "forecast", "detect", "optimise")
 
 
 def classification(labels: Mapping[str, str]) -> Contract:
@@ -54,7 +45,7 @@ def classification(labels: Mapping[str, str]) -> Contract:
     whole = MODEL_KINDS["classify"]
     label: Mapping[str, Any] = {"enum": list(labels)} if labels else {"type": "string"}
     confidence = whole.output_schema["properties"]["confidence"]
-    return Contract(whole.input_schema, _record({"label": label, "confidence": confidence}))
+    return Contract(whole.input_schema, record({"label": label, "confidence": confidence}))
 
 
 def kind_contract(report: Report, node: Node, *, quiet: bool = False) -> Contract | None:
@@ -65,8 +56,7 @@ def kind_contract(report: Report, node: Node, *, quiet: bool = False) -> Contrac
     contract = MODEL_KINDS.get(name)
     if contract is None and not quiet:
         hint = did_you_mean(name, tuple(MODEL_KINDS)) or f"There are: {', '.join(MODEL_KINDS)}."
-        later = " yet" if name in _PLANNED else ""
-        detail = f"The gateway has no models of the kind '{name[:80]}'{later}."
+        detail = f"The gateway has no models of the kind '{name[:80]}'."
         report.add(node.entries["model"], detail, suggestion=hint, code="unknown-name")
     return contract
 

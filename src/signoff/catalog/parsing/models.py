@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from signoff.catalog.models import CAPABILITIES, MODALITIES, TASKS, ModelsConfig, ModelSpec, Route
+from signoff.catalog.models import CAPABILITIES, LOCAL_LIMITS, MODALITIES, TASKS, ModelsConfig, ModelSpec, Route
 from signoff.catalog.parsing.fields import Fields
 from signoff.catalog.parsing.model_limits import parse_limits
 from signoff.catalog.parsing.model_prices import check_price, priced_models
@@ -44,6 +44,7 @@ KEYS = {
     "minilm": _LOCAL_KEYS,
     "fields": _LOCAL_KEYS,
     "qwen": _LOCAL_KEYS,
+    **{kind: (*_LOCAL_KEYS, *LOCAL_LIMITS[kind]) for kind in LOCAL_LIMITS},
     "scripted": _LOCAL_KEYS,
     **{kind: (*_VENDOR_KEYS, "api") if kind in _APIS else _VENDOR_KEYS for kind in ("openai_compatible", *_NEED_KEY)},
     "azure_openai": (*_VENDOR_KEYS, "api", "api_version"),
@@ -77,7 +78,9 @@ def parse_models(fields: Fields) -> ModelsConfig:
 def _model(name: str, fields: Fields) -> ModelSpec:
     provider = fields.one_of("provider", tuple(KEYS))
     fields.only(*KEYS[provider])
-    if KEYS[provider] is not _LOCAL_KEYS:
+    for key, (_, highest) in LOCAL_LIMITS.get(provider, {}).items():
+        fields.integer(key, 1, lowest=1, highest=highest)
+    if KEYS[provider] is not _LOCAL_KEYS and provider not in LOCAL_LIMITS:
         fields.text("model")
         for key in _REQUIRED.get(provider, ()):
             fields.required(key)

@@ -32,7 +32,7 @@ class MiniLM:
     """all-MiniLM-L6-v2. The model is loaded at first use and shared by all instances of the process."""
 
     name = "minilm"
-    tasks = frozenset({"classify", "embed"})
+    tasks = frozenset({"classify", "embed", "rerank"})
     local = True
     repairable = False
 
@@ -45,11 +45,15 @@ class MiniLM:
     async def complete(self, request: ProviderRequest) -> ProviderReply:
         """The label that fits best: `{"label": …, "confidence": 0…1}`. It reads the variables that the examples have.
 
+        Of `rerank` the texts by how well they fit the query, best first, as `ranking` says.
+
         Raises:
             ProviderError: the model is not on this machine, or the labels and examples do not fit each other.
         """
+        if request.task == "rerank":
+            return await self._rerank(request)
         if request.task != "classify":
-            raise ProviderError("cannot", "minilm classifies and embeds only.")
+            raise ProviderError("cannot", "minilm classifies, embeds and ranks only.")
         return await asyncio.to_thread(self._classify, request)
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
@@ -69,6 +73,15 @@ class MiniLM:
 
     async def aclose(self) -> None:
         """Nothing to give back: the model stays for others."""
+
+    async def _rerank(self, request: ProviderRequest) -> ProviderReply:
+        from signoff.capabilities.gateway.providers.ranking import ranking  # noqa: PLC0415  (numpy)
+
+        query, texts = str(request.variables["query"]), list[str](request.variables["texts"])
+        vectors = await self.embed([query, *texts])
+        ranked = await asyncio.to_thread(ranking, query, texts, vectors)
+        answer = {"ranking": ranked[: request.variables.get("top", len(ranked))]}
+        return ProviderReply(orjson.dumps(answer).decode())
 
     def _encode(self, texts: Sequence[str]) -> tuple[Vector, int]:
         return self._encoder().encode(texts)
