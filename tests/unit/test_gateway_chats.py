@@ -17,9 +17,11 @@ from signoff.capabilities.gateway.chat import (
     ChatMessage,
     ChatReply,
     ChatRequest,
+    ChatTool,
     StreamEnd,
     TextDelta,
     TextPart,
+    ToolCallPart,
 )
 from signoff.capabilities.gateway.protection import Protector
 from signoff.governance.policy import Obligation
@@ -116,6 +118,26 @@ async def test_who_goes_on_is_shown_what_its_own_permit_allows_and_the_caller_se
     assert EMAIL not in seen(one)
     assert EMAIL not in seen(two), "what was said so far is protected anew"
     assert "I wrote to " in seen(two)
+
+
+@pytest.mark.parametrize(("reveal", "sees"), [("mail.send: contact", True), ("mail.send: names", False), ("", False)])
+async def test_a_tool_gets_the_values_that_the_permit_lets_it_see(reveal: str, *, sees: bool):
+    class Calls(ScriptedChat):
+        async def chat(self, request: ChatRequest) -> ChatReply:
+            self.chats.append(request)
+            token = seen(self).removeprefix("Write to ").removesuffix(".")
+            return ChatReply((ToolCallPart("c", "mail.send", f'{{"to": "{token}"}}'),), "tool_calls")
+
+    def decide(_model: str, _attributes: Any, /) -> Answered:
+        duties = [Obligation("tokenise", "contact", "p")]
+        return Answered(permit=True, obligations=(*duties, *([Obligation("reveal", reveal, "p")] if reveal else [])))
+
+    one = Calls()
+    gateway, config = models(gateway={"protector": Protector(Detector())}, one=one)
+    request = replace(WRITES, tools=(ChatTool("mail.send"),))
+    reply = (await gateway.chat(request, ASKED, config, decide=decide)).reply
+    assert EMAIL not in seen(one)
+    assert (EMAIL in reply.tool_calls[0].arguments) == sees
 
 
 async def test_a_model_that_may_see_more_is_shown_more():

@@ -18,6 +18,7 @@ from signoff.capabilities.gateway.asking import Asked, ChatError, Estimate, Limi
 from signoff.capabilities.gateway.chat import (
     ChatEvent,
     ChatReply,
+    ChatTool,
     StreamEnd,
     TextDelta,
     TextPart,
@@ -199,7 +200,8 @@ async def test_a_begun_tool_call_and_an_answer_by_schema_are_not_gone_on_with():
     half = [TextDelta("I look. "), ToolCallDelta(0, "c1", "look", '{"a'), DOWN]
     two = ScriptedChat(["Two."])
     gateway, config = models(one=ScriptedChat([half]), two=two)
-    _, end = await whole(await gateway.stream(HELLO, GOES_ON, config, decide=permit_all))
+    looking = replace(HELLO, tools=(ChatTool("look"),))
+    _, end = await whole(await gateway.stream(looking, GOES_ON, config, decide=permit_all))
     assert end.reply.finish_reason == "incomplete"
     gateway, config = models(one=ScriptedChat([[TextDelta('{"a"'), DOWN]]), two=two)
     shaped = replace(HELLO, output_schema={"type": "object"})

@@ -16,6 +16,7 @@ from signoff.capabilities.gateway.chat import (
     ChatMessage,
     ChatReply,
     ChatRequest,
+    ChatTool,
     DocumentPart,
     StreamEnd,
     TextDelta,
@@ -120,7 +121,7 @@ async def test_a_permit_that_contains_withholds_the_answer(said: Any, *, streame
     gateway, config = models(one=leaky, two=other)
     ask = gateway.stream if streamed else gateway.chat
     policy = Policy(("contain", "docs.example.com, canary:Kestrel-7391-umbra"))
-    request = replace(HELLO, tools=())
+    request = replace(HELLO, tools=(ChatTool("mail.send"),), max_output_tokens=None)
     with pytest.raises(ChatError) as caught:
         await ask(request, ASKED, config, decide=policy)
     assert (caught.value.kind, caught.value.reason) == ("model_filtered", "content_filter")

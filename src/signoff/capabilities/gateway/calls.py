@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from signoff.capabilities.gateway.answers import Judged, judge, repair_messages
 from signoff.capabilities.gateway.asking import Estimate
 from signoff.capabilities.gateway.budget import BYTES_PER_TOKEN, Budget, estimated_input_tokens
+from signoff.capabilities.gateway.chats.bounding import most_characters
 from signoff.capabilities.gateway.failures import RETRYABLE, CallFailed, Failure, final_error
 from signoff.capabilities.gateway.model import FinishReason, ModelTask
 from signoff.capabilities.gateway.paying import Lacking, Payer, unanswered
@@ -112,7 +113,7 @@ class Call:
         )
         try:
             async with asyncio.timeout(task.timeout_s):
-                return await self.provider.complete(request)
+                return _cut(await self.provider.complete(request), request)
         except TimeoutError:
             raise CallFailed(Failure(self.spec.name, "timeout", f"No answer in {task.timeout_s:g} s.")) from None
         except ProviderError as error:
@@ -131,6 +132,14 @@ class Call:
             return price(self.spec, local=self.provider.local, input_tokens=input_tokens, output_tokens=output_tokens)
         except ProviderError as error:
             raise CallFailed(Failure(self.spec.name, error.kind, error.detail)) from None
+
+
+def _cut(reply: ProviderReply, request: ProviderRequest) -> ProviderReply:
+    """No longer a text than was allowed, also of vendors that do not count; half a JSON is none, and judged as such."""
+    most = most_characters(request.max_output_tokens)
+    if request.output_schema is not None or most is None or len(reply.text) <= most:
+        return reply
+    return replace(reply, text=reply.text[:most], finish_reason="length")
 
 
 def _raise_declined(model: str, reply: ProviderReply) -> None:

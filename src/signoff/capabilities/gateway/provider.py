@@ -27,6 +27,7 @@ FailureKind = Literal[
     "context_overflow",
     "content_filter",
     "quota",
+    "contract",
 ]
 
 

@@ -307,6 +307,8 @@ class Gateway:
             cached = False
             if asked.cached and self._cache is not None and names:
                 reply, cached = await self._cache.answered(asked, names, request, call.reply)
+                if cached:
+                    await call.given_again(reply)
             else:
                 reply = await call.reply()
         except GatewayError as error:

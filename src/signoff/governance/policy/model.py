@@ -93,7 +93,7 @@ ACTIONS = frozenset(
         "key.manage",
     )
 )
-OBLIGATIONS = frozenset(("block", "contain", "mark", "redact", "region", "retain", "review", "tokenise"))
+OBLIGATIONS = frozenset(("block", "contain", "mark", "redact", "region", "retain", "reveal", "review", "tokenise"))
 """What a permit may oblige its caller to do. A permit with any other annotation permits nothing."""
 
 

@@ -21,6 +21,7 @@ from signoff.capabilities.gateway.chat import (
 )
 from signoff.capabilities.gateway.chat_protection import ProtectedChat, protect_chat
 from signoff.capabilities.gateway.chats.attempt import OK, Attempt, attempted
+from signoff.capabilities.gateway.chats.bounding import held_to, stream_held_to
 from signoff.capabilities.gateway.chats.failing import failed_chat
 from signoff.capabilities.gateway.chats.heard import Heard, shows
 from signoff.capabilities.gateway.chats.ledger import Ledger
@@ -32,6 +33,7 @@ from signoff.capabilities.gateway.provider import ProviderError
 from signoff.capabilities.gateway.resilience.joining import Joint, continued
 from signoff.capabilities.gateway.resilience.retries import wait_s
 from signoff.capabilities.gateway.resilience.timeouts import Timeouts
+from signoff.capabilities.gateway.revealing import may_see_of
 from signoff.capabilities.gateway.routing.model import Candidate, Needs, Routed
 from signoff.capabilities.gateway.routing.turns import Turns
 from signoff.capabilities.gateway.screening.containing import containment_of, held_until_checked
@@ -102,6 +104,16 @@ class ChatCall:
             return found
         raise failed_chat(self._asked.task, self._turns.failures)
 
+    async def given_again(self, reply: ChatReply) -> None:
+        """Return where an answer that was given before may be given now: permits may have changed since.
+
+        Raises:
+            CallFailed: the first candidate's permit does not let it leave.
+        """
+        for candidate in self._turns:
+            await self._left(candidate, reply)
+            return
+
     async def events(self) -> AsyncGenerator[ChatEvent]:
         """The answer as it comes, from the first candidate that begins one. The last event is a `StreamEnd`.
 
@@ -161,7 +173,9 @@ class ChatCall:
     async def _protected(self, candidate: Candidate, request: ChatRequest) -> ProtectedChat:
         try:
             containment_of(candidate.obligations)
-            protected = await protect_chat(self._means.protector, request, candidate.obligations)
+            protected = await protect_chat(
+                self._means.protector, request, candidate.obligations, may_see_of(candidate.obligations)
+            )
             return replace(protected, request=marked(protected.request, candidate.obligations))
         except NotProtectedError as error:
             raise CallFailed(Failure(candidate.spec.name, "forbidden", str(error))) from None
@@ -197,6 +211,7 @@ class ChatCall:
             try:
                 async with self._attempted(candidate, request) as attempt:
                     attempt.reply = await self._timed(candidate, chats.chat(request))
+                    attempt.reply = held_to(request, attempt.reply)
                     attempt.outcome = OK
             except ProviderError as error:
                 tries += 1
@@ -234,7 +249,7 @@ class ChatCall:
             ProviderError: it failed before its first token.
         """
         heard, early = Heard(), list[ChatEvent]()
-        stream = cast("Chats", candidate.provider).stream(request)
+        stream = stream_held_to(request, cast("Chats", candidate.provider).stream(request))
         try:
             async with aclosing(stream):
                 while not isinstance(event := await self._next(candidate, stream, attempt), StreamEnd):

@@ -17,6 +17,7 @@ _MEANS = (
     ("timeout", "model_unavailable"),
     (BREAKER_OPEN, BREAKER_OPEN),
     ("context_overflow", "context_overflow"),
+    ("contract", "model_contract"),
     ("rejected", "model_rejected"),
     ("cannot", "model_cannot"),
     ("quota", "model_unavailable"),
