@@ -125,12 +125,12 @@ class Api:
     url: str
     clock: Clock
 
-    async def key(self, *roles: str, org_id: UUID = DEFAULT_ORG_ID, name: str = "tester") -> str:
+    async def key(self, *roles: str, org_id: UUID = DEFAULT_ORG_ID, name: str = "tester", team: str = "") -> str:
         """A new API key's text."""
         async with self.database.transaction(org_id) as connection:
             creator = Actor(org_id, "system", "tests")
             _, text = await create_key(
-                connection, org_id, name, roles, created_by=creator, now=self.clock.now(), kind="user"
+                connection, org_id, name, roles, created_by=creator, now=self.clock.now(), kind="user", team=team
             )
         return text
 

@@ -35,7 +35,9 @@ when { context.data_class <= 1 };
 """
 
 
-def project_files(vendor: FaultyVendor, *, policy: str = POLICY) -> dict[str, str]:
+def project_files(
+    vendor: FaultyVendor, *, policy: str = POLICY, more: Mapping[str, Any] | None = None
+) -> dict[str, str]:
     """A project whose models are named by what the vendor's do; of each wire format one of each."""
     models: dict[str, object] = {}
     for name in (*SAYS, *FAULTS, "kept"):
@@ -51,7 +53,7 @@ def project_files(vendor: FaultyVendor, *, policy: str = POLICY) -> dict[str, st
     return {
         "signoff.yaml": "project: served\nroles: {program: Calls models.}\n",
         # JSON is YAML.
-        "models.yaml": json.dumps({"models": models, "routes": routes}),
+        "models.yaml": json.dumps({"models": models, "routes": routes, **(more or {})}),
         "policies/served.cedar": policy,
     }
 
@@ -89,11 +91,13 @@ async def served(
     settings: ApiSettings | None = None,
     resilience: ResilienceSettings = QUICK,
     files: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+    gateway: Gateway | None = None,
 ) -> AsyncGenerator[Served]:
-    """All of it while the block lasts."""
+    """All of it while the block lasts; `more` of models.yaml, and a gateway of the test's own."""
     async with FaultyVendor() as vendor:
-        await deployed(database, {**project_files(vendor, policy=policy), **(files or {})})
-        gateway = Gateway(settings=resilience, environment={"VENDOR_KEY": "sk-vendor"})
+        await deployed(database, {**project_files(vendor, policy=policy, more=more), **(files or {})})
+        gateway = gateway or Gateway(settings=resilience, environment={"VENDOR_KEY": "sk-vendor"})
         try:
             async with serving(database, settings=settings, gateway=gateway) as api:
                 yield Served(api, vendor, await api.key("program", name="program"), gateway)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from signoff.catalog.model_limits import ModelLimit
+from signoff.catalog.served import ServedDefaults
 from signoff.core.errors import InvalidError, did_you_mean
 from signoff.core.labels import DataClass
 
@@ -172,12 +173,14 @@ class ModelsConfig:
         profiles: named lists of routes that are asked before `routes`; a deployment picks one
             (`SIGNOFF_MODELS_PROFILE`), so that the same release runs on local or vendors' models.
         limits: of requests, tokens and money.
+        served: what calls of programs count as.
     """
 
     models: Mapping[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
     routes: tuple[Route, ...] = ()
     profiles: Mapping[str, tuple[Route, ...]] = field(default_factory=dict[str, tuple[Route, ...]])
     limits: tuple[ModelLimit, ...] = ()
+    served: ServedDefaults = ServedDefaults()
 
     def route(self, task: str, prompt: str | None = None, *, profile: str | None = None) -> tuple[ModelSpec, ...]:
         """The models for a task in fallback order; empty where no route matches.

@@ -25,6 +25,7 @@ app = typer.Typer(help="API keys: create, list, revoke.", no_args_is_help=True, 
 @app.command(
     epilog=examples(
         "signoff keys create ci --role ticket-intake",
+        "signoff keys create support-bot --role support-program --team support",
         "signoff keys create ana@example.com --person --role support-lead --expires-in 90 --save",
     )
 )
@@ -32,6 +33,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Whose key it is: ci, ana@example.com.")],
     *,
     roles: Annotated[list[str] | None, typer.Option("--role", help="A role; may be given several times.")] = None,
+    team: Annotated[str, typer.Option("--team", help="Whose limits its calls to models count in.")] = "",
     person: Annotated[bool, typer.Option("--person", help="A person signs in with it, not a program.")] = False,
     expires_in_days: Annotated[int | None, typer.Option("--expires-in", min=1, help="Days it is valid.")] = None,
     save: Annotated[
@@ -54,6 +56,7 @@ def create(
             now=now,
             kind="user" if person else "key",
             expires_at=None if expires_in_days is None else now + timedelta(days=expires_in_days),
+            team=team,
         )
 
     key, text = _on_database(project, work)
@@ -62,7 +65,10 @@ def create(
     if as_json:
         print_json({**key.as_dict(), "key": text})
         return
-    tell(f"Key {key.key_id} of {key.actor.kind}/{name}, roles: {', '.join(sorted(key.roles)) or 'none'}. Shown once:")
+    of = f", team: {team}" if team else ""
+    tell(
+        f"Key {key.key_id} of {key.actor.kind}/{name}, roles: {', '.join(sorted(key.roles)) or 'none'}{of}. Shown once:"
+    )
     print(text)
 
 
@@ -81,11 +87,11 @@ def list_(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json([key.as_dict() for key in keys])
         return
-    table = Table("key", "of", "roles", "created", "last used", "state", box=None, header_style="bold")
+    table = Table("key", "of", "roles", "team", "created", "last used", "state", box=None, header_style="bold")
     for key in keys:
         state = "revoked" if key.revoked_at else f"expires {_day(key.expires_at)}" if key.expires_at else ""
-        cells = (key.key_id, str(key.actor), ", ".join(sorted(key.roles)), _day(key.created_at), _day(key.last_used_at))
-        table.add_row(*(plain(cell) for cell in (*cells, state)))
+        whose = (key.key_id, str(key.actor), ", ".join(sorted(key.roles)), key.team)
+        table.add_row(*(plain(cell) for cell in (*whose, _day(key.created_at), _day(key.last_used_at), state)))
     console().print(table)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from signoff.api.compatible.members import RequestError
+from signoff.api.compatible.headers import flag, labels_of, latency_s, risk_of, word
 from signoff.api.services import Services
 from signoff.capabilities.gateway.asking import Asked, Caller
 from signoff.capabilities.gateway.model import Decide
@@ -17,17 +16,13 @@ from signoff.catalog.model import Release
 from signoff.catalog.models import ModelsConfig
 from signoff.core.actors import Actor
 from signoff.core.errors import NotFoundError, did_you_mean
-from signoff.core.labels import DataClass, Labels, Trust
+from signoff.core.labels import Labels
 from signoff.governance.identity.model import read_key_text
-from signoff.governance.policy.served_requests import direct_model_request, gateway_request
+from signoff.governance.policy.served_requests import direct_model_request, gateway_request, team_request
 from signoff.workflows.model import Risk
 
 MAX_BOOKS = 32
 """Of how many environments the policies are kept prepared."""
-LATENCY_MOST_S = 600.0
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}", re.ASCII)
-_RISKS = ("low", "medium", "high")
-_FLAGS = {"true": True, "false": False}
 
 
 class Places:
@@ -103,11 +98,12 @@ class Place:
 
         Raises:
             RequestError: a header is wrong.
-            ForbiddenError: no policy permits `gateway.use`.
+            ForbiddenError: no policy permits `gateway.use`, or `gateway.team` for a team that is not the key's.
             NotFoundError: there is no such model or route.
         """
-        labels, risk = _labels(headers), _risk(headers)
-        self.authority.decide(self._use(model, task, labels, risk)).require()
+        labels, risk = labels_of(headers, self.config.served), risk_of(headers, self.config.served)
+        team = self._team(headers, task, labels, risk)
+        self.authority.decide(self._use(model, task, labels, risk, team)).require()
         if model not in self.config.models and self.config.route_named(model) is None:
             near = did_you_mean(model, self.names()) or "GET /v1/models lists what you may use."
             raise NotFoundError(
@@ -120,24 +116,25 @@ class Place:
                 environment=self.environment,
                 release=self.release.digest,
                 principal=str(self.actor),
-                team=_word(headers, "signoff-team"),
+                team=team,
                 key=key_of(headers),
             ),
             model=model,
             task=task,
             data_labels=labels,
             risk=risk,
-            latency_s=_seconds(headers),
-            region=_word(headers, "signoff-region"),
-            continues=_flag(headers, "signoff-continues"),
-            cached=_flag(headers, "signoff-cache"),
-            sticky=_word(headers, "signoff-sticky"),
+            latency_s=latency_s(headers),
+            region=word(headers, "signoff-region"),
+            continues=flag(headers, "signoff-continues"),
+            cached=flag(headers, "signoff-cache"),
+            sticky=word(headers, "signoff-sticky"),
         )
 
     def may_use(self, model: str) -> bool:
-        """Whether a list shows it: for the least harmful data."""
-        labels = Labels(DataClass.PUBLIC, Trust.UNTRUSTED)
-        return self.authority.decide(self._use(model, "chat", labels, "low")).permit
+        """Whether a list shows it: for a call whose headers say nothing."""
+        least = self.config.served
+        labels = labels_of({}, least)
+        return self.authority.decide(self._use(model, "chat", labels, least.risk, self.actor.team)).permit
 
     def decide(self, asked: Asked) -> Decide:
         """Policy's answer on each candidate of a call."""
@@ -159,9 +156,18 @@ class Place:
 
         return decided
 
-    def _use(self, model: str, task: str, labels: Labels, risk: Risk) -> Any:
+    def _team(self, headers: Mapping[str, str], task: str, labels: Labels, risk: Risk) -> str:
+        """Whom the call counts for: the key's team, or one that policy lets this caller name instead."""
+        own, said = self.actor.team, word(headers, "signoff-team")
+        if not said or said == own:
+            return own
+        request = team_request(self.actor, team=said, task=task, labels=labels, risk=risk, environment=self.environment)
+        self.authority.decide(request).require()
+        return said
+
+    def _use(self, model: str, task: str, labels: Labels, risk: Risk, team: str) -> Any:
         return gateway_request(
-            self.actor, model=model, task=task, labels=labels, risk=risk, environment=self.environment
+            self.actor, model=model, task=task, labels=labels, risk=risk, team=team, environment=self.environment
         )
 
 
@@ -177,52 +183,3 @@ def key_of(headers: Mapping[str, str]) -> str | None:
     """The id of the API key that a request shows; it is no secret."""
     parts = read_key_text(key_text_of(headers))
     return parts[0] if parts else None
-
-
-def _labels(headers: Mapping[str, str]) -> Labels:
-    """Whatever a program sends is untrusted: only its class and where it may be are the program's to say."""
-    said = headers.get("signoff-data-class", "internal").strip().upper()
-    if said not in DataClass.__members__:
-        raise _bad("signoff-data-class", f"one of {', '.join(name.lower() for name in DataClass.__members__)}")
-    regions = [region.strip() for region in headers.get("signoff-residency", "").split(",") if region.strip()]
-    if not all(_WORD.fullmatch(region) for region in regions):
-        raise _bad("signoff-residency", "names of regions, with commas between them")
-    return Labels(DataClass[said], Trust.UNTRUSTED, frozenset(regions))
-
-
-def _risk(headers: Mapping[str, str]) -> Risk:
-    said = headers.get("signoff-risk", "low").strip().lower()
-    if said not in _RISKS:
-        raise _bad("signoff-risk", "low, medium or high")
-    return said
-
-
-def _word(headers: Mapping[str, str], name: str) -> str:
-    said = headers.get(name, "").strip()
-    if said and not _WORD.fullmatch(said):
-        raise _bad(name, "one word")
-    return said
-
-
-def _flag(headers: Mapping[str, str], name: str) -> bool:
-    found = _FLAGS.get(headers.get(name, "false").strip().lower())
-    if found is None:
-        raise _bad(name, "true or false")
-    return found
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    said = headers.get("signoff-latency")
-    if said is None:
-        return None
-    try:
-        seconds = float(said)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= LATENCY_MOST_S:
-        raise _bad("signoff-latency", f"seconds, more than 0 and at most {LATENCY_MOST_S:g}")
-    return seconds
-
-
-def _bad(name: str, allowed: str) -> RequestError:
-    return RequestError(f"The header '{name}' has to be {allowed}.", param=name)

@@ -9,6 +9,7 @@ from signoff.catalog.parsing.fields import Fields
 from signoff.catalog.parsing.model_limits import parse_limits
 from signoff.catalog.parsing.model_prices import check_price, priced_models
 from signoff.catalog.parsing.routes import MAX_CONTEXT_TOKENS, number, parse_routes, words
+from signoff.catalog.parsing.served import parse_served
 from signoff.catalog.references import find_references
 from signoff.core.labels import DataClass
 
@@ -65,14 +66,14 @@ _REQUIRED = {
 
 def parse_models(fields: Fields) -> ModelsConfig:
     """The models and routes that a file describes; what is wrong with it is reported."""
-    fields.only("models", "routes", "profiles", "limits", "prices")
+    fields.only("models", "routes", "profiles", "limits", "prices", "served")
     models = {name: _model(name, model) for name, model in fields.mapping("models").members()}
     models = priced_models(fields, models)
     profiles: dict[str, tuple[Route, ...]] = {}
     for name, profile in fields.mapping("profiles").members():
         profile.only("routes")
         profiles[name] = parse_routes(profile, models)
-    return ModelsConfig(models, parse_routes(fields, models), profiles, parse_limits(fields))
+    return ModelsConfig(models, parse_routes(fields, models), profiles, parse_limits(fields), parse_served(fields))
 
 
 def _model(name: str, fields: Fields) -> ModelSpec:

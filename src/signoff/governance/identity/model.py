@@ -20,6 +20,7 @@ MAX_LISTED_KEYS = 500
 
 _TEXT = re.compile(r"so_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
 ACTOR_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}", re.ASCII)
+TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}", re.ASCII)
 ROLE = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
 
@@ -34,6 +35,7 @@ class Key:
         roles: what its holder may act as.
         created_by: who made it, as `kind/id`.
         last_used_at: when it was last used, to the hour.
+        team: whose limits its direct calls to models count in; empty for none.
     """
 
     org_id: UUID
@@ -47,11 +49,12 @@ class Key:
     revoked_at: datetime | None = None
     revoked_by: str | None = None
     last_used_at: datetime | None = None
+    team: str = ""
 
     @property
     def actor(self) -> Actor:
         """Who acts when this key is shown."""
-        return Actor(self.org_id, self.kind, self.actor_id, self.roles)
+        return Actor(self.org_id, self.kind, self.actor_id, self.roles, self.team)
 
     def as_dict(self) -> dict[str, Any]:
         """The key for JSON; times in ISO 8601."""
@@ -60,6 +63,7 @@ class Key:
             "kind": self.kind,
             "actor_id": self.actor_id,
             "roles": sorted(self.roles),
+            "team": self.team,
             "created_at": self.created_at.isoformat(),
             "created_by": self.created_by,
             "expires_at": self.expires_at.isoformat() if self.expires_at else None,

@@ -21,6 +21,7 @@ from signoff.governance.identity.model import (
     MAX_ROLES,
     ROLE,
     SECRET_BYTES,
+    TEAM,
     Key,
     key_text,
     read_key_text,
@@ -40,6 +41,7 @@ async def create_key(
     now: datetime,
     kind: Literal["user", "key"] = "key",
     expires_at: datetime | None = None,
+    team: str = "",
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> tuple[Key, str]:
     """A new key and its text, which is shown this once and stored nowhere.
@@ -47,9 +49,12 @@ async def create_key(
     Whether `created_by` may make it, with these roles, is for policy (`key.manage`) to say before.
 
     Raises:
-        InvalidError: a name or role that is none, too many roles, or an expiry that has passed.
+        InvalidError: a name, role or team that is none, too many roles, or an expiry that has passed.
     """
     problems = _problems(actor_id, roles, now, expires_at)
+    if team and not TEAM.fullmatch(team):
+        detail = "A team starts with a letter or digit and has at most 128 letters, digits and . _ / -."
+        problems.append(Problem(detail, pointer="/team", code="team"))
     if problems:
         raise InvalidError("The API key cannot be made.", problems=problems)
     secret = random_bytes(SECRET_BYTES)
@@ -62,6 +67,7 @@ async def create_key(
         created_at=now,
         created_by=str(created_by),
         expires_at=expires_at,
+        team=team,
     )
     await store.insert_key(connection, key, hashlib.sha256(secret).digest())
     return key, key_text(key.key_id, secret)

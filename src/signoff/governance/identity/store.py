@@ -9,8 +9,8 @@ from signoff.foundation.database import Connection, Record
 from signoff.governance.identity.model import Key
 
 _INSERT_KEY = """
-INSERT INTO api_key (org_id, key_id, secret_hash, actor_kind, actor_id, roles, created_at, created_by, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO api_key (org_id, key_id, secret_hash, actor_kind, actor_id, roles, created_at, created_by, expires_at, team)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 
 # Through a function that gives the one row asked for: at sign-in no organisation is known yet.
@@ -43,6 +43,7 @@ async def insert_key(connection: Connection, key: Key, secret_hash: bytes) -> No
         key.created_at,
         key.created_by,
         key.expires_at,
+        key.team,
     )
 
 
@@ -81,4 +82,5 @@ def _key(row: Record) -> Key:
         revoked_at=row["revoked_at"],
         revoked_by=row["revoked_by"],
         last_used_at=row["last_used_at"],
+        team=row["team"],
     )

@@ -26,6 +26,7 @@ ResourceKind = Literal[
     "Prompt",
     "Queue",
     "Project",
+    "Team",
 ]
 
 PRINCIPAL_KINDS = {"user": "User", "key": "Key", "system": "System"}
@@ -46,6 +47,7 @@ RESOURCE_KINDS: frozenset[str] = frozenset(
         "Breaker",
         "Prompt",
         "Project",
+        "Team",
     )
 )
 ENTITY_TYPES = RESOURCE_KINDS | frozenset(PRINCIPAL_KINDS.values()) | {"Role", "Action"}
@@ -65,6 +67,7 @@ ACTIONS = frozenset(
         "run.signal",
         "model.call",
         "gateway.use",
+        "gateway.team",
         "tool.call",
         "retrieve",
         "event.emit",

@@ -18,14 +18,26 @@ _RISKS = {"low": 0, "medium": 1, "high": 2}
 
 
 def gateway_request(
-    actor: Actor, *, model: str, task: str, labels: Labels, risk: Risk, environment: str = "dev"
+    actor: Actor, *, model: str, task: str, labels: Labels, risk: Risk, team: str = "", environment: str = "dev"
 ) -> PolicyRequest:
     """May this actor use the gateway directly, for that model or route, with data of these labels?
 
+    `team` is whose limits the call counts in; empty for none.
     It is asked beside `model.call`: policies that let workflows call models let no program past the workflows.
     """
-    context = {**_caller_context(actor, labels, risk, environment), "task": task}
+    context = {**_caller_context(actor, labels, risk, environment), "task": task, "team": team}
     return PolicyRequest(actor, "gateway.use", ResourceRef("Model", model), context)
+
+
+def team_request(
+    actor: Actor, *, team: str, task: str, labels: Labels, risk: Risk, environment: str = "dev"
+) -> PolicyRequest:
+    """May this actor's call count for a team that its key is not of?
+
+    An action of its own, so that the policies that let programs use models let nobody round a team's limits.
+    """
+    context = {**_caller_context(actor, labels, risk, environment), "task": task, "team": actor.team}
+    return PolicyRequest(actor, "gateway.team", ResourceRef("Team", team), context)
 
 
 def direct_model_request(

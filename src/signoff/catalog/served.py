@@ -1,0 +1,26 @@
+"""What calls of programs count as where they say nothing: `served:` of `models.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from signoff.core.labels import DataClass
+from signoff.workflows.model import Risk
+
+RISKS: tuple[Risk, ...] = ("low", "medium", "high")
+"""From the lowest up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedDefaults:
+    """The least that a program's call counts as. Programs may say that theirs is worse, never that it is better.
+
+    Attributes:
+        data_class: of what they send.
+        risk: of what they do with the answers.
+        residency: regions that their data is bound to, whatever they say.
+    """
+
+    data_class: DataClass = DataClass.INTERNAL
+    risk: Risk = "low"
+    residency: frozenset[str] = frozenset()
