@@ -29,10 +29,11 @@ MAX_BUFFERED_BYTES = 1 << 20
 """How much of an answer may wait to be read; then the connection is not read from until it is."""
 MAX_HEADER_BYTES = 1 << 17
 
-_Origin = tuple[str, str, int]
+Origin = tuple[str, str, int]
+"""A scheme, a host and a port."""
 
 
-def transport_for(url: str, *, loopback: bool) -> httpx.AsyncBaseTransport | None:
+def transport_for(url: str, *, loopback: bool) -> VendorTransport | None:
     """The transport to a vendor; none where the environment has a proxy for it."""
     if not loopback and getproxies():
         return None
@@ -43,27 +44,36 @@ class VendorTransport(httpx.AsyncBaseTransport):
     """Connections to one vendor."""
 
     def __init__(self) -> None:
-        self._idle: dict[_Origin, deque[_Connection]] = {}
+        self._idle: dict[Origin, deque[_Connection]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and wait for the head of its answer."""
+        """Send a request and wait for the head of its answer, as httpx wants it."""
         timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
         body = await request.aread()
-        origin = (request.url.scheme, request.url.host, request.url.port or _port(request.url.scheme))
-        connection = self._kept(origin) or await _opened(origin, timeouts.get("connect"))
+        origin = (request.url.scheme, request.url.host, request.url.port or port_of(request.url.scheme))
+        told = await self.exchanged(
+            origin, _head(request) + body, connect_s=timeouts.get("connect"), read_s=timeouts.get("read")
+        )
+        return httpx.Response(told.status, headers=told.headers, stream=told, extensions={"http_version": b"HTTP/1.1"})
+
+    async def exchanged(
+        self, origin: Origin, request: bytes, *, connect_s: float | None, read_s: float | None
+    ) -> Exchange:
+        """Send a request as it is written, and wait for the head of its answer.
+
+        Raises:
+            httpx.HTTPError: there is none.
+        """
+        connection = self._kept(origin) or await _opened(origin, connect_s)
         try:
             connection.begin()
-            connection.write(_head(request) + body)
-            async with _limited(timeouts.get("read"), httpx.ReadTimeout):
+            connection.write(request)
+            async with _limited(read_s, httpx.ReadTimeout):
                 await connection.headed()
         except BaseException:
             connection.abort()
             raise
-        headers = [(name, value) for name, value in connection.headers]
-        stream = _Answer(connection, timeouts.get("read"), lambda: self._keep(origin, connection))
-        return httpx.Response(
-            connection.status, headers=headers, stream=stream, extensions={"http_version": b"HTTP/1.1"}
-        )
+        return Exchange(connection, read_s, lambda: self._keep(origin, connection))
 
     async def aclose(self) -> None:
         """Close every idle connection."""
@@ -72,7 +82,7 @@ class VendorTransport(httpx.AsyncBaseTransport):
                 connection.abort()
         self._idle.clear()
 
-    def _kept(self, origin: _Origin) -> _Connection | None:
+    def _kept(self, origin: Origin) -> _Connection | None:
         """The idle connection that was used last."""
         connections, now_s = self._idle.get(origin), asyncio.get_running_loop().time()
         while connections:
@@ -82,7 +92,7 @@ class VendorTransport(httpx.AsyncBaseTransport):
             connection.abort()
         return None
 
-    def _keep(self, origin: _Origin, connection: _Connection) -> None:
+    def _keep(self, origin: Origin, connection: _Connection) -> None:
         connections = self._idle.setdefault(origin, deque())
         if not connection.reusable or len(connections) >= MAX_IDLE:
             connection.abort()
@@ -184,6 +194,11 @@ class _Connection(asyncio.Protocol):
         return not looking.poll(0)
 
     @property
+    def has_more(self) -> bool:
+        """Whether `body` need not wait."""
+        return self._complete or bool(self._chunks)
+
+    @property
     def _until_closed(self) -> bool:
         """Whether the answer says no length, so that its end is the connection's."""
         named = {name.lower() for name, _ in self.headers}
@@ -246,21 +261,29 @@ class _Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-class _Answer(httpx.AsyncByteStream):
-    """The body of an answer."""
+class Exchange(httpx.AsyncByteStream):
+    """An answer whose body still comes.
+
+    Attributes:
+        status, headers: as they came.
+    """
 
     def __init__(self, connection: _Connection, timeout_s: float | None, done: Callable[[], None]) -> None:
+        self.status, self.headers = connection.status, connection.headers
         self._connection = connection
         self._timeout_s = timeout_s
         self._done = done
         self._closed = False
 
+    async def more(self) -> bytes | None:
+        """More of the body; none at its end."""
+        if self._connection.has_more:  # at once: a time limit takes longer than what it would limit
+            return await self._connection.body()
+        async with _limited(self._timeout_s, httpx.ReadTimeout):
+            return await self._connection.body()
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
-            async with _limited(self._timeout_s, httpx.ReadTimeout):
-                chunk = await self._connection.body()
-            if chunk is None:
-                return
+        while (chunk := await self.more()) is not None:
             yield chunk
 
     async def aclose(self) -> None:
@@ -291,7 +314,7 @@ class _limited:  # noqa: N801  (used like a function)
             raise self._error("the server did not answer in time") from None
 
 
-async def _opened(origin: _Origin, timeout_s: float | None) -> _Connection:
+async def _opened(origin: Origin, timeout_s: float | None) -> _Connection:
     scheme, host, port = origin
     more: dict[str, Any] = {"ssl": _tls(), "server_hostname": host} if scheme == "https" else {}
     try:
@@ -308,7 +331,8 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _port(scheme: str) -> int:
+def port_of(scheme: str) -> int:
+    """The port of a URL that names none."""
     return 443 if scheme == "https" else 80
 
 

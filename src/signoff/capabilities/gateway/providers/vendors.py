@@ -27,7 +27,7 @@ from signoff.capabilities.gateway.chat import (
 from signoff.capabilities.gateway.configuration import required
 from signoff.capabilities.gateway.model import FinishReason
 from signoff.capabilities.gateway.provider import ProviderError, ProviderReply, ProviderRequest
-from signoff.capabilities.gateway.providers.http1 import transport_for
+from signoff.capabilities.gateway.providers.client import Answer, VendorClient
 from signoff.capabilities.gateway.providers.prompting import instructed, shown_schema
 from signoff.capabilities.gateway.providers.wire.errors import NotItsFormatError, not_its_format, of_status
 from signoff.capabilities.gateway.providers.wire.framing import decoder, read_object
@@ -36,8 +36,6 @@ from signoff.catalog.models import ModelSpec
 
 CONNECT_TIMEOUT_S = 10.0
 """How long a connection may take to open, in seconds; `connect_s` of a model's `timeouts` says otherwise."""
-READ_TIMEOUT_S = 600.0
-"""The clients' own limit, in seconds, never reached before the task's."""
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 """Longer answers are broken off, in bytes; the setting `max_reply_bytes` of a model says otherwise."""
 
@@ -94,14 +92,12 @@ class Vendor:
         more = cast("Mapping[str, Any]", spec.settings.get("headers") or {})
         headers = {**endpoint.headers, **{str(name): str(value) for name, value in more.items()}}
         loopback = urlsplit(endpoint.url).hostname in _LOOPBACK
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=_connect_s(spec)),
-            follow_redirects=False,
-            headers={"content-type": "application/json", **headers},
+        self._client = VendorClient(
+            endpoint.url,
+            {"content-type": "application/json", **headers},
             auth=endpoint.auth,
-            # A proxy of the environment is honoured, except to this machine itself.
-            trust_env=not loopback,
-            transport=transport_for(endpoint.url, loopback=loopback),
+            connect_s=_connect_s(spec),
+            loopback=loopback,
         )
 
     async def chat(self, request: ChatRequest) -> ChatReply:
@@ -113,24 +109,24 @@ class Vendor:
         body = self._wire.body(self._prepared(request), self.model_name, stream=True)
         reader, decoding = self._wire.reader(), decoder(self._wire.framing)
         failure: ProviderError | None = None
-        started, headers, size_bytes = False, httpx.Headers(), 0
+        started, size_bytes = False, 0
+        headers: Mapping[str, str] = {}
         try:
-            async with self._client.stream("POST", self._endpoint.stream_url, content=_dumped(body)) as response:
-                headers = response.headers
-                await self._refused(response)
+            async with aclosing(await self._client.post(self._endpoint.stream_url, _dumped(body))) as answer:
+                headers = answer.headers
+                await self._refused(answer)
                 if headers.get("content-type", "").startswith("application/json"):
                     # Not a stream after all: an error of status 200, or a server that does not stream.
-                    reader.whole(read_object(await self._whole(response)))
+                    reader.whole(read_object(await self._whole(answer)))
                 else:
-                    async with aclosing(_chunks(response)) as chunks:
-                        async for chunk in chunks:
-                            size_bytes += len(chunk)
-                            if size_bytes > self._max_bytes:
-                                raise _too_long(self._max_bytes)
-                            for event in decoding.feed(chunk):
-                                for shown in reader.feed(event):
-                                    started = True
-                                    yield shown
+                    while (chunk := await answer.more()) is not None:
+                        size_bytes += len(chunk)
+                        if size_bytes > self._max_bytes:
+                            raise _too_long(self._max_bytes)
+                        for event in decoding.feed(chunk):
+                            for shown in reader.feed(event):
+                                started = True
+                                yield shown
         except NotItsFormatError:
             failure = not_its_format()
         except ProviderError as error:
@@ -195,9 +191,9 @@ class Vendor:
             ProviderError: no answer, an error, or no JSON object.
         """
         try:
-            async with self._client.stream("POST", url, content=_dumped(body)) as response:
-                await self._refused(response)
-                return read_object(await self._whole(response)), response.headers
+            async with aclosing(await self._client.post(url, _dumped(body))) as answer:
+                await self._refused(answer)
+                return read_object(await self._whole(answer)), answer.headers
         except NotItsFormatError:
             raise not_its_format() from None
         except httpx.HTTPError as error:
@@ -229,27 +225,25 @@ class Vendor:
         except NotItsFormatError:
             raise not_its_format() from None
 
-    async def _refused(self, response: httpx.Response) -> None:
+    async def _refused(self, answer: Answer) -> None:
         """Raise what an error status means."""
-        if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+        if answer.status < HTTPStatus.MULTIPLE_CHOICES:
             return
-        data = await self._whole(response)
+        data = await self._whole(answer)
         try:
             body: Any = orjson.loads(data)
         except orjson.JSONDecodeError:
             body = None
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        raise of_status(response.status_code, body, headers)
+        raise of_status(answer.status, body, answer.headers)
 
-    async def _whole(self, response: httpx.Response) -> bytes:
+    async def _whole(self, answer: Answer) -> bytes:
         chunks: list[bytes] = []
         size_bytes = 0
-        async with aclosing(_chunks(response)) as arriving:
-            async for chunk in arriving:
-                size_bytes += len(chunk)
-                if size_bytes > self._max_bytes:
-                    raise _too_long(self._max_bytes)
-                chunks.append(chunk)
+        while (chunk := await answer.more()) is not None:
+            size_bytes += len(chunk)
+            if size_bytes > self._max_bytes:
+                raise _too_long(self._max_bytes)
+            chunks.append(chunk)
         return b"".join(chunks)
 
 
@@ -301,8 +295,3 @@ def _of_transport(error: httpx.HTTPError) -> ProviderError:
 
 def _too_long(limit_bytes: int) -> ProviderError:
     return ProviderError("rejected", f"The vendor's answer is longer than {limit_bytes} bytes (`max_reply_bytes`).")
-
-
-def _chunks(response: httpx.Response) -> AsyncGenerator[bytes]:
-    """The body as it arrives: a generator, which has to be closed where its reader leaves early."""
-    return cast("AsyncGenerator[bytes]", response.aiter_bytes())
