@@ -150,7 +150,13 @@ class Computed(ABC):
 
     def _begin(self, values: Mapping[str, Any], patience: Patience) -> Mapping[str, Any]:
         patience.check()
-        return self.answer(values, patience)
+        try:
+            return self.answer(values, patience)
+        except ProviderError:
+            raise
+        except Exception as error:  # noqa: BLE001  (libraries raise anything on odd numbers and broken files)
+            detail = f"{self.name} cannot take these values ({type(error).__name__})."
+            raise ProviderError("rejected", detail) from None
 
     @abstractmethod
     def answer(self, values: Mapping[str, Any], patience: Patience) -> Mapping[str, Any]:
