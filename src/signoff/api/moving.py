@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -39,10 +40,11 @@ from signoff.core.samples import sample_of
 from signoff.core.schemas import validate
 from signoff.governance.policy import start_request
 from signoff.runtime.client import RunSummary, read_state
-from signoff.runtime.client.comparing import Difference
+from signoff.runtime.client.comparing import Difference, only_code_tells
 from signoff.runtime.client.forking import Fork, fork
 from signoff.runtime.client.migrating import Move, compared, migrate
 from signoff.runtime.client.searching import find_runs, parse_filter
+from signoff.runtime.rehearsals import rehearse
 from signoff.runtime.state import RunState
 from signoff.workflows.model import Workflow, every_step
 
@@ -53,7 +55,7 @@ router = APIRouter(prefix="/v1/runs", tags=["runs"], dependencies=[Security(api_
 
 @router.post(
     "/{run_id}/migrate", operation_id="migrateRun", summary="Move a run to another release",
-    responses=documented(400, 403, 404, 409, 413),
+    responses=documented(400, 403, 404, 409, 413, 429, 503),
 )  # fmt: skip
 async def move(
     run_id: UUID, body: MigrateRun, services: ServicesOf, actor: ActorOf, key: OnceKey = None
@@ -100,13 +102,18 @@ async def _one_moved(
 
 async def _moved(services: Services, actor: Actor, run: RunSummary, body: MigrateRun, key: str | None) -> MigrationOut:
     target = await _release(services, actor, run, body.release)
-    asked = Move(
-        release=target.digest,
-        workflow=_workflow(target, run.workflow),
-        old=await _old_workflow(services, actor, run),
-        reason=body.reason,
-        key=key,
-    )
+    workflow, old = _workflow(target, run.workflow), await _old_workflow(services, actor, run)
+    asked = Move(release=target.digest, workflow=workflow, old=old, reason=body.reason, key=key)
+    if only_code_tells(old, workflow) and run.ended_at is None and run.release != target.digest:
+        found = await rehearse(
+            services.database,
+            actor,
+            run.run_id,
+            release=target.digest,
+            workflow=run.workflow,
+            timeout_s=services.rehearsal_s,
+        )
+        asked = replace(asked, rehearsed=found.differences, rehearsed_at=found.last_seq)
     message_id: UUID | None = None
     if body.dry_run:
         async with services.database.transaction(actor.org_id) as connection:
@@ -126,7 +133,7 @@ async def _moved(services: Services, actor: Actor, run: RunSummary, body: Migrat
 
 
 def _difference(difference: Difference) -> DifferenceOut:
-    return DifferenceOut(step=difference.step, what=difference.what, begun=difference.begun)
+    return DifferenceOut(**difference.as_dict())
 
 
 async def _release(services: Services, actor: Actor, run: RunSummary, wanted: str | None) -> Release:

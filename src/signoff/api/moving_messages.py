@@ -49,6 +49,10 @@ class DifferenceOut(_Response):
     step: str = Field(description="Its path in the run, or its name where it has not begun; empty for the whole.")
     what: str
     begun: bool = Field(description="It has a past in the run, which would be another one.")
+    recorded: JsonObject | None = Field(
+        default=None, description="Of code: the command that the journal has, with its file and line (`at`)."
+    )
+    now: JsonObject | None = Field(default=None, description="What the other release's code asks for in its place.")
 
 
 class MigrationOut(_Response):

@@ -36,6 +36,7 @@ class Services:
     Attributes:
         waiters: everybody who waits for a run's end.
         max_wait_s: how long one request may.
+        rehearsal_s: how long one waits for a worker to run a release's code over a journal.
         project: what a start without a project means; none where the environment decides.
     """
 
@@ -46,6 +47,7 @@ class Services:
     access: Access
     waiters: EndWaiters
     max_wait_s: float
+    rehearsal_s: float
     project: str | None = None
     backlog: Backlog = field(default_factory=lambda: Backlog(ApiSettings().max_queued_runs))
 
@@ -64,6 +66,7 @@ class Services:
             access=Access(releases, policies),
             waiters=EndWaiters(database, most=settings.max_waiters),
             max_wait_s=settings.max_wait_s,
+            rehearsal_s=settings.rehearsal_s,
             project=project,
             backlog=Backlog(settings.max_queued_runs),
         )

@@ -101,6 +101,11 @@ class ApiSettings(_Frozen):
         description="Seconds that a key opens models without being looked up again; 0 looks each time.",
     )
     max_wait_s: float = Field(default=60.0, gt=0, description="Seconds that a request may wait for a run's end.")
+    rehearsal_s: float = Field(
+        default=15.0,
+        gt=0,
+        description="Seconds that a move of a run in Python waits for a worker to run the code over its journal.",
+    )
     max_waiters: int = Field(default=1000, ge=1, description="Requests that may wait for runs' ends at once.")
     max_queued_runs: int = Field(
         default=200_000,
@@ -128,6 +133,16 @@ class LoggingSettings(_Frozen):
     )
 
 
+class TelemetrySettings(_Frozen):
+    """Where OpenTelemetry's collector is."""
+
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Base URL of an OTLP collector, such as http://host:4318; none exports nothing. Needs signoff[otel].",
+    )
+    service_name: str = Field(default="signoff", description="What spans and measurements are of.")
+
+
 class Settings(BaseSettings):
     """All settings of a process. Frozen: read once at the start."""
 
@@ -145,6 +160,7 @@ class Settings(BaseSettings):
     api: ApiSettings = Field(default_factory=ApiSettings, description="The API server.")
     worker: WorkerSettings = Field(default_factory=WorkerSettings, description="The worker process.")
     logging: LoggingSettings = Field(default_factory=LoggingSettings, description="Logs.")
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Spans and measurements.")
 
     @property
     def state_path(self) -> Path:

@@ -24,7 +24,7 @@ from signoff.runtime.execution import RunExecution, received
 from signoff.runtime.handlers import Message, ReleaseLoader, RunFacts
 from signoff.runtime.journal import Entry, Row
 from signoff.runtime.operating import shown_release, taken_back
-from signoff.runtime.python_program import prepare
+from signoff.runtime.python_replay import prepare
 from signoff.runtime.state import RunState
 from signoff.runtime.stuck_runs import answer_stuck
 from signoff.runtime.views import stuck_view, view_of

@@ -7,8 +7,6 @@ differ, the run is parked as stuck, with both, and nothing of it is changed.
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -20,27 +18,12 @@ from signoff.runtime.context import RunContext
 from signoff.runtime.continuing import CONTINUED, begun_anew
 from signoff.runtime.paths import is_undo, undone_by
 from signoff.runtime.program import Beginning, Conclusion
-from signoff.runtime.python_environment import check_environment
-from signoff.runtime.state import RunState, StepRecord
-from signoff.workflows.model import PythonFunction, Step
+from signoff.runtime.python_replay import Replay, command_of
+from signoff.runtime.state import StepRecord
+from signoff.workflows.model import Step
 from signoff.workflows.python.commands import Continuation
-from signoff.workflows.python.driver import Driver, Issued
-from signoff.workflows.python.errors import CommandMismatchError
+from signoff.workflows.python.driver import Issued
 from signoff.workflows.semantics import Ended, RunScope
-
-SHOWN_CHARS = 300
-"""How much of a command's arguments an error repeats."""
-
-
-async def prepare(code: PythonFunction, state: RunState) -> None:
-    """Import a workflow's code, where this worker may run it: in a thread, as it may load large libraries.
-
-    Raises:
-        EnvironmentMissingError: the packages that it asks for are not here, or others than the run began with.
-        WorkflowImportError: its file cannot be imported.
-    """
-    check_environment(code.requires, _commands(state))
-    await asyncio.to_thread(code.load)
 
 
 class PythonProgram:
@@ -62,66 +45,15 @@ class PythonProgram:
         """Run the code again over everything that the journal has."""
         run, code = self.run, self.run.workflow.python
         assert code is not None
-        recorded = {path: record for path, record in run.state.steps.items() if not is_undo(path) and _begun(record)}
-        commands = _commands(run.state)
-        self._environment = check_environment(code.requires, commands)
-        self._wanted: deque[Issued] = deque()
-        self._driver = Driver(
-            code.load(),
+        self._replay = Replay(
+            code,
+            run.state,
             run_id=run.run_id,
-            input_value=run.state.started["input"],
-            started_at=run.facts.started_at,
             labels=run.scope.labels("input", ()),
             outcomes=frozenset(outcome.name for outcome in run.workflow.outcomes),
-            recorded=frozenset(recorded),
-            patches=frozenset(patch for command in commands for patch in command.get("patches", ())),
             code_s=run.engine.settings.code_s,
         )
-        ends = [record for record in recorded.values() if record.state is not None]
-        self._ends = deque(sorted(ends, key=lambda record: record.ended_seq))
-        self._driver.start()
-        self._compare(recorded)
-        while self._ends:
-            self._deliver(self._ends.popleft(), recorded)
-        for record in recorded.values():
-            if record.path not in self._driver.issued:
-                raise self._mismatch(record)
-
-    def _deliver(self, record: StepRecord, recorded: Mapping[str, StepRecord]) -> None:
-        if not self._driver.waits_for(record.path):
-            raise self._mismatch(record)
-        assert record.state is not None
-        assert record.ended_at is not None
-        self._driver.deliver(record.path, record.state, record.error, at=record.ended_at)
-        self._compare(recorded)
-
-    def _compare(self, recorded: Mapping[str, StepRecord]) -> None:
-        """Hold the commands that just came against what is recorded under their paths."""
-        while self._driver.new:
-            issued = self._driver.new.popleft()
-            record = recorded.get(issued.path)
-            if record is None:
-                self._wanted.append(issued)
-            elif record.command is not None and _differs(issued, record, record.command):
-                raise self._mismatch(record, issued)
-
-    def _mismatch(self, record: StepRecord, issued: Issued | None = None) -> CommandMismatchError:
-        """What to tell: the recorded command, and the one that is there in its place."""
-        if issued is None and self._wanted:
-            issued = self._wanted[0]
-        now: dict[str, Any] = {} if issued is None else _command(issued)
-        if issued is None and self._driver.finished is not None:
-            now = {"ends": str(getattr(self._driver.finished, "name", self._driver.finished))}
-        was = {"step": record.path, **(record.command or {})}
-        told = _told(now) if now else "nothing, and waits"
-        detail = f"the journal has {_told(was)}; run again, the code asks for {told}"
-        if issued is not None and was.keys() >= {"verb"} and _told(was) == _told(now):
-            was["arguments"], now["arguments"] = _shown(record.arguments), _shown(issued.arguments)
-            detail = f"{_told(was)} was asked for with {was['arguments']}; run again, with {now['arguments']}"
-        hint = (
-            "Run it with the code that it began with, or keep the old way behind ctx.patched for runs that are moved."
-        )
-        return CommandMismatchError(f"{detail}. {hint}", recorded=was, now=now)
+        self._driver, self._wanted, self._ends = self._replay.driver, self._replay.wanted, self._replay.ends
 
     # --- what happens ------------------------------------------------------------------------------------------
 
@@ -137,7 +69,7 @@ class PythonProgram:
             while run.state.unwinding is None and not run.stale:
                 self._note_attributes()
                 if self._ends:
-                    self._deliver(self._ends.popleft(), {})
+                    self._replay.deliver(self._ends.popleft(), {})
                 elif self._wanted:
                     self._begin(self._wanted.popleft())
                 else:
@@ -165,12 +97,12 @@ class PythonProgram:
         if isinstance(decision, Ended):
             endings.end_early(self.run, issued.step, issued.path, decision)
             return
-        command = _command(issued)
+        command = command_of(issued)
         del command["step"]
         if issued.patches:
             command["patches"] = list(issued.patches)
-        if self._environment is not None:
-            command["environment"] = self._environment
+        if self._replay.environment is not None:
+            command["environment"] = self._replay.environment
         self.run.begin(
             Beginning(
                 issued.step,
@@ -261,35 +193,3 @@ class PythonProgram:
             run_id = begun_anew(self.run, finished.input, self._driver.labels)
             return Conclusion(CONTINUED, {"run_id": str(run_id)}, self._driver.labels)
         return Conclusion(finished.name, finished.output, self._driver.labels)
-
-
-def _commands(state: RunState) -> list[Mapping[str, Any]]:
-    return [record.command for record in state.steps.values() if record.command is not None]
-
-
-def _begun(record: StepRecord) -> bool:
-    return record.attempt > 0 or record.state is not None
-
-
-def _command(issued: Issued) -> dict[str, Any]:
-    step = issued.step
-    return {"step": issued.path, "verb": step.verb, "target": step.target, "at": str(issued.place)}
-
-
-def _differs(issued: Issued, record: StepRecord, command: Mapping[str, Any]) -> bool:
-    same = command.get("verb") == issued.step.verb and command.get("target") == issued.step.target
-    return not same or record.arguments != issued.arguments
-
-
-def _told(command: Mapping[str, Any]) -> str:
-    """A command in words."""
-    if "ends" in command:
-        return f"its end ({command['ends']})"
-    what = f"{command.get('verb', '')} {command.get('target', '')}".strip()
-    at = f" at {command['at']}" if "at" in command else ""
-    return f"'{command['step']}'" + (f" ({what}{at})" if what or at else "")
-
-
-def _shown(arguments: Mapping[str, Any]) -> str:
-    text = str(dict(arguments))
-    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

@@ -24,6 +24,7 @@ from signoff.foundation.database import Database
 from signoff.governance.policy import start_request
 from signoff.runtime import RuntimeSettings, Worker
 from signoff.runtime.handlers import StepCall, StepHandler
+from signoff.runtime.rehearsals import Rehearser
 from signoff.runtime.retention import Retention
 from signoff.steps.ai import AiStep
 from signoff.steps.call import CallStep
@@ -89,6 +90,7 @@ async def open_worker(
     )
     policies_of = partial(retention_policies, database, releases)
     retention = Retention(database, policies_of, clock=clock, archives=archives)
+    rehearser = Rehearser(database, releases, settings)
     try:
         yield Worker(
             database,
@@ -97,7 +99,7 @@ async def open_worker(
             releases=releases,
             clock=clock,
             settings=settings,
-            duties=[Scheduler(database, releases, services.policies, clock).run, retention.duty],
+            duties=[Scheduler(database, releases, services.policies, clock).run, retention.duty, rehearser.duty],
         )
     finally:
         await tools.close()

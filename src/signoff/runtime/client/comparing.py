@@ -6,7 +6,7 @@ ran or did not. What has not begun may differ: it has no past to contradict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,30 +27,49 @@ class Difference:
         step: its path in the run, or its name where it has not begun.
         what: in words.
         begun: it has a past in the run, which would be another one: the run cannot be moved.
+        recorded: of a workflow in Python: the command that the journal has, with its file and line (`at`).
+        now: the one that the other release's code asks for in its place; empty where it asks for nothing.
     """
 
     step: str
     what: str
     begun: bool
+    recorded: Mapping[str, Any] | None = None
+    now: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The difference for JSON."""
-        return {"step": self.step, "what": self.what, "begun": self.begun}
+        found: dict[str, Any] = {"step": self.step, "what": self.what, "begun": self.begun}
+        if self.recorded is not None:
+            found |= {"recorded": dict(self.recorded), "now": dict(self.now or {})}
+        return found
 
 
-def compare(state: RunState, old: Workflow | None, new: Workflow) -> list[Difference]:
+def only_code_tells(old: Workflow | None, new: Workflow) -> bool:
+    """Whether what would differ is known only once a worker has run the other release's code over the journal."""
+    if new.python is None or (old is not None and old.python is None):
+        return False
+    return old is None or old.digest != new.digest
+
+
+def compare(
+    state: RunState, old: Workflow | None, new: Workflow, *, rehearsed: Sequence[Difference] | None = None
+) -> list[Difference]:
     """What would differ for this run.
 
     Args:
         state: of the run.
         old: the workflow that it executes; none where its release cannot be had, and its journal alone must do.
         new: the workflow that it would execute.
+        rehearsed: of code, what a worker found; none where nobody has asked one.
     """
     if old is not None and old.digest == new.digest:
         return []
     if old is not None and (old.python is None) != (new.python is None):
         return [Difference("", "one of both is written in Python, and the other is not", begun=True)]
-    if new.python is not None:
+    if new.python is not None and rehearsed is not None:
+        found = list(rehearsed)
+    elif new.python is not None:
         # No code of projects runs here. A worker runs it over the journal, and parks the run where it disagrees.
         told = "it is code: a worker runs it over the journal, and the run is stuck where it asks for something else"
         found = [Difference("", told, begun=False)]

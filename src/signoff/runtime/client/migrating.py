@@ -6,6 +6,7 @@ has moved on since. What differs goes into the journal with who asked and why.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -31,6 +32,8 @@ class Move:
         old: what the run executes now; none where its release cannot be had.
         reason: why; it goes into the journal.
         key: the same key moves the run once.
+        rehearsed: of code, what a worker found when it ran it over the journal; none where no worker was asked.
+        rehearsed_at: the last event of the journal that it was run over.
     """
 
     release: str
@@ -38,6 +41,8 @@ class Move:
     old: Workflow | None
     reason: str = ""
     key: str | None = None
+    rehearsed: Sequence[Difference] | None = None
+    rehearsed_at: int | None = None
 
 
 async def compared(connection: Connection, actor: Actor, run_id: UUID, move: Move) -> tuple[RunState, list[Difference]]:
@@ -45,12 +50,14 @@ async def compared(connection: Connection, actor: Actor, run_id: UUID, move: Mov
 
     Raises:
         NotFoundError: no such run in the actor's organisation.
-        ConflictError: it has ended, or is ending.
+        ConflictError: it has ended, or is ending, or has moved on since its code was rehearsed.
     """
     state = state_of(await whole_events(connection, actor.org_id, run_id))
     if state.end is not None or state.unwinding is not None:
         raise ConflictError(f"run {run_id} has ended, or is ending: it goes on under another release only by a retry")
-    return state, compare(state, move.old, move.workflow)
+    if move.rehearsed is not None and move.rehearsed_at != state.last_seq:
+        raise ConflictError(f"run {run_id} has moved on since a worker compared it with that release: compare again")
+    return state, compare(state, move.old, move.workflow, rehearsed=move.rehearsed)
 
 
 async def migrate(
