@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from signoff.governance.privacy.model import Finding
+from signoff.governance.privacy.needs import Needs, needs_of
 
 CONTEXT_BEFORE_CHARACTERS = 48
 """How far before a number a word such as `BSN` makes it one."""
@@ -27,6 +28,7 @@ class Rule:
         context: words of which one must be near; none where the format says enough.
         source: who defines it.
         checked: whether `valid` is a checksum or the format is as strict as one.
+        needs: what every match has.
     """
 
     name: str
@@ -36,6 +38,10 @@ class Rule:
     valid: Callable[[str], bool] | None = None
     context: re.Pattern[str] | None = None
     checked: bool = True
+    needs: Needs = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "needs", needs_of(self.pattern))
 
     def find(self, text: str) -> list[Finding]:
         """Its findings in a text, in order."""
