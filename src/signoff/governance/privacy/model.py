@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from signoff.core.errors import InvalidError, UnavailableError, did_you_mean
@@ -12,6 +13,9 @@ MAX_TEXT_CHARACTERS = 1_000_000
 """The longest text that is searched. A longer one is refused, never passed on unsearched."""
 MAX_DEPTH = 64
 """How deep a JSON value may be nested; a deeper one is refused."""
+
+KNOWN_ARGUMENTS = 256
+"""How many arguments of obligations are kept as read: a permit says the same at each call."""
 
 NAME_KINDS = frozenset({"PERSON", "LOCATION", "ADDRESS"})
 """What only a language model finds well. Whoever must take it out needs the local model."""
@@ -80,6 +84,7 @@ class NamesUnavailableError(UnavailableError):
     title = "No model finds names here"
 
 
+@lru_cache(maxsize=KNOWN_ARGUMENTS)
 def kinds_of(value: str) -> frozenset[str]:
     """The kinds that an obligation's argument means: groups or kinds, with commas between.
 
