@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from signoff.capabilities.gateway.asking import CallRecord, Tried
+from signoff.capabilities.gateway.asking import CallRecord, Considered, Tried
 from signoff.capabilities.gateway.chat import ChatUsage
 
+_TOKENS = tuple(one.name for one in fields(ChatUsage) if one.name != "vendor")
 LOST = "lost"
 """The outcome of a call whose process died before its end."""
 GOOD = ("ok", "incomplete")
@@ -48,7 +49,7 @@ def call_row(record: CallRecord) -> dict[str, Any]:
         "details": {
             "asked_model": asked.model,
             "data_class": asked.data_labels.data_class.name.lower(),
-            "considered": [asdict(one) for one in record.considered],
+            "considered": [_considered(one) for one in record.considered],
             "tried": [_try(one) for one in record.tried],
             "tokens": _tokens(record.tokens),
             "signals": dict(record.signals),
@@ -186,8 +187,10 @@ def _try(one: Tried) -> dict[str, Any]:
     }
 
 
+def _considered(one: Considered) -> dict[str, Any]:
+    return {"model": one.model, "excluded": one.excluded, "by": one.by, "rank": one.rank, "why": dict(one.why)}
+
+
 def _tokens(tokens: ChatUsage) -> dict[str, Any]:
     """The vendor's report, as far as it is the same for all vendors."""
-    told = asdict(tokens)
-    del told["vendor"]
-    return told
+    return {name: getattr(tokens, name) for name in _TOKENS}
