@@ -70,15 +70,16 @@ class Rates:
             0, usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens - usage.image_input_tokens
         )
         written = max(0, usage.output_tokens - usage.reasoning_tokens - usage.image_output_tokens)
-        total = (
-            self.input * read
-            + self.cached_input * usage.cached_input_tokens
-            + self.cache_write * usage.cache_write_tokens
-            + self.image_input * usage.image_input_tokens
-            + self.output * written
-            + self.reasoning * usage.reasoning_tokens
-            + self.image_output * usage.image_output_tokens
-        )
+        total = self.input * read + self.output * written
+        for rate, tokens in (
+            (self.cached_input, usage.cached_input_tokens),
+            (self.cache_write, usage.cache_write_tokens),
+            (self.image_input, usage.image_input_tokens),
+            (self.reasoning, usage.reasoning_tokens),
+            (self.image_output, usage.image_output_tokens),
+        ):
+            if tokens:
+                total += rate * tokens
         return Cost.from_usd(total / _MILLION + self.request)
 
 

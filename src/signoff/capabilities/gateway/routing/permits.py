@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from signoff.capabilities.gateway.chat import Chats
@@ -13,6 +14,9 @@ from signoff.capabilities.gateway.protection import CARRIED_OUT
 from signoff.capabilities.gateway.provider import Provider, ProviderError
 from signoff.capabilities.gateway.routing.model import Candidate
 from signoff.catalog.models import ModelSpec
+
+KNOWN_KINDS = 128
+"""Of how many classes of providers it is kept what they do."""
 
 
 async def permitted(spec: ModelSpec, providers: Providers, task: str, prompt: str, decide: Decide) -> Candidate:
@@ -32,7 +36,7 @@ async def permitted(spec: ModelSpec, providers: Providers, task: str, prompt: st
     if provider is None:
         assert wrong is not None
         raise CallFailed(Failure(spec.name, wrong.kind, wrong.detail))
-    able = isinstance(provider, Chats) if task == "chat" else task in provider.tasks
+    able = _talks(type(provider)) if task == "chat" else task in provider.tasks
     if not able:
         raise CallFailed(Failure(spec.name, "cannot", f"{provider.name} does not do the task '{task}'."))
     return Candidate(spec, provider, obligations)
@@ -65,3 +69,9 @@ def decided(
         detail = f"The permit ({by}) demands {duties}, not done here."
         raise CallFailed(Failure(spec.name, "forbidden", detail, policies=decision.policies))
     return decision.obligations
+
+
+@lru_cache(maxsize=KNOWN_KINDS)
+def _talks(kind: type[Provider]) -> bool:
+    """Whether a provider can be talked to; asking a protocol takes longer than deciding by policy."""
+    return issubclass(kind, Chats)
