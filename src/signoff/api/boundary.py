@@ -11,12 +11,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from signoff.api.compatible.exchange import error_answer
 from signoff.api.compatible.keys import KnownKeys
 from signoff.api.compatible.placing import key_text_of
-from signoff.api.compatible.routes import endpoint_of, shape_of
+from signoff.api.compatible.routes import endpoint_of, handler_of, shape_of
 from signoff.api.problems import TooLargeError, internal_response, problem_response
 from signoff.core.actors import Actor
 from signoff.core.errors import SignoffError, UnauthenticatedError, UnavailableError
@@ -87,7 +88,13 @@ class Boundary:
             elif scope["path"] not in OPEN_PATHS:
                 state["actor"] = await self._authenticate(headers)
             most = self._max_chat_bytes if endpoint is not None else self._most(scope["path"])
-            await self._app(scope, self._bounded(most, headers, receive), named_send)
+            bounded = self._bounded(most, headers, receive)
+            handler = handler_of(scope) if endpoint is not None else None
+            if handler is None:
+                await self._app(scope, bounded, named_send)
+            else:
+                answer = await handler(Request(scope, bounded))
+                await answer(scope, bounded, named_send)
         except Exception as error:
             if started:
                 raise
