@@ -345,7 +345,7 @@ def test_every_command_is_described() -> None:
 def test_every_operation_of_the_api_is_described() -> None:
     """By method and path; names of path parameters are for the OpenAPI document."""
     text = page("docs/reference/api.md").text
-    described = {re.sub(r"\{\w+\}", "{}", path) for path in re.findall(r"(/(?:v1|health)[\w/{}-]*)", text)}
+    described = {re.sub(r"\{\w+\}", "{}", path) for path in re.findall(r"(/(?:v1|health|metrics)[\w/{}-]*)", text)}
     routes: set[str] = set()
     for path in (SOURCE / "api").glob("*.py"):
         prefix, tree = "", ast.parse(path.read_text("utf-8"))

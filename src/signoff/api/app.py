@@ -18,6 +18,7 @@ from signoff.api import (
     health,
     history,
     messages,
+    metrics,
     model_calls,
     moving,
     operations,
@@ -39,6 +40,7 @@ from signoff.api.compatible.placing import Places
 from signoff.api.reading import page_of
 from signoff.api.services import Services
 from signoff.capabilities.gateway import Gateway
+from signoff.capabilities.gateway.telemetry.metrics import CallMetrics
 from signoff.core.clock import Clock
 from signoff.foundation.database import Database
 from signoff.foundation.settings import ApiSettings
@@ -70,6 +72,7 @@ ROUTERS = (
     breakers.router,
     events.router,
     health.router,
+    metrics.router,
 )
 
 
@@ -81,6 +84,7 @@ def create_app(
     environment: str = "dev",
     project: str | None = None,
     gateway: Gateway | None = None,
+    call_metrics: CallMetrics | None = None,
 ) -> FastAPI:
     """The API over an open database.
 
@@ -91,6 +95,7 @@ def create_app(
         environment: what runs are started in, and whose policies decide beside those that runs pinned.
         project: what a start without a project means; where none, the only project that has the workflow.
         gateway: answers what the vendors' SDKs ask; closed by whoever made it. None serves no models.
+        call_metrics: what the gateway counts its calls in, for `/metrics`.
     """
     app = FastAPI(
         title="Signoff",
@@ -101,6 +106,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services = Services.over(database, clock, settings, environment=environment, project=project)
+    app.state.call_metrics = call_metrics or CallMetrics()
     app.state.served = Served(Places(app.state.services), gateway, settings)
     for router in ROUTERS:
         app.include_router(router)

@@ -66,6 +66,7 @@ async def _run(
     stopping: Stopping, settings: Settings, *, host: str, port: int, models: str | None, as_json: bool
 ) -> None:
     from signoff.api import ApiServer, create_app
+    from signoff.capabilities.gateway.telemetry.metrics import CallMetrics
     from signoff.catalog import load_project
     from signoff.cli.deploying import keep_snapshot
     from signoff.cli.processes import serve_until_stopped
@@ -77,7 +78,7 @@ async def _run(
     from signoff.steps.served import open_gateway
 
     configure_logging(settings.logging)
-    clock = SystemClock()
+    clock, counted = SystemClock(), CallMetrics()
     project = load_project(settings.project)
     tell(f"Project {project.name}: {len(project.workflows)} workflow(s). Starting PostgreSQL …")
     async with open_database(settings) as database:
@@ -86,13 +87,26 @@ async def _run(
         key = await _developer_key(database, settings, project)
         archives = settings.archives_path
         async with (
-            open_gateway(database, clock=clock, models_profile=models) as gateway,
+            open_gateway(
+                database, clock=clock, models_profile=models, metrics=counted, telemetry=settings.telemetry
+            ) as gateway,
             open_worker(
-                database, clock=clock, environment=ENVIRONMENT, models_profile=models, archives=archives
+                database,
+                clock=clock,
+                environment=ENVIRONMENT,
+                models_profile=models,
+                archives=archives,
+                gateway=gateway,
             ) as worker,
         ):
             app = create_app(
-                database, settings.api, clock, environment=ENVIRONMENT, project=project.name, gateway=gateway
+                database,
+                settings.api,
+                clock,
+                environment=ENVIRONMENT,
+                project=project.name,
+                gateway=gateway,
+                call_metrics=counted,
             )
             server = ApiServer(app, host, port)
 

@@ -37,18 +37,23 @@ def serve(  # noqa: PLR0917  (one for each option)
 
     async def work(stopping: Stopping) -> None:
         from signoff.api import ApiServer, create_app
+        from signoff.capabilities.gateway.telemetry.metrics import CallMetrics
         from signoff.core.clock import SystemClock
         from signoff.foundation.database import open_database
         from signoff.foundation.logging import configure_logging
         from signoff.steps.served import open_gateway
 
         configure_logging(settings.logging)
-        clock = SystemClock()
+        clock, counted = SystemClock(), CallMetrics()
         async with (
             open_database(settings) as database,
-            open_gateway(database, clock=clock, models_profile=models) as gateway,
+            open_gateway(
+                database, clock=clock, models_profile=models, metrics=counted, telemetry=settings.telemetry
+            ) as gateway,
         ):
-            app = create_app(database, settings.api, clock, environment=environment, gateway=gateway)
+            app = create_app(
+                database, settings.api, clock, environment=environment, gateway=gateway, call_metrics=counted
+            )
             server = ApiServer(app, host, port)
 
             def ready() -> None:
@@ -83,14 +88,18 @@ def worker(
         from signoff.foundation.logging import configure_logging
         from signoff.runtime import RuntimeSettings
         from signoff.steps import open_worker
+        from signoff.steps.served import open_gateway
 
         configure_logging(settings.logging)
+        clock = SystemClock()
         limits = RuntimeSettings(drain_s=settings.worker.shutdown_timeout_s)
         async with (
             open_database(settings) as database,
+            open_gateway(database, clock=clock, models_profile=models, telemetry=settings.telemetry) as gateway,
             open_worker(
                 database,
-                clock=SystemClock(),
+                clock=clock,
+                gateway=gateway,
                 settings=limits,
                 environment=environment,
                 models_profile=models,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from signoff.capabilities.gateway import Gateway
-from signoff.capabilities.gateway.asking import Caller
+from signoff.capabilities.gateway.asking import Caller, Recorder, Recorders
 from signoff.capabilities.gateway.caching import KeptAnswers
 from signoff.capabilities.gateway.limits import LimitLedger
 from signoff.capabilities.gateway.records import CallRecorder
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
+from signoff.capabilities.gateway.telemetry.metrics import CallMetrics
+from signoff.capabilities.gateway.telemetry.tracing import CallTelemetry
 from signoff.catalog.model_limits import ModelLimit
 from signoff.catalog.releases import ReleaseCatalog
 from signoff.core.clock import Clock
 from signoff.foundation.database import Database
+from signoff.foundation.settings import TelemetrySettings
+from signoff.foundation.telemetry import exporting
 from signoff.runtime.breakers import Breakers, BreakerSettings
 
 
@@ -27,6 +32,8 @@ async def open_gateway(
     models_profile: str | None = None,
     environment: Mapping[str, str] | None = None,
     resilience: ResilienceSettings | None = None,
+    metrics: CallMetrics | None = None,
+    telemetry: TelemetrySettings | None = None,
 ) -> AsyncGenerator[Gateway]:
     """A gateway while the block lasts; at its end what was set aside is settled, and records are written.
 
@@ -36,6 +43,8 @@ async def open_gateway(
         models_profile: the profile of the projects' `models.yaml` to use.
         environment: where `${env.NAME}` of models is looked up; the process's where not given.
         resilience: how long models are waited for.
+        metrics: counts calls, for Prometheus.
+        telemetry: where spans and measurements go; nowhere where not given.
     """
     releases = ReleaseCatalog(database)
 
@@ -44,13 +53,21 @@ async def open_gateway(
 
     ledger = LimitLedger(database, limits_of)
     recorder = CallRecorder(database, clock)
+    told: list[Recorder] = [recorder]
+    if metrics is not None:
+        metrics.dropped = lambda: recorder.dropped
+        told.append(metrics)
+    leaving = ExitStack()
+    exported = leaving.enter_context(exporting(telemetry or TelemetrySettings()))
+    if exported is not None:
+        told.append(CallTelemetry(*exported))
     gateway = Gateway(
         clock=clock,
         environment=environment,
         profile=models_profile,
         limits=ledger,
         cache=KeptAnswers(database, clock),
-        recorder=recorder,
+        recorder=Recorders(told),
         settings=resilience,
         breakers=Breakers(database, clock=clock, settings=BreakerSettings(), chance=random.random),
     )
@@ -60,3 +77,5 @@ async def open_gateway(
         await gateway.aclose()
         await ledger.aclose()
         await recorder.aclose()
+        # What waits for the collector goes now, off the loop: it may be slow.
+        await asyncio.to_thread(leaving.close)

@@ -21,6 +21,8 @@ from signoff.governance.identity.model import read_key_text
 from signoff.governance.policy.served_requests import direct_model_request, gateway_request, team_request
 from signoff.workflows.model import Risk
 
+MAX_TRACE_CHARACTERS = 100
+"""A `traceparent` has 55; one that is none is passed over."""
 MAX_BOOKS = 32
 """Of how many environments the policies are kept prepared."""
 
@@ -128,6 +130,7 @@ class Place:
             continues=flag(headers, "signoff-continues"),
             cached=flag(headers, "signoff-cache"),
             sticky=word(headers, "signoff-sticky"),
+            trace=headers.get("traceparent", "")[:MAX_TRACE_CHARACTERS],
         )
 
     def may_use(self, model: str) -> bool:

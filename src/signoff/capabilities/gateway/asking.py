@@ -68,6 +68,7 @@ class Asked:
         cached: whether an answer given before to the same question may be given again.
         sticky: calls with the same one get the same of weighted models and canaries; empty draws anew each time.
         over_limit: a person let this call go beyond the limits that ask at theirs.
+        trace: the caller's span, as W3C's `traceparent`; empty where it has none.
     """
 
     caller: Caller
@@ -82,6 +83,7 @@ class Asked:
     cached: bool = False
     over_limit: bool = False
     sticky: str = ""
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,18 @@ class Recorder(Protocol):
     def record(self, record: CallRecord) -> None:
         """Keep it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recorders:
+    """Several that keep records of calls; each is told of all."""
+
+    each: Sequence[Recorder]
+
+    def record(self, record: CallRecord) -> None:
+        """Tell each."""
+        for one in self.each:
+            one.record(record)
 
 
 @dataclass(frozen=True, slots=True)

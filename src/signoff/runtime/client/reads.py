@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 import orjson
@@ -76,3 +77,14 @@ def summary_of(row: Record) -> RunSummary:
         updated_at=row["updated_at"],
         ended_at=row["ended_at"],
     )
+
+
+MOST_COUNTED = 100_000
+"""A backlog is counted no further."""
+
+
+async def queue_depth(connection: Connection, org_id: UUID, *, now: datetime) -> tuple[int, int]:
+    """How many runs of an organisation wait for a worker, and how many workers hold, each up to `MOST_COUNTED`."""
+    row = await connection.fetchrow(store.QUEUE_DEPTH, org_id, now, MOST_COUNTED)
+    assert row is not None
+    return row["waiting"], row["working"]

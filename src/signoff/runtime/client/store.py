@@ -208,3 +208,11 @@ WHERE org_id = $1 AND ($3::uuid IS NULL OR run_id = $3)
     AND place > coalesce((SELECT place FROM emitted_event WHERE org_id = $1 AND event_id = $2), 0)
 ORDER BY place LIMIT $4
 """
+
+# For metrics: due runs that no worker has, and those that workers hold. Bounded, as a scrape comes every few seconds.
+QUEUE_DEPTH = """
+SELECT (SELECT count(*) FROM (SELECT 1 FROM run_queue WHERE org_id = $1 AND owner IS NULL AND gate IS NULL
+                              AND due_at <= $2 LIMIT $3) AS due)::int AS waiting,
+       (SELECT count(*) FROM (SELECT 1 FROM run_queue WHERE org_id = $1 AND owner IS NOT NULL LIMIT $3) AS held)::int
+           AS working
+"""

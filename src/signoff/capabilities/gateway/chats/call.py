@@ -24,6 +24,7 @@ from signoff.capabilities.gateway.chats.attempt import OK, Attempt, attempted
 from signoff.capabilities.gateway.chats.bounding import held_to, stream_held_to
 from signoff.capabilities.gateway.chats.failing import failed_chat
 from signoff.capabilities.gateway.chats.heard import Heard, shows
+from signoff.capabilities.gateway.chats.holding import held_until_checked
 from signoff.capabilities.gateway.chats.ledger import Ledger
 from signoff.capabilities.gateway.chats.means import Means
 from signoff.capabilities.gateway.failures import CallFailed, Failure
@@ -36,7 +37,7 @@ from signoff.capabilities.gateway.resilience.timeouts import Timeouts
 from signoff.capabilities.gateway.revealing import may_see_of
 from signoff.capabilities.gateway.routing.model import Candidate, Needs, Routed
 from signoff.capabilities.gateway.routing.turns import Turns
-from signoff.capabilities.gateway.screening.containing import containment_of, held_until_checked
+from signoff.capabilities.gateway.screening.containing import containment_of
 from signoff.capabilities.gateway.screening.marking import marked
 from signoff.capabilities.gateway.screening.screen import leaving
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from signoff.capabilities.gateway.chat import ChatEvent, ChatReply, StreamEnd
-from signoff.capabilities.gateway.chats.heard import Heard
 from signoff.capabilities.gateway.model import ObligationLike
 from signoff.capabilities.gateway.protection import NotProtectedError
 from signoff.governance.injection.canaries import MIN_CANARY_CHARACTERS
@@ -49,26 +47,3 @@ def containment_of(obligations: Sequence[ObligationLike]) -> Containment | None:
     if any(len(canary) < MIN_CANARY_CHARACTERS for canary in canaries):
         raise NotProtectedError(f"A canary of @contain has fewer than {MIN_CANARY_CHARACTERS} characters.")
     return Containment(hosts, frozenset(canaries))
-
-
-async def held_until_checked(
-    events: AsyncIterable[ChatEvent], check: Callable[[ChatReply], Awaitable[None]]
-) -> AsyncGenerator[ChatEvent]:
-    """The events, none of them before the whole answer was looked at: a link is told by its last letters.
-
-    Args:
-        events: of one answer; close them yourself.
-        check: raises where the answer may not be seen.
-    """
-    waiting: list[ChatEvent] = []
-    heard = Heard()
-    async for event in events:
-        waiting.append(event)
-        if isinstance(event, StreamEnd):
-            # Both: a reply need not repeat what its pieces said, and what is shown are the pieces.
-            await check(event.reply)
-            await check(heard.reply())
-        else:
-            heard.add(event)
-    for event in waiting:
-        yield event

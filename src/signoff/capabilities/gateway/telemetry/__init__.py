@@ -1,0 +1,1 @@
+"""Calls to models as Prometheus and OpenTelemetry know them, both made of the records of calls: off the calls' way."""
