@@ -20,6 +20,7 @@ NAMES = (
     "confidence",
     "privacy",
     "injection",
+    "kinds",
     "gateway",
     "faults",
 )

@@ -13,6 +13,7 @@ from support.api_cases import FAST, deployed
 from support.engine import ended, journal, until
 
 from signoff.capabilities.gateway import Gateway
+from signoff.capabilities.gateway.provider import ProviderFactory
 from signoff.capabilities.reviews import ReviewDecision, decide, list_reviews
 from signoff.capabilities.validation.filters import Filter
 from signoff.catalog.authority import PolicyBook
@@ -140,6 +141,7 @@ async def staged(
     models: Mapping[str, ScriptedProvider] | None = None,
     *,
     filters: Mapping[str, Filter] | None = None,
+    factories: Mapping[str, ProviderFactory] | None = None,
     **options: Any,
 ) -> AsyncGenerator[Stage]:
     """The project deployed, and a worker for it while the block lasts.
@@ -147,6 +149,7 @@ async def staged(
     Args:
         models: who answers, by the name that `models.yaml` gives it.
         filters: instead of those that are installed.
+        factories: of providers that are no scripts.
         options: of the gateway, such as `limits`.
     """
     scripts, clock = models or {}, SystemClock()
@@ -154,7 +157,8 @@ async def staged(
     def made(spec: ModelSpec) -> ScriptedProvider:
         return scripts[spec.name]
 
-    gateway = Gateway({"scripted": made, "openai_compatible": made}, clock=clock, environment={}, **options)
+    kinds = {**(factories or {}), "scripted": made, "openai_compatible": made}
+    gateway = Gateway(kinds, clock=clock, environment={}, **options)
     digest = await deployed(database, files)
     releases = ReleaseCatalog(database)
     release = await releases.load(DEFAULT_ORG_ID, digest)

@@ -45,7 +45,7 @@ def test_no_assignment_is_better(sense: str, weights: list[list[int | None]]) ->
         assert found["status"] == "infeasible"
         return
     assert found["objective"] == (max(totals) if sense == "maximise" else min(totals))
-    pairs = [(pair["row"], pair["column"]) for pair in found["pairs"]]
+    pairs: list[tuple[int, int]] = [(pair["row"], pair["column"]) for pair in found["pairs"]]
     assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == size
     assert sum(weights[row][column] or 0 for row, column in pairs) == found["objective"]
 
@@ -63,7 +63,8 @@ def test_no_knapsack_is_worth_more(capacity: int, items: Sequence[tuple[int, int
         if sum(count * item[1] for count, item in zip(counts, items, strict=True)) <= capacity:
             best = max(best, sum(count * item[0] for count, item in zip(counts, items, strict=True)))
     assert (found["status"], found["objective"]) == ("optimal", best)
-    assert sum(items[each["index"]][1] * each["count"] for each in found["chosen"]) <= capacity
+    chosen: list[tuple[int, int]] = [(each["index"], each["count"]) for each in found["chosen"]]
+    assert sum(items[index][1] * count for index, count in chosen) <= capacity
 
 
 @settings(max_examples=60, deadline=None)

@@ -18,7 +18,7 @@ _GENERATES = ("classify", "extract", "generate", "chat")
 PROVIDER_TASKS: Mapping[str, tuple[str, ...]] = {
     "minilm": ("classify", "embed", "rerank"),
     "fields": ("extract",),
-    "qwen": ("classify", "extract", "generate"),
+    "qwen": _GENERATES,
     "rapidocr": ("ocr",),
     "whisper": ("transcribe",),
     "statsforecast": ("forecast",),
@@ -53,7 +53,7 @@ LOCAL_LIMITS: Mapping[str, Mapping[str, tuple[int, int]]] = {
     "whisper": {"max_audio_s": (600, 14_400)},
     "statsforecast": {"max_points": (2_000, 10_000)},
     "isolation_forest": {"max_cells": (100_000, 1_000_000)},
-    "highs": {"max_variables": (2_000, 1_000_000), "max_solve_s": (30, 3_600)},
+    "highs": {"max_variables": (10_000, 1_000_000), "max_solve_s": (30, 3_600)},
 }
 """Settings of local kinds: how much one call may be given, each with its default and the most that it may be set to."""
 
@@ -180,7 +180,7 @@ class ModelsConfig:
     routes: tuple[Route, ...] = ()
     profiles: Mapping[str, tuple[Route, ...]] = field(default_factory=dict[str, tuple[Route, ...]])
     limits: tuple[ModelLimit, ...] = ()
-    served: ServedDefaults = ServedDefaults()
+    served: ServedDefaults = field(default_factory=ServedDefaults)
 
     def route(self, task: str, prompt: str | None = None, *, profile: str | None = None) -> tuple[ModelSpec, ...]:
         """The models for a task in fallback order; empty where no route matches.

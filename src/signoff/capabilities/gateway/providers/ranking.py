@@ -40,7 +40,7 @@ def ranking(query: str, texts: Sequence[str], vectors: Sequence[Sequence[float]]
     """
     matrix = np.asarray(vectors, dtype=np.float64)
     meaning = _standardised(matrix[1:] @ matrix[0])
-    together = BY_MEANING * meaning + (1.0 - BY_MEANING) * _standardised(_bm25(query, texts))
+    together = BY_MEANING * meaning + (1.0 - BY_MEANING) * _standardised(bm25(query, texts))
     scores = 1.0 / (1.0 + np.exp(-together))
     order = np.argsort(-scores, kind="stable")
     return [{"index": int(index), "score": round(float(scores[index]), 4)} for index in order]
@@ -51,7 +51,8 @@ def _standardised(scores: Scores) -> Scores:
     return (scores - scores.mean()) / deviation if deviation > 0.0 else np.zeros_like(scores)
 
 
-def _bm25(query: str, texts: Sequence[str]) -> Scores:
+def bm25(query: str, texts: Sequence[str]) -> Scores:
+    """How well each text fits the query by its words, rare ones among the texts counting more."""
     counted = [Counter(_words(text)) for text in texts]
     lengths = np.array([sum(counts.values()) for counts in counted], dtype=np.float64)
     relative = lengths / max(float(lengths.mean()), 1.0)
