@@ -12,6 +12,7 @@ from signoff.api.compatible.members import RequestError, read_body
 from signoff.api.compatible.messages_request import read_messages
 from signoff.api.compatible.responses_request import read_response
 from signoff.capabilities.gateway.chat import ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from signoff.capabilities.gateway.tuning import Tuning
 
 BOUNDS = Bounds(messages=4, tools=1)
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
@@ -29,7 +30,13 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"n": 2}, "n", "unsupported_parameter"),
     ({"logprobs": True}, "logprobs", "unsupported_parameter"),
     ({"top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),
-    ({"seed": 1}, "seed", "unsupported_parameter"),
+    ({"logit_bias": {"50256": -100}}, "logit_bias", "unsupported_parameter"),
+    ({"seed": "1"}, "seed", "invalid_type"),
+    ({"top_p": 2}, "top_p", "invalid_value"),
+    ({"presence_penalty": -3}, "presence_penalty", "invalid_value"),
+    ({"reasoning_effort": "most"}, "reasoning_effort", "invalid_value"),
+    ({"thinking": {"type": "adaptive"}}, "thinking.type", "invalid_value"),
+    ({"reasoning_effort": "low", "thinking": {"type": "enabled", "budget_tokens": 9}}, "thinking", "invalid_value"),
     ({"store": True}, "store", "unsupported_parameter"),
     ({"functions": []}, "functions", "unsupported_parameter"),
     ({"modalities": ["audio"]}, "modalities", "unsupported_parameter"),
@@ -72,15 +79,31 @@ def test_what_a_chat_completion_cannot_have_is_told_by_its_place(more: dict[str,
 
 def test_what_asks_for_the_default_is_taken_and_hints_are_named() -> None:
     defaults = {"n": 1, "logprobs": False, "top_p": 1, "store": False, "seed": None, "parallel_tool_calls": True}
+    defaults |= {"frequency_penalty": 0, "thinking": {"type": "disabled"}}
     wanted = read_chat({**ASK, **defaults, "user": "u", "metadata": {}}, BOUNDS)
     assert wanted.ignored == ("metadata", "user")
+    assert wanted.request.tuning == Tuning()
+
+
+def test_chats_are_tuned_in_each_vendors_words() -> None:
+    tools = [{"type": "function", "function": {"name": "weather"}}]
+    drawn = {"top_p": 0.5, "top_k": 4, "seed": 7, "frequency_penalty": 0.5, "presence_penalty": -0.5}
+    more = {**drawn, "reasoning_effort": "low", "parallel_tool_calls": False, "tools": tools}
+    assert read_chat({**ASK, **more}, BOUNDS).request.tuning == Tuning(**drawn, effort="low", parallel_tools=False)
+    own = {"model": "m", "input": "x", "top_p": 0.5, "reasoning": {"effort": "high", "summary": "auto"}}
+    assert read_response(own, BOUNDS).request.tuning == Tuning(top_p=0.5, effort="high")
+    thinking = {"top_k": 4, "thinking": {"type": "enabled", "budget_tokens": 2000}}
+    assert read_messages({**MESSAGE, **thinking}, BOUNDS).request.tuning == Tuning(top_k=4, thinking_tokens=2000)
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+    called = {"tools": [{"name": "weather", "input_schema": {"type": "object"}}], "tool_choice": choice}
+    assert read_messages({**MESSAGE, **called}, BOUNDS).request.tuning == Tuning(parallel_tools=False)
+    effort = {"output_config": {"effort": "medium"}}
+    assert read_messages({**MESSAGE, **effort}, BOUNDS).request.tuning == Tuning(effort="medium")
 
 
 UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
-    ({"top_k": 4}, "top_k"),
-    ({"thinking": {"type": "enabled", "budget_tokens": 9}}, "thinking"),
     ({"mcp_servers": [{}]}, "mcp_servers"),
-    ({"output_config": {"effort": "low"}}, "output_config.effort"),
+    ({"service_tier": "standard_only"}, "service_tier"),
     ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools[0].type"),
 ]
 

@@ -20,6 +20,7 @@ from signoff.api.compatible.members import (
     unsupported,
     wrong,
 )
+from signoff.api.compatible.tuning import IN_CHATS, read_tuning
 from signoff.capabilities.gateway.chat import (
     ChatMessage,
     ChatRequest,
@@ -53,17 +54,14 @@ KNOWN = Known(
             "stream",
             "stream_options",
         )
-    ),
+    )
+    | IN_CHATS,
     neutral={
         "n": (1,),
         "logprobs": (False,),
         "top_logprobs": (0,),
-        "top_p": (1,),
-        "frequency_penalty": (0,),
-        "presence_penalty": (0,),
         "logit_bias": ({},),
         "modalities": (["text"],),
-        "parallel_tool_calls": (True,),
         "service_tier": ("auto", "default"),
         "store": (False,),
     },
@@ -81,7 +79,6 @@ KNOWN = Known(
         "n": "Ask several times.",
         "logprobs": "No model behind this server reports them; leave it out.",
         "top_logprobs": "No model behind this server reports them; leave it out.",
-        "parallel_tool_calls": "Leave it out, and take the first call of the answer.",
         "store": "This server keeps no answers; the record of a call is under its 'signoff-call-id'.",
         "functions": _FUNCTIONS,
         "function_call": _FUNCTIONS,
@@ -89,10 +86,8 @@ KNOWN = Known(
         "modalities": _AUDIO,
         "web_search_options": "Give the model a tool that searches.",
         "moderation": "Content filters are the project's own.",
-        **dict.fromkeys(
-            ("top_p", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "service_tier"), _SETTING
-        ),
-        **dict.fromkeys(("reasoning_effort", "verbosity", "prediction"), _SETTING),
+        "logit_bias": "Each model has tokens of its own: say in words what to avoid.",
+        **dict.fromkeys(("service_tier", "verbosity", "prediction"), _SETTING),
     },
 )
 _MESSAGE = Known(
@@ -189,6 +184,7 @@ def read_chat(body: dict[str, Any], bounds: Bounds) -> Wanted:
         stop=texts(body.get("stop"), "stop", MAX_STOPS),
         max_output_tokens=_limit(body),
         temperature=a_number(body.get("temperature"), "temperature", 0, 2),
+        tuning=read_tuning(body, tools=bool(tools)),
     )
     usage_in_stream = a_flag(options.get("include_usage"), "stream_options.include_usage")
     return Wanted(a_string(body.get("model"), "model"), request, stream, usage_in_stream, tuple(reading.ignored), body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import cast
 
 from signoff.api.compatible.members import RequestError
 from signoff.catalog.served import RISKS, ServedDefaults
@@ -44,7 +45,7 @@ def risk_of(headers: Mapping[str, str], least: ServedDefaults) -> Risk:
         raise _bad("signoff-risk", "low, medium or high")
     if RISKS.index(risk) < RISKS.index(least.risk):
         raise _bad("signoff-risk", f"{least.risk}, as the project has it, or above")
-    return risk
+    return cast("Risk", risk)
 
 
 def word(headers: Mapping[str, str], name: str) -> str:

@@ -23,6 +23,7 @@ from signoff.api.compatible.members import (
     unsupported,
     wrong,
 )
+from signoff.api.compatible.tuning import IN_MESSAGES, read_tuning
 from signoff.capabilities.gateway.chat import (
     ChatMessage,
     ChatRequest,
@@ -55,10 +56,9 @@ KNOWN = Known(
             "output_format",
             "stream",
         )
-    ),
+    )
+    | IN_MESSAGES,
     neutral={
-        "thinking": ({"type": "disabled"},),
-        "top_p": (1,),
         "service_tier": ("auto",),
         "mcp_servers": ([],),
         "betas": ([],),
@@ -70,7 +70,7 @@ KNOWN = Known(
         "container": _VENDORS_OWN,
         "context_management": "Shorten the conversation before you send it.",
         "inference_geo": "Send the header 'signoff-region'.",
-        **dict.fromkeys(("top_p", "top_k", "thinking", "service_tier", "betas", "speed", "prefill"), _SETTING),
+        **dict.fromkeys(("service_tier", "betas", "speed", "prefill"), _SETTING),
     },
 )
 COUNTED = Known(
@@ -85,11 +85,7 @@ _TOOL = Known(
     neutral={"defer_loading": (False,), "allowed_callers": (["direct"],)},
     hints=frozenset(("cache_control", "input_examples", "eager_input_streaming")),
 )
-_CHOICE = Known(
-    frozenset(("type", "name")),
-    neutral={"disable_parallel_tool_use": (False,)},
-    advice={"disable_parallel_tool_use": "Leave it out, and take the first call of the answer."},
-)
+_CHOICE = Known(frozenset(("type", "name", "disable_parallel_tool_use")))
 _SOURCES = Known(frozenset(("type", "media_type", "data", "url")), advice={"file_id": "Give the bytes, or a URL."})
 
 
@@ -126,6 +122,7 @@ def _read(body: dict[str, Any], known: Known, bounds: Bounds, most: int | None) 
         stop=texts(body.get("stop_sequences"), "stop_sequences", MAX_STOPS),
         max_output_tokens=most,
         temperature=a_number(body.get("temperature"), "temperature", 0, 1),
+        tuning=read_tuning(body, tools=bool(tools)),
     )
     stream = a_flag(body.get("stream"), "stream")
     return Wanted(a_string(body.get("model"), "model"), request, stream, True, tuple(reading.ignored), body)
@@ -302,7 +299,7 @@ def _choice(value: Any, tools: tuple[ChatTool, ...]) -> ToolChoice:
 
 def _schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     config = an_object(body.get("output_config") or {}, "output_config")
-    screened(config, Known(frozenset(("format",)), advice={"effort": _SETTING}), "output_config")
+    screened(config, Known(frozenset(("format", "effort"))), "output_config")
     where, form = "output_config.format", config.get("format")
     if form is None:
         where, form = "output_format", body.get("output_format")

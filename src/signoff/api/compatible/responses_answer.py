@@ -77,7 +77,7 @@ def _base(head: Head, asked: Mapping[str, Any]) -> dict[str, Any]:
         "metadata": {},
         "model": head.model,
         "output": [],
-        "parallel_tool_calls": True,
+        "parallel_tool_calls": asked.get("parallel_tool_calls") is not False,
         "previous_response_id": None,
         "store": False,
         "truncation": "disabled",

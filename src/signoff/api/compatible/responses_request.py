@@ -28,6 +28,7 @@ from signoff.api.compatible.members import (
     unsupported,
     wrong,
 )
+from signoff.api.compatible.tuning import IN_RESPONSES, read_tuning
 from signoff.capabilities.gateway.chat import (
     ChatMessage,
     ChatRequest,
@@ -59,17 +60,15 @@ KNOWN = Known(
             "stream",
             "stream_options",
         )
-    ),
+    )
+    | IN_RESPONSES,
     neutral={
         "store": (False,),
         "background": (False,),
         "include": ([], ["reasoning.encrypted_content"]),
         "truncation": ("disabled",),
-        "parallel_tool_calls": (True,),
         "service_tier": ("auto", "default"),
-        "top_p": (1,),
         "top_logprobs": (0,),
-        "reasoning": ({},),
     },
     hints=frozenset(
         (
@@ -88,13 +87,12 @@ KNOWN = Known(
         "background": "Start a run of a workflow for work that nobody waits for.",
         "include": "Only 'reasoning.encrypted_content' can be included.",
         "truncation": "Shorten the conversation before you send it.",
-        "parallel_tool_calls": "Leave it out, and take the first call of the answer.",
         "prompt": "Send the rendered prompt as 'input'.",
         "max_tool_calls": "The gateway runs no tools of vendors: count the calls where you run them.",
         "top_logprobs": "No model behind this server reports them; leave it out.",
         "context_management": "Shorten the conversation before you send it.",
         "moderation": "Content filters are the project's own.",
-        **dict.fromkeys(("top_p", "reasoning", "service_tier"), _SETTING),
+        "service_tier": _SETTING,
     },
 )
 _ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -124,6 +122,7 @@ def read_response(body: dict[str, Any], bounds: Bounds) -> Wanted:
         output_name=name,
         max_output_tokens=a_count(body.get("max_output_tokens"), "max_output_tokens"),
         temperature=a_number(body.get("temperature"), "temperature", 0, 2),
+        tuning=read_tuning(body, tools=bool(tools)),
     )
     stream = a_flag(body.get("stream"), "stream")
     return Wanted(a_string(body.get("model"), "model"), request, stream, True, tuple(reading.ignored), body)

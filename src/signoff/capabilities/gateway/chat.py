@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from signoff.capabilities.gateway.provider import ProviderError
+from signoff.capabilities.gateway.tuning import UNTUNED, Tuning
 
 Role = Literal["system", "user", "assistant", "tool"]
 ChatFinish = Literal["stop", "length", "tool_calls", "refusal", "content_filter", "incomplete", "other"]
@@ -172,6 +173,7 @@ class ChatRequest:
         stop: texts at which the model stops, not part of the answer.
         max_output_tokens: how long the answer may be, in tokens; none leaves it to the vendor.
         temperature: none leaves it to the model's settings.
+        tuning: what not every vendor has; a model that lacks some of it is not asked.
         timeout_s: how long the call may take, in seconds; the gateway cuts it off.
         vendor: more members of the vendor's request body, merged over ours.
     """
@@ -184,6 +186,7 @@ class ChatRequest:
     stop: Sequence[str] = ()
     max_output_tokens: int | None = None
     temperature: float | None = None
+    tuning: Tuning = UNTUNED
     timeout_s: float = 60.0
     vendor: Mapping[str, Any] = field(default_factory=dict[str, Any])
 

@@ -101,7 +101,7 @@ def lies_in(spec: ModelSpec, region: str) -> bool:
 @lru_cache(maxsize=MAX_KNOWN)
 def _known(provider: str, model: str, base_url: str) -> tuple[int | None, frozenset[str] | None, frozenset[str] | None]:
     if provider in LOCAL_PROVIDERS:
-        return None, _TEXT, _NONE
+        return None, _TEXT, None if provider == "qwen" else _NONE
     for pattern, modalities, capabilities, context in _FAMILIES:
         if pattern.search(model.lower()):
             return _listed_context(provider, model, base_url) or context, modalities, capabilities

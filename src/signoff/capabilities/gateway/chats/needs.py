@@ -34,5 +34,8 @@ def needs_of(request: ChatRequest) -> Needs:
             size_bytes += len(part.text if isinstance(part, TextPart) else part.content)
     least = size_bytes // MOST_BYTES_PER_TOKEN + (request.max_output_tokens or 0)
     return Needs(
-        Requires(frozenset(modalities), frozenset(capabilities), least), input_tokens(request), output_tokens(request)
+        Requires(frozenset(modalities), frozenset(capabilities), least),
+        input_tokens(request),
+        output_tokens(request),
+        request.tuning.wanted,
     )

@@ -14,6 +14,15 @@ from signoff.capabilities.gateway.providers.wire.building import count, items
 from signoff.capabilities.gateway.providers.wire.errors import not_its_format
 from signoff.capabilities.gateway.providers.wire.openai_chat import Dialect, OpenAIChat
 from signoff.capabilities.gateway.providers.wire.openai_responses import OpenAIResponses
+from signoff.capabilities.gateway.providers.wire.tuning import (
+    CEREBRAS,
+    COMPATIBLE,
+    DEEPSEEK,
+    GROQ,
+    HUGGINGFACE,
+    MISTRAL,
+    OPENROUTER,
+)
 from signoff.catalog.models import ModelSpec
 
 _GENERATES = frozenset({"classify", "extract", "generate"})
@@ -45,19 +54,27 @@ _ACCENTS: Mapping[str, _Accent] = {
         "https://api.openai.com/v1", Dialect(max_tokens="max_completion_tokens"), embeds=True, apis=_BOTH
     ),
     # Local servers need no key, and know the older name of the limit only.
-    "openai_compatible": _Accent("https://api.openai.com/v1", Dialect(), key=False, embeds=True, apis=_BOTH),
+    "openai_compatible": _Accent(
+        "https://api.openai.com/v1", Dialect(places=COMPATIBLE), key=False, embeds=True, apis=_BOTH
+    ),
     "azure_openai": _Accent(None, Dialect(max_tokens="max_completion_tokens"), embeds=True, apis=_BOTH),
     # Mistral refuses `stream_options`, reports usage unasked, and calls "some tool" `any`.
     "mistral": _Accent(
-        "https://api.mistral.ai/v1", Dialect(usage_on_request=False, required="any", documents=False), embeds=True
+        "https://api.mistral.ai/v1",
+        Dialect(usage_on_request=False, required="any", documents=False, places=MISTRAL),
+        embeds=True,
     ),
     # Groq's structured output is of few models and not of streams or tools; the schema in words works with all.
-    "groq": _Accent("https://api.groq.com/openai/v1", Dialect(max_tokens="max_completion_tokens", structured="words")),
-    "openrouter": _Accent("https://openrouter.ai/api/v1", Dialect(), apis=_BOTH),
+    "groq": _Accent(
+        "https://api.groq.com/openai/v1", Dialect(max_tokens="max_completion_tokens", structured="words", places=GROQ)
+    ),
+    "openrouter": _Accent("https://openrouter.ai/api/v1", Dialect(places=OPENROUTER), apis=_BOTH),
     # DeepSeek knows `json_object` only.
-    "deepseek": _Accent("https://api.deepseek.com", Dialect(structured="words", documents=False), apis=_BOTH),
-    "cerebras": _Accent("https://api.cerebras.ai/v1", Dialect(max_tokens="max_completion_tokens")),
-    "huggingface": _Accent("https://router.huggingface.co/v1", Dialect(structured="words")),
+    "deepseek": _Accent(
+        "https://api.deepseek.com", Dialect(structured="words", documents=False, places=DEEPSEEK), apis=_BOTH
+    ),
+    "cerebras": _Accent("https://api.cerebras.ai/v1", Dialect(max_tokens="max_completion_tokens", places=CEREBRAS)),
+    "huggingface": _Accent("https://router.huggingface.co/v1", Dialect(structured="words", places=HUGGINGFACE)),
 }
 
 

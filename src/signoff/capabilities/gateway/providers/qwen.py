@@ -10,18 +10,21 @@ import asyncio
 import math
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
 
+from signoff.capabilities.gateway.chat import ChatEvent, ChatReply, ChatRequest, StreamEnd
 from signoff.capabilities.gateway.model import FinishReason
 from signoff.capabilities.gateway.models_store import ModelStore
 from signoff.capabilities.gateway.provider import ProviderError, ProviderReply, ProviderRequest
+from signoff.capabilities.gateway.providers.local_chat import WIRE, chat_body, chat_events
 from signoff.capabilities.gateway.providers.prompting import in_turn, instructed, shown_schema
 from signoff.catalog.models import ModelSpec
 from signoff.core.errors import SignoffError
@@ -46,10 +49,16 @@ UNGRAMMATICAL = frozenset({"pattern", "maxLength", "format"})
 
 
 class Engine:
-    """The loaded model and its one worker thread."""
+    """The loaded model and its one worker thread.
 
-    def __init__(self, file: Path) -> None:
+    Args:
+        file: the model's.
+        load: loads it, at its first use.
+    """
+
+    def __init__(self, file: Path, load: Callable[[Path], Any] | None = None) -> None:
         self._file = file
+        self._load = load or _load
         self._server: Any = None
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="qwen")
         self._waiting = 0
@@ -60,23 +69,58 @@ class Engine:
         Raises:
             ProviderError: too many calls wait, the runtime is not installed, or the request is wrong.
         """
-        if self._waiting >= MAX_WAITING:
-            raise ProviderError("unavailable", "The local model is busy.", retry_after_s=BUSY_RETRY_S)
-        self._waiting += 1
+        self._enter()
         try:
             return await asyncio.wrap_future(self._worker.submit(self._chat, request))
         finally:
             self._waiting -= 1
 
-    def _chat(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        if self._server is None:
-            self._server = _load(self._file)
+    async def stream(self, request: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any]]:
+        """One chat completion in OpenAI's format, in its chunks. Closing it stops the model at its next token.
+
+        Raises:
+            ProviderError: as `chat`.
+        """
+        self._enter()
+        loop, left = asyncio.get_running_loop(), threading.Event()
+        chunks: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue()
+
+        def told(chunk: Mapping[str, Any]) -> bool:
+            if not left.is_set():
+                loop.call_soon_threadsafe(chunks.put_nowait, chunk)
+            return left.is_set()
+
         try:
-            reply: Any = self._server.handle_chat_completions(dict(request))
+            asking = asyncio.wrap_future(self._worker.submit(self._asked, request, told))
+            asking.add_done_callback(lambda _: chunks.put_nowait(None))
+            try:
+                while (chunk := await chunks.get()) is not None:
+                    yield chunk
+                await asking
+            finally:
+                left.set()
+                # Who waits for the model is let go; who has it is stopped by `told`.
+                asking.cancel()
+        finally:
+            self._waiting -= 1
+
+    def _enter(self) -> None:
+        if self._waiting >= MAX_WAITING:
+            raise ProviderError("unavailable", "The local model is busy.", retry_after_s=BUSY_RETRY_S)
+        self._waiting += 1
+
+    def _asked(self, request: Mapping[str, Any], *told: Callable[[Mapping[str, Any]], bool]) -> Any:
+        if self._server is None:
+            self._server = self._load(self._file)
+        try:
+            return self._server.handle_chat_completions(dict(request), *told)
         except (RuntimeError, ValueError, TypeError) as error:
             raise ProviderError(
                 "rejected", f"The local model cannot take the request ({type(error).__name__})."
             ) from None
+
+    def _chat(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        reply = self._asked(request)
         if "choices" not in reply:
             raise ProviderError("rejected", "The local model cannot take the request: it may be too long.")
         return cast("Mapping[str, Any]", reply)
@@ -87,16 +131,24 @@ _MAKING = threading.Lock()
 
 
 class Qwen:
-    """The local language model. It is loaded at first use and shared by all instances of the process."""
+    """The local language model. It is loaded at first use and shared by all instances of the process.
+
+    Args:
+        spec: its settings.
+        store: where its file is.
+        engine: runs it; by default the process's own for that file.
+    """
 
     name = "qwen"
     tasks = frozenset({"classify", "extract", "generate"})
     local = True
     repairable = True
 
-    def __init__(self, spec: ModelSpec, store: ModelStore | None = None) -> None:
+    def __init__(self, spec: ModelSpec, store: ModelStore | None = None, engine: Engine | None = None) -> None:
         self._spec = spec
         self._store = store or ModelStore()
+        self._own = engine
+        self.tunings = WIRE.tunings
         self._turns = asyncio.Semaphore(SLOTS)
 
     def turn(self) -> AbstractAsyncContextManager[None]:
@@ -124,6 +176,29 @@ class Qwen:
         choice = reply["choices"][0]
         finish_reason: FinishReason = "length" if choice.get("finish_reason") == "length" else "stop"
         return _reply(str(choice["message"].get("content") or ""), reply, finish_reason)
+
+    async def chat(self, request: ChatRequest) -> ChatReply:
+        """See `Chats`. It is streamed within, so that a call that is cancelled stops the model.
+
+        Raises:
+            ProviderError: as `complete`, or it broke off.
+        """
+        end: StreamEnd | None = None
+        async with aclosing(self.stream(request)) as events:
+            async for event in events:
+                end = event if isinstance(event, StreamEnd) else None
+        assert end is not None
+        if end.failure is not None:
+            raise end.failure
+        return end.reply
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
+        """See `Chats`."""
+        if request.output_schema is not None:
+            request = replace(request, output_schema=_grammatical(shown_schema(request.output_schema)))
+        async with aclosing(chat_events(chat_body(request, self.name), self._engine().stream)) as events:
+            async for event in events:
+                yield event
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:  # noqa: ARG002  (the protocol's signature)
         """Not with this model: `minilm` embeds.
@@ -156,6 +231,8 @@ class Qwen:
         return _reply(orjson.dumps(answer).decode(), reply, "stop")
 
     def _engine(self) -> Engine:
+        if self._own is not None:
+            return self._own
         try:
             directory = self._store.locate(MODEL)
         except SignoffError as error:

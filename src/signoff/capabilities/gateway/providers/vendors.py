@@ -81,6 +81,7 @@ class Vendor:
         self.name = spec.provider
         self.model_name = required(spec, "model")
         self._wire = wire
+        self.tunings = wire.tunings
         self._endpoint = endpoint
         wished = spec.settings.get("structured", "schema")
         if wished not in ("schema", "prompt"):
@@ -205,7 +206,9 @@ class Vendor:
     def _prepared(self, request: ChatRequest) -> ChatRequest:
         """The request as the vendor can take it: a schema beyond its structured output is told in words."""
         changed = request
-        if request.temperature is None and self._temperature is not None and "temperature" not in request.vendor:
+        # Whoever tunes the draw leaves no room for our own temperature: vendors refuse one beside thoughts or `top_p`.
+        own = not (request.tuning.thinks or request.tuning.top_p is not None or "temperature" in request.vendor)
+        if request.temperature is None and self._temperature is not None and own:
             changed = replace(changed, temperature=self._temperature)
         if request.output_schema is None:
             return changed

@@ -19,11 +19,13 @@ class Needs:
     Attributes:
         requires: what a model must be able to do; its tokens are counted from below, as a model that might do is asked.
         input_tokens, output_tokens: what the call may come to, from above: for prices.
+        tunings: what of `Tuning` is asked for.
     """
 
     requires: Requires = field(default_factory=Requires)
     input_tokens: int = 0
     output_tokens: int = 0
+    tunings: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

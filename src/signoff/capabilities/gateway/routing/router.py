@@ -15,6 +15,7 @@ from signoff.capabilities.gateway.routing.model import Candidate, Needs, Routed
 from signoff.capabilities.gateway.routing.permits import permitted
 from signoff.capabilities.gateway.routing.ranking import Standing, ranked, share, why
 from signoff.capabilities.gateway.routing.requirements import cost_of, joined, lacking
+from signoff.capabilities.gateway.tuning import untunable
 from signoff.catalog.models import ModelsConfig, ModelSpec, Route
 
 
@@ -86,6 +87,9 @@ class Router:
         lacks = lacking(spec, facts, joined(needs.requires, route.requires), route, asked)
         if lacks:
             raise CallFailed(Failure(spec.name, "lacks", lacks))
+        if missing := untunable(candidate.provider, needs.tunings):
+            detail = f"{candidate.provider.name} has no {', '.join(f'`{name}`' for name in sorted(missing))}."
+            raise CallFailed(Failure(spec.name, "cannot", detail))
         held = self._guard.held(asked.caller.org_id, spec.name)
         if held is not None:
             raise CallFailed(held)

@@ -27,6 +27,7 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped, loaded
 from signoff.capabilities.gateway.providers.wire.reading import cannot, encoded
 from signoff.capabilities.gateway.providers.wire.schemas import closed, without_annotations
+from signoff.capabilities.gateway.providers.wire.tuning import ANTHROPIC, anthropic_thinking, tuned
 from signoff.capabilities.gateway.providers.wire.turns import in_turns
 
 DEFAULT_MAX_TOKENS = 4096
@@ -40,12 +41,15 @@ _FINISH: dict[str, ChatFinish] = {
     "tool_use": "tool_calls",
     "refusal": "refusal",
 }
+_TUNED_HERE = frozenset({"effort", "thinking_tokens", "parallel_tools"})
 _OLD = re.compile(r"claude-(instant|v?[12]\b|2\.|3-|(sonnet|opus)-4-(0|2025)|(sonnet|opus)-4$)")
 """Models without structured output."""
 
 
 class AnthropicMessages:
     """The format. With `bedrock`, the body of Bedrock's `invoke`: without model and stream, which its URL says."""
+
+    tunings = frozenset(ANTHROPIC) | _TUNED_HERE
 
     def __init__(self, *, bedrock: bool = False) -> None:
         self._bedrock = bedrock
@@ -67,6 +71,9 @@ class AnthropicMessages:
             body["stream"] = stream
         if request.temperature is not None:
             body["temperature"] = request.temperature
+        tuned(body, request.tuning, ANTHROPIC, elsewhere=_TUNED_HERE)
+        if (thinking := anthropic_thinking(request.tuning, body["max_tokens"])) is not None:
+            body["thinking"] = thinking
         if request.stop:
             body["stop_sequences"] = list(request.stop)
         if request.tools:
@@ -80,6 +87,8 @@ class AnthropicMessages:
                 for tool in request.tools
             ]
             body["tool_choice"] = _choice(request)
+            if request.tuning.parallel_tools is False and request.tool_choice != "none":
+                body["tool_choice"]["disable_parallel_tool_use"] = True
         if request.output_schema is not None:
             body["output_config"] = {"format": {"type": "json_schema", "schema": request.output_schema}}
         return {**body, **request.vendor}

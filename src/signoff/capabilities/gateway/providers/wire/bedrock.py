@@ -30,6 +30,7 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped, loaded
 from signoff.capabilities.gateway.providers.wire.reading import Reader, cannot, encoded
 from signoff.capabilities.gateway.providers.wire.schemas import without_annotations
+from signoff.capabilities.gateway.providers.wire.tuning import CONVERSE, tuned
 from signoff.capabilities.gateway.providers.wire.turns import in_turns
 
 _FINISH: dict[str, ChatFinish] = {
@@ -72,6 +73,7 @@ class BedrockConverse:
     """The format. Structured output differs by model there, so the schema is told in words."""
 
     framing: Framing = "aws"
+    tunings = frozenset(CONVERSE)
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:  # noqa: ARG002  (the protocol's)
         """See `Wire`."""
@@ -90,6 +92,7 @@ class BedrockConverse:
             config["temperature"] = request.temperature
         if request.stop:
             config["stopSequences"] = list(request.stop)
+        tuned(config, request.tuning, CONVERSE)
         if config:
             body["inferenceConfig"] = config
         # Converse has no "none": without the tools nothing can be called.

@@ -26,6 +26,7 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped
 from signoff.capabilities.gateway.providers.wire.reading import cannot, data_url
 from signoff.capabilities.gateway.providers.wire.schemas import without_annotations
+from signoff.capabilities.gateway.providers.wire.tuning import COHERE, tuned
 
 _FINISH: dict[str, ChatFinish] = {
     "COMPLETE": "stop",
@@ -41,6 +42,7 @@ class CohereChat:
     """The format."""
 
     framing: Framing = "sse"
+    tunings = frozenset(COHERE)
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:  # noqa: ARG002  (the protocol's)
         """See `Wire`."""
@@ -59,6 +61,9 @@ class CohereChat:
             body["temperature"] = request.temperature
         if request.stop:
             body["stop_sequences"] = list(request.stop)
+        tuned(body, request.tuning, COHERE)
+        if request.tuning.thinking_tokens is not None:
+            body["thinking"]["type"] = "enabled"
         if tools:
             body["tools"] = [
                 {

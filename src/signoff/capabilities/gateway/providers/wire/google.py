@@ -26,6 +26,7 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped, loaded, picture_of
 from signoff.capabilities.gateway.providers.wire.reading import encoded
 from signoff.capabilities.gateway.providers.wire.schemas import without_annotations
+from signoff.capabilities.gateway.providers.wire.tuning import GOOGLE, google_thinking, tuned
 from signoff.capabilities.gateway.providers.wire.turns import in_turns
 
 _FINISH: dict[str, ChatFinish] = {
@@ -50,13 +51,14 @@ class GoogleGenerate:
     """The format."""
 
     framing: Framing = "sse"
+    tunings = frozenset(GOOGLE) | {"effort"}
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:  # noqa: ARG002  (the protocol's)
         """See `Wire`."""
         shown = without_annotations(schema)
         return {key: value for key, value in shown.items() if key not in _IGNORED_WORDS}
 
-    def body(self, request: ChatRequest, model: str, *, stream: bool) -> dict[str, Any]:  # noqa: ARG002  (the URL says both)
+    def body(self, request: ChatRequest, model: str, *, stream: bool) -> dict[str, Any]:  # noqa: ARG002  (the URL says it)
         """See `Wire`."""
         body: dict[str, Any] = {"contents": in_turns(request.messages, _part, assistant="model", content="parts")}
         system = [part for message in request.messages if message.role == "system" for part in message.parts]
@@ -69,6 +71,9 @@ class GoogleGenerate:
             config["temperature"] = request.temperature
         if request.stop:
             config["stopSequences"] = list(request.stop)
+        tuned(config, request.tuning, GOOGLE, elsewhere=frozenset({"effort"}))
+        if request.tuning.effort is not None:
+            config["thinkingConfig"] = {**config.get("thinkingConfig", {}), **google_thinking(request.tuning, model)}
         if request.output_schema is not None:
             config |= {"responseMimeType": "application/json", "responseJsonSchema": request.output_schema}
         if config:

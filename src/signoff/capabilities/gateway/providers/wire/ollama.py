@@ -25,7 +25,9 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped, loaded
 from signoff.capabilities.gateway.providers.wire.reading import cannot, encoded
 from signoff.capabilities.gateway.providers.wire.schemas import without_annotations
+from signoff.capabilities.gateway.providers.wire.tuning import OLLAMA, tuned
 
+_EFFORTS = ("none", "low", "medium", "high")
 _FINISH: dict[str, ChatFinish] = {"stop": "stop", "length": "length"}
 
 
@@ -33,6 +35,7 @@ class OllamaChat:
     """The format. `tool_choice` other than `auto` and `none` has no place in it."""
 
     framing: Framing = "json_lines"
+    tunings = frozenset(OLLAMA) | {"effort"}
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:  # noqa: ARG002  (the protocol's)
         """See `Wire`."""
@@ -48,6 +51,11 @@ class OllamaChat:
             options["temperature"] = request.temperature
         if request.stop:
             options["stop"] = list(request.stop)
+        tuned(options, request.tuning, OLLAMA, elsewhere=frozenset({"effort"}))
+        if (effort := request.tuning.effort) is not None:
+            if effort not in _EFFORTS:
+                raise cannot(f"the effort `{effort}`")
+            body["think"] = False if effort == "none" else effort
         if options:
             body["options"] = options
         if request.tools and request.tool_choice not in ("auto", "none"):

@@ -6,7 +6,7 @@ Format: https://platform.openai.com/docs/api-reference/chat. Legacy completions 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from signoff.capabilities.gateway.chat import (
@@ -31,6 +31,7 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped, picture
 from signoff.capabilities.gateway.providers.wire.reading import cannot, data_url
 from signoff.capabilities.gateway.providers.wire.schemas import is_strict, without_annotations
+from signoff.capabilities.gateway.providers.wire.tuning import OPENAI, Places, tuned
 
 _FINISH: dict[str, ChatFinish] = {
     "stop": "stop",
@@ -60,6 +61,7 @@ class Dialect:
         required: its word for "some tool must be called".
         structured: `schema`: it takes a JSON Schema; `words`: it is told the schema in words.
         documents: whether it takes files.
+        places: where it has what chats are tuned by.
     """
 
     max_tokens: str = "max_tokens"
@@ -67,6 +69,7 @@ class Dialect:
     required: str = "required"
     structured: Literal["schema", "words"] = "schema"
     documents: bool = True
+    places: Places = field(default_factory=lambda: OPENAI)
 
 
 class OpenAIChat:
@@ -76,6 +79,7 @@ class OpenAIChat:
 
     def __init__(self, dialect: Dialect = Dialect()) -> None:
         self._dialect = dialect
+        self.tunings = frozenset(dialect.places)
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:  # noqa: ARG002  (the protocol's)
         """See `Wire`."""
@@ -93,6 +97,7 @@ class OpenAIChat:
             body["temperature"] = request.temperature
         if request.stop:
             body["stop"] = list(request.stop)
+        tuned(body, request.tuning, dialect.places)
         if request.tools:
             body["tools"] = [
                 {"type": "function", "function": _function(tool.name, tool.description, tool.parameters, tool.strict)}

@@ -30,6 +30,7 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import picture_of
 from signoff.capabilities.gateway.providers.wire.reading import cannot, data_url
 from signoff.capabilities.gateway.providers.wire.schemas import is_strict, without_annotations
+from signoff.capabilities.gateway.providers.wire.tuning import RESPONSES, tuned
 
 _CUT: dict[str, ChatFinish] = {
     "max_output_tokens": "length",
@@ -44,6 +45,7 @@ class OpenAIResponses:
     """The format. Nothing is stored at the vendor (`store: false`) unless the request's `vendor` members say so."""
 
     framing: Framing = "sse"
+    tunings = frozenset(RESPONSES)
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:  # noqa: ARG002  (the protocol's)
         """See `Wire`."""
@@ -58,6 +60,7 @@ class OpenAIResponses:
             body["max_output_tokens"] = request.max_output_tokens
         if request.temperature is not None:
             body["temperature"] = request.temperature
+        tuned(body, request.tuning, RESPONSES)
         if request.tools:
             body["tools"] = [
                 {

@@ -48,6 +48,11 @@ class Wire(Protocol):
         """How its streams are cut."""
         ...
 
+    @property
+    def tunings(self) -> frozenset[str]:
+        """What of `Tuning` it has a place for."""
+        ...
+
     def body(self, request: ChatRequest, model: str, *, stream: bool) -> dict[str, Any]:
         """The request as its JSON. An `output_schema` is one that `shape` gave.
 

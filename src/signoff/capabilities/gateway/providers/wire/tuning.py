@@ -1,0 +1,123 @@
+"""Where each wire format has what chats are tuned by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from signoff.capabilities.gateway.providers.wire.reading import cannot
+from signoff.capabilities.gateway.tuning import Tuning
+
+Places = Mapping[str, str]
+"""Members of `Tuning`, and where they stand in a body: `reasoning.effort` is a member of a member."""
+
+OPENAI: Places = {
+    "top_p": "top_p",
+    "seed": "seed",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "effort": "reasoning_effort",
+    "parallel_tools": "parallel_tool_calls",
+}
+"""https://platform.openai.com/docs/api-reference/chat/create"""
+RESPONSES: Places = {"top_p": "top_p", "effort": "reasoning.effort", "parallel_tools": "parallel_tool_calls"}
+"""https://platform.openai.com/docs/api-reference/responses/create"""
+COMPATIBLE: Places = {**OPENAI, "top_k": "top_k"}
+"""vLLM, SGLang, llama.cpp and LM Studio have `top_k` too."""
+LLAMA: Places = {name: place for name, place in COMPATIBLE.items() if name not in ("effort", "parallel_tools")}
+"""https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md"""
+MISTRAL: Places = {
+    **{name: place for name, place in OPENAI.items() if name != "effort"},
+    "seed": "random_seed",
+}
+"""https://docs.mistral.ai/api/#tag/chat"""
+GROQ: Places = {name: place for name, place in OPENAI.items() if not name.endswith("_penalty")}
+"""https://console.groq.com/docs/api-reference: its penalties are "not yet supported by any of our models"."""
+OPENROUTER: Places = {**COMPATIBLE, "effort": "reasoning.effort", "thinking_tokens": "reasoning.max_tokens"}
+"""https://openrouter.ai/docs/api-reference/parameters"""
+DEEPSEEK: Places = {name: name for name in ("top_p", "frequency_penalty", "presence_penalty")}
+"""https://api-docs.deepseek.com/api/create-chat-completion"""
+CEREBRAS: Places = GROQ
+"""https://inference-docs.cerebras.ai/api-reference/chat-completions"""
+HUGGINGFACE: Places = {name: place for name, place in OPENAI.items() if name != "parallel_tools"}
+"""https://huggingface.co/docs/inference-providers/tasks/chat-completion"""
+GOOGLE: Places = {
+    "top_p": "topP",
+    "top_k": "topK",
+    "seed": "seed",
+    "frequency_penalty": "frequencyPenalty",
+    "presence_penalty": "presencePenalty",
+    "thinking_tokens": "thinkingConfig.thinkingBudget",
+}
+"""https://ai.google.dev/api/generate-content#generationconfig"""
+COHERE: Places = {
+    "top_p": "p",
+    "top_k": "k",
+    "seed": "seed",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "thinking_tokens": "thinking.token_budget",
+}
+"""https://docs.cohere.com/reference/chat"""
+OLLAMA: Places = {name: name for name in ("top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")}
+"""https://github.com/ollama/ollama/blob/main/docs/modelfile.md#parameter"""
+CONVERSE: Places = {"top_p": "topP"}
+"""https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InferenceConfiguration.html"""
+ANTHROPIC: Places = {"top_p": "top_p", "top_k": "top_k"}
+"""https://docs.anthropic.com/en/api/messages"""
+
+_SHARES = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95}
+_LEAST_THOUGHTS = 1_024
+_BUDGETS = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576}
+
+
+def tuned(body: dict[str, Any], tuning: Tuning, places: Places, *, elsewhere: frozenset[str] = frozenset()) -> None:
+    """Put what is asked for where it belongs; `elsewhere` is what the format puts in place by itself.
+
+    Raises:
+        ProviderError: `cannot`: the format has no place for it.
+    """
+    for name in sorted(tuning.wanted - elsewhere):
+        if name not in places:
+            raise cannot(f"`{name}`")
+        *parents, last = places[name].split(".")
+        at = body
+        for parent in parents:
+            at = at.setdefault(parent, {})
+        at[last] = getattr(tuning, name)
+
+
+def anthropic_thinking(tuning: Tuning, max_tokens: int) -> dict[str, Any] | None:
+    """Anthropic's `thinking`; an effort is the share of the limit that OpenRouter documents for it; none where unasked.
+
+    Raises:
+        ProviderError: `cannot`: the limit leaves no room to think.
+    """
+    if tuning.effort == "none":
+        return {"type": "disabled"}
+    tokens = tuning.thinking_tokens
+    if tokens is None and tuning.effort is not None:
+        tokens = max(_LEAST_THOUGHTS, int(max_tokens * _SHARES[tuning.effort]))
+        if tokens >= max_tokens:
+            raise cannot(f"thoughts of at least {_LEAST_THOUGHTS} tokens in an answer of {max_tokens}")
+    return None if tokens is None else {"type": "enabled", "budget_tokens": tokens}
+
+
+def google_thinking(tuning: Tuning, model: str) -> dict[str, Any]:
+    """Gemini's `thinkingConfig`: a level from the third generation on, a number of tokens before.
+
+    The numbers are those of Google's OpenAI-compatible endpoint: https://ai.google.dev/gemini-api/docs/openai#thinking.
+
+    Raises:
+        ProviderError: `cannot`: the model has no such effort.
+    """
+    effort = tuning.effort
+    if effort is None:
+        return {}
+    if "gemini-3" in model:
+        if effort in ("none", "xhigh"):
+            raise cannot(f"the effort `{effort}`")
+        return {"thinkingLevel": effort}
+    if effort not in _BUDGETS:
+        raise cannot(f"the effort `{effort}`")
+    return {"thinkingBudget": _BUDGETS[effort]}

@@ -1,0 +1,99 @@
+"""What chats are tuned by stands where each wire format has it, or the format says that it has no place for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from signoff.capabilities.gateway.chat import ChatMessage, ChatRequest, ChatTool, TextPart
+from signoff.capabilities.gateway.provider import ProviderError
+from signoff.capabilities.gateway.providers.wire.anthropic import AnthropicMessages
+from signoff.capabilities.gateway.providers.wire.bedrock import BedrockConverse, BedrockInvoke
+from signoff.capabilities.gateway.providers.wire.cohere import CohereChat
+from signoff.capabilities.gateway.providers.wire.google import GoogleGenerate
+from signoff.capabilities.gateway.providers.wire.ollama import OllamaChat
+from signoff.capabilities.gateway.providers.wire.openai_chat import Dialect, OpenAIChat
+from signoff.capabilities.gateway.providers.wire.openai_responses import OpenAIResponses
+from signoff.capabilities.gateway.providers.wire.reading import Wire
+from signoff.capabilities.gateway.providers.wire.tuning import GROQ, MISTRAL, OPENROUTER
+from signoff.capabilities.gateway.tuning import Tuning, untunable
+
+ALL: dict[str, Any] = {
+    "top_p": 0.5,
+    "top_k": 4,
+    "seed": 7,
+    "frequency_penalty": 0.25,
+    "presence_penalty": -0.5,
+    "effort": "low",
+    "thinking_tokens": 2000,
+    "parallel_tools": False,
+}
+FORMATS: list[Wire] = [
+    OpenAIChat(),
+    OpenAIChat(Dialect(places=MISTRAL)),
+    OpenAIChat(Dialect(places=GROQ)),
+    OpenAIChat(Dialect(places=OPENROUTER)),
+    OpenAIResponses(),
+    AnthropicMessages(),
+    BedrockInvoke(),
+    BedrockConverse(),
+    GoogleGenerate(),
+    CohereChat(),
+    OllamaChat(),
+]
+
+
+def _body(wire: Wire, model: str = "m", limit: int | None = 10_000, **asked: Any) -> dict[str, Any]:
+    messages = (ChatMessage("user", (TextPart("Hello"),)),)
+    request = ChatRequest(messages, (ChatTool("weather"),), max_output_tokens=limit, tuning=Tuning(**asked))
+    return wire.body(request, model, stream=False)
+
+
+@pytest.mark.parametrize("wire", FORMATS, ids=lambda wire: type(wire).__name__)
+@pytest.mark.parametrize("name", ALL)
+def test_a_format_changes_its_body_or_says_that_it_has_no_place(wire: Wire, name: str) -> None:
+    if name in wire.tunings:
+        assert _body(wire, **{name: ALL[name]}) != _body(wire)
+    else:
+        with pytest.raises(ProviderError, match=f"no place for `{name}`") as told:
+            _body(wire, **{name: ALL[name]})
+        assert told.value.kind == "cannot"
+
+
+def test_each_vendor_has_its_own_words() -> None:
+    drawn = {name: ALL[name] for name in ("top_p", "top_k", "seed")}
+    google = _body(GoogleGenerate(), "gemini-2.5-pro", **drawn, effort="medium")["generationConfig"]
+    assert (google["topP"], google["topK"], google["seed"]) == (0.5, 4, 7)
+    assert google["thinkingConfig"] == {"thinkingBudget": 8_192}
+    newer = _body(GoogleGenerate(), "gemini-3-pro", effort="low")["generationConfig"]
+    assert newer["thinkingConfig"] == {"thinkingLevel": "low"}
+    cohere = _body(CohereChat(), **drawn, thinking_tokens=2000)
+    assert (cohere["p"], cohere["k"]) == (0.5, 4)
+    assert cohere["thinking"] == {"type": "enabled", "token_budget": 2000}
+    assert _body(OpenAIChat(Dialect(places=MISTRAL)), seed=7)["random_seed"] == 7
+    router = _body(OpenAIChat(Dialect(places=OPENROUTER)), effort="low")
+    assert router["reasoning"] == {"effort": "low"}
+    claude = _body(AnthropicMessages(), effort="low", parallel_tools=False)
+    assert claude["thinking"] == {"type": "enabled", "budget_tokens": 2_000}
+    assert claude["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
+    assert _body(OllamaChat(), **drawn)["options"] == {"num_predict": 10_000, **drawn}
+
+
+@pytest.mark.parametrize(
+    ("wire", "model", "limit", "effort"),
+    [
+        (AnthropicMessages(), "claude", 1_024, "low"),
+        (GoogleGenerate(), "gemini-3-pro", None, "none"),
+        (GoogleGenerate(), "gemini-2.5-pro", None, "xhigh"),
+        (OllamaChat(), "m", None, "xhigh"),
+    ],
+)
+def test_an_effort_that_a_model_has_not_is_told(wire: Wire, model: str, limit: int | None, effort: str) -> None:
+    with pytest.raises(ProviderError, match="no place for"):
+        _body(wire, model, limit, effort=effort)
+
+
+def test_a_provider_that_says_nothing_of_it_can_tune_nothing() -> None:
+    assert untunable(object(), frozenset({"seed"})) == {"seed"}
+    assert untunable(OpenAIChat(), frozenset({"seed", "top_k"})) == {"top_k"}
