@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from support.raw_server import Arrived, RawServer, raw_server, tls_contexts
+from support.raw_server import ANSWER, Arrived, RawServer, raw_server, tls_contexts
 
 from signoff.capabilities.tools.connections import SocketOption
 from signoff.capabilities.tools.dialling import dial
@@ -134,6 +134,38 @@ async def test_what_a_call_that_was_given_up_left_in_the_kernel_is_not_delivered
         service.reading.set()
         await tools.close()
     assert not any(arrived.whole for arrived in service.requests.queue)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("answering", [False, True], ids=["before the answer", "in the answer"])
+def test_a_call_that_is_given_up_more_than_once_gives_its_connection_back(
+    runner: asyncio.Runner, times: int, answering: bool
+):
+    """A worker that wakes from a stop finds its session lost and the call's time over: both give it up at once."""
+
+    async def given_up(service: RawServer) -> None:
+        tools, asked = through(None), asyncio.Event()
+        service.reading.clear()
+        if answering:
+            service.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
+            service.reading.set()
+        task = asyncio.create_task(call(tools, service.url, asked.set, text="x" * 100))
+        await asked.wait()
+        if answering:
+            await asyncio.to_thread(service.requests.get, timeout=10)
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        service.answer = ANSWER
+        service.reading.set()
+        async with asyncio.timeout(10):
+            await call(tools, service.url, lambda: None, n=2)  # the pool has one connection
+        await tools.close()
+
+    with raw_server() as service:
+        runner.run(given_up(service))
 
 
 async def test_a_tunnel_that_ends_before_the_request_leaves_nothing_in_doubt():

@@ -39,11 +39,13 @@ class RawServer:
         url: where it is.
         requests: in the order in which they came to an end.
         reading: while it is cleared, nothing is read of what comes.
+        answer: to every request.
     """
 
     url: str
     requests: queue.Queue[Arrived] = field(default_factory=queue.Queue[Arrived])
     reading: threading.Event = field(default_factory=threading.Event)
+    answer: bytes = ANSWER
 
 
 @contextmanager
@@ -95,7 +97,7 @@ def _serve(connection: socket.socket, context: ssl.SSLContext | None, state: Raw
             state.requests.put(arrived)
             if not arrived.whole:
                 return
-            line.sendall(ANSWER)
+            line.sendall(state.answer)
             if arrived.head.startswith(b"CONNECT"):
                 return
 

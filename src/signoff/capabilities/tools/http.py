@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import httpx
@@ -33,6 +34,8 @@ from signoff.core.errors import StepError
 
 MAX_KEY_CHARACTERS = 255
 """Longer idempotency keys go out as their SHA-256: many APIs cut or refuse them."""
+
+_T = TypeVar("_T")
 
 KEEP_ALIVE_S = 2.0
 """How long an idle connection is kept, in seconds. Common servers close theirs after 5 s; a write that is sent into a
@@ -112,7 +115,7 @@ class HttpTools:
         token = DEPARTURE.set(departure)
         try:
             async with asyncio.timeout(timeout_s):
-                response, body = await self._exchange(contract, prepared.request, timeout_s)
+                response, body = await _given_up_once(self._exchange(contract, prepared.request, timeout_s))
         except TimeoutError:
             raise timed_out(contract, timeout_s, sent=departure.sent) from None
         except httpx.HTTPError as error:
@@ -207,6 +210,26 @@ class HttpTools:
             retryable=True,
             outcome_unknown=contract.effect and sent,
         )
+
+
+async def _given_up_once(exchange: Coroutine[Any, Any, _T]) -> _T:
+    """What an exchange gives; however often it is cancelled, it gets to know it once, and cleans up in peace.
+
+    httpcore shields its cleaning up from anyio's cancellation only. A second `Task.cancel` in the midst of it, as where
+    a call's time is over in the moment in which its worker's session is, left the connection open and in the pool,
+    taken for ever.
+    """
+    task = asyncio.create_task(exchange)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # whoever gave up does not want to know
+        raise
 
 
 def _socket_options(unacknowledged_s: float) -> list[SocketOption]:
