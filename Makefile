@@ -38,6 +38,8 @@ bench: $(VENV)/.dev models ## every benchmark, printed; figures go to benchmarks
 	$(BIN)/python -m benchmarks timers
 	$(BIN)/python -m benchmarks growth
 	$(BIN)/python -m benchmarks demo
+	$(BIN)/python -m benchmarks faults
+	$(BIN)/python -m benchmarks gateway
 
 docs: $(VENV)/.dev models ## run every snippet of the documentation
 	$(BIN)/python -m pytest tests/docs

@@ -94,6 +94,17 @@ async def test_headers_make_a_call_worse_and_never_better_than_its_project_says(
             await _says(here, here.key, data_class="regulated")
 
 
+async def test_a_route_opts_into_answers_given_before_and_a_header_has_the_last_word(database: Database) -> None:
+    counting = Counting()
+    gateway = Gateway(limits=counting, environment={"VENDOR_KEY": "sk-vendor"})
+    routes = [{"name": "kept-answers", "task": "chat", "use": ["says"], "cache": True}]
+    async with served(database, gateway=gateway, more={"routes": routes}) as here, here.openai() as client:
+        chats: Any = client.chat.completions
+        for model, headers in (("says", {}), ("kept-answers", {}), ("kept-answers", {"signoff-cache": "false"})):
+            await chats.create(model=model, messages=ASK, extra_headers=headers)
+        assert [asked.cached for asked in counting.asked] == [False, True, False]
+
+
 def test_what_calls_count_as_is_checked_with_the_project() -> None:
     wrong = added("models.yaml", "served: {data_class: secret, risk: none, residence: eu}\n")
     assert {problem.code for problem in problems_of(wrong)} >= {"unknown-value", "unknown-key"}

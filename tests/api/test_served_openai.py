@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import uuid
 from typing import Any
 
 import openai
@@ -121,7 +122,10 @@ async def test_embeddings_and_models(database: Database) -> None:
         found = await client.embeddings.create(model="says", input=["one", "two"])
         assert [item.index for item in found.data] == [0, 1]
         assert found.data[0].embedding == pytest.approx([0.6, 0.8, 0.0])
-        plain = await client.embeddings.create(model="says", input="one", encoding_format="float")
+        raw: Any = client.embeddings.with_raw_response
+        answer = await raw.create(model="says", input="one", encoding_format="float")
+        plain = answer.parse()
+        assert uuid.UUID(answer.headers["signoff-call-id"]).version == 7
         assert plain.data[0].embedding == pytest.approx([0.6, 0.8, 0.0])
         assert plain.usage.prompt_tokens > 0
         with pytest.raises(openai.BadRequestError, match="rather than tokens"):

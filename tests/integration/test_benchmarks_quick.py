@@ -13,6 +13,8 @@ CHECKOUT = Path(__file__).parent.parent.parent
 TIMEOUT_S = 540
 
 KEYS = {
+    "faults": {"cases", "silent"},
+    "gateway": {"added_p50_ms_16", "added_p99_ms_16", "memory_growth_mb"},
     "privacy": {"f1", "ms_per_kb"},
     "parked": {"runs", "worker_growth_mb", "startup_s", "wake_p99_s", "bytes_per_run"},
     "recovery": {"runs_in_flight", "takeover_s", "lost", "doubled"},
@@ -36,7 +38,7 @@ KEYS = {
 @pytest.mark.parametrize("name", sorted(KEYS))
 def test_a_benchmark_runs_in_the_small(name: str) -> None:
     # These leave the peers out: making their environments needs the registries, and takes minutes.
-    arguments = ["--no-peers"] if name in ("runtime", "privacy") else []
+    arguments = ["--no-peers"] if name in ("runtime", "privacy", "gateway") else []
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", name, "--quick", *arguments],
         cwd=CHECKOUT,

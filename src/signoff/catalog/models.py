@@ -137,6 +137,7 @@ class Route:
         canary: a model on trial; it is not among `use`.
         latency_s: how soon the first token should come, in seconds: who is slower ranks behind who is not.
         pin: the only model that may answer for now; empty for none.
+        cache: whether chats that name it may be given an answer that was given before, unless they say otherwise.
     """
 
     use: tuple[str, ...]
@@ -150,6 +151,7 @@ class Route:
     canary: Canary | None = None
     latency_s: float | None = None
     pin: str = ""
+    cache: bool = False
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ async def embed(request: Request) -> Response:
         ]
         tokens = found.usage.input_tokens
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        headers = {"signoff-model": found.model}
+        headers = {"signoff-call-id": str(found.call_id), "signoff-model": found.model}
         if ignored:
             headers["signoff-ignored"] = ", ".join(ignored)
         return json_answer({"object": "list", "data": data, "model": found.model, "usage": usage}, headers)

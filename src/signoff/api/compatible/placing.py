@@ -106,7 +106,8 @@ class Place:
         labels, risk = labels_of(headers, self.config.served), risk_of(headers, self.config.served)
         team = self._team(headers, task, labels, risk)
         self.authority.decide(self._use(model, task, labels, risk, team)).require()
-        if model not in self.config.models and self.config.route_named(model) is None:
+        route = self.config.route_named(model)
+        if route is None:
             near = did_you_mean(model, self.names()) or "GET /v1/models lists what you may use."
             raise NotFoundError(
                 f"models.yaml has neither a model nor a route '{model[:80]}'. {near}", vendor_code="model_not_found"
@@ -128,7 +129,7 @@ class Place:
             latency_s=latency_s(headers),
             region=word(headers, "signoff-region"),
             continues=flag(headers, "signoff-continues"),
-            cached=flag(headers, "signoff-cache"),
+            cached=flag(headers, "signoff-cache") if "signoff-cache" in headers else route.cache,
             sticky=word(headers, "signoff-sticky"),
             trace=headers.get("traceparent", "")[:MAX_TRACE_CHARACTERS],
         )

@@ -26,7 +26,9 @@ _CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _REPEATED: Mapping[str, Any] = {
     "instructions": None,
     "max_output_tokens": None,
+    "reasoning": None,
     "temperature": None,
+    "top_p": None,
     "tool_choice": "auto",
     "tools": [],
     "text": {"format": {"type": "text"}},

@@ -29,6 +29,7 @@ class Account:
         asked: by whom; none counts in no limit.
 
     Attributes:
+        id: under which its record is found.
         payer: pays for its calls.
         attempts: its calls, in order.
         considered: the route's explanation.
@@ -50,6 +51,7 @@ class Account:
         self._clock = clock
         self._observe = observe
         self._at = clock.now()
+        self.id = uuid7(time_ms=int(self._at.timestamp() * 1000))
         self._began_s = clock.monotonic_s()
         self._outcome, self._finish_reason, self._model = CANCELLED, "", ""
 
@@ -68,7 +70,7 @@ class Account:
     def record(self, kind: str, asked: Asked) -> CallRecord:
         """What is kept of it."""
         return CallRecord(
-            id=uuid7(time_ms=int(self._at.timestamp() * 1000)),
+            id=self.id,
             at=self._at,
             asked=asked,
             kind=kind,

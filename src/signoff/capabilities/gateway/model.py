@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+from uuid import UUID
 
 from signoff.capabilities.gateway.budget import Budget
 from signoff.catalog.answer_contracts import DEFAULT_REPAIRS
@@ -135,11 +136,13 @@ class Embeddings:
         vectors: one per text.
         model: the model's name in `models.yaml`.
         usage: what the call used.
+        call_id: under which the call's record is found, where it is kept.
     """
 
     vectors: tuple[tuple[float, ...], ...]
     model: str
     usage: Usage
+    call_id: UUID | None = None
 
 
 class ObligationLike(Protocol):

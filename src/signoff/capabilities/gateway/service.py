@@ -208,7 +208,7 @@ class Gateway:
                     turns.failed(candidate, account.failed_with(name, error))
                     continue
                 account.answered(name)
-                return Embeddings(vectors, name, usage)
+                return Embeddings(vectors, name, usage, account.id)
             raise final_error("embed", turns.failures, account.attempts)
 
     async def explain(

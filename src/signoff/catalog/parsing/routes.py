@@ -36,6 +36,7 @@ _KEYS = (
     "canary",
     "latency_s",
     "pin",
+    "cache",
 )
 
 
@@ -85,6 +86,7 @@ def _route(route: Fields, models: Mapping[str, ModelSpec]) -> Route:
         canary=_canary(route, task, models, used) if "canary" in route else None,
         latency_s=number(route, "latency_s", highest=MAX_LATENCY_S) if "latency_s" in route else None,
         pin=pin,
+        cache=route.boolean("cache", default=False),
     )
 
 
