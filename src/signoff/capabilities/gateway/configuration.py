@@ -18,16 +18,7 @@ def resolve(spec: ModelSpec, environment: Mapping[str, str]) -> ModelSpec:
     Raises:
         ProviderError: a named variable is not set or empty; the message names it, never its value.
     """
-
-    def fill(value: Any) -> Any:
-        if isinstance(value, str):
-            return _REFERENCE.sub(lambda match: _variable(spec.name, match[1], environment), value)
-        if isinstance(value, Mapping):
-            members = cast("Mapping[str, Any]", value)
-            return {key: fill(member) for key, member in members.items()}
-        return value
-
-    return ModelSpec(spec.name, spec.provider, fill(spec.settings))
+    return ModelSpec(spec.name, spec.provider, _filled(spec.settings, spec.name, environment))
 
 
 def required(spec: ModelSpec, key: str) -> str:
@@ -46,4 +37,13 @@ def _variable(model: str, name: str, environment: Mapping[str, str]) -> str:
     value = environment.get(name, "")
     if not value:
         raise ProviderError("setup", f"{model} needs the environment variable {name}, which is not set.")
+    return value
+
+
+def _filled(value: Any, model: str, environment: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return _REFERENCE.sub(lambda match: _variable(model, match[1], environment), value) if "$" in value else value
+    if isinstance(value, Mapping):
+        members = cast("Mapping[str, Any]", value)
+        return {key: _filled(member, model, environment) for key, member in members.items()}
     return value

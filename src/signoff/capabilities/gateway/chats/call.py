@@ -81,8 +81,14 @@ class ChatCall:
         self._asked = asked
         self._request = request
         self._ledger = ledger
-        self._turns = Turns(routed, asked, needs, decide=decide, left_s=self._left_s)
-        self._deadline_s = means.clock.monotonic_s() + request.timeout_s
+        clock, deadline_s = means.clock, means.clock.monotonic_s() + request.timeout_s
+
+        def left_s() -> float:
+            return deadline_s - clock.monotonic_s()
+
+        # No method of this call: it would keep call and request in a cycle until the collector comes.
+        self._left_s = left_s
+        self._turns = Turns(routed, asked, needs, decide=decide, left_s=left_s)
         # Half a text of JSON that another model goes on with is nobody's answer to the schema.
         self._continues = asked.continues and request.output_schema is None
         self.model = ""
@@ -167,9 +173,6 @@ class ChatCall:
                     yield UsageReport(said.counted(event.usage))
                 else:
                     yield event
-
-    def _left_s(self) -> float:
-        return self._deadline_s - self._means.clock.monotonic_s()
 
     async def _protected(self, candidate: Candidate, request: ChatRequest) -> ProtectedChat:
         try:
