@@ -93,10 +93,9 @@ def _effort(body: Mapping[str, Any]) -> Effort | None:
     ):
         if value is not None:
             said = a_string(value, where)
-            found = next((one for one in EFFORTS if one == said), None)
-            if found is None:
+            if said not in EFFORTS:
                 raise wrong(where, f"'{where}' is one of {', '.join(EFFORTS)}.")
-            return found
+            return cast("Effort", said)
     return None
 
 
