@@ -6,7 +6,6 @@ what a kill left, and is written again.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import importlib
@@ -14,16 +13,17 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Connection
 from signoff.runtime.artifacts import read_artifact
 from signoff.runtime.codec import PAYLOADS
 from signoff.runtime.retention import store
+from signoff.runtime.retention.files import ArchiveError, Files
 from signoff.runtime.retention.model import Batch
 
 FORMAT = "signoff.archive/1"
@@ -44,13 +44,6 @@ class Archived:
     size_bytes: int
     runs: int
     events: int
-
-
-class ArchiveError(UnavailableError):
-    """Where runs should be archived cannot be written to, or is no place for archives."""
-
-    code = "archive"
-    title = "The archive cannot be written"
 
 
 def paths_of(archives: Path, batch: Batch) -> tuple[Path, Path]:
@@ -80,19 +73,20 @@ def found_whole(archives: Path, batch: Batch) -> Archived | None:
     return Archived(path, digest, size, len(told["runs"]), told["events"])
 
 
-async def write(connection: Connection, archives: Path, batch: Batch) -> AsyncIterator[Archived | str]:
+async def write(connection: Connection, files: Files, archives: Path, batch: Batch) -> AsyncIterator[Archived | str]:
     """Write a batch's file and manifest; gives the name of each step that was done, and in the end the file.
 
     Raises:
-        ArchiveError: the directory cannot be written to; nothing was dropped.
+        ArchiveError: the directory cannot be written to, or does not answer; nothing was dropped.
     """
-    path, manifest = paths_of(archives, batch)
+    do = partial(files.do, str(batch.archive))
+    path, manifest = await do(paths_of, archives, batch)
     part = path.with_suffix(".part")
     runs: list[dict[str, Any]] = []
     events = 0
     try:
-        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-        output = await asyncio.to_thread(_zstd.open, part, "wb")
+        await do(path.parent.mkdir, parents=True, exist_ok=True)
+        output = await do(_zstd.open, part, "wb")
         try:
             header = {"format": FORMAT, "batch_id": str(batch.batch_id), "org_id": str(batch.org_id)}
             gathered = bytearray(orjson.dumps(header) + b"\n")
@@ -103,21 +97,21 @@ async def write(connection: Connection, archives: Path, batch: Batch) -> AsyncIt
                     gathered += line + b"\n"
                     count += is_event
                     if len(gathered) > WRITE_BYTES:
-                        await asyncio.to_thread(output.write, bytes(gathered))
+                        await do(output.write, bytes(gathered))
                         gathered.clear()
                 runs.append({**told, "events": count})
                 events += count
-            await asyncio.to_thread(output.write, bytes(gathered))
+            await do(output.write, bytes(gathered))
         finally:
-            await asyncio.to_thread(output.close)
+            await do(output.close)
         yield "written beside"
-        await asyncio.to_thread(_put, part, path)
+        await do(_put, part, path)
         yield "renamed"
-        digest, size = await asyncio.to_thread(_digest, path)
+        digest, size = await do(_digest, path)
         body = {**header, "file": path.name, "sha256": digest, "size_bytes": size, "events": events, "runs": runs}
         beside = manifest.with_suffix(".part")
-        await asyncio.to_thread(beside.write_bytes, orjson.dumps(body, default=str, option=_OPTIONS))
-        await asyncio.to_thread(_put, beside, manifest)
+        await do(beside.write_bytes, orjson.dumps(body, default=str, option=_OPTIONS))
+        await do(_put, beside, manifest)
         yield "manifest"
     except OSError as error:
         raise ArchiveError(f"The archive {path.parent} cannot be written: {error.strerror or error}") from error

@@ -16,6 +16,7 @@ from signoff.core.ids import uuid7
 from signoff.foundation.database import Connection, Database, DatabaseError
 from signoff.runtime.partitions import prepare_partitions
 from signoff.runtime.retention import archive, store
+from signoff.runtime.retention.files import Files
 from signoff.runtime.retention.model import (
     Batch,
     Due,
@@ -57,6 +58,7 @@ class Retention:
         self._archives = archives
         self._clock = clock
         self._settings = settings or RetentionSettings()
+        self._files = Files(self._settings.file_s)
 
     async def duty(self, _: Callable[[int], None]) -> None:
         """Work for ever, a pass each interval. A pass that fails is told and tried again; runs go on meanwhile."""
@@ -182,16 +184,17 @@ class Retention:
         self, connection: Connection, batch: Batch, report: RetentionReport
     ) -> AsyncGenerator[str]:
         if batch.archive is not None and batch.status == "planned":
-            found = await asyncio.to_thread(archive.found_whole, self._archives, batch)
+            place = str(batch.archive)
+            found = await self._files.do(place, archive.found_whole, self._archives, batch)
             if found is None:
-                async for step in archive.write(connection, self._archives, batch):
+                async for step in archive.write(connection, self._files, self._archives, batch):
                     if isinstance(step, str):
                         yield step
                     else:
                         found = step
             assert found is not None
-            place = (str(found.path), found.digest, found.size_bytes, found.events)
-            await connection.execute(store.ARCHIVED, batch.org_id, batch.batch_id, *place)
+            told = (str(found.path), found.digest, found.size_bytes, found.events)
+            await connection.execute(store.ARCHIVED, batch.org_id, batch.batch_id, *told)
             report.archived_runs += found.runs
             yield "archived"
         dropped = await connection.fetchval(store.RETIRE, batch.org_id, batch.batch_id, self._clock.now())

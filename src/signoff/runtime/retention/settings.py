@@ -21,6 +21,11 @@ class RetentionSettings(BaseModel):
         gt=0,
         description="Longest pause before a batch that failed is tried again; the first is `interval_s`, then doubled.",
     )
+    file_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Longest that one operation on an archive's files may take: a file server that is away hangs.",
+    )
     months_ahead: int = Field(
         default=3, ge=1, le=24, description="Months beyond this one whose journal partitions are kept ready."
     )
