@@ -129,6 +129,7 @@ async def test_another_organisation_sees_and_reaches_nothing(api: Api, database:
         review_id = reviews["items"][0]["review_id"]
         for method, path in _routes(database):
             filled = path.replace("{run_id}", run_id).replace("{review_id}", review_id).replace("{digest}", "0" * 64)
+            filled = filled.replace("{call_id}", run_id)
             filled += f"?other={run_id}&before=1.0.0&after=1.0.1" if path.endswith("/difference") else ""
             if path in OPEN_PATHS or method == "HEAD":
                 continue
@@ -137,6 +138,8 @@ async def test_another_organisation_sees_and_reaches_nothing(api: Api, database:
                 assert response.status_code == 404, (method, path, response.text)
             elif path == "/v1/models":
                 assert response.json()["data"] == []
+            elif path == "/metrics":
+                assert response.status_code == 403, response.text  # of all organisations: whoever operates them all
             elif method == "GET" and path not in {"/v1/me", "/v1/workflows"}:
                 assert response.json()["items"] == [], path
                 assert run_id not in response.text, path

@@ -6,8 +6,8 @@ from __future__ import annotations
 CLAIM = """
 WITH mine AS (
     INSERT INTO model_answer AS a (org_id, question, claim, claimed_until) VALUES ($1, $2, $3, $5)
-    ON CONFLICT (org_id, question) DO UPDATE
-    SET claim = excluded.claim, claimed_until = excluded.claimed_until, reply = NULL, kept_at = NULL, expires_at = NULL
+    ON CONFLICT (org_id, question) DO UPDATE SET
+        claim = excluded.claim, claimed_until = excluded.claimed_until, reply = NULL, kept_at = NULL, expires_at = NULL
     WHERE coalesce(a.expires_at, a.claimed_until) <= $4
     RETURNING 1
 )
