@@ -143,16 +143,6 @@ class TelemetrySettings(_Frozen):
     service_name: str = Field(default="signoff", description="What spans and measurements are of.")
 
 
-class TelemetrySettings(_Frozen):
-    """Where OpenTelemetry's collector is."""
-
-    otlp_endpoint: str | None = Field(
-        default=None,
-        description="Base URL of an OTLP collector, such as http://host:4318; none exports nothing. Needs signoff[otel].",
-    )
-    service_name: str = Field(default="signoff", description="What spans and measurements are of.")
-
-
 class Settings(BaseSettings):
     """All settings of a process. Frozen: read once at the start."""
 
@@ -170,7 +160,6 @@ class Settings(BaseSettings):
     api: ApiSettings = Field(default_factory=ApiSettings, description="The API server.")
     worker: WorkerSettings = Field(default_factory=WorkerSettings, description="The worker process.")
     logging: LoggingSettings = Field(default_factory=LoggingSettings, description="Logs.")
-    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Spans and measurements.")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings, description="Spans and measurements.")
 
     @property
