@@ -19,7 +19,7 @@ from signoff.workflows import load_document
 
 SNIPPETS = [snippet for page in pages() for snippet in page.snippets]
 COMMAND: Any = typer.main.get_command(app)
-PROGRAMS = frozenset({"signoff", "make", "cd", "export", "sudo", "python", ".venv/bin/python"})
+PROGRAMS = frozenset({"signoff", "make", "cd", "export", "sudo", "python", ".venv/bin/python", "curl"})
 ASSIGNMENT = re.compile(r"[A-Z_]+=\S*")
 
 

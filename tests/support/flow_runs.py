@@ -234,7 +234,7 @@ class Run:
             return
         if step.verb == "ai":
             prompt = self.project.prompts.find(step.target)
-            named: dict[str, str] = {"prompt": prompt.name, "prompt_version": prompt.version, "task": prompt.task}
+            named: dict[str, Any] = {"prompt": prompt.name, "prompt_version": prompt.version, "task": prompt.task}
             request = model_request(FACTS, model="m", provider="scripted", labels=ready.labels, local=True, **named)
         else:
             decided = [(name, states.get(name) or scope.state(name)) for name in step.requires]

@@ -87,7 +87,7 @@ def test_what_asks_for_the_default_is_taken_and_hints_are_named() -> None:
 
 def test_chats_are_tuned_in_each_vendors_words() -> None:
     tools = [{"type": "function", "function": {"name": "weather"}}]
-    drawn = {"top_p": 0.5, "top_k": 4, "seed": 7, "frequency_penalty": 0.5, "presence_penalty": -0.5}
+    drawn: dict[str, Any] = {"top_p": 0.5, "top_k": 4, "seed": 7, "frequency_penalty": 0.5, "presence_penalty": -0.5}
     more = {**drawn, "reasoning_effort": "low", "parallel_tool_calls": False, "tools": tools}
     assert read_chat({**ASK, **more}, BOUNDS).request.tuning == Tuning(**drawn, effort="low", parallel_tools=False)
     own = {"model": "m", "input": "x", "top_p": 0.5, "reasoning": {"effort": "high", "summary": "auto"}}

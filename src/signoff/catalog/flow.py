@@ -71,10 +71,10 @@ def unproven(project: Project) -> Iterator[Problem]:
     for workflow in project.workflows.values():
         if workflow.python is not None:
             detail = (
-                f"'{workflow.name}' is written in Python: the proof does not cover it. As it runs, a step has the labels"
-                " of all that the run has read, models and events are held to those, and a call of a tool to its"
-                " contract: trusted and confined arguments are values of trusted sources, of the code or of a list, or a"
-                " person approved them; else the step fails, kind 'flow'."
+                f"'{workflow.name}' is written in Python: the proof does not cover it. As it runs, a step has the"
+                " labels of all that the run has read; models and events are held to those, and a call of a tool to its"
+                " contract: trusted and confined arguments are values of trusted sources, of the code or of a list,"
+                " or a person approved them; else the step fails, kind 'flow'."
             )
             yield Problem(detail, workflow.file, workflow.python.line, code="flow-python")
 

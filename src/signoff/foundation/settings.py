@@ -138,7 +138,7 @@ class TelemetrySettings(_Frozen):
 
     otlp_endpoint: str | None = Field(
         default=None,
-        description="Base URL of an OTLP collector, such as http://host:4318; none exports nothing. Needs signoff[otel].",
+        description="URL of an OTLP collector, such as http://host:4318; none exports nothing. Needs signoff[otel].",
     )
     service_name: str = Field(default="signoff", description="What spans and measurements are of.")
 

@@ -26,12 +26,12 @@ def exporting(settings: TelemetrySettings) -> Generator[Exporting | None]:
         return
     try:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415  (extra)
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-        from opentelemetry.sdk.metrics import MeterProvider as Meters  # noqa: PLC0415
-        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
-        from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415
-        from opentelemetry.sdk.trace import TracerProvider as Tracers  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  (an extra)
+        from opentelemetry.sdk.metrics import MeterProvider as Meters  # noqa: PLC0415  (an extra)
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415  (an extra)
+        from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415  (an extra)
+        from opentelemetry.sdk.trace import TracerProvider as Tracers  # noqa: PLC0415  (an extra)
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise UnavailableError("SIGNOFF_TELEMETRY__OTLP_ENDPOINT needs: pip install 'signoff[otel]'.") from error
     base, resource = settings.otlp_endpoint.rstrip("/"), Resource.create({SERVICE_NAME: settings.service_name})

@@ -75,19 +75,17 @@ class AiStep(LimitedStep):
             call.record("model.call", {**attempt.as_dict(), **fact})
 
         answered: set[str] = set()
-        asked = asked_of(call, self._services, task=prompt.task, prompt=prompt.name, over_limit=over_limit)
+        complete = partial(
+            self._services.gateway.complete,
+            decide=decide,
+            budget=self._services.budgets.of(call),
+            observe=observe,
+            asked=asked_of(call, self._services, task=prompt.task, prompt=prompt.name, over_limit=over_limit),
+            signalled=partial(call.record, "model.signals"),
+        )
 
         async def ask(task: ModelTask, config: ModelsConfig) -> ModelResult:
-            budget = self._services.budgets.of(call)
-            result = await self._services.gateway.complete(
-                task,
-                config,
-                decide=decide,
-                budget=budget,
-                observe=observe,
-                asked=asked,
-                signalled=partial(call.record, "model.signals"),
-            )
+            result = await complete(task, config)
             answered.add(f"model:{result.model}")
             return result
 

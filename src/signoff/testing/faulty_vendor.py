@@ -192,7 +192,7 @@ class _Answer:
             return early
         inputs = asked.body.get("input")
         said = _said(asked.model)
-        data = json.dumps(whole(asked.endpoint, said, len(inputs) if isinstance(inputs, list) else 1)).encode()  # pyright: ignore[reportUnknownArgumentType]
+        data = json.dumps(whole(asked.endpoint, said, len(inputs) if isinstance(inputs, list) else 1)).encode()  # pyright: ignore[reportUnknownArgumentType]  (of JSON)
         middle = len(data) // 2
         fault = asked.model
         if fault == "malformed":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from signoff.api.compatible.functions import read_choice, read_format, read_tools
 from signoff.api.compatible.media import document_at, image_at, no_upload
 from signoff.api.compatible.members import (
     Known,
@@ -24,13 +25,10 @@ from signoff.api.compatible.tuning import IN_CHATS, read_tuning
 from signoff.capabilities.gateway.chat import (
     ChatMessage,
     ChatRequest,
-    ChatTool,
-    OnlyTool,
     Part,
     Role,
     TextPart,
     ToolCallPart,
-    ToolChoice,
     ToolResultPart,
 )
 
@@ -173,12 +171,12 @@ def read_chat(body: dict[str, Any], bounds: Bounds) -> Wanted:
     )
     if options and not stream:
         raise wrong("stream_options", "'stream_options' is for requests with 'stream': true.")
-    tools = read_tools(body.get("tools"), bounds)
-    schema, name = _format(body.get("response_format"))
+    tools = read_tools(body.get("tools"), bounds.tools)
+    schema, name = read_format(body.get("response_format"))
     request = ChatRequest(
         messages=_messages(body.get("messages"), reading),
         tools=tools,
-        tool_choice=_choice(body.get("tool_choice"), tools),
+        tool_choice=read_choice(body.get("tool_choice"), tools),
         output_schema=schema,
         output_name=name,
         stop=texts(body.get("stop"), "stop", MAX_STOPS),
@@ -297,111 +295,3 @@ def _part(part: dict[str, Any], where: str, reading: Reading) -> Part:
     if kind == "input_audio":
         raise unsupported(f"{where}.type", "Transcribe it first.")
     raise wrong(f"{where}.type", f"'{where}.type' is one of text, image_url, file.")
-
-
-def read_tools(value: Any, bounds: Bounds) -> tuple[ChatTool, ...]:
-    """The tools of a chat completion.
-
-    Raises:
-        RequestError: one is no function.
-    """
-    if value is None:
-        return ()
-    found: list[ChatTool] = []
-    for index, item in enumerate(an_array(value, "tools", bounds.tools)):
-        where = f"tools[{index}]"
-        tool = an_object(item, where)
-        if tool.get("type") != "function":
-            raise unsupported(f"{where}.type", "The gateway runs no tools of vendors: declare a function.")
-        found.append(read_function(an_object(tool.get("function"), f"{where}.function"), f"{where}.function"))
-    return tuple(found)
-
-
-def read_function(function: Mapping[str, Any], where: str) -> ChatTool:
-    """A function that the model may call.
-
-    Raises:
-        RequestError: it has no name, or no schema.
-    """
-    name = a_string(function.get("name"), f"{where}.name")
-    about = a_string(function.get("description") or "", f"{where}.description")
-    strict = function.get("strict")
-    strict = None if strict is None else a_flag(strict, f"{where}.strict")
-    schema = function.get("parameters")
-    if schema is None:
-        return ChatTool(name, about, strict=strict)
-    return ChatTool(name, about, an_object(schema, f"{where}.parameters"), strict)
-
-
-def _choice(value: Any, tools: tuple[ChatTool, ...]) -> ToolChoice:
-    if value is None:
-        return "auto"
-    if isinstance(value, dict):
-        choice = an_object(value, "tool_choice")
-        if choice.get("type") != "function":
-            raise unsupported("tool_choice.type", "Send only the tools that may be called.")
-        name = a_string(an_object(choice.get("function"), "tool_choice.function").get("name"), "tool_choice.function")
-        return only_tool(name, tools, "tool_choice.function.name")
-    return tool_choice(a_string(value, "tool_choice"), tools)
-
-
-def tool_choice(word: str, tools: tuple[ChatTool, ...]) -> ToolChoice:
-    """A choice by its word.
-
-    Raises:
-        RequestError: it is none, or is made without tools.
-    """
-    if word in ("none", "auto"):
-        return word
-    if word == "required":
-        if not tools:
-            raise wrong("tool_choice", "'tool_choice' is for requests with 'tools'.")
-        return word
-    raise wrong("tool_choice", "'tool_choice' is none, auto, required, or names a function.")
-
-
-def only_tool(name: str, tools: tuple[ChatTool, ...], where: str) -> OnlyTool:
-    """The one tool that has to be called.
-
-    Raises:
-        RequestError: there is no such tool.
-    """
-    if all(tool.name != name for tool in tools):
-        raise wrong(where, f"'tools' has no function '{name[:60]}'.")
-    return OnlyTool(name)
-
-
-def _format(value: Any) -> tuple[Mapping[str, Any] | None, str]:
-    """The schema of the answer, and its name."""
-    if value is None:
-        return None, "answer"
-    form = an_object(value, "response_format")
-    kind = form.get("type")
-    if kind == "json_schema":
-        return read_schema(
-            an_object(form.get("json_schema"), "response_format.json_schema"), "response_format.json_schema"
-        )
-    return plain_format(kind, "response_format.type")
-
-
-def plain_format(kind: Any, where: str) -> tuple[Mapping[str, Any] | None, str]:
-    """The schema of a format that brings none.
-
-    Raises:
-        RequestError: it is none.
-    """
-    if kind == "text":
-        return None, "answer"
-    if kind == "json_object":
-        return {"type": "object"}, "answer"
-    raise wrong(where, f"'{where}' is one of text, json_object, json_schema.")
-
-
-def read_schema(form: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], str]:
-    """A schema of the answer, and its name.
-
-    Raises:
-        RequestError: it has none.
-    """
-    name = a_string(form.get("name") or "answer", f"{where}.name")
-    return an_object(form.get("schema"), f"{where}.schema"), name

@@ -87,7 +87,7 @@ def _input(arguments: str) -> Any:
         value: Any = orjson.loads(arguments or "{}")
     except orjson.JSONDecodeError:
         value = arguments
-    return value if isinstance(value, dict) else {"arguments": value}  # pyright: ignore[reportUnknownVariableType]
+    return value if isinstance(value, dict) else {"arguments": value}  # pyright: ignore[reportUnknownVariableType]  (of JSON)
 
 
 def _event(name: str, value: dict[str, Any]) -> bytes:

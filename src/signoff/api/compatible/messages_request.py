@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from signoff.api.compatible.chat_request import MAX_STOPS, Bounds, Reading, Wanted, only_tool
+from signoff.api.compatible.chat_request import MAX_STOPS, Bounds, Reading, Wanted
+from signoff.api.compatible.functions import only_tool
 from signoff.api.compatible.media import document_at, image_at, image_of, no_upload
 from signoff.api.compatible.members import (
     Known,

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from signoff.api.compatible.chat_request import (
-    Bounds,
-    Reading,
-    Wanted,
-    only_tool,
-    plain_format,
-    read_function,
-    read_schema,
-    tool_choice,
-)
+from signoff.api.compatible.chat_request import Bounds, Reading, Wanted
+from signoff.api.compatible.functions import only_tool, plain_format, read_function, read_schema, tool_choice
 from signoff.api.compatible.media import document_at, image_at, no_upload
 from signoff.api.compatible.members import (
     Known,

@@ -95,7 +95,7 @@ def _effort(body: Mapping[str, Any]) -> Effort | None:
             said = a_string(value, where)
             if said not in EFFORTS:
                 raise wrong(where, f"'{where}' is one of {', '.join(EFFORTS)}.")
-            return cast("Effort", said)
+            return said
     return None
 
 

@@ -25,7 +25,8 @@ def may_see_of(obligations: Sequence[ObligationLike]) -> MaySee:
         return sees_nothing
 
     def may_see(tool: str) -> Collection[str]:
-        return frozenset.intersection(*(one.get(tool, frozenset()) for one in demanded))
+        first, *others = (one.get(tool, frozenset[str]()) for one in demanded)
+        return first.intersection(*others)
 
     return may_see
 

@@ -148,11 +148,10 @@ class Gateway:
             asks = asked or Asked(NOBODY, task=task.task, prompt=task.prompt, data_labels=task.data_labels)
             turns = await self._turns(asks, config, decide, needs_of_task(task), account)
             for candidate in turns:
-                name = candidate.spec.name
+                name, duties = candidate.spec.name, candidate.obligations
                 try:
                     # Anew for each candidate: another model's permit may demand more, or less.
-                    containment = containment_of(candidate.obligations)
-                    protected = await self._protector.protect(task, candidate.obligations)
+                    containment, protected = containment_of(duties), await self._protector.protect(task, duties)
                     async with self._guarded(asks, candidate, task.timeout_s, account):
                         call = Call(candidate.spec, candidate.provider, protected, account.payer)
                         output, finish_reason = await call.run()

@@ -134,7 +134,7 @@ class _Connection(httpcore.AsyncNetworkStream):
             self._gathered.append(buffer)
             self._write_timeout_s = timeout
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  (as above)
         """Send what was gathered, then receive. Where the other side takes no more it may have answered all the same.
 
         Raises:
@@ -174,7 +174,7 @@ class _Connection(httpcore.AsyncNetworkStream):
         self,
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109  (as above)
     ) -> httpcore.AsyncNetworkStream:
         """Shake hands. Whatever went over the connection before was a proxy's business, and no request of ours."""
         if (departure := DEPARTURE.get()) is not None:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 # The parser is `re`'s own, which has no public name since Python 3.11; its tree is that of all versions since 2.0.
-from re import _parser  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
+from re import _parser  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]  (typeshed has it not)
 from typing import Any, cast
 
 _DIGIT = re.compile(r"\d")

@@ -98,7 +98,7 @@ class Context:
         retry: Mapping[str, Any] | None = None,
         timeout: Duration | None = None,
     ) -> Command:
-        """A model that is no language model, by its kind: `classify` with its labels, `embed`, `forecast`, and so on."""
+        """A model that is no language model, by its kind, such as `classify` with its labels, or `forecast`."""
         if kind not in MODEL_KINDS:
             raise ValueError(f"there are no models of the kind '{kind}'; there are: {', '.join(MODEL_KINDS)}")
         if (kind == "classify") != (labels is not None):
