@@ -45,6 +45,7 @@ BODIES: dict[str, Mapping[str, Any]] = {
         "dataset": "d",
         "model": "m",
     },
+    "/v1/projects/{project}/prompts/{prompt:path}/labels/{label}": {"version": "1.0.0"},
     "/v1/reviews/{review_id}/decision": {"decision": "approve", "digest": "0" * 64},
 }
 
@@ -129,7 +130,7 @@ async def test_another_organisation_sees_and_reaches_nothing(api: Api, database:
         review_id = reviews["items"][0]["review_id"]
         for method, path in _routes(database):
             filled = path.replace("{run_id}", run_id).replace("{review_id}", review_id).replace("{digest}", "0" * 64)
-            filled = filled.replace("{call_id}", run_id)
+            filled = filled.replace("{call_id}", run_id).replace("{label}", "candidate")
             filled += f"?other={run_id}&before=1.0.0&after=1.0.1" if path.endswith("/difference") else ""
             if path in OPEN_PATHS or method == "HEAD":
                 continue
@@ -138,8 +139,8 @@ async def test_another_organisation_sees_and_reaches_nothing(api: Api, database:
                 assert response.status_code == 404, (method, path, response.text)
             elif path == "/v1/models":
                 assert response.json()["data"] == []
-            elif path == "/metrics":
-                assert response.status_code == 403, response.text  # of all organisations: whoever operates them all
+            elif path in {"/metrics", "/v1/model-costs", "/v1/model-costs/differences"}:
+                assert response.status_code == 403, response.text  # no policy of theirs shows anybody what is spent
             elif method == "GET" and path not in {"/v1/me", "/v1/workflows"}:
                 assert response.json()["items"] == [], path
                 assert run_id not in response.text, path
