@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from signoff.api.compatible.functions import read_choice, read_format, read_tools
+from signoff.api.compatible.functions import COMMON_ONLY, HINTS, read_choice, read_format, read_tools
 from signoff.api.compatible.media import document_at, image_at, no_upload
 from signoff.api.compatible.members import (
     Known,
@@ -33,7 +33,6 @@ from signoff.capabilities.gateway.chat import (
 )
 
 MAX_STOPS = 16
-_SETTING = "Leave it out: only what every vendor has can be asked of a route."
 _FUNCTIONS = "Use 'tools' and 'tool_choice'."
 _AUDIO = "Only text is answered."
 
@@ -63,16 +62,7 @@ KNOWN = Known(
         "service_tier": ("auto", "default"),
         "store": (False,),
     },
-    hints=frozenset(
-        (
-            "user",
-            "safety_identifier",
-            "metadata",
-            "prompt_cache_key",
-            "prompt_cache_options",
-            "prompt_cache_retention",
-        )
-    ),
+    hints=HINTS,
     advice={
         "n": "Ask several times.",
         "logprobs": "No model behind this server reports them; leave it out.",
@@ -85,7 +75,7 @@ KNOWN = Known(
         "web_search_options": "Give the model a tool that searches.",
         "moderation": "Content filters are the project's own.",
         "logit_bias": "Each model has tokens of its own: say in words what to avoid.",
-        **dict.fromkeys(("service_tier", "verbosity", "prediction"), _SETTING),
+        **dict.fromkeys(("service_tier", "verbosity", "prediction"), COMMON_ONLY),
     },
 )
 _MESSAGE = Known(

@@ -1,4 +1,4 @@
-"""The functions and formats of requests that OpenAI's two chat interfaces share."""
+"""What requests of OpenAI's two chat interfaces share: functions, formats, hints; and some of it Anthropic's too."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from typing import Any
 
 from signoff.api.compatible.members import a_flag, a_string, an_array, an_object, unsupported, wrong
 from signoff.capabilities.gateway.chat import ChatTool, OnlyTool, ToolChoice
+
+COMMON_ONLY = "Leave it out: only what every vendor has can be asked of a route."
+"""What to do about a member that only some vendors have."""
+HINTS = frozenset(
+    ("user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention")
+)
+"""Members that change no answer: they are not passed on, and named in `signoff-ignored`."""
 
 
 def read_tools(value: Any, most: int) -> tuple[ChatTool, ...]:

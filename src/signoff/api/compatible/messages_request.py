@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from signoff.api.compatible.chat_request import MAX_STOPS, Bounds, Reading, Wanted
-from signoff.api.compatible.functions import only_tool
+from signoff.api.compatible.functions import COMMON_ONLY, only_tool
 from signoff.api.compatible.media import document_at, image_at, image_of, no_upload
 from signoff.api.compatible.members import (
     Known,
@@ -39,7 +39,6 @@ from signoff.capabilities.gateway.chat import (
     ToolResultPart,
 )
 
-_SETTING = "Leave it out: only what every vendor has can be asked of a route."
 _VENDORS_OWN = "It runs at the vendor, past the gateway: declare a tool of your own."
 
 KNOWN = Known(
@@ -71,7 +70,7 @@ KNOWN = Known(
         "container": _VENDORS_OWN,
         "context_management": "Shorten the conversation before you send it.",
         "inference_geo": "Send the header 'signoff-region'.",
-        **dict.fromkeys(("service_tier", "betas", "speed", "prefill"), _SETTING),
+        **dict.fromkeys(("service_tier", "betas", "speed", "prefill"), COMMON_ONLY),
     },
 )
 COUNTED = Known(

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from signoff.api.compatible.chat_request import Bounds, Reading, Wanted
-from signoff.api.compatible.functions import only_tool, plain_format, read_function, read_schema, tool_choice
+from signoff.api.compatible.functions import (
+    COMMON_ONLY,
+    HINTS,
+    only_tool,
+    plain_format,
+    read_function,
+    read_schema,
+    tool_choice,
+)
 from signoff.api.compatible.media import document_at, image_at, no_upload
 from signoff.api.compatible.members import (
     Known,
@@ -34,7 +42,6 @@ from signoff.capabilities.gateway.chat import (
     ToolResultPart,
 )
 
-_SETTING = "Leave it out: only what every vendor has can be asked of a route."
 _STORED = "This server keeps no answers: send the whole conversation as 'input'."
 _VENDORS_OWN = "The gateway runs no tools of vendors: declare a function."
 
@@ -62,16 +69,7 @@ KNOWN = Known(
         "service_tier": ("auto", "default"),
         "top_logprobs": (0,),
     },
-    hints=frozenset(
-        (
-            "user",
-            "safety_identifier",
-            "metadata",
-            "prompt_cache_key",
-            "prompt_cache_options",
-            "prompt_cache_retention",
-        )
-    ),
+    hints=HINTS,
     advice={
         "store": _STORED,
         "previous_response_id": _STORED,
@@ -84,7 +82,7 @@ KNOWN = Known(
         "top_logprobs": "No model behind this server reports them; leave it out.",
         "context_management": "Shorten the conversation before you send it.",
         "moderation": "Content filters are the project's own.",
-        "service_tier": _SETTING,
+        "service_tier": COMMON_ONLY,
     },
 )
 _ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -230,7 +228,7 @@ def _choice(value: Any, tools: tuple[ChatTool, ...]) -> ToolChoice:
 
 def _format(value: Any) -> tuple[Mapping[str, Any] | None, str]:
     config = an_object(value or {}, "text")
-    screened(config, Known(frozenset(("format",)), advice={"verbosity": _SETTING}), "text")
+    screened(config, Known(frozenset(("format",)), advice={"verbosity": COMMON_ONLY}), "text")
     if config.get("format") is None:
         return None, "answer"
     form = an_object(config["format"], "text.format")

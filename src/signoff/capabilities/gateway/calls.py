@@ -12,9 +12,9 @@ from signoff.capabilities.gateway.answers import Judged, judge, repair_messages
 from signoff.capabilities.gateway.asking import Estimate
 from signoff.capabilities.gateway.budget import BYTES_PER_TOKEN, Budget, estimated_input_tokens
 from signoff.capabilities.gateway.chats.bounding import most_characters
-from signoff.capabilities.gateway.failures import RETRYABLE, CallFailed, Failure, final_error
+from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.model import FinishReason, ModelTask
-from signoff.capabilities.gateway.paying import Lacking, Payer, unanswered
+from signoff.capabilities.gateway.paying import Lacking, Payer
 from signoff.capabilities.gateway.pricing import price
 from signoff.capabilities.gateway.protection import Protected
 from signoff.capabilities.gateway.provider import Provider, ProviderError, ProviderReply, ProviderRequest
@@ -22,8 +22,6 @@ from signoff.catalog.models import ModelSpec
 from signoff.catalog.prompts import PromptMessage
 from signoff.core.errors import Problem
 from signoff.core.money import Cost, Usage
-
-__all__ = ["RETRYABLE", "Call", "CallFailed", "Failure", "final_error", "unanswered"]
 
 
 @dataclass(frozen=True, slots=True)

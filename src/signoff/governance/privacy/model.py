@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 from signoff.core.errors import InvalidError, UnavailableError, did_you_mean
 
@@ -60,14 +58,6 @@ class Finding:
     kind: str
     rule: str
     checked: bool = False
-
-
-class NameFinder(Protocol):
-    """A local model that finds names, places and addresses."""
-
-    def find(self, text: str) -> Sequence[Finding]:
-        """What it finds, sorted, without overlaps."""
-        ...
 
 
 class PersonalDataError(InvalidError):
