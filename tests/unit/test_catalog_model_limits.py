@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.catalog_files import only_problem, problems_of, template_files
 
 from signoff.catalog.model_limits import ModelLimit, Window
@@ -95,27 +90,3 @@ def load_problems(models: str) -> list[str]:
 def test_too_many_limits_are_refused() -> None:
     more = "".join(f"  - {{of: team, name: t{number}, requests: 1, every: 1m}}\n" for number in range(61))
     assert only_problem(files(MODELS + more)).detail == "There are more than 64 limits."
-
-
-@given(
-    st.integers(946_684_800, 3_786_912_000),
-    st.sampled_from([MINUTE, DAY, *(Window(calendar=name) for name in ("minute", "hour", "day", "month"))]),
-)
-def test_a_moment_is_in_the_part_that_ends_after_it(seconds: int, window: Window) -> None:
-    now = datetime.fromtimestamp(seconds, UTC)
-    slot = window.slot(now)
-    assert now < window.ends_at(slot)
-    assert window.slot(window.ends_at(slot)) == slot + 1
-
-
-def test_months_are_those_of_the_calendar() -> None:
-    month = Window(calendar="month")
-    ends = [month.ends_at(month.slot(datetime(2027, 11, 5, tzinfo=UTC)) + more) for more in range(5)]
-    assert [end.isoformat()[:10] for end in ends] == [
-        "2027-12-01",
-        "2028-01-01",
-        "2028-02-01",
-        "2028-03-01",
-        "2028-04-01",
-    ]
-    assert [later - earlier for earlier, later in pairwise(ends)][2] == timedelta(days=29)

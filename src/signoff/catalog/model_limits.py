@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 import orjson
@@ -52,21 +51,6 @@ class Window:
     def slot_s(self) -> float:
         """How long one part is, in seconds; 0 of a calendar window, whose months differ."""
         return self.length_s / SLOTS
-
-    def slot(self, now: datetime) -> int:
-        """The number of the part that a moment is in."""
-        at = now.astimezone(UTC)
-        if self.calendar == "month":
-            return at.year * 12 + at.month - 1
-        lengths = {"minute": 60.0, "hour": 3600.0, "day": 86_400.0}
-        return int(at.timestamp() // (lengths[self.calendar] if self.calendar else self.slot_s))
-
-    def ends_at(self, slot: int) -> datetime:
-        """When a part is over."""
-        if self.calendar == "month":
-            return datetime((slot + 1) // 12, (slot + 1) % 12 + 1, 1, tzinfo=UTC)
-        lengths = {"minute": 60.0, "hour": 3600.0, "day": 86_400.0}
-        return datetime.fromtimestamp((slot + 1) * (lengths[self.calendar] if self.calendar else self.slot_s), UTC)
 
 
 @dataclass(frozen=True, slots=True)
