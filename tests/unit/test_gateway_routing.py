@@ -176,3 +176,23 @@ async def test_the_text_of_a_chat_is_what_is_counted():
     model, excluded = await chosen(config, gateway, long)
     assert model == "b"
     assert "reads 500 tokens" in excluded["a"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "request_", "reason"),
+    [
+        ({"modalities": ["text"]}, PICTURE, "cannot"),
+        ({"capabilities": []}, replace(HELLO, tools=(ChatTool("look"),)), "cannot"),
+        ({"region": "us"}, HELLO, "cannot"),
+        ({"context_tokens": 20}, replace(HELLO, max_output_tokens=21), "context_overflow"),
+        ({"data_class": "public"}, HELLO, "forbidden"),
+    ],
+)
+async def test_what_no_model_can_do_is_the_requests_fault_and_not_worth_another_try(
+    facts: dict[str, Any], request_: ChatRequest, reason: str
+):
+    gateway, config = models({"lacks": {"region": "eu", **facts}}, lacks=ScriptedChat())
+    labels = Labels(DataClass.INTERNAL)
+    with pytest.raises(ChatError) as caught:
+        await chosen(config, gateway, request_, region="eu", data_labels=labels)
+    assert (caught.value.reason, caught.value.retryable) == (reason, False)

@@ -85,8 +85,8 @@ class Router:
         candidate = await permitted(spec, self._providers, asked.task, asked.prompt, decide)
         facts = facts_of(spec)
         lacks = lacking(spec, facts, joined(needs.requires, route.requires), route, asked)
-        if lacks:
-            raise CallFailed(Failure(spec.name, "lacks", lacks))
+        if lacks is not None:
+            raise CallFailed(lacks)
         if missing := untunable(candidate.provider, needs.tunings):
             detail = f"{candidate.provider.name} has no {', '.join(f'`{name}`' for name in sorted(missing))}."
             raise CallFailed(Failure(spec.name, "cannot", detail))
