@@ -13,6 +13,7 @@ from uuid import UUID
 
 from signoff.catalog.model import Project
 from signoff.catalog.models import LOCAL_PROVIDERS
+from signoff.catalog.prompts import Prompt
 from signoff.core.actors import Actor
 from signoff.core.errors import NotFoundError
 from signoff.core.labels import BOTTOM, Labels
@@ -78,7 +79,9 @@ class _WorkflowCheck:
             elif verb != "tool":
                 yield from self._labelled(flow, f"'{target}'", self._asking(verb, target))
         elif verb == "ai":
-            yield from self._model(flow)
+            yield from self._prompted(flow)
+        elif verb == "model":
+            yield from self._model(flow, target, None)
 
     def _asking(self, verb: str, target: str) -> Ask:
         def ask(run: RunFacts, labels: Labels, environment: str) -> list[PolicyRequest]:
@@ -88,12 +91,16 @@ class _WorkflowCheck:
 
         return ask
 
-    def _model(self, flow: StepFlow) -> Iterator[Finding]:
+    def _prompted(self, flow: StepFlow) -> Iterator[Finding]:
         try:
             prompt = self._project.prompts.find(flow.step.target)
         except NotFoundError:
             return
-        models = self._project.models.route(prompt.task, prompt.name)
+        yield from self._model(flow, prompt.task, prompt)
+
+    def _model(self, flow: StepFlow, task: str, prompt: Prompt | None) -> Iterator[Finding]:
+        named = "" if prompt is None else prompt.name
+        models = self._project.models.route(task, named or None)
         if not models:
             return
         names = " and ".join(f"'{model.name}'" for model in models)
@@ -104,9 +111,9 @@ class _WorkflowCheck:
                     run,
                     model=model.name,
                     provider=model.provider,
-                    task=prompt.task,
-                    prompt=prompt.name,
-                    prompt_version=prompt.version,
+                    task=task,
+                    prompt=named,
+                    prompt_version="" if prompt is None else prompt.version,
                     labels=labels,
                     local=model.provider in LOCAL_PROVIDERS,
                     region=model.region,

@@ -171,31 +171,17 @@ class _Analysis:
         self.scope(step.fallback, inner, f"{path}/")
         return value_of(step.fallback_give, Place(inner, place.facts))
 
-    def _output(  # noqa: PLR0911  (one return per verb)
-        self, step: Step, path: str, acting: Place, arguments: Value, control: Flow
-    ) -> tuple[Value, Flow]:
+    def _output(self, step: Step, path: str, acting: Place, arguments: Value, control: Flow) -> tuple[Value, Flow]:
         """What a step gives, and what besides its data decides how it ends."""
         given = arguments.select(("with",))
         match step.verb:
-            case "ai":
-                value = outputs.of_model(step, given.whole(), self._surroundings)
-                return value, value.flow
             case "tool":
                 tool = self._surroundings.tools.get(step.target)
                 self._undo(step, path, acting, control)
                 return outputs.of_tool(step, given, tool), NOTHING
-            case "retrieve":
-                return outputs.of_index(step, arguments.whole(), self._surroundings), NOTHING
-            case "decide":
-                return Value(given.whole().computed()), NOTHING
-            case "check":
-                return outputs.of_check(given.whole()), NOTHING
             case "review":
                 shown = self._result.reviews[path] = presented(step, acting)
                 return decided(step, acting, shown), NOTHING
-            case "wait" if step.target:
-                value = outputs.of_event(step, self._surroundings.event(step.target))
-                return value, value.whole()
             case "set":
                 return arguments.select(("set",)), NOTHING
             case "call":
@@ -203,7 +189,7 @@ class _Analysis:
             case "for" | "repeat" | "do":
                 return self._group(step, path, acting, arguments, control)
             case _:
-                return KNOWN, NOTHING
+                return outputs.of_verb(step, arguments, self._surroundings)
 
     def _undo(self, step: Step, path: str, acting: Place, control: Flow) -> None:
         """A compensation reads its own step's answer as `result`."""

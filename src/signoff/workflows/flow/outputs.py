@@ -10,6 +10,7 @@ from signoff.core.labels import DataClass, Labels, Trust
 from signoff.workflows.flow.contracts import Surroundings, ToolFacts
 from signoff.workflows.flow.facts import listed_text
 from signoff.workflows.flow.model import KNOWN, MODEL, NOTHING, UNVOUCHED, Atom, Flow, Hop, Value
+from signoff.workflows.kinds import MODEL_KINDS, classification
 from signoff.workflows.model import Step
 
 MAX_SCHEMA_NESTING = 8
@@ -19,13 +20,48 @@ MAX_LISTED = 12
 """Values of a closed list that are written out."""
 
 
-def of_model(step: Step, given: Flow, surroundings: Surroundings) -> Value:
-    """A model's answer: never trusted; where its contract has a closed list, it can choose from that list only."""
+def of_verb(step: Step, arguments: Value, surroundings: Surroundings) -> tuple[Value, Flow]:
+    """What a step gives, and what besides its arguments decides how it ends; of verbs that need no more than these."""
+    given = arguments.select(("with",)).whole()
+    match step.verb:
+        case "retrieve":
+            return of_index(step, arguments.whole(), surroundings), NOTHING
+        case "decide":
+            return Value(given.computed()), NOTHING
+        case "check":
+            return of_check(given), NOTHING
+        case "wait" if step.target:
+            value = of_event(step, surroundings.event(step.target))
+            return value, value.whole()
+        case "wait" | "emit":
+            return KNOWN, NOTHING  # that the moment has come, that it was sent: of ours
+        case _:
+            value = _answered(step, arguments.whole(), _answer_schema(step, surroundings))
+            return value, value.flow
+
+
+def _answer_schema(step: Step, surroundings: Surroundings) -> Mapping[str, Any]:
+    """The schema that a model's answer meets; nothing is known of what other verbs give."""
+    if step.verb == "ai":
+        prompt = surroundings.prompts.get(step.target)
+        return {} if prompt is None else prompt.output_schema
+    if step.verb != "model":
+        return {}
+    kind = MODEL_KINDS.get(step.target)
+    contract = classification(step.settings.get("labels") or {}) if step.target == "classify" else kind
+    return {} if contract is None else contract.output_schema
+
+
+def _answered(step: Step, given: Flow, schema: Mapping[str, Any]) -> Value:
+    """A model's answer: never trusted; where its contract has a closed list, it can choose from that list only.
+
+    Every field of it may tell of all that the model read, so all have one class: that an answer is short, or one of two
+    words, keeps no secret.
+    """
     source = f"{MODEL}{step.name}"
-    own = Atom(source, path=(Hop(source, f"{step.verb} {step.target}", step.line),))
+    own = Atom(source, path=(Hop(source, f"{step.verb} {step.target}".rstrip(), step.line),))
     flow = replace(given.computed(), atoms=_untied(given).atoms | {own})
-    prompt = surroundings.prompts.get(step.target)
-    return _by_schema(prompt.output_schema if prompt is not None else {}, flow, MAX_SCHEMA_NESTING)
+    return _by_schema(schema, flow, MAX_SCHEMA_NESTING)
 
 
 def of_index(step: Step, query: Flow, surroundings: Surroundings) -> Value:
