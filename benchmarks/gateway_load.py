@@ -1,6 +1,7 @@
 """Asks an endpoint of chat completions, so many at once, and times each answer: `python -m benchmarks.gateway_load`.
 
-Told one line of JSON: host, port, path, key, model, stream, in_flight, requests. It says the latencies back.
+Told one line of JSON: host, port, path, key, model, stream, in_flight, paced, and when it ends: after so many `seconds`
+or at `most` so many requests. It says the latencies back; of paced answers without the time that the stub waited.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import time
 from typing import Any
 
 import uvloop
+
+from benchmarks.gateway_upstream import delay_s
 
 
 class _Caller(asyncio.Protocol):
@@ -72,26 +75,29 @@ def _request(told: dict[str, Any], number: int) -> bytes:
 
 
 async def _load(told: dict[str, Any]) -> dict[str, Any]:
-    loop, left = asyncio.get_running_loop(), told["requests"]
+    loop, asked = asyncio.get_running_loop(), told.get("from", 0)
+    last = asked + told["most"]
     latencies: list[float] = []
     wrong: list[str] = []
+    began_s = time.perf_counter()
+    until_s = began_s + told["seconds"]
 
     async def calling() -> None:
-        nonlocal left
+        nonlocal asked
         _, caller = await loop.create_connection(_Caller, told["host"], told["port"])
-        while left > 0:
-            left -= 1
+        while asked < last and (sent_s := time.perf_counter()) < until_s:
+            asked += 1
             # Each its own question, so that nothing is known from before.
-            request = _request(told, 1_000_000 + left)
-            began_s = time.perf_counter()
+            number = 1_000_000 + asked
+            request = _request(told, number)
             answer = await caller.ask(request)
-            latencies.append(time.perf_counter() - began_s)
+            took_s = time.perf_counter() - sent_s
+            latencies.append(took_s - delay_s(number) if told["paced"] else took_s)
             ended = b"[DONE]" in answer if told["stream"] else b'"finish_reason"' in answer
             if not answer.startswith(b"HTTP/1.1 200") or not ended:
                 wrong.append(answer[:600].decode("utf-8", "replace"))
         caller.close()
 
-    began_s = time.perf_counter()
     await asyncio.gather(*(calling() for _ in range(told["in_flight"])))
     elapsed_s = time.perf_counter() - began_s
     return {"latencies": latencies, "elapsed_s": elapsed_s, "wrong": len(wrong), "example": wrong[0] if wrong else ""}

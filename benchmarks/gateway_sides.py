@@ -51,7 +51,8 @@ class Side:
 
     Attributes:
         name: as in the tables.
-        port, path, key, model: what is asked.
+        port, path, key: what is asked.
+        model, paced_model: before the stub that answers at once, and before the one that takes a model's time.
         note: how it is set up.
     """
 
@@ -59,8 +60,11 @@ class Side:
     path = "/v1/chat/completions"
     key = "none"
     model = "stub"
+    paced_model = "paced"
     note = ""
     port = 0
+    paced_port: int | None = None
+    """Where the paced model is asked; none where it is the same port."""
 
     def pids(self) -> Mapping[str, Sequence[int]]:
         """Whose CPU counts, children included."""
@@ -80,8 +84,8 @@ class Direct(Side):
 
     name = "direct"
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, paced_port: int) -> None:
+        self.port, self.paced_port = port, paced_port
 
 
 class _Started(Side):
@@ -131,11 +135,11 @@ class Signoff(_Started):
     name = "signoff"
     note = "policy, redaction (contact, financial, ids, secrets), quota and budget, records; PostgreSQL included"
 
-    def __init__(self, server: Server, upstream_port: int, *, core: int | None) -> None:
+    def __init__(self, server: Server, upstream: Mapping[str, int], *, core: int | None) -> None:
         super().__init__()
         self._postgres = server
         self.port = free_port()
-        self.key = asyncio.run(_deployed(server.url, upstream_port))
+        self.key = asyncio.run(_deployed(server.url, upstream))
         command = [str(Path(sys.executable).parent / "signoff"), "serve", "--port", str(self.port)]
         settings = {"SIGNOFF_DATABASE__URL": server.url, "STUB_KEY": "sk-stub", "SIGNOFF_LOGGING__LEVEL": "warning"}
         self._start(command, settings, f"http://127.0.0.1:{self.port}/health/ready", core)
@@ -151,7 +155,7 @@ class Litellm(_Started):
     name = "litellm"
     key = LITELLM_KEY
 
-    def __init__(self, server: Server, upstream_port: int, *, core: int | None) -> None:
+    def __init__(self, server: Server, upstream: Mapping[str, int], *, core: int | None) -> None:
         super().__init__()
         self._postgres = server
         binaries = environment("litellm") / "bin"
@@ -159,8 +163,19 @@ class Litellm(_Started):
         self.database = _database_client(binaries)
         self.port = free_port()
         config = Path(self._directory.name) / "config.yaml"
-        parameters = {"model": "openai/stub", "api_base": f"http://127.0.0.1:{upstream_port}/v1", "api_key": "sk-stub"}
-        parameters |= {"input_cost_per_token": 1e-7, "output_cost_per_token": 4e-7}
+        price = {"input_cost_per_token": 1e-7, "output_cost_per_token": 4e-7}
+        models = [
+            {
+                "model_name": name,
+                "litellm_params": {
+                    "model": f"openai/{name}",
+                    "api_base": f"http://127.0.0.1:{port}/v1",
+                    "api_key": "sk-stub",
+                    **price,
+                },
+            }
+            for name, port in upstream.items()
+        ]
         general = {"master_key": LITELLM_KEY}
         if self.database:
             general["database_url"] = server.url
@@ -168,7 +183,7 @@ class Litellm(_Started):
         config.write_text(
             json.dumps(
                 {
-                    "model_list": [{"model_name": "stub", "litellm_params": parameters}],
+                    "model_list": models,
                     "general_settings": general,
                     "litellm_settings": {"telemetry": False, "max_budget": 1000, "budget_duration": "30d"},
                 }
@@ -214,14 +229,17 @@ def _database_client(binaries: Path) -> bool:
     return done.returncode == 0
 
 
-async def _deployed(url: str, upstream_port: int) -> str:
+async def _deployed(url: str, upstream: Mapping[str, int]) -> str:
     """The project of the benchmark, current in `dev`, and a key for it."""
-    model = {
-        "provider": "openai_compatible",
-        "base_url": f"http://127.0.0.1:{upstream_port}/v1",
-        "api_key": "${env.STUB_KEY}",
-        "model": "stub",
-        "price": {"input_usd": 0.1, "output_usd": 0.4},
+    models = {
+        name: {
+            "provider": "openai_compatible",
+            "base_url": f"http://127.0.0.1:{port}/v1",
+            "api_key": "${env.STUB_KEY}",
+            "model": name,
+            "price": {"input_usd": 0.1, "output_usd": 0.4},
+        }
+        for name, port in upstream.items()
     }
     limits = [
         {"of": "project", "cost_usd": 1_000_000, "every": "month"},
@@ -229,7 +247,7 @@ async def _deployed(url: str, upstream_port: int) -> str:
     ]
     files = {
         "signoff.yaml": "project: bench\nroles: {program: Calls models.}\n",
-        "models.yaml": json.dumps({"models": {"stub": model}, "routes": [], "limits": limits}),
+        "models.yaml": json.dumps({"models": models, "routes": [], "limits": limits}),
         "policies/bench.cedar": POLICY,
     }
     actor, project = (
