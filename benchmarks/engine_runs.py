@@ -102,8 +102,8 @@ async def alone(database: Database, release: Release, shape: Shape, *, runs: int
         for number in range(runs + warm_up):
             ended.clear()
             began = time.perf_counter()
-            await start_runs(database, release, shape.name, 1, source)
-            await database.notify(WAKE_CHANNEL, "")
+            (run_id,) = await start_runs(database, release, shape.name, 1, source)
+            await database.notify(WAKE_CHANNEL, str(run_id), others_later=True)  # as the API does
             await ended.wait()
             if number >= warm_up:
                 durations.append((time.perf_counter() - began) * 1000)

@@ -30,6 +30,7 @@ from signoff.core.errors import ConflictError
 from signoff.core.ids import uuid7
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import RuntimeSettings, send_message, store
+from signoff.runtime.claims import store as claims_store
 from signoff.runtime.handlers import Done, StepCall, Waiting
 from signoff.runtime.journal import Entry, Journal, Row, SessionLostError
 from signoff.workflows.model import Workflow
@@ -289,21 +290,21 @@ async def test_an_organisation_with_a_long_backlog_does_not_starve_another(datab
         )
     async with database.worker_connection() as connection:
         session_id = await opened(connection)
-        claimed = await connection.fetch(store.CLAIM, session_id, datetime.now(UTC), 64, 2**40, True)
+        claimed = await connection.fetch(claims_store.CLAIM, session_id, datetime.now(UTC), 64, 2**40, True)
     assert len(claimed) == 64
     assert sum(row["org_id"] == other for row in claimed) == 10
 
 
 async def test_the_next_moment_is_the_first_of_all_lanes(database: Database):
     async with database.worker_connection() as connection:
-        assert await connection.fetchval(store.NEXT_DUE) is None
+        assert await connection.fetchval(claims_store.NEXT_DUE) is None
         moments = [NOW + timedelta(minutes=offset) for offset in (5, 3, 9, 4)]
         for priority, due_at in zip((1, 5, 5, 9), moments, strict=True):
             run_id = await queued(connection, None, priority=priority)
             await connection.execute("UPDATE run_queue SET due_at = $2 WHERE run_id = $1", run_id, due_at)
         owned = await queued(connection, uuid.uuid4())
         await connection.execute("UPDATE run_queue SET due_at = $2 WHERE run_id = $1", owned, NOW)
-        assert await connection.fetchval(store.NEXT_DUE) == min(moments)
+        assert await connection.fetchval(claims_store.NEXT_DUE) == min(moments)
 
 
 def test_the_append_notifies_nobody():

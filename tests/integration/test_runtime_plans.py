@@ -7,6 +7,7 @@ import re
 import psycopg
 
 from signoff.runtime import store
+from signoff.runtime.claims import store as claims_store
 
 
 def planned(connection: psycopg.Connection, statement: str) -> str:
@@ -31,6 +32,7 @@ def test_a_load_finds_every_run_by_its_key(database_url: str):
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("ANALYZE run_queue")
         connection.execute(store.PLAN_BY_KEY.encode())
-        plan = planned(connection, store.LOAD_INBOX)
-        assert not re.findall(r"Seq Scan|Hash Join|Merge Join|run_queue_owned", plan)
-        assert "run_queue_pkey" in plan
+        for statement in (claims_store.LOAD_INBOX, claims_store.LOAD, claims_store.CLAIM_NAMED):
+            plan = planned(connection, statement)
+            assert not re.findall(r"Seq Scan|Hash Join|Merge Join|run_queue_owned", plan)
+            assert "run_queue_pkey" in plan

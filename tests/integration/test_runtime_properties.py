@@ -27,6 +27,7 @@ from signoff.foundation.database import Database
 from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime import store
 from signoff.runtime.breakers import Breakers, BreakerSettings
+from signoff.runtime.claims import store as claims_store
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event
 from signoff.runtime.handlers import Done, Effect, Message, StepCall, Waiting
@@ -199,7 +200,7 @@ async def compared(url: str, plan: Plan) -> None:
             chance=lambda: 0.5,
             breakers=Breakers(database, clock=SystemClock(), settings=BreakerSettings(), chance=lambda: 0.5),
         )
-        claimed = await connection.fetch(store.CLAIM, session_id, SystemClock().now(), 1, 2**40, True)
+        claimed = await connection.fetch(claims_store.CLAIM, session_id, SystemClock().now(), 1, 2**40, True)
         [run] = await Loader(engine, Releases({flow.name: flow})).load(connection, claimed, session_id)
         writing = asyncio.create_task(writer.run())
         run.advance()

@@ -14,6 +14,7 @@ from support.starts_cases import NOON
 from signoff.core.ids import uuid7
 from signoff.foundation.database import DEFAULT_ORG_ID, Connection, Database
 from signoff.runtime import store
+from signoff.runtime.claims import store as claims_store
 from signoff.runtime.starting import store as starting_store
 
 MANY = 100_000
@@ -47,7 +48,7 @@ async def fill(
 async def claim(connection: Connection, limit: int) -> Counter[str]:
     session_id = await connection.fetchval("SELECT gen_random_uuid()")
     await connection.execute(store.OPEN_SESSION, session_id, "here", 1, 60.0)
-    rows = await connection.fetch(store.CLAIM, session_id, datetime.now(UTC), limit, 2**40, True)
+    rows = await connection.fetch(claims_store.CLAIM, session_id, datetime.now(UTC), limit, 2**40, True)
     found = await connection.fetch("SELECT team FROM run_queue WHERE run_id = ANY($1)", [row["run_id"] for row in rows])
     return Counter(row["team"] for row in found)
 
@@ -79,7 +80,7 @@ async def test_in_a_team_priority_then_time_decide(database: Database):
         await fill(connection, "a", 3, priority=1)
         session_id = await connection.fetchval("SELECT gen_random_uuid()")
         await connection.execute(store.OPEN_SESSION, session_id, "here", 1, 60.0)
-        rows = await connection.fetch(store.CLAIM, session_id, datetime.now(UTC), 5, 2**40, True)
+        rows = await connection.fetch(claims_store.CLAIM, session_id, datetime.now(UTC), 5, 2**40, True)
         found = await connection.fetch(
             "SELECT priority FROM run_queue WHERE run_id = ANY($1)", [row["run_id"] for row in rows]
         )
@@ -123,9 +124,9 @@ async def test_a_claim_reads_lanes_and_what_it_takes_however_long_the_backlog(da
         await connection.execute(store.OPEN_SESSION, session_id, "here", 1, 60.0)
         with psycopg.connect(database_url, autocommit=True) as administration:
             administration.execute("VACUUM ANALYZE run_queue")
-        _, seen = await explained(connection, store.CLAIM, session_id, datetime.now(UTC), 128, 2**40, True)
+        _, seen = await explained(connection, claims_store.CLAIM, session_id, datetime.now(UTC), 128, 2**40, True)
         assert seen < 5000
-        _, seen = await explained(connection, store.NEXT_DUE)
+        _, seen = await explained(connection, claims_store.NEXT_DUE)
         assert seen < 200
         counts = [["held"], [0], [100]]
         _, seen = await explained(

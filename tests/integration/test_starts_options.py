@@ -14,6 +14,7 @@ from signoff.core.clock import SystemClock
 from signoff.core.errors import InvalidError, NotFoundError
 from signoff.foundation.database import Database
 from signoff.runtime import client, store
+from signoff.runtime.claims import store as claims_store
 from signoff.runtime.client import Debounce, Deduplicate
 from signoff.runtime.starting import start_debounced
 
@@ -153,9 +154,9 @@ async def test_a_run_too_large_for_what_is_left_is_not_claimed_until_it_is_alone
         await connection.execute("UPDATE run_queue SET journal_bytes = 1000")
         session_id = "00000000-0000-7000-8000-0000000000aa"
         await connection.execute(store.OPEN_SESSION, session_id, "here", 1, 60.0)
-        assert len(await connection.fetch(store.CLAIM, session_id, NOON, 10, 2500, True)) == 2
-        assert len(await connection.fetch(store.CLAIM, session_id, NOON, 10, 500, False)) == 0
-        assert len(await connection.fetch(store.CLAIM, session_id, NOON, 10, 500, True)) == 1
+        assert len(await connection.fetch(claims_store.CLAIM, session_id, NOON, 10, 2500, True)) == 2
+        assert len(await connection.fetch(claims_store.CLAIM, session_id, NOON, 10, 500, False)) == 0
+        assert len(await connection.fetch(claims_store.CLAIM, session_id, NOON, 10, 500, True)) == 1
 
 
 async def test_what_a_run_weighs_is_known_when_it_rests(database: Database):

@@ -20,6 +20,7 @@ from signoff.core.ids import uuid7
 from signoff.foundation.database import DEFAULT_ORG_ID, Database, migrate
 from signoff.foundation.database.migrate import MIGRATIONS_DIRECTORY
 from signoff.runtime import StartRequest, start_run, store
+from signoff.runtime.claims import store as claims_store
 from signoff.runtime.journal import Entry, Journal, Row, SessionLostError
 from signoff.runtime.partitions import MissingPartitionError, covered, prepare_partitions
 
@@ -159,9 +160,11 @@ async def test_a_run_without_a_partition_fails_alone(database: Database):
 
 
 async def test_a_journal_is_looked_for_in_its_own_month_only(database: Database):
-    async with database.worker_connection() as connection:
+    async with database.worker_connection(resets=True) as connection:
+        await connection.execute(store.PLAN_BY_KEY)  # as where runs are loaded
         ids = [run_id_at(NOW), run_id_at(NOW - timedelta(days=40))]
-        explained = await connection.fetch("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) " + store.LOAD_JOURNALS, ids)
+        explaining = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) " + claims_store.LOAD
+        explained = await connection.fetch(explaining, uuid7(), ids)
         plan = "\n".join(row[0] for row in explained)
     assert "Seq Scan" not in plan
     ran = [line for line in plan.splitlines() if "Scan on journal_" in line and "never executed" not in line]

@@ -18,6 +18,7 @@ from tests.simulation.memory_store import MemoryStore, Row
 from signoff.core.errors import UnavailableError
 from signoff.runtime import store
 from signoff.runtime.breakers import store as breaker_store
+from signoff.runtime.claims import store as claims_store
 from signoff.runtime.client import store as client_store
 from signoff.runtime.starting import store as starting_store
 
@@ -51,13 +52,14 @@ STATEMENTS: Statements = {
     store.COUNT_CRASHES: MemoryStore.count_crashes,
     store.NOTE_CRASH: MemoryStore.note_crash,
     store.FORGET_CRASHES: MemoryStore.forget_crashes,
-    store.CLAIM: MemoryStore.claim,
-    store.CLAIM_WITHOUT_FLUSH: _nothing,  # a claim that a crash of the server undoes was fenced by the same crash
+    claims_store.CLAIM: MemoryStore.claim,
+    claims_store.CLAIM_WITHOUT_FLUSH: _nothing,  # what a crash of the server undoes was fenced by it
     store.PLAN_BY_KEY: _nothing,
-    store.LOAD_JOURNALS: MemoryStore.load_journals,
-    store.LOAD_INBOX: MemoryStore.load_inbox,
+    claims_store.CLAIM_NAMED: MemoryStore.claim_named,
+    claims_store.LOAD: MemoryStore.load,
+    claims_store.LOAD_INBOX: MemoryStore.load_inbox,
     store.RESIDENT_WITH_MESSAGES: MemoryStore.resident_with_messages,
-    store.NEXT_DUE: MemoryStore.next_due,
+    claims_store.NEXT_DUE: MemoryStore.next_due,
     store.APPEND: MemoryStore.append,
     store.APPEND_SEARCHED: MemoryStore.append,
     store.FENCE: MemoryStore.fence,
@@ -140,7 +142,7 @@ class MemoryDatabase:
         finally:
             self.network.listeners.remove(listener)
 
-    async def notify(self, channel: str, payload: str = "") -> None:
+    async def notify(self, channel: str, payload: str = "", *, others_later: bool = False) -> None:
         """Most notifications arrive; nothing may rest on one."""
         await self._delay()
         for listening, client, callback in list(self.network.listeners):

@@ -6,7 +6,7 @@ One method per statement, named like its constant. A statement is atomic; a tran
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -127,11 +127,14 @@ class MemoryStore:
         self._queued(self.queue[run_id], crashes=0, crashed_at=None)
 
     def claim(self, session_id: UUID, now: datetime, limit: int, *_: Any) -> list[Row]:
+        return self._claim(session_id, now, limit, self.queue)
+
+    def _claim(self, session_id: UUID, now: datetime, limit: int, among: Mapping[UUID, Row]) -> list[Row]:
         if session_id not in self.sessions:
             return []
         free = [
             row
-            for run_id, row in self.queue.items()
+            for run_id, row in among.items()
             if row["owner"] is None and row["due_at"] <= now and not self._locked(run_id)
         ]
         free.sort(key=lambda row: (row["priority"], row["due_at"]))
@@ -139,8 +142,15 @@ class MemoryStore:
             self._queued(row, owner=session_id)
         return [{**row, "queue": None, "began_at": None} for row in free[:limit]]
 
-    def load_journals(self, run_ids: Sequence[UUID]) -> list[Row]:
-        return [row for row in sorted(self.journal.values(), key=_place) if row["run_id"] in set(run_ids)]
+    def claim_named(self, session_id: UUID, named: Sequence[UUID], now: datetime, *_: Any) -> list[Row]:
+        among = {run_id: self.queue[run_id] for run_id in named if run_id in self.queue}
+        return self._claim(session_id, now, len(among), among)
+
+    def load(self, session_id: UUID, run_ids: Sequence[UUID]) -> list[Row]:
+        journals = [row for row in sorted(self.journal.values(), key=_place) if row["run_id"] in set(run_ids)]
+        nothing: Row = dict.fromkeys(("gen", "message_id", "path", "sent_by"))
+        inboxes = [{**row, "seq": None, "recorded_at": None} for row in self.load_inbox(session_id, run_ids)]
+        return [*({**row, **nothing} for row in journals), *inboxes]
 
     def load_inbox(self, session_id: UUID, run_ids: Sequence[UUID]) -> list[Row]:
         found: list[Row] = []

@@ -15,6 +15,7 @@ from tests.support.engine import ACTOR, RELEASE, compiled
 from signoff.core.ids import uuid7
 from signoff.foundation.database import Connection, Database
 from signoff.runtime import store
+from signoff.runtime.claims import store as claims_store
 from signoff.runtime.client import StartRequest, start_run
 from signoff.runtime.client import store as client_store
 from signoff.runtime.store import Columns, append
@@ -113,7 +114,7 @@ async def _something(both: Both, chance: random.Random, sessions: list[UUID], ru
     row = both.memory.queue.get(run_id)
     match chance.randrange(12):
         case 0:
-            await both.run(store.CLAIM, session_id, now, len(runs), 1 << 40, True, order="run_id")
+            await both.run(claims_store.CLAIM, session_id, now, len(runs), 1 << 40, True, order="run_id")
         case 1 | 2 | 3:
             await _append(both, chance, session_id, run_id, now)
         case 4:
@@ -123,11 +124,12 @@ async def _something(both: Both, chance: random.Random, sessions: list[UUID], ru
             made = uuid7(time_ms=int(now.timestamp() * 1000), random_bytes=noise)
             await both.run(client_store.SEND, made, ORG, run_id, "a", "signal", "user/ana", now, b"{}")
         case 6:
-            await both.run(store.LOAD_INBOX, session_id, runs)
+            await both.run(claims_store.LOAD_INBOX, session_id, runs)
         case 7:
             await both.run(store.RELEASE_RUNS, session_id, [run_id], now)
         case 8:
             await both.run(store.FENCE, session_id, run_id)
+            await both.run(claims_store.CLAIM_NAMED, session_id, runs[:2], now, 1 << 40, order="run_id")
         case 9:
             await both.run(store.NEXT_GENERATION, ORG, "k", chance.randrange(1, 4))
         case 10:

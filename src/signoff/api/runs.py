@@ -96,7 +96,7 @@ async def start(
         detail = f"Keys that begin with '{KEY_PREFIX}' are those of schedules."
         raise InvalidError(detail, problems=[Problem(detail, pointer="/Idempotency-Key", code="reserved")])
     project = await project_of(services, actor, body)
-    async with services.commanding(actor) as connection:
+    async with services.database.transaction(actor.org_id) as connection:
         started = await start_workflow(
             connection,
             services.releases,
@@ -111,6 +111,7 @@ async def start(
             options=options_of(body, services.now()),
             backlog=services.backlog,
         )
+    await services.wake((started.run_id,))
     response.status_code = 201 if started.created else 200
     response.headers["Location"] = str(request.url_for("readRun", run_id=started.run_id).path)
     out = RunStartedOut(run_id=started.run_id, created=started.created, starts_at=started.starts_at)

@@ -96,7 +96,8 @@ class Services:
         """Tell workers of runs that got messages (none: of new runs), once that has committed."""
         try:
             for run_id in run_ids:
-                await self.database.notify(WAKE_CHANNEL, "" if run_id is None else str(run_id))
+                told = "" if run_id is None else str(run_id)
+                await self.database.notify(WAKE_CHANNEL, told, others_later=True)
         except UnavailableError as error:
             # It is committed; workers also look by themselves, only a little later.
             _logger.warning("workers could not be woken: %s", error.detail)

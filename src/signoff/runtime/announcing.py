@@ -46,12 +46,13 @@ class Announcer:
         while True:
             await self._something.wait()
             self._something.clear()
-            told, self._told = self._told, []
-            for run_id in told:
+            woken, self._told = self._told, []
+            for run_id in woken:
                 await self._database.notify(WAKE_CHANNEL, str(run_id))
             if self._others_wanted:
                 self._others_wanted = False
                 await self._database.notify(WAKE_CHANNEL, "")
             while self._ended:
                 batch, self._ended = self._ended[:NOTIFY_IDS], self._ended[NOTIFY_IDS:]
-                await self._database.notify(ENDED_CHANNEL, ",".join(str(run_id) for run_id in batch))
+                told = ",".join(str(run_id) for run_id in batch)
+                await self._database.notify(ENDED_CHANNEL, told, others_later=True)

@@ -17,6 +17,7 @@ from signoff.foundation.database import Connection, Record
 from signoff.runtime import store
 from signoff.runtime.artifacts import MARK, fetch, find_references, put_back
 from signoff.runtime.calls.telling import tell_parent
+from signoff.runtime.claims import store as claims_store
 from signoff.runtime.crashes import check_crashes
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode, moment
@@ -50,11 +51,11 @@ class Loader:
         """The claimed runs in memory, their messages received. One that cannot be loaded is parked, with its reason."""
         if not claimed:
             return []
-        run_ids = [row["run_id"] for row in claimed]
-        journals: dict[UUID, list[Record]] = {run_id: [] for run_id in run_ids}
-        for row in await connection.fetch(store.LOAD_JOURNALS, run_ids):
-            journals[row["run_id"]].append(row)
-        inboxes = await self.inboxes(connection, run_ids, session_id)
+        journals: dict[UUID, list[Record]] = {row["run_id"]: [] for row in claimed}
+        messages: list[Record] = []
+        for row in await connection.fetch(claims_store.LOAD, session_id, list(journals)):
+            (messages if row["seq"] is None else journals[row["run_id"]]).append(row)
+        inboxes = _inboxes(messages)
         loaded: list[RunExecution] = []
         for row in claimed:
             run_id = row["run_id"]
@@ -98,13 +99,7 @@ class Loader:
 
     async def inboxes(self, connection: Connection, run_ids: Collection[UUID], session_id: UUID) -> dict[UUID, Inbox]:
         """Messages and generations of those runs that this session still owns."""
-        found: dict[UUID, Inbox] = {}
-        for row in await connection.fetch(store.LOAD_INBOX, session_id, list(run_ids)):
-            messages, _ = found.setdefault(row["run_id"], ([], row["gen"]))
-            if row["message_id"] is not None:
-                message = Message(row["message_id"], row["kind"], row["sent_by"], decode(row["data"]))
-                messages.append((row["path"], message))
-        return found
+        return _inboxes(await connection.fetch(claims_store.LOAD_INBOX, session_id, list(run_ids)))
 
     async def _execution(self, run_id: UUID, org_id: UUID, state: RunState, gen: int) -> RunExecution:
         started = state.started
@@ -212,6 +207,16 @@ def _moved_back(stuck: _Stuck, entry: Entry, error: Exception, now: datetime) ->
     stuck.add(entry, "run.migrated", data, now)
     entry.solo = shown_release(stuck.run_id, data)
     return True
+
+
+def _inboxes(rows: Sequence[Record]) -> dict[UUID, Inbox]:
+    found: dict[UUID, Inbox] = {}
+    for row in rows:
+        messages, _ = found.setdefault(row["run_id"], ([], row["gen"]))
+        if row["message_id"] is not None:
+            message = Message(row["message_id"], row["kind"], row["sent_by"], decode(row["data"]))
+            messages.append((row["path"], message))
+    return found
 
 
 def _decoded(journal: Sequence[Record]) -> list[Event]:

@@ -18,6 +18,8 @@ from signoff.foundation.database import Connection, Database
 from signoff.runtime import store
 from signoff.runtime.announcing import WAKE_CHANNEL, Announcer
 from signoff.runtime.breakers import LATE, Breakers, BreakerSettings
+from signoff.runtime.claims import Claims
+from signoff.runtime.claims.store import CLAIM_WITHOUT_FLUSH
 from signoff.runtime.continuity import suspect_before
 from signoff.runtime.duties import Duty, kept
 from signoff.runtime.engine import Engine
@@ -66,6 +68,7 @@ class Session:
         self._ready = ready
         self._residents: dict[UUID, RunExecution] = {}
         self._wake = asyncio.Event()
+        self._claims = Claims(session_id, clock)
         self._messaged: set[UUID] = set()
         self._announcer = Announcer(database)
         self._full = False
@@ -110,7 +113,8 @@ class Session:
         }
 
     def wake(self) -> None:
-        """Look for work now."""
+        """Look for work now, whatever it is."""
+        self._claims.look()
         self._wake.set()
 
     async def run(self) -> None:
@@ -131,7 +135,7 @@ class Session:
                     for work in (
                         self._journal.run(),
                         self._heartbeat(),
-                        reap(self._database, self._clock, self._settings, self._wake.set),
+                        reap(self._database, self._clock, self._settings, self.wake),
                         self._announcer.run(),
                         self._lag.watch(),
                         kept(self._turns.run),
@@ -158,7 +162,7 @@ class Session:
 
     async def _claim_until_stopped(self) -> None:
         async with self._database.worker_connection(resets=True) as connection:
-            await connection.execute(store.CLAIM_WITHOUT_FLUSH)
+            await connection.execute(CLAIM_WITHOUT_FLUSH)
             await connection.execute(store.PLAN_BY_KEY)
             while not self._stopping.is_set():
                 self._wake.clear()
@@ -168,7 +172,7 @@ class Session:
                 claimed = []
                 if limit > 0 and room_bytes > 0:
                     alone = not self._residents  # a run that is larger than all that may be loaded still goes on
-                    claimed = await connection.fetch(store.CLAIM, self._id, self._clock.now(), limit, room_bytes, alone)
+                    claimed = await self._claims.take(connection, limit, room_bytes, alone=alone)
                     for execution in await self._loader.load(connection, claimed, self._id):
                         self._residents[execution.run_id] = execution
                         self._guarded_advance(execution)
@@ -186,17 +190,27 @@ class Session:
     async def _wait_for_work(self, connection: Connection, *, claimed: bool) -> None:
         """Until a wake-up, the next parked run's moment, or the poll that finds what no wake-up told of.
 
-        Where something was just claimed, whatever else is due is claimed at once; to ask first is the cheaper look.
+        Where something was just claimed, whatever else is due is claimed at once; to ask first is the cheaper look. It
+        is not asked while a run that was just claimed writes its first events, unless something was left.
         """
+        if await self._woken(self._claims.quiet_s()):
+            return
         pause_s, has_room = self._settings.poll_s, len(self._residents) < self._settings.resident_runs
-        due_at = await connection.fetchval(store.NEXT_DUE) if has_room else None
+        due_at = await self._claims.next_due(connection) if has_room else None
         if due_at is not None:
             due_s = (due_at - self._clock.now()).total_seconds()
             pause_s = min(pause_s, max(due_s, 0.0 if claimed else self._idle_s))
             self._idle_s = FIRST_IDLE_S if due_s > 0 or claimed else self._idle_s * 2
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause_s):
-                await self._wake.wait()
+        if not await self._woken(pause_s):
+            self._claims.look()
+
+    async def _woken(self, within_s: float) -> bool:
+        """Whether a wake-up came."""
+        if within_s > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._wake.wait()
+        return self._wake.is_set()
 
     async def _poll_inbox(self, connection: Connection) -> None:
         """The safety net under notifications, however busy the worker is."""
@@ -226,14 +240,23 @@ class Session:
             self._run_failed(execution.run_id, error)
 
     def _notified(self, payload: str) -> None:
-        if payload:
-            self._messaged.add(UUID(payload))
+        if not payload:
+            self._claims.look()
+        else:
+            self._told_of(UUID(payload))
         self._wake.set()
-        self._turns.wake()
+        self._turns.wake_soon()
+
+    def _told_of(self, run_id: UUID) -> None:
+        """A message came for a run of ours, or somebody's run has something to do: perhaps it has just been started."""
+        self._messaged.add(run_id)
+        execution = self._residents.get(run_id)
+        if execution is None or execution.resting:
+            self._claims.name(run_id)
 
     def _admitted(self, runs: int) -> None:
         """Runs may be claimed that could not be before; by others too where they are more than we have room for."""
-        self._wake.set()
+        self.wake()
         if runs > self._settings.resident_runs - len(self._residents):
             self._announcer.want_others()
 
@@ -277,7 +300,7 @@ class Session:
         if ended:
             self._announcer.ended(run_id)
         if was_full or self._stopping.is_set():
-            self._wake.set()  # otherwise there was room before, and whatever came since has sent its own wake-up
+            self.wake()  # otherwise there was room before, and whatever came since has sent its own wake-up
 
     def _run_failed(self, run_id: UUID, error: BaseException) -> None:
         """An error of ours: the run leaves memory as its journal has it and is tried again after a pause."""

@@ -21,7 +21,7 @@ _TIMELINE = "('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::i
 
 # A session's row is the fence. Its timeline is the server's of the time (the column's default): behind a pooler that
 # keeps its clients through a failover, a worker may know events that the new server never got, and write past the gap.
-_FENCED = f"id = $1 AND timeline = {_TIMELINE}"
+FENCED = f"id = $1 AND timeline = {_TIMELINE}"
 
 # Expiry uses the server's clock, so that workers' clocks may differ.
 OPEN_SESSION = """
@@ -48,7 +48,7 @@ LAST_BREAK = "SELECT max(seen_at) FROM server_history WHERE broke"
 
 # Not a key column, so it does not wait for appends under way; no row means that we were declared dead.
 HEARTBEAT = f"""
-UPDATE worker_session SET expires_at = now() + make_interval(secs => $2) WHERE {_FENCED} RETURNING id
+UPDATE worker_session SET expires_at = now() + make_interval(secs => $2) WHERE {FENCED} RETURNING id
 """  # noqa: S608  (constants only)
 
 # Waits for appends under way (they hold FOR KEY SHARE); afterwards the old owner can write nothing more.
@@ -93,70 +93,6 @@ FORGET_CRASHES = "UPDATE run_queue SET crashes = 0, crashed_at = NULL WHERE run_
 
 RELEASE_RUNS = "UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner = $1 AND run_id = ANY($2::uuid[])"
 
-# The first row of each lane, by a loose scan: organisation, team and priority, however many runs each has.
-_LANES = """
-WITH RECURSIVE lane AS (
-    (SELECT org_id, team, priority, due_at FROM run_queue WHERE owner IS NULL AND gate IS NULL
-     ORDER BY org_id, team, priority, due_at LIMIT 1)
-    UNION ALL
-    SELECT next.* FROM lane CROSS JOIN LATERAL (
-        SELECT q.org_id, q.team, q.priority, q.due_at FROM run_queue q
-        WHERE q.owner IS NULL AND q.gate IS NULL
-            AND (q.org_id, q.team, q.priority) > (lane.org_id, lane.team, lane.priority)
-        ORDER BY q.org_id, q.team, q.priority, q.due_at LIMIT 1
-    ) next
-)
-"""
-
-# Decision 0002, rule 7: a recursive loose scan over (organisation, team, priority), a few due runs of each, then round
-# robin: organisations first, in each its teams, in each team by priority and time. `ORDER BY priority, due_at` over all
-# gave every claim to the organisation with the longest backlog. Lots decide between equals: a full worker claims one
-# run at a time, and would otherwise always take from whoever sorts first. Runs behind a gate are not in the index.
-# Lanes share twice what is wanted; with several organisations each of these has an equal part, which takes a function,
-# as LIMIT takes no column. The array keeps the plan to the primary key: joined, `chosen` was taken for thousands of
-# rows, and the whole queue was read.
-# `$4` is what may be loaded, in bytes of journal; `$5` lets one run through whatever its size.
-_CLAIM_READY = f"""
-, fence AS MATERIALIZED (
-    SELECT id FROM worker_session WHERE {_FENCED} FOR KEY SHARE
-), ready AS MATERIALIZED (
-    SELECT org_id, team, priority, count(*) OVER (PARTITION BY org_id) AS lanes FROM lane WHERE due_at <= $2
-), organisations AS MATERIALIZED (
-    SELECT count(DISTINCT org_id) AS number FROM ready
-), candidate AS (
-    SELECT due.*, ready.org_id, ready.team, ready.priority
-    FROM (SELECT * FROM ready WHERE (SELECT number FROM organisations) = 1) ready CROSS JOIN LATERAL (
-        SELECT q.run_id, q.due_at, q.journal_bytes, random() AS lot FROM run_queue q
-        WHERE q.owner IS NULL AND q.gate IS NULL
-            AND q.org_id = ready.org_id AND q.team = ready.team AND q.priority = ready.priority AND q.due_at <= $2
-        ORDER BY q.due_at LIMIT (SELECT least($3::bigint, 1 + 2 * $3::bigint / greatest(count(*), 1)) FROM ready)
-        FOR UPDATE SKIP LOCKED
-    ) due
-    UNION ALL
-    SELECT due.*, random(), ready.org_id, ready.team, ready.priority
-    FROM ready, organisations, LATERAL signoff_due_runs(ready.org_id, ready.team, ready.priority, $2,
-        least($3::bigint, 1 + 2 * $3::bigint / (organisations.number * ready.lanes))) due
-    WHERE organisations.number > 1
-), in_team AS (
-    SELECT *, row_number() OVER (PARTITION BY org_id, team ORDER BY priority, due_at) AS place FROM candidate
-), in_organisation AS (
-    SELECT run_id, journal_bytes, lot, row_number() OVER (PARTITION BY org_id ORDER BY place, lot) AS place FROM in_team
-), chosen AS (
-    SELECT run_id FROM (
-        SELECT run_id, row_number() OVER turns AS number, sum(journal_bytes) OVER turns AS size_bytes
-        FROM in_organisation WINDOW turns AS (ORDER BY place, lot)
-    ) ranked WHERE number <= $3 AND (size_bytes <= $4 OR (number = 1 AND $5))
-)
-UPDATE run_queue q SET owner = fence.id FROM fence WHERE q.run_id = ANY (ARRAY(SELECT run_id FROM chosen))
-RETURNING q.run_id, q.org_id, q.gen, q.crashes, q.queue, coalesce(q.admitted_at, q.not_before) AS began_at
-"""  # noqa: S608  (constants only)
-CLAIM = _LANES + _CLAIM_READY
-
-# A claim is a promise to nobody, so its commit waits neither for the disk nor for a replica. If it is lost with the
-# server, so are our connections; and whatever we would append all the same finds that the run is not ours. Every commit
-# that somebody rests on, the append's first, takes the claim to the disk before itself, as the log is one sequence.
-CLAIM_WITHOUT_FLUSH = "SET synchronous_commit = off"
-
 # For connections that claim, load and append all day: one plan, by keys, however long batch, queue and journal are.
 # Left to itself PostgreSQL planned each batch anew (four times the work of a load, as the journal has a partition
 # a month), or took every array for ten rows and went over all runs of the owner for each event, and for each run to be
@@ -166,30 +102,10 @@ SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
 SET enable_hashjoin = off; SET enable_mergejoin = off
 """
 
-# One query for the whole batch. The inner ORDER BY keeps the planner from joining whole partitions: each run is looked
-# for by the key, in its own month only, whatever the statistics of a month that has just begun.
-LOAD_JOURNALS = """
-SELECT j.run_id, j.seq, j.kind, j.recorded_at, j.data FROM unnest($1::uuid[]) AS wanted (run_id) CROSS JOIN LATERAL (
-    SELECT * FROM journal WHERE run_id = wanted.run_id ORDER BY seq
-) j ORDER BY j.run_id, j.seq
-"""
-
-# `gen` is read with the messages: parking on an older one fails, so nothing that arrives in between is stranded.
-LOAD_INBOX = """
-SELECT q.run_id, q.gen, i.message_id, i.path, i.kind, i.sent_by, i.data
-FROM unnest($2::uuid[]) AS wanted (run_id)
-JOIN run_queue q ON q.run_id = wanted.run_id AND q.owner IS NOT DISTINCT FROM $1
-LEFT JOIN inbox i ON i.run_id = q.run_id ORDER BY q.run_id, i.message_id
-"""
-
 # The safety net under NOTIFY: messages for runs that this worker holds.
 RESIDENT_WITH_MESSAGES = """
 SELECT DISTINCT q.run_id FROM run_queue q JOIN inbox i ON i.run_id = q.run_id WHERE q.owner = $1
 """
-
-# When this worker should next look for parked runs on its own.
-_EARLIEST = "SELECT min(due_at) FROM lane"
-NEXT_DUE = _LANES + _EARLIEST
 
 # Decision 0002, rules 1, 5 and 6: fence, append, projection, finish and park in one statement, which is its own
 # transaction. All parts see one snapshot; a run_queue row is finished or parked by one of them, never both.
@@ -198,7 +114,7 @@ NEXT_DUE = _LANES + _EARLIEST
 # moved on since it was chosen writes nothing.
 _APPEND_HEAD = f"""
 WITH fence AS MATERIALIZED (
-    SELECT id FROM worker_session WHERE {_FENCED} FOR KEY SHARE
+    SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
 ), moved AS MATERIALIZED (
     SELECT u.run_id FROM unnest($24::uuid[], $25::uuid[], $26::text[], $27::int[]) AS u(run_id, org_id, key, generation)
     LEFT JOIN effect_key k ON k.org_id = u.org_id AND k.key = u.key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,9 +11,10 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 from signoff.core.errors import InvalidError, UnavailableError
-from signoff.foundation.database.connection import Connection, driver
+from signoff.foundation.database.connection import Connection, driver, opened_transaction
 from signoff.foundation.database.failures import connect_problem, is_connection_lost, may_recover, translated
 from signoff.foundation.database.listener import listening
+from signoff.foundation.database.notices import Notice, Notices
 from signoff.foundation.database.poolers import apply_settings, require_sessions, take_settings
 from signoff.foundation.settings import DatabaseSettings
 
@@ -29,11 +30,15 @@ WORKER_ROLE = "signoff_worker"
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 0.5
 
-# Row-level security compares every row with this setting; local to the transaction, so a pool keeps nothing.
-_SET_ORGANISATION = "SELECT set_config('signoff.org_id', $1, true)"
+# Row-level security compares every row with this setting; local to the transaction, so a pool keeps nothing. It goes
+# with BEGIN, in a message that takes no parameters: what it names is a UUID, written out by ourselves.
+_SET_ORGANISATION = "SET LOCAL signoff.org_id = '{org_id}'"
 # After commit, coalesced, never inside the journal's append: with writers it would serialise their commits. A
 # notification is on no disk, but a transaction that sends one would wait for the log to be flushed all the same.
-_NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)"
+_NOTIFY = """
+SELECT set_config('synchronous_commit', 'off', true), pg_notify(channel, payload)
+FROM unnest($1::text[], $2::text[]) AS notice(channel, payload)
+"""
 _PING = "SELECT 1"
 # What `role` goes back to: as it was asked for at the start, unless a pooler dropped that.
 _STARTED_AS = "SELECT reset_val FROM pg_settings WHERE name = 'role'"
@@ -63,6 +68,7 @@ class Database:
         self._listeners: dict[str, list[Callable[[str], None]]] = {}
         self._app_pool = app_pool
         self._worker_pool = worker_pool
+        self._notices = Notices(self._send)
 
     @staticmethod
     async def open(settings: DatabaseSettings) -> Database:
@@ -98,6 +104,7 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections, waiting a bounded time for those in use."""
+        await self._notices.close()
         for pool in (self._app_pool, self._worker_pool):
             try:
                 async with asyncio.timeout(self._settings.connect_timeout_s):
@@ -118,8 +125,8 @@ class Database:
         Raises:
             UnavailableError: PostgreSQL did not answer, also not after `recovery_wait_s`, or went away in between.
         """
-        async with self._begun(self._app_pool) as connection:
-            await connection.execute(_SET_ORGANISATION, str(org_id))
+        first = _SET_ORGANISATION.format(org_id=UUID(bytes=org_id.bytes))  # whatever it was given: a UUID, or an error
+        async with self._begun(self._app_pool, first) as connection:
             yield connection
 
     @asynccontextmanager
@@ -153,7 +160,7 @@ class Database:
             self._suspect(connection)
             raise
         finally:
-            await _release(self._worker_pool, connection)
+            await _release(self._worker_pool, connection, self._settings)
 
     @asynccontextmanager
     async def listen(self, channel: str, callback: Callable[[str], None]) -> AsyncGenerator[None]:
@@ -175,15 +182,32 @@ class Database:
         finally:
             here.remove(callback)
 
-    async def notify(self, channel: str, payload: str = "") -> None:
+    async def notify(self, channel: str, payload: str = "", *, others_later: bool = False) -> None:
         """Wake the listeners of a channel: those of this object at once, without the way through PostgreSQL.
 
         At most 7,999 bytes of payload (PostgreSQL's limit).
+
+        Args:
+            channel: which one.
+            payload: what they get.
+            others_later: where there is a listener here, those of other processes are told a few milliseconds later,
+                together with whatever else they are told by then, and this returns without waiting for that. What one
+                of ours is about to do would have to share the processor and PostgreSQL with telling the others.
+
+        Raises:
+            UnavailableError: as for `transaction`.
         """
-        for callback in self._listeners.get(channel, ()):
+        here = self._listeners.get(channel, ())
+        for callback in here:
             asyncio.get_running_loop().call_soon(callback, payload)
+        if here and others_later:
+            self._notices.add(channel, payload)
+        else:
+            await self._send([(channel, payload)])
+
+    async def _send(self, notices: Sequence[Notice]) -> None:
         async with self.worker_connection() as connection:
-            await connection.execute(_NOTIFY, channel, payload)
+            await connection.execute(_NOTIFY, *map(list, zip(*notices, strict=True)))
 
     async def ping(self) -> None:
         """Ask PostgreSQL for an answer.
@@ -205,9 +229,9 @@ class Database:
         return connection
 
     @asynccontextmanager
-    async def _begun(self, pool: Any) -> AsyncGenerator[Any]:
+    async def _begun(self, pool: Any, first: str = "") -> AsyncGenerator[Any]:
         """A connection in a transaction. What fails before the caller's first statement is tried again on another."""
-        connection, transaction = await self._begin(pool)
+        connection, transaction = await self._begin(pool, first)
         try:
             with translated():
                 try:
@@ -220,7 +244,7 @@ class Database:
             self._suspect(connection)
             raise
         finally:
-            await _release(pool, connection)
+            await _release(pool, connection, self._settings)
 
     def _suspect(self, connection: Any) -> None:
         """What broke off is asked for an answer before it goes back: its server may be away."""
@@ -228,17 +252,17 @@ class Database:
             if not connection.is_closed():
                 self._backends.changed.add(connection.get_server_pid())
 
-    async def _begin(self, pool: Any) -> tuple[Any, Any]:
+    async def _begin(self, pool: Any, first: str) -> tuple[Any, Any]:
         deadline = asyncio.get_running_loop().time() + self._settings.recovery_wait_s
         while True:
             connection = await self._acquire(pool)
-            transaction = connection.transaction()
+            transaction = opened_transaction(connection, first) if first else connection.transaction()
             try:
                 await transaction.start()
             except BaseException as error:
                 # The server restarted while the connection idled in the pool: nothing was done yet, so begin anew.
                 connection.terminate()
-                await _release(pool, connection)
+                await _release(pool, connection, self._settings)
                 if not is_connection_lost(error):
                     raise
                 if asyncio.get_running_loop().time() > deadline:
@@ -253,7 +277,9 @@ class Database:
         pause_s = _FIRST_RETRY_S
         while True:
             try:
-                return await pool.acquire(timeout=self._settings.connect_timeout_s)
+                # The driver's own time limit would make a task of it.
+                async with asyncio.timeout(self._settings.connect_timeout_s):
+                    return await pool.acquire()
             except Exception as error:
                 problem = connect_problem(error)
                 if problem is None:
@@ -273,9 +299,9 @@ async def _roll_back(transaction: Any) -> None:
             raise
 
 
-async def _release(pool: Any, connection: Any) -> None:
+async def _release(pool: Any, connection: Any, settings: DatabaseSettings) -> None:
     try:
-        await pool.release(connection)
+        await pool.release(connection, timeout=settings.connect_timeout_s)
     except Exception as error:
         # A server that does not answer the rollback in time, or this process after a pause: the pool has ended the
         # connection by then, and what was done on it has been committed or not.

@@ -13,6 +13,7 @@ from signoff.runtime.starting import store
 from signoff.runtime.starting.admission import admit_due
 from signoff.runtime.starting.debounce import forget_windows, start_debounced
 
+SOON_S = 0.005
 SHORTEST_PAUSE_S = 0.005  # between looks at a turn that is due, but that somebody else is at
 TIDYING_PAUSE_S = 60.0
 IDLE_BUCKETS = timedelta(days=2)  # a bucket is full again within its period, at most a day
@@ -35,10 +36,20 @@ class Turns:
         self._poll_s = poll_s
         self._admitted = admitted
         self._wake = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
         self._tidied_s = clock.monotonic_s()
 
     def wake(self) -> None:
-        """Something was started, or a run that was in a queue ended or gave its slot back."""
+        """A run that was in a queue ended or gave its slot back."""
+        self._wake.set()
+
+    def wake_soon(self) -> None:
+        """Something was started, most often through no queue: that need not share its first moments with a look."""
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(SOON_S, self._wake_now)
+
+    def _wake_now(self) -> None:
+        self._later = None
         self._wake.set()
 
     async def run(self) -> None:
