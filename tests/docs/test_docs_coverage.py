@@ -23,12 +23,12 @@ from signoff.capabilities.gateway.caching import CacheSettings
 from signoff.capabilities.gateway.limits import LimitSettings
 from signoff.capabilities.gateway.providers import default_factories
 from signoff.capabilities.gateway.records import RecordSettings
-from signoff.capabilities.gateway.screening.settings import ScreeningSettings
 from signoff.capabilities.retrieval import IndexSettings, RetrievalLimits
 from signoff.capabilities.reviews import ReviewLimits
 from signoff.capabilities.tools import ToolSettings
 from signoff.catalog.models import PROVIDER_TASKS
 from signoff.catalog.parsing.models import KEYS
+from signoff.catalog.screening import ScreeningSettings
 from signoff.cli.main import app
 from signoff.core.actors import Actor
 from signoff.core.clock import SystemClock

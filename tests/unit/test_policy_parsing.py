@@ -35,6 +35,8 @@ def problems(text: str) -> tuple[Problem, ...]:
         ('@id("b") permit(principal is Usr, action, resource);', 1, 30, "no entity type 'Usr'"),
         ('@id("b") @redact("pii") forbid(principal, action, resource);', 1, 10, "only a permit can carry"),
         ('@id("b") @redact("pi") permit(principal, action, resource);', 1, 10, "no kind of personal data"),
+        ('@id("b") @filter("in: secret") permit(principal, action, resource);', 1, 10, "no filter 'secret'"),
+        ('@id("b") @filter("secrets") permit(principal, action, resource);', 1, 10, "is written as"),
         ('@id("b") @retain("soon") permit(principal, action, resource);', 1, 10, "not a duration"),
         ('@id("b") @review permit(principal, action, resource);', 1, 10, "says nothing"),
     ],

@@ -29,6 +29,10 @@ FILTER_VERDICTS: Mapping[FilterName, tuple[FilterVerdict, ...]] = {
 OUTGOING_VERDICTS: tuple[FilterVerdict, ...] = ("block", "review", "warn")
 """What a filter may do with what a tool or an event is about to send; the first where nothing is said. None changes it:
 policy and people decided on exactly these arguments."""
+CONTENT_FILTERS: tuple[FilterName, ...] = ("secrets", "links", "personal_data", "promises", "toxicity")
+"""Those that may stand before and after a call to a model; `html` judges no text, it makes another one."""
+CONTENT_VERDICTS: tuple[FilterVerdict, ...] = ("block", "warn")
+"""What such a filter may do with what it finds; the first where nothing is said."""
 
 DEFAULT_REPAIRS = 2
 """How often a model may correct an answer that breaks its contract, where the prompt does not say."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from signoff.catalog.model_limits import ModelLimit
+from signoff.catalog.screening import UNFILTERED, Screening
 from signoff.catalog.served import ServedDefaults
 from signoff.core.errors import InvalidError, did_you_mean
 from signoff.core.labels import DataClass
@@ -176,6 +177,7 @@ class ModelsConfig:
             (`SIGNOFF_MODELS_PROFILE`), so that the same release runs on local or vendors' models.
         limits: of requests, tokens and money.
         served: what calls of programs count as.
+        screening: what calls are looked at for, as `signoff.yaml` says.
     """
 
     models: Mapping[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
@@ -183,6 +185,7 @@ class ModelsConfig:
     profiles: Mapping[str, tuple[Route, ...]] = field(default_factory=dict[str, tuple[Route, ...]])
     limits: tuple[ModelLimit, ...] = ()
     served: ServedDefaults = field(default_factory=ServedDefaults)
+    screening: Screening = UNFILTERED
 
     def route(self, task: str, prompt: str | None = None, *, profile: str | None = None) -> tuple[ModelSpec, ...]:
         """The models for a task in fallback order; empty where no route matches.

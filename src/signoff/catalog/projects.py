@@ -122,7 +122,7 @@ class _Loader:
             workflows=self._workflows(contracts, manifest),
             prompts=registry,
             tools=tools,
-            models=self._models(),
+            models=replace(self._models(), screening=manifest.screening),
             policies=self._policies(),
             schemas=schemas,
             knowledge=knowledge,

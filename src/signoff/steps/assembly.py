@@ -76,7 +76,7 @@ async def open_worker(
     tools = ToolRunner(clock=clock)
     opened = AsyncExitStack()
     used = gateway or await opened.enter_async_context(
-        open_gateway(database, clock=clock, models_profile=models_profile)
+        open_gateway(database, clock=clock, models_profile=models_profile, filters=filters)
     )
     services = Services(
         database=database,

@@ -15,6 +15,7 @@ from signoff.capabilities.gateway.records import CallRecorder
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.capabilities.gateway.telemetry.metrics import CallMetrics
 from signoff.capabilities.gateway.telemetry.tracing import CallTelemetry
+from signoff.capabilities.validation.filters import Filter
 from signoff.catalog.model_limits import ModelLimit
 from signoff.catalog.releases import ReleaseCatalog
 from signoff.core.clock import Clock
@@ -22,6 +23,7 @@ from signoff.foundation.database import Database
 from signoff.foundation.settings import TelemetrySettings
 from signoff.foundation.telemetry import exporting
 from signoff.runtime.breakers import Breakers, BreakerSettings
+from signoff.steps.filtering import DeploymentFilters
 
 
 @asynccontextmanager
@@ -34,6 +36,7 @@ async def open_gateway(
     resilience: ResilienceSettings | None = None,
     metrics: CallMetrics | None = None,
     telemetry: TelemetrySettings | None = None,
+    filters: Mapping[str, Filter] | None = None,
 ) -> AsyncGenerator[Gateway]:
     """A gateway while the block lasts; at its end what was set aside is settled, and records are written.
 
@@ -45,6 +48,7 @@ async def open_gateway(
         resilience: how long models are waited for.
         metrics: counts calls, for Prometheus.
         telemetry: where spans and measurements go; nowhere where not given.
+        filters: content filters by name, instead of those that are installed.
     """
     releases = ReleaseCatalog(database)
 
@@ -69,6 +73,7 @@ async def open_gateway(
         cache=KeptAnswers(database, clock),
         recorder=Recorders(told),
         settings=resilience,
+        filters=DeploymentFilters(filters),
         breakers=Breakers(database, clock=clock, settings=BreakerSettings(), chance=random.random),
     )
     try:

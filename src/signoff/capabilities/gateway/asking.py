@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
+from signoff.capabilities.gateway.budget import Budget
 from signoff.capabilities.gateway.chat import ChatReply, ChatRequest, ChatUsage
-from signoff.capabilities.gateway.model import GatewayError
+from signoff.capabilities.gateway.model import Attempt, GatewayError
 from signoff.catalog.models import ModelSpec
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import Cost, Usage
@@ -51,6 +52,19 @@ NOBODY = Caller(UUID(int=0), "", "", "", "")
 """Who asks where nobody says: of no organisation, so that nothing is counted or recorded."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Purse:
+    """What pays for a run's chats beside the project's limits, and who is told of each call.
+
+    Attributes:
+        budget: what the run may still spend; none is no limit.
+        observe: told every call as it ends, also one that fails or is cancelled.
+    """
+
+    budget: Budget | None
+    observe: Callable[[Attempt], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the caller wants of whichever model answers.
@@ -69,6 +83,8 @@ class Asked:
         sticky: calls with the same one get the same of weighted models and canaries; empty draws anew each time.
         over_limit: a person let this call go beyond the limits that ask at theirs.
         trace: the caller's span, as W3C's `traceparent`; empty where it has none.
+        purse: of a run's chat; none where no run pays.
+        untrusted: texts in the request that nobody vouches for, beside what tools gave: looked at for injections.
     """
 
     caller: Caller
@@ -84,6 +100,8 @@ class Asked:
     over_limit: bool = False
     sticky: str = ""
     trace: str = ""
+    purse: Purse | None = field(default=None, compare=False, repr=False)
+    untrusted: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from signoff.core.errors import SignoffError
 from signoff.governance.privacy import NAME_KINDS, Detector, Finding, Tokens, kinds_in, kinds_of, mapped, redacted
 from signoff.governance.privacy.redaction import Find
 
-CARRIED_OUT = frozenset({"block", "contain", "mark", "redact", "reveal", "tokenise"})
+CARRIED_OUT = frozenset({"block", "contain", "filter", "mark", "redact", "reveal", "tokenise"})
 """The obligations that the gateway carries out."""
 OF_PERSONAL_DATA = frozenset({"block", "redact", "tokenise"})
 """Those that are about personal data."""

@@ -25,6 +25,7 @@ from signoff.capabilities.gateway.calls import Call
 from signoff.capabilities.gateway.chat import ChatEvent, ChatRequest, StreamEnd
 from signoff.capabilities.gateway.chats.attempt import CANCELLED
 from signoff.capabilities.gateway.chats.call import ChatCall
+from signoff.capabilities.gateway.chats.gate import Gate
 from signoff.capabilities.gateway.chats.ledger import Ledger, outcome_of
 from signoff.capabilities.gateway.chats.means import Means
 from signoff.capabilities.gateway.chats.needs import needs_of, needs_of_task
@@ -50,10 +51,9 @@ from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.capabilities.gateway.routing.model import Candidate, Needs
 from signoff.capabilities.gateway.routing.router import Router
 from signoff.capabilities.gateway.routing.turns import Turns
-from signoff.capabilities.gateway.screening.containing import containment_of
+from signoff.capabilities.gateway.screening.filtering import ContentFilters
 from signoff.capabilities.gateway.screening.incoming import texts_of, untrusted_of_chat, untrusted_of_task
 from signoff.capabilities.gateway.screening.screen import Screen, knowing
-from signoff.capabilities.gateway.screening.settings import ScreeningSettings
 from signoff.catalog.models import ModelsConfig, ModelSpec
 from signoff.core.clock import Clock, SystemClock
 from signoff.runtime.breakers import Breakers
@@ -79,7 +79,7 @@ class Gateway:
         recorder: keeps a record of each chat; none keeps nothing.
         settings: how long models are waited for, and how often they are asked again.
         chance: a random number from 0 to 1.
-        screening: how far texts are looked at for injections and for ways to carry data out.
+        filters: the deployment's content filters; a project that demands some is not served without.
         breakers: leave models that keep failing alone, for all processes; none leaves none alone.
     """
 
@@ -97,7 +97,7 @@ class Gateway:
         settings: ResilienceSettings | None = None,
         chance: Callable[[], float] = random.random,
         breakers: Breakers | None = None,
-        screening: ScreeningSettings | None = None,
+        filters: ContentFilters | None = None,
     ) -> None:
         from signoff.capabilities.gateway.providers import default_factories  # noqa: PLC0415  (keeps the face light)
 
@@ -109,7 +109,7 @@ class Gateway:
         self._cache = cache
         self._recorder = recorder
         self._means = Means(
-            self._clock, chance, self._protector, settings or ResilienceSettings(), guard, limits, Screen(screening)
+            self._clock, chance, self._protector, settings or ResilienceSettings(), guard, limits, Screen(filters)
         )
 
     async def complete(
@@ -144,23 +144,23 @@ class Gateway:
         """
         started_s = self._clock.monotonic_s()
         async with self._accounted("task", asked, budget, observe, signalled) as account:
-            decide = await self._scored(untrusted_of_task(task), account.signals, decide)
+            decide = await self._scored(untrusted_of_task(task), config, account.signals, decide)
             asks = asked or Asked(NOBODY, task=task.task, prompt=task.prompt, data_labels=task.data_labels)
             turns = await self._turns(asks, config, decide, needs_of_task(task), account)
             for candidate in turns:
                 name, duties = candidate.spec.name, candidate.obligations
                 try:
                     # Anew for each candidate: another model's permit may demand more, or less.
-                    containment, protected = containment_of(duties), await self._protector.protect(task, duties)
+                    gate = Gate(self._means.screen, config.screening, candidate, account.signals)
+                    protected = await self._protector.protect(task, duties)
+                    await gate.enter(texts_of(protected.task.variables))
                     async with self._guarded(asks, candidate, task.timeout_s, account):
                         call = Call(candidate.spec, candidate.provider, protected, account.payer)
                         output, finish_reason = await call.run()
-                    left = await self._means.screen.left(name, texts_of(output), containment)
+                    await gate.leave(list(texts_of(output)))
                 except (NotProtectedError, CallFailed) as error:
                     turns.failed(candidate, account.failed_with(name, error))
                     continue
-                if left:
-                    account.signals["outgoing"] = left
                 account.answered(name, finish_reason)
                 return ModelResult(
                     output=output,
@@ -199,7 +199,9 @@ class Gateway:
             for candidate in turns:
                 name = candidate.spec.name
                 try:
+                    gate = Gate(self._means.screen, config.screening, candidate, account.signals)
                     shown = await self._protector.protect_texts(texts, candidate.obligations)
+                    await gate.enter(shown)
                     async with self._guarded(asks, candidate, timeout_s, account):
                         embedding = Embedding(candidate.spec, candidate.provider, shown, timeout_s, account.payer)
                         vectors, usage = await embedding.run()
@@ -262,9 +264,11 @@ class Gateway:
             if self._recorder is not None and asked is not None:
                 self._recorder.record(account.record(kind, asked))
 
-    async def _scored(self, texts: Sequence[str], signals: dict[str, Any], decide: Decide) -> Decide:
+    async def _scored(
+        self, texts: Sequence[str], config: ModelsConfig, signals: dict[str, Any], decide: Decide
+    ) -> Decide:
         """Policy's answer, which knows how much untrusted texts look like an injection."""
-        found = await self._means.screen.scored(texts)
+        found = await self._means.screen.scored(texts, config.screening.settings)
         if found is not None:
             signals["injection"] = found.as_dict()
         return knowing(decide, found)
@@ -297,17 +301,17 @@ class Gateway:
         ledger = Ledger(asked, "chat", self._clock, self._recorder)
         call: ChatCall | None = None
         try:
-            decide = await self._scored(untrusted_of_chat(request), ledger.signals, decide)
+            decide = await self._scored([*asked.untrusted, *untrusted_of_chat(request)], config, ledger.signals, decide)
             needs = needs_of(request)
             routed = await self._router.routed(asked, config, decide, needs)
             ledger.considered = routed.considered
-            call = ChatCall(self._means, asked, request, needs=needs, routed=routed, decide=decide, ledger=ledger)
+            call = self._call(request, asked, config, needs=needs, routed=routed, decide=decide, ledger=ledger)
             names = [candidate.spec.name for candidate in routed.candidates]
             cached = False
             if asked.cached and self._cache is not None and names:
                 reply, cached = await self._cache.answered(asked, names, request, call.reply)
                 if cached:
-                    await call.given_again(reply)
+                    reply = await call.given_again(reply)
             else:
                 reply = await call.reply()
         except GatewayError as error:
@@ -335,11 +339,11 @@ class Gateway:
         call: ChatCall | None = None
         end: StreamEnd | None = None
         try:
-            decide = await self._scored(untrusted_of_chat(request), ledger.signals, decide)
+            decide = await self._scored([*asked.untrusted, *untrusted_of_chat(request)], config, ledger.signals, decide)
             needs = needs_of(request)
             routed = await self._router.routed(asked, config, decide, needs)
             ledger.considered = routed.considered
-            call = ChatCall(self._means, asked, request, needs=needs, routed=routed, decide=decide, ledger=ledger)
+            call = self._call(request, asked, config, needs=needs, routed=routed, decide=decide, ledger=ledger)
             async with aclosing(call.events()) as events:
                 async for event in events:
                     if isinstance(event, StreamEnd):
@@ -354,6 +358,9 @@ class Gateway:
             raise ChatError(error, ledger.close(error.reason)) from None
         finally:
             ledger.close(CANCELLED, model="" if call is None else call.model)
+
+    def _call(self, request: ChatRequest, asked: Asked, config: ModelsConfig, **known: Any) -> ChatCall:
+        return ChatCall(self._means, asked, request, screening=config.screening, **known)
 
     async def aclose(self) -> None:
         """Give back every connection, once what was set aside is settled."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from signoff.catalog.answer_contracts import (
+    CONTENT_FILTERS,
+    CONTENT_VERDICTS,
     FILTER_VERDICTS,
     HTML_FIELD,
     OUTGOING_VERDICTS,
@@ -64,6 +66,17 @@ def parse_outgoing(fields: Fields, inputs: Mapping[str, Any] | None = None) -> t
     return tuple(found)
 
 
+def parse_content_filters(fields: Fields, key: str) -> tuple[FilterUse, ...]:
+    """Filters of what models are shown (`in`), or of what they answer (`out`); each name at most once."""
+    verdicts = dict.fromkeys(CONTENT_FILTERS, CONTENT_VERDICTS)
+    found = _uses(fields, verdicts, None, of="A chat", key=key, whole=True)
+    for place, use in enumerate(found):
+        if any(other.name == use.name for other in found[:place]):
+            path = (*fields.path, key, place)
+            fields.report.add(path, f"'{use.name}' is listed twice.", suggestion="Leave one.", code="unknown-value")
+    return tuple(found)
+
+
 def parse_events(fields: Fields) -> dict[str, tuple[FilterUse, ...]]:
     """`events` of `signoff.yaml`: by type, what it is about and its filters."""
     found: dict[str, tuple[FilterUse, ...]] = {}
@@ -84,24 +97,26 @@ def _uses(
     known: Mapping[str, Any] | None,
     *,
     of: str,
+    key: str = "filters",
+    whole: bool = False,
 ) -> list[FilterUse]:
     found: list[FilterUse] = []
-    for item in fields.items("filters"):
-        name = cast("FilterName", item.one_of("filter", tuple(FILTER_VERDICTS)))
-        item.only("filter", "field", "verdict", *_SETTINGS[name])
-        field = item.text("field", "") or None
+    for item in fields.items(key):
+        name = cast("FilterName", item.one_of("filter", tuple(verdicts)))
+        item.only("filter", *(() if whole else ("field",)), "verdict", *_SETTINGS[name])
+        field = None if whole else item.text("field", "") or None
         if field is not None and known is not None and field not in known:
             suggestion = did_you_mean(field, tuple(known)) or f"It has: {', '.join(known)}."
             item.problem("field", f"{of} has no '{field}'.", suggestion=suggestion, code="unknown-value")
         allowed = verdicts[name]
         verdict = cast("FilterVerdict", item.one_of("verdict", allowed, allowed[0]))
-        settings = {key: _words(item, key) for key in _SETTINGS[name] if key in item}
+        settings = {own: _words(item, own) for own in _SETTINGS[name] if own in item}
         if name == "promises" and not any(settings.values()):
             suggestion = "Add 'words: [guaranteed]' or 'patterns: [\"full refund\"]'."
             item.problem(None, "It has nothing to look for.", suggestion=suggestion, code="missing-key")
         found.append(FilterUse(name, verdict, field, settings))
     if len(found) > MAX_FILTERS:
-        fields.problem("filters", f"There are more than {MAX_FILTERS} filters.", code="limit")
+        fields.problem(key, f"There are more than {MAX_FILTERS} filters.", code="limit")
     return found
 
 

@@ -13,7 +13,9 @@ from signoff.catalog.parsing.fields import Fields
 from signoff.catalog.parsing.filters import parse_events, parse_outgoing
 from signoff.catalog.parsing.queues import parse_calendars, parse_queues
 from signoff.catalog.parsing.retention import parse_retention
+from signoff.catalog.parsing.screening import parse_screening
 from signoff.catalog.references import find_references
+from signoff.catalog.screening import UNFILTERED, Screening
 from signoff.runtime.queues import Queue
 from signoff.runtime.retention import KEEP_FOREVER, RetentionPolicy
 from signoff.workflows.defaults import Defaults, read_defaults
@@ -44,6 +46,7 @@ class Manifest:
     environments: Mapping[str, EnvironmentSpec] = field(default_factory=lambda: DEFAULT_ENVIRONMENTS)
     defaults: Defaults | None = None
     outgoing: OutgoingFilters = field(default_factory=OutgoingFilters)
+    screening: Screening = UNFILTERED
 
 
 def parse_manifest(fields: Fields) -> Manifest:
@@ -62,6 +65,7 @@ def parse_manifest(fields: Fields) -> Manifest:
         "defaults",
         "filters",
         "events",
+        "screening",
     )
     name = fields.text("project")
     if name and not _PROJECT.match(name):
@@ -82,6 +86,7 @@ def parse_manifest(fields: Fields) -> Manifest:
         environments=_environments(fields) if "environments" in fields else DEFAULT_ENVIRONMENTS,
         defaults=_defaults(fields),
         outgoing=OutgoingFilters(parse_outgoing(fields), parse_events(fields)),
+        screening=parse_screening(fields) if "screening" in fields else UNFILTERED,
     )
 
 

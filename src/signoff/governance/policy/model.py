@@ -96,8 +96,12 @@ ACTIONS = frozenset(
         "key.manage",
     )
 )
-OBLIGATIONS = frozenset(("block", "contain", "mark", "redact", "region", "retain", "reveal", "review", "tokenise"))
+OBLIGATIONS = frozenset(
+    ("block", "contain", "filter", "mark", "redact", "region", "retain", "reveal", "review", "tokenise")
+)
 """What a permit may oblige its caller to do. A permit with any other annotation permits nothing."""
+FILTERS = frozenset(("links", "personal_data", "promises", "secrets", "toxicity"))
+"""What `@filter("in: …; out: …")` may name."""
 
 
 @value

@@ -12,7 +12,7 @@ from cedarpy import pst
 
 from signoff.core.durations import parse_duration_s
 from signoff.core.errors import DefinitionError, Problem, did_you_mean
-from signoff.governance.policy.model import ACTIONS, ENTITY_TYPES, OBLIGATIONS
+from signoff.governance.policy.model import ACTIONS, ENTITY_TYPES, FILTERS, OBLIGATIONS
 from signoff.governance.policy.source import PolicyText, limit_problem, split, syntax_problem
 from signoff.governance.privacy.model import PersonalDataError, kinds_of
 
@@ -184,4 +184,20 @@ def _bad_obligations(source: PolicyText, effect: str, obligations: Mapping[str, 
                 kinds_of(value)
             except PersonalDataError as error:
                 problems.append(source.problem(f"@{name}: {error}", offset=offset, code="policy-obligation"))
+        elif name == "filter" and (detail := _bad_filters(value)):
+            problems.append(source.problem(detail, offset=offset, code="policy-obligation"))
     return problems
+
+
+def _bad_filters(value: str) -> str:
+    """What is wrong with the argument of `@filter`; empty where nothing is."""
+    for part in filter(None, (text.strip() for text in value.split(";"))):
+        side, colon, names = part.partition(":")
+        listed = [name.strip() for name in names.split(",") if name.strip()]
+        if not colon or side.strip() not in ("in", "out") or not listed:
+            return '@filter is written as @filter("in: secrets; out: toxicity, links").'
+        for name in listed:
+            if name not in FILTERS:
+                near = did_you_mean(name, sorted(FILTERS)) or f"There are: {', '.join(sorted(FILTERS))}."
+                return f"@filter: there is no filter '{name}'. {near}"
+    return ""

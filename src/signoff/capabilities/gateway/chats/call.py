@@ -23,8 +23,8 @@ from signoff.capabilities.gateway.chat_protection import ProtectedChat, protect_
 from signoff.capabilities.gateway.chats.attempt import OK, Attempt, attempted
 from signoff.capabilities.gateway.chats.bounding import held_to, stream_held_to
 from signoff.capabilities.gateway.chats.failing import failed_chat
+from signoff.capabilities.gateway.chats.gate import Gate, shown
 from signoff.capabilities.gateway.chats.heard import Heard, shows
-from signoff.capabilities.gateway.chats.holding import held_until_checked
 from signoff.capabilities.gateway.chats.ledger import Ledger
 from signoff.capabilities.gateway.chats.means import Means
 from signoff.capabilities.gateway.failures import CallFailed, Failure
@@ -37,9 +37,8 @@ from signoff.capabilities.gateway.resilience.timeouts import Timeouts
 from signoff.capabilities.gateway.revealing import may_see_of
 from signoff.capabilities.gateway.routing.model import Candidate, Needs, Routed
 from signoff.capabilities.gateway.routing.turns import Turns
-from signoff.capabilities.gateway.screening.containing import containment_of
 from signoff.capabilities.gateway.screening.marking import marked
-from signoff.capabilities.gateway.screening.screen import leaving
+from signoff.catalog.screening import Screening
 
 
 class BrokenOff(Exception):  # noqa: N818  (never leaves the gateway; another model goes on)
@@ -61,6 +60,7 @@ class ChatCall:
         routed: who may answer.
         decide: policy's answer, asked again before each fallback.
         ledger: what is kept of it.
+        screening: what the project has its calls looked at for.
 
     Attributes:
         model: who answered, or answered last.
@@ -76,8 +76,10 @@ class ChatCall:
         routed: Routed,
         decide: Decide,
         ledger: Ledger,
+        screening: Screening,
     ) -> None:
         self._means = means
+        self._screening = screening
         self._asked = asked
         self._request = request
         self._ledger = ledger
@@ -101,9 +103,8 @@ class ChatCall:
         """
         for candidate in self._turns:
             try:
-                protected = await self._protected(candidate, self._request)
-                found = protected.reply(await self._replied(candidate, protected.request))
-                await self._left(candidate, found)
+                gate, protected = await self._protected(candidate, self._request)
+                found = await gate.left(protected.reply(await self._replied(candidate, protected.request)))
             except CallFailed as failed:
                 self._turns.failed(candidate, failed.failure)
                 continue
@@ -111,15 +112,21 @@ class ChatCall:
             return found
         raise failed_chat(self._asked.task, self._turns.failures)
 
-    async def given_again(self, reply: ChatReply) -> None:
-        """Return where an answer that was given before may be given now: permits may have changed since.
+    async def given_again(self, reply: ChatReply) -> ChatReply:
+        """An answer that was given before, as it may be given now: permits may have changed since.
 
         Raises:
-            CallFailed: the first candidate's permit does not let it leave.
+            GatewayError: the first candidate's permit does not let the question in, or the answer out.
         """
         for candidate in self._turns:
-            await self._left(candidate, reply)
-            return
+            try:
+                gate, _ = await self._protected(candidate, self._request)
+                found = await gate.left(reply)
+            except CallFailed as failed:
+                raise failed_chat(self._asked.task, [failed.failure]) from None
+            self.model = candidate.spec.name
+            return found
+        raise failed_chat(self._asked.task, self._turns.failures)
 
     async def events(self) -> AsyncGenerator[ChatEvent]:
         """The answer as it comes, from the first candidate that begins one. The last event is a `StreamEnd`.
@@ -155,11 +162,11 @@ class ChatCall:
         """What one candidate adds to what was said before, for the caller's eyes."""
         joint = Joint(said.text)
         request = continued(self._request, said.text) if said.text else self._request
-        protected = await self._protected(candidate, request)
+        gate, protected = await self._protected(candidate, request)
         raw = self._begun(candidate, protected.request)
-        shown = self._contained(candidate, protected.stream(raw))
-        async with aclosing(raw), aclosing(shown):
-            async for event in shown:
+        passed = gate.stream(protected.stream(raw))
+        async with aclosing(raw), aclosing(passed):
+            async for event in passed:
                 if isinstance(event, TextDelta):
                     if new := joint.feed(event.text):
                         yield replace(event, text=new)
@@ -174,39 +181,16 @@ class ChatCall:
                 else:
                     yield event
 
-    async def _protected(self, candidate: Candidate, request: ChatRequest) -> ProtectedChat:
+    async def _protected(self, candidate: Candidate, request: ChatRequest) -> tuple[Gate, ProtectedChat]:
         try:
-            containment_of(candidate.obligations)
+            gate = Gate(self._means.screen, self._screening, candidate, self._ledger.signals)
             protected = await protect_chat(
                 self._means.protector, request, candidate.obligations, may_see_of(candidate.obligations)
             )
-            return replace(protected, request=marked(protected.request, candidate.obligations))
         except NotProtectedError as error:
             raise CallFailed(Failure(candidate.spec.name, "forbidden", str(error))) from None
-
-    async def _contained(self, candidate: Candidate, events: AsyncGenerator[ChatEvent]) -> AsyncGenerator[ChatEvent]:
-        """The events as they may be seen, and a look at the whole once it is there."""
-
-        async def check(reply: ChatReply) -> None:
-            await self._left(candidate, reply)
-
-        demanded = containment_of(candidate.obligations) is not None
-        async with aclosing(held_until_checked(events, check) if demanded else events) as checked:
-            async for event in checked:
-                if isinstance(event, StreamEnd) and not demanded:
-                    await check(event.reply)
-                yield event
-
-    async def _left(self, candidate: Candidate, reply: ChatReply) -> None:
-        """Note what would carry data out of an answer.
-
-        Raises:
-            CallFailed: the permit does not let it leave.
-        """
-        demanded = containment_of(candidate.obligations)
-        found = await self._means.screen.left(candidate.spec.name, leaving(reply), demanded)
-        if found:
-            self._ledger.signals["outgoing"] = found
+        await gate.enter(shown(protected.request))
+        return gate, replace(protected, request=marked(protected.request, candidate.obligations))
 
     async def _replied(self, candidate: Candidate, request: ChatRequest) -> ChatReply:
         """The model's answer, asked again where that may help."""
@@ -264,8 +248,8 @@ class ChatCall:
                         continue
                     if attempt.first_token_s is None:
                         attempt.first_token_s = self._means.clock.monotonic_s() - attempt.began_s
-                    for shown in (*early, event):
-                        yield shown
+                    for one in (*early, event):
+                        yield one
                     early.clear()
                 end = event
         except ProviderError as error:
@@ -279,8 +263,8 @@ class ChatCall:
         attempt.outcome = OK if end.failure is None else end.failure.kind
         if end.failure is not None and self._continues and not heard.calls_tools:
             raise BrokenOff(end)
-        for shown in (*early, end):
-            yield shown
+        for one in (*early, end):
+            yield one
 
     async def _timed(self, candidate: Candidate, call: Coroutine[Any, Any, ChatReply]) -> ChatReply:
         most_s = min(Timeouts.of(candidate.spec, self._means.settings).total_s, self._left_s())

@@ -21,7 +21,7 @@ def untrusted_of_chat(request: ChatRequest) -> list[str]:
     for message in reversed(request.messages):
         for part in message.parts:
             if isinstance(part, ToolResultPart):
-                found.append(_joined(_json_or_text(part.content)))
+                found.append(texts_of_json(part.content))
             elif isinstance(part, DocumentPart) and part.data is not None and part.media_type.startswith("text/"):
                 found.append(part.data.decode("utf-8", "replace"))
     return [text for text in found if text]
@@ -49,6 +49,11 @@ def texts_of(value: Any, depth: int = 0) -> Iterator[str]:
     elif depth < MAX_DEPTH and isinstance(value, list | tuple):
         for member in cast("list[Any]", value):
             yield from texts_of(member, depth + 1)
+
+
+def texts_of_json(text: str) -> str:
+    """The texts of what may be JSON, one below the other."""
+    return _joined(_json_or_text(text))
 
 
 def _joined(value: Any) -> str:

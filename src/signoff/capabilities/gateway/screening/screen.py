@@ -15,14 +15,19 @@ from signoff.capabilities.gateway.chat import ChatReply, ReasoningPart, TextPart
 from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.model import Decide, DecisionLike
 from signoff.capabilities.gateway.screening.containing import Containment
+from signoff.capabilities.gateway.screening.filtering import ContentFilters, Filtered, Side
 from signoff.capabilities.gateway.screening.incoming import texts_of
-from signoff.capabilities.gateway.screening.settings import ScreeningSettings
+from signoff.catalog.answer_contracts import FilterUse
+from signoff.catalog.screening import ScreeningSettings
+from signoff.core.errors import SignoffError
 from signoff.core.ids import digest
 from signoff.governance.injection import VERSION, check_outgoing, detect
 
 INLINE_CHARACTERS = 500
 """So much is looked at for ways out in less time than handing it to another thread takes."""
 PERCENT = 100
+MAX_REMEMBERED = 1_024
+"""Texts whose scores, and what filters say of them, are kept: a conversation shows the same ones each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +66,77 @@ class Screen:
     """One serves all calls of a process.
 
     Args:
-        settings: how far it looks.
+        filters: the deployment's; none where a gateway has none.
     """
 
-    def __init__(self, settings: ScreeningSettings | None = None) -> None:
-        self._settings = settings or ScreeningSettings()
+    def __init__(self, filters: ContentFilters | None = None) -> None:
+        self._filters = filters
         self._known: OrderedDict[str, tuple[float, bool]] = OrderedDict()
+        self._said: OrderedDict[str, int] = OrderedDict()
         self._knowing = threading.Lock()
 
-    async def scored(self, texts: Sequence[str]) -> InjectionScore | None:
+    async def scored(self, texts: Sequence[str], settings: ScreeningSettings) -> InjectionScore | None:
         """The score of untrusted texts; none where there are none, or where nobody wants to know."""
-        if not texts or not self._settings.injection:
+        if not texts or not settings.injection:
             return None
-        return await asyncio.to_thread(self._scored, texts)
+        return await asyncio.to_thread(self._scored, texts, settings.injection_characters)
 
-    async def left(self, model: str, texts: Iterable[str], containment: Containment | None) -> Mapping[str, Any]:
+    async def filtered(self, model: str, uses: Sequence[FilterUse], texts: Iterable[str], side: Side) -> Filtered:
+        """What filters say of what a model is shown, or of what it answered.
+
+        Raises:
+            CallFailed: kind `forbidden`, there are no filters here; `unavailable`, one could not look: what nobody
+                looked at does not pass.
+        """
+        if not uses:
+            return Filtered()
+        if self._filters is None:
+            raise CallFailed(Failure(model, "forbidden", "Content filters are demanded, and this gateway has none."))
+        return await asyncio.to_thread(self._filtered, self._filters, model, uses, list(texts), side)
+
+    def _filtered(
+        self, filters: ContentFilters, model: str, uses: Sequence[FilterUse], texts: Sequence[str], side: Side
+    ) -> Filtered:
+        signals: list[dict[str, Any]] = []
+        for use in uses:
+            own = orjson.dumps([use.name, sorted((key, *words) for key, words in use.settings.items())])
+            try:
+                found = sum(self._objections(filters, use, own, text) for text in texts if text)
+            except SignoffError:
+                # Its own words may have what it read.
+                failure = Failure(model, "unavailable", f"The filter '{use.name}' could not look ({side}).")
+                raise CallFailed(failure) from None
+            if found:
+                signals.append({"at": side, "filter": use.name, "verdict": use.verdict, "found": found})
+        return Filtered(tuple(signals), tuple(one["filter"] for one in signals if one["verdict"] == "block"))
+
+    def _objections(self, filters: ContentFilters, use: FilterUse, own: bytes, text: str) -> int:
+        key = digest(own + text.encode("utf-8", "surrogatepass"))
+        with self._knowing:
+            known = self._said.get(key)
+        if known is None:
+            known = filters.objections(use, text)
+            with self._knowing:
+                self._said[key] = known
+                while len(self._said) > MAX_REMEMBERED:
+                    self._said.popitem(last=False)
+        return known
+
+    async def left(
+        self, model: str, texts: Iterable[str], containment: Containment | None, settings: ScreeningSettings
+    ) -> Mapping[str, Any]:
         """What would carry data out of texts that leave; empty where nothing was found.
 
         Args:
             model: who wrote them.
             texts: what leaves, one after the other.
             containment: what the permit demands; none only looks.
+            settings: whether it looks where no permit demands it.
 
         Raises:
             CallFailed: kind `content_filter`, the permit does not let it leave.
         """
-        if containment is None and not self._settings.outgoing:
+        if containment is None and not settings.outgoing:
             return {}
         text = "\n".join(texts)
         hosts, canaries = (containment.hosts, containment.canaries) if containment else ((), ())
@@ -102,8 +152,8 @@ class Screen:
             raise CallFailed(Failure(model, "content_filter", detail))
         return {} if report.verdict == "allow" else {"verdict": report.verdict, "kinds": kinds}
 
-    def _scored(self, texts: Sequence[str]) -> InjectionScore:
-        left, best, suspicious, complete = self._settings.injection_characters, 0.0, False, True
+    def _scored(self, texts: Sequence[str], characters: int) -> InjectionScore:
+        left, best, suspicious, complete = characters, 0.0, False, True
         for text in texts:
             seen = text[:left]
             left -= len(seen)
@@ -121,7 +171,7 @@ class Screen:
             known = (signal.score, signal.suspicious)
             with self._knowing:
                 self._known[key] = known
-                while len(self._known) > self._settings.remembered:
+                while len(self._known) > MAX_REMEMBERED:
                     self._known.popitem(last=False)
         return known
 
