@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
 import pytest
+from support.crashing import crashing
 from support.engine import (
     ACTOR,
     RELEASE,
@@ -23,12 +25,15 @@ from support.engine import (
 )
 
 from signoff.core.clock import SystemClock
+from signoff.core.errors import StepError
 from signoff.foundation.database import Database
 from signoff.runtime.client.forking import Fork, fork
 from signoff.runtime.continuity import suspect_before, unsafe_settings
 from signoff.runtime.handlers import Done, Effect, StepCall
 
 PAY = 'steps:\n  pay: {tool: pay, with: {}, once: "pay/${input.n}"}\noutcome: {ok: pay.done}\n'
+
+RETRIED = ", retry: {times: 2, delay: 1s, backoff: 1}}\n"
 
 ANOTHER_SERVER = "INSERT INTO server_history (system_identifier, timeline, broke, seen_at) VALUES (1, 1, $1, now())"
 
@@ -86,6 +91,35 @@ async def test_an_effect_whose_intent_may_be_lost_is_looked_up_before_it_is_sent
     assert paid == {"pay/7": 1, "pay/8": 1}
     kinds = [event.kind for event in await journal(database, young)]
     assert kinds.count("effect.intended") == 1
+
+
+async def test_a_lost_try_of_an_effect_that_was_tried_before_is_looked_up_too(database: Database):
+    """The journal knows the first try, which was refused; a second one may have acted in the history that is lost."""
+    paid, flow = Counter[str](), compiled("tried", PAY.replace("}\n", RETRIED, 1), pay=True)
+
+    def pay(call: StepCall) -> Done:
+        if call.attempt == 1:
+            raise StepError("busy", kind="busy", retryable=True)
+        paid[str(call.idempotency_key)] += 1
+        return Done({})
+
+    def find(call: StepCall) -> Done | None:
+        return Done({}) if paid[str(call.idempotency_key)] else None
+
+    tool = ScriptedTool({"pay": pay}, {"pay": Effect("lookup", settle_s=0.05)}, {"pay": find})
+    async with crashing(database, [flow], tool):
+        run_id = await start(database, flow, {"n": 7})
+        await eventually(lambda: retried(database, run_id))
+    paid["pay/7"] += 1
+    async with database.worker_connection() as connection:
+        await connection.execute(ANOTHER_SERVER, True)
+    async with running(database, [flow], tool):
+        assert (await ended(database, run_id)).outcome == "ok"
+    assert paid == {"pay/7": 1}
+
+
+async def retried(database: Database, run_id: UUID) -> bool:
+    return "step.retrying" in [event.kind for event in await journal(database, run_id)]
 
 
 async def test_without_a_look_up_a_person_is_asked(database: Database):

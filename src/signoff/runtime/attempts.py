@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from signoff.core.errors import StepError
-from signoff.runtime import effects
+from signoff.runtime import effects, unsent
 from signoff.runtime.breakers import BREAKER_OPEN
 from signoff.runtime.calling import called, effect_of
 from signoff.runtime.context import RunContext
 from signoff.runtime.dry_effects import acts_dry, dry_answer
 from signoff.runtime.endings import as_step_error, describe, end_failed, not_plain, wait
 from signoff.runtime.handlers import Done, Message, StepCall, StepHandler, Waiting, turn_of
+from signoff.runtime.journal import NotSentError
 from signoff.runtime.paths import is_undo
 from signoff.runtime.program import Beginning
 from signoff.runtime.state import (
@@ -36,7 +37,8 @@ def next_work(execution: RunContext, step: Step, record: StepRecord, now: dateti
         return None
     if record.waiting is not None:
         return _next_of_waiting(execution, step, record, record.waiting, now=now)
-    if record.retry_at is not None and record.retry_at > now and effects.observed(record) is None:
+    told = effects.observed(record) or unsent.word(record)
+    if record.retry_at is not None and record.retry_at > now and told is None:
         return None
     if effects.unwound(execution, record) and not record.in_doubt:
         return None
@@ -96,6 +98,10 @@ async def run(execution: RunContext, step: Step, record: StepRecord) -> None:
     if message is not None:
         await _take_word(execution, record, effects.observed_done(message), message)
         return
+    message = unsent.word(record)
+    if message is not None:
+        unsent.tried_again(execution, record, message)
+        return
     attempt = record.attempt
     if record.retry_at is not None:
         attempt += 1
@@ -108,6 +114,8 @@ async def run(execution: RunContext, step: Step, record: StepRecord) -> None:
             effects.report(execution, record, attempt, done)
         elif record.state is None:
             await _end(execution, record, done, dry=tried.dry)
+    except NotSentError:
+        unsent.stayed(execution, record)
     except (StepError, Blocked, ExpressionError) as error:
         if not execution.abandoned and record.state is None:
             _failed(execution, step, record, as_step_error(error), tried=tried)
@@ -145,8 +153,8 @@ class _Try:
                 self.doubt = False  # it never happened
                 if effects.unwound(execution, record):
                     raise StepError("the run unwinds, and the call had not taken effect", kind="not_sent")
-        # A run that acts dry never had an intent that could be lost.
-        if execution.suspect and record.key is None and not execution.state.started.get("dry"):
+        # Tries may be lost whose intents came after the last one that is known. A run that acts dry never had any.
+        elif record.broke != execution.broke and not execution.state.started.get("dry"):
             found = await self._lost(handler, call)
             if found is not None:
                 return found
@@ -314,7 +322,9 @@ async def _resolve_by_person(execution: RunContext, step: Step, record: StepReco
         done = effects.observed_done(message)
     elif resolution == "happened":
         done = effects.resolved_done(message)
-    if done is not None:
+    if waiting.kind == OUTCOME_UNKNOWN and unsent.is_on(record, message):
+        unsent.tried_again(execution, record, message)
+    elif done is not None:
         await _take_word(execution, record, done, message, step=step if resolution == "happened" else None)
     elif resolution == "retry" and not _unevaluated(step, record):
         execution.emit(
@@ -325,6 +335,7 @@ async def _resolve_by_person(execution: RunContext, step: Step, record: StepReco
                 "error": {"kind": "resolved", "detail": f"{message.sent_by} says that it did not happen"},
                 "retry_at": execution.engine.clock.now(),
                 "in_doubt": False,
+                "broke": execution.broke,
                 **facts,
             },
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
@@ -91,10 +91,10 @@ class RunContext(abc.ABC):
         return self.facts.run_id
 
     @property
-    def suspect(self) -> bool:
-        """Whether events of it may be lost that were acted on: it is from before a failover or a restore."""
+    def broke(self) -> str | None:
+        """The latest failover or restore, where it is from before: events of it may be lost that were acted on."""
         broke_at = self.engine.suspect_before
-        return broke_at is not None and self.facts.started_at < broke_at
+        return None if broke_at is None or self.facts.started_at >= broke_at else broke_at.isoformat()
 
     @property
     def deadline(self) -> datetime:
@@ -305,7 +305,14 @@ class RunContext(abc.ABC):
             data["approval"] = {name: getattr(approval, name) for name in approval.__slots__}
         self.emit("step.ended", data)
 
-    def call(self, step: Step, record: StepRecord, *, attempt: int | None = None) -> StepCall:
+    def call(
+        self,
+        step: Step,
+        record: StepRecord,
+        *,
+        attempt: int | None = None,
+        may_send: Callable[[], None] | None = None,
+    ) -> StepCall:
         """What a handler is told of one try."""
         path = record.path
         return StepCall(
@@ -322,7 +329,7 @@ class RunContext(abc.ABC):
             needed=record.needed,
             approvals=self._approvals(step, path),
             idempotency_key=record.key,
-            may_send=self._may_send,
+            may_send=may_send or self._may_send,
             timeout_s=step.timeout_s or self.engine.settings.step_timeout_s,
             spent=self.state.usage,
             generation=record.generation,

@@ -6,6 +6,7 @@ answer the tool's contract decides: send again with the same key, look the outco
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import orjson
@@ -17,11 +18,12 @@ from signoff.foundation.database import Connection
 from signoff.runtime import store
 from signoff.runtime.calling import called
 from signoff.runtime.context import RunContext
-from signoff.runtime.handlers import Done, Effect, Message, Spending, StepCall, StepHandler, Waiting
-from signoff.runtime.journal import Entry, Row, SessionLostError
+from signoff.runtime.events import encode
+from signoff.runtime.handlers import Approval, Done, Effect, Message, Spending, StepCall, StepHandler, Waiting
+from signoff.runtime.journal import Entry, NotSentError, Row, SessionLostError
 from signoff.runtime.paths import is_undo, undone_by
 from signoff.runtime.quotas import spend_quota
-from signoff.runtime.records import APPROVAL_OUTDATED
+from signoff.runtime.records import APPROVAL_OUTDATED, Meant
 from signoff.runtime.state import OUTCOME_UNKNOWN, RESOLUTION, StepRecord
 from signoff.workflows.model import Step
 
@@ -36,9 +38,10 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
     Raises:
         StepError: kind `quota`, no more may be spent; kind `approval_used`, an approval was used for another effect;
             kind `approval_outdated`, it was used under a release that the run has left since.
-        SessionLostError: the run is not ours any more; nothing was sent.
+        SessionLostError: the run is not ours any more; nothing was sent. A `NotSentError` once the intent may be on
+            the disk.
     """
-    tried_before = record.key is not None
+    tried_before, before = record.key is not None, record.meant()
     once, key, generation = record.once, record.key, None
     if key is None:
         once, key, generation = await _key(execution, step, record)
@@ -46,32 +49,83 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
     if execution.abandoned:
         raise SessionLostError("the run is not ours any more; nothing was sent")
     bound = effect_digest(execution, step, call)
-    row = execution.emit(
+    broke = execution.broke
+    execution.emit(
         "effect.intended",
         {
             "step": record.path,
             "attempt": call.attempt,
             "key": key,
             "once": once,
+            "intent": f"{execution.state.last_seq + 1}/{execution.engine.journal.session_id.hex[:12]}",
             "recovery": effect.recovery,
             "settle_s": effect.settle_s,
             "approvals": [approval.review_id for approval in approvals],
             "digest": bound,
+            **({} if broke is None else {"broke": broke}),
         },
     )
     entry = execution.take_buffer()
     if once is not None and generation is not None:
         entry.key = (once, generation)
     spending = None if approvals or is_undo(record.path) else effect.spending
-    if spending is not None:
-        await _spend(execution, spending, key, entry)
-    elif not approvals:
-        await execution.written(entry)
-    elif not await _consume(execution, record, call, (row, bound), entry):
-        raise _refused(execution, step, moved=tried_before and execution.state.operated.release is not None)
-    await _lease(execution)
+    try:
+        if spending is not None:
+            if not await _granted(execution, record, entry, before, _spent(execution, spending, key)):
+                raise _used_up(spending)
+        elif approvals:
+            uses = _uses(execution, record, approvals, entry.rows[-1], bound)
+            if not await _granted(execution, record, entry, before, uses):
+                raise _refused(execution, step, moved=tried_before and execution.state.operated.release is not None)
+        else:
+            await execution.written(entry)
+        await _lease(execution)
+    except SessionLostError as error:
+        raise NotSentError(error.detail) from error
     execution.sent_s[record.path] = execution.engine.clock.monotonic_s()
-    return execution.call(step, record, attempt=call.attempt)
+    return execution.call(step, record, attempt=call.attempt, may_send=_Leave(execution))
+
+
+class _Leave:
+    """What is asked at the last moment before something of one try leaves."""
+
+    __slots__ = ("_execution", "_left")
+
+    def __init__(self, execution: RunContext) -> None:
+        self._execution = execution
+        self._left = False
+
+    def __call__(self) -> None:
+        if self._execution.abandoned or not self._execution.engine.lease_holds():
+            raise (SessionLostError if self._left else NotSentError)(
+                "the lease is over, or was not renewed in time; no more was sent"
+            )
+        self._left = True  # from here on it may have arrived, whatever is asked later
+
+
+async def _granted(
+    execution: RunContext, record: StepRecord, entry: Entry, before: Meant, ask: Callable[[Connection], Awaitable[bool]]
+) -> bool:
+    """Write the intent, the last of the entry's rows, if what it needs is granted in the same transaction.
+
+    Where it is not, the journal tells of a try that meant nothing: whoever has the run after a crash knows that nothing
+    was sent, and asks again.
+    """
+    granted = True
+
+    async def write(connection: Connection) -> None:
+        nonlocal granted
+        granted = await ask(connection)
+        if not granted:
+            row = entry.rows[-1]
+            tried = encode({"step": record.path, "attempt": record.attempt})
+            entry.rows[-1] = Row(row.seq, "step.started", row.recorded_at, tried)
+
+    entry.solo = write
+    await execution.written(entry)
+    if not granted:
+        record.take_back(before)
+    return granted
 
 
 def _refused(execution: RunContext, step: Step, *, moved: bool) -> StepError:
@@ -113,50 +167,27 @@ def effect_digest(execution: RunContext, step: Step, call: StepCall) -> str:
     return digest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
 
 
-async def _consume(
-    execution: RunContext, record: StepRecord, call: StepCall, intent: tuple[Row, str], entry: Entry
-) -> bool:
-    """All of the call's approvals or none, in the transaction that writes the intent."""
-    row, bound = intent
-    granted = True
-    org_id, run_id = execution.facts.org_id, execution.run_id
-
-    async def write(connection: Connection) -> None:
-        nonlocal granted
-        uses = [
-            (approval.review_id, org_id, run_id, record.path, row.seq, approval.digest, bound)
-            for approval in call.approvals
-            if approval.result == "approved"
-        ]
-        granted = await store.use_approvals(connection, uses)
-
-    entry.solo = write
-    await execution.written(entry)
-    return granted
+def _uses(
+    execution: RunContext, record: StepRecord, approvals: Sequence[Approval], row: Row, bound: str
+) -> Callable[[Connection], Awaitable[bool]]:
+    """Consume all of those approvals or none, for the intent in `row`."""
+    org_id, run_id, path = execution.facts.org_id, execution.run_id, record.path
+    uses = [(one.review_id, org_id, run_id, path, row.seq, one.digest, bound) for one in approvals]
+    return lambda connection: store.use_approvals(connection, uses)
 
 
-async def _spend(execution: RunContext, spending: Spending, key: str, entry: Entry) -> None:
-    """Count what an effect spends in the transaction that writes its intent; once for each key.
+def _spent(execution: RunContext, spending: Spending, key: str) -> Callable[[Connection], Awaitable[bool]]:
+    """Count what an effect spends, once for each key, if there is as much."""
+    return lambda connection: spend_quota(connection, execution.facts.org_id, spending, key)
 
-    Raises:
-        StepError: kind `quota`, more would be spent than its holder may.
-    """
-    granted = False
-    org_id = execution.facts.org_id
 
-    async def write(connection: Connection) -> None:
-        nonlocal granted
-        granted = await spend_quota(connection, org_id, spending, key)
-
-    entry.solo = write
-    await execution.written(entry)
-    if not granted:
-        raise StepError(
-            f"the quota of '{spending.quota}' is used up: within {spending.window_s / 3600:g} h no more than"
-            f" {spending.most} is spent for one holder without a person's approval, and this would spend"
-            f" {spending.amount} more",
-            kind="quota",
-        )
+def _used_up(spending: Spending) -> StepError:
+    return StepError(
+        f"the quota of '{spending.quota}' is used up: within {spending.window_s / 3600:g} h no more than"
+        f" {spending.most} is spent for one holder without a person's approval, and this would spend"
+        f" {spending.amount} more",
+        kind="quota",
+    )
 
 
 async def _key(execution: RunContext, step: Step, record: StepRecord) -> tuple[str | None, str, int | None]:

@@ -41,6 +41,10 @@ class SessionLostError(UnavailableError):
     code = "session-lost"
 
 
+class NotSentError(SessionLostError):
+    """An effect was about to be sent and certainly was not, as the session may be over."""
+
+
 @value
 class Row:
     """An event, encoded; `contents` are the large values that it names by reference."""
@@ -131,6 +135,11 @@ class Journal:
         self._submitted = 0
         self.flushes = 0
         self.events = 0
+
+    @property
+    def session_id(self) -> UUID:
+        """Whose events it writes."""
+        return self._session_id
 
     @property
     def lost(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -47,6 +47,20 @@ class Turn:
     again: bool = False
 
 
+@value
+class Meant:
+    """What a step's record knows of its latest intent; its attributes are those of the record."""
+
+    in_doubt: bool
+    intent: str | None
+    doubted: bool
+    broke: str | None
+    key: str | None
+    once: str | None
+    recovery: str | None
+    settle_s: float
+
+
 @dataclass(slots=True)
 class StepRecord:
     """What the journal says of one step, or of one compensation (`refund/undo`).
@@ -62,6 +76,9 @@ class StepRecord:
         recovery: what the tool's contract says to do when the outcome is unknown, of an effect.
         settle_s: how long after `tried_at` the call may still take effect, in seconds.
         in_doubt: an intent is journaled, and no answer yet.
+        intent: which intent that is, the latest: its place and whose it was.
+        doubted: an earlier try was in doubt already when that intent was journaled.
+        broke: the latest break of the server's history when it was journaled; what was tried before it is known since.
         held: how many of its tries a circuit breaker held back: they were never made.
         tried_at: when the latest try began.
         retry_at: when the next try begins, after a failed one.
@@ -91,6 +108,9 @@ class StepRecord:
     recovery: str | None = None
     settle_s: float = 0.0
     in_doubt: bool = False
+    intent: str | None = None
+    doubted: bool = False
+    broke: str | None = None
     held: int = 0
     tried_at: datetime | None = None
     retry_at: datetime | None = None
@@ -107,3 +127,15 @@ class StepRecord:
     caught: bool = False
     turns: dict[int, Turn] = field(default_factory=fresh_dict)
     generation: int = 0
+
+    def meant(self) -> Meant:
+        """What it knows of its latest intent."""
+        return Meant(
+            self.in_doubt, self.intent, self.doubted, self.broke, self.key, self.once, self.recovery, self.settle_s
+        )
+
+    def take_back(self, before: Meant) -> None:
+        """The intent that came after `before` was refused: the journal has none in its place."""
+        if self.state is None:
+            for known in fields(before):
+                setattr(self, known.name, getattr(before, known.name))

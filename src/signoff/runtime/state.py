@@ -164,7 +164,9 @@ def _step_tried(state: RunState, event: Event) -> None:
         record.command = data.get("command")
         record.begun_seq = event.seq
     if event.kind == "effect.intended":
-        record.in_doubt = True
+        record.doubted, record.in_doubt = record.in_doubt, True
+        record.intent = data.get("intent")
+        record.broke = data.get("broke")
         record.key = data["key"]
         record.once = data.get("once")
         record.recovery = data["recovery"]
@@ -186,6 +188,7 @@ def _step_retrying(state: RunState, event: Event) -> None:
     record.retry_at = moment(event.data["retry_at"])
     record.in_doubt = event.data.get("in_doubt", False)
     record.held += event.data.get("held", False)
+    record.broke = event.data.get("broke") or record.broke
     record.waiting = None
     _delivered(record, event.data.get("message_id"))
 
