@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from signoff.api.compatible.exchange import error_answer
+from signoff.api.compatible.headers import headers_of
 from signoff.api.compatible.keys import KnownKeys
 from signoff.api.compatible.placing import key_text_of
 from signoff.api.compatible.routes import endpoint_of, handler_of, shape_of
@@ -27,7 +27,9 @@ from signoff.governance.identity import authenticate
 OPEN_PATHS = frozenset(("/health/live", "/health/ready", "/openapi.json", "/docs"))
 """Everything else needs an API key, paths that do not exist included."""
 
-REQUEST_ID_HEADER = "X-Request-Id"
+REQUEST_ID_HEADER = "x-request-id"
+_ID_HEADER = REQUEST_ID_HEADER.encode()
+_OWN_HEADERS = (_ID_HEADER, b"x-content-type-options")
 
 _CARRIES_FILES = re.compile(r"/v1/projects/[^/]+/(releases|environments/[^/]+/plan)")
 """Bodies that hold a whole project; they have a limit of their own."""
@@ -62,7 +64,7 @@ class Boundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers = headers_of(scope)
         given = headers.get(REQUEST_ID_HEADER, "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         state = scope.setdefault("state", {})
@@ -73,11 +75,7 @@ class Boundary:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                answered = MutableHeaders(scope=message)
-                answered[REQUEST_ID_HEADER] = request_id
-                answered["X-Content-Type-Options"] = "nosniff"
-                if "cache-control" not in answered:
-                    answered["Cache-Control"] = "no-store"
+                message["headers"] = _bounded_headers(message["headers"], request_id)
             await send(message)
 
         place = {"instance": scope["path"], "request_id": request_id}
@@ -106,7 +104,7 @@ class Boundary:
             make = problem_response if expected else internal_response
             await make(error, **place)(scope, receive, named_send)  # pyright: ignore[reportArgumentType]  (expected implies SignoffError)
 
-    async def _authenticate(self, headers: Headers) -> Actor:
+    async def _authenticate(self, headers: Mapping[str, str]) -> Actor:
         scheme, _, text = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not text:
             raise UnauthenticatedError(
@@ -119,7 +117,7 @@ class Boundary:
     def _most(self, path: str) -> int:
         return self._max_project_bytes if _CARRIES_FILES.fullmatch(path) else self._max_body_bytes
 
-    def _bounded(self, most: int, headers: Headers, receive: Receive) -> Receive:
+    def _bounded(self, most: int, headers: Mapping[str, str], receive: Receive) -> Receive:
         """The body, cut off with an error where it grows past the limit, announced or not."""
         announced = headers.get("content-length", "")
         if announced.isdigit() and int(announced) > most:
@@ -135,6 +133,13 @@ class Boundary:
             return message
 
         return bounded_receive
+
+
+def _bounded_headers(given: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    found = [(name, value) for name, value in given if name not in _OWN_HEADERS]
+    if not any(name == b"cache-control" for name, _ in found):
+        found.append((b"cache-control", b"no-store"))
+    return [*found, (_ID_HEADER, request_id.encode()), (b"x-content-type-options", b"nosniff")]
 
 
 def _too_large(most: int) -> TooLargeError:

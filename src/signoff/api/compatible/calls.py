@@ -18,6 +18,7 @@ from signoff.api.compatible.exchange import (
     named,
 )
 from signoff.api.compatible.faults import Fault, Shape, broken, fault_of_stream
+from signoff.api.compatible.headers import headers_of
 from signoff.api.compatible.members import RequestError, read_body
 from signoff.api.compatible.messages_answer import InterleavedError, MessageFrames, message_body
 from signoff.api.compatible.messages_request import read_messages
@@ -154,8 +155,9 @@ async def converse(request: Request, form: Format) -> Response:
     async def handle(request: Request) -> Response:
         served, place = served_of(request), await place_of(request)
         wanted = form.read(read_body(await request.body()), served.bounds)
-        asked = place.asked(request.headers, model=wanted.model, task="chat")
-        chat = replace(wanted.request, timeout_s=served.timeout_s(request.headers))
+        headers = headers_of(request.scope)
+        asked = place.asked(headers, model=wanted.model, task="chat")
+        chat = replace(wanted.request, timeout_s=served.timeout_s(headers))
         gateway, decide = served.gateway, place.decide(asked)
         if wanted.stream:
             stream = await gateway.stream(chat, asked, place.config, decide=decide)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
+from starlette.types import Scope
+
 from signoff.api.compatible.members import RequestError
 from signoff.catalog.served import RISKS, ServedDefaults
 from signoff.core.labels import DataClass, Labels, Trust
@@ -14,6 +16,11 @@ from signoff.workflows.model import Risk
 LATENCY_MOST_S = 600.0
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}", re.ASCII)
 _FLAGS = {"true": True, "false": False}
+
+
+def headers_of(scope: Scope) -> Mapping[str, str]:
+    """A request's headers by their names in lower case; of one that comes twice, the first. Read once, asked often."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
 
 
 def labels_of(headers: Mapping[str, str], least: ServedDefaults) -> Labels:

@@ -21,6 +21,20 @@ def resolve(spec: ModelSpec, environment: Mapping[str, str]) -> ModelSpec:
     return ModelSpec(spec.name, spec.provider, _filled(spec.settings, spec.name, environment))
 
 
+def variables(spec: ModelSpec) -> tuple[str, ...]:
+    """The names of the variables that its settings refer to."""
+    return tuple(sorted(_named(spec.settings)))
+
+
+def _named(value: Any) -> set[str]:
+    if isinstance(value, str):
+        return set(_REFERENCE.findall(value))
+    if isinstance(value, Mapping):
+        members = cast("Mapping[str, Any]", value)
+        return {name for member in members.values() for name in _named(member)}
+    return set()
+
+
 def required(spec: ModelSpec, key: str) -> str:
     """A setting that must be there.
 

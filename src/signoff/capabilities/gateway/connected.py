@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 import orjson
 
-from signoff.capabilities.gateway.configuration import resolve
+from signoff.capabilities.gateway.configuration import resolve, variables
 from signoff.capabilities.gateway.pricing import price
 from signoff.capabilities.gateway.provider import Provider, ProviderError, ProviderFactory
 from signoff.catalog.models import ModelSpec
+from signoff.core.identities import OncePerObject
 from signoff.core.ids import digest
 
 MAX_PROVIDERS = 64
@@ -32,6 +33,9 @@ class Providers:
         self._environment = os.environ if environment is None else environment
         self._providers: OrderedDict[str, Provider] = OrderedDict()
         self._making = asyncio.Lock()
+        self._variables = OncePerObject(variables)
+        self._keys: OrderedDict[int, tuple[ModelSpec, int, str]] = OrderedDict()
+        """By the model as it was read: which one it is, as long as the variables that it names stay the same."""
 
     async def of(self, spec: ModelSpec) -> Provider:
         """The provider of a model.
@@ -43,8 +47,16 @@ class Providers:
         if factory is None:
             known = ", ".join(sorted(self._factories))
             raise ProviderError("setup", f"There is no provider '{spec.provider}'; there are: {known}.")
+        # Their hash, so that keys of the vendors are not kept in a second place.
+        filled = hash(tuple(self._environment.get(name) for name in self._variables(spec)))
+        known = self._keys.get(id(spec))
+        if known is not None and known[0] is spec and known[1] == filled:
+            provider = self._providers.get(known[2])
+            if provider is not None:
+                self._providers.move_to_end(known[2])
+                return provider
         resolved = resolve(spec, self._environment)
-        # A digest, so that keys of the vendors are not kept in a second place.
+        # A digest, for the same reason.
         key = digest(orjson.dumps([spec.name, spec.provider, dict(resolved.settings)], option=orjson.OPT_SORT_KEYS))
         async with self._making:
             provider = self._providers.get(key)
@@ -55,6 +67,9 @@ class Providers:
             if len(self._providers) > MAX_PROVIDERS:
                 _, oldest = self._providers.popitem(last=False)
                 await oldest.aclose()
+        self._keys[id(spec)] = (spec, filled, key)
+        if len(self._keys) > MAX_PROVIDERS:
+            self._keys.popitem(last=False)
         return provider
 
     async def aclose(self) -> None:

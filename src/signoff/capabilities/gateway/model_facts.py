@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from signoff.capabilities.gateway.pricing import LISTED
 from signoff.catalog.models import LOCAL_PROVIDERS, ModelSpec
+from signoff.core.identities import OncePerObject
 
 MAX_KNOWN = 1_024
 _TEXT = frozenset({"text"})
@@ -76,6 +77,10 @@ class ModelFacts:
 
 def facts_of(spec: ModelSpec) -> ModelFacts:
     """What is known of a model."""
+    return _facts(spec)
+
+
+def _read_facts(spec: ModelSpec) -> ModelFacts:
     own = spec.settings
     name, url = str(own.get("model") or ""), str(own.get("base_url") or "")
     context, modalities, capabilities = _known(spec.provider, name, url)
@@ -85,6 +90,9 @@ def facts_of(spec: ModelSpec) -> ModelFacts:
         frozenset(cast("Sequence[str]", own["capabilities"])) if "capabilities" in own else capabilities,
         cast("Mapping[str, float]", own.get("quality") or {}),
     )
+
+
+_facts = OncePerObject(_read_facts)
 
 
 def lies_in(spec: ModelSpec, region: str) -> bool:

@@ -14,6 +14,7 @@ import orjson
 from signoff.capabilities.gateway.chat import ChatUsage
 from signoff.capabilities.gateway.provider import ProviderError
 from signoff.catalog.models import ModelSpec
+from signoff.core.identities import OncePerObject
 from signoff.core.ids import digest
 from signoff.core.money import Cost
 
@@ -70,6 +71,8 @@ class Rates:
             0, usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens - usage.image_input_tokens
         )
         written = max(0, usage.output_tokens - usage.reasoning_tokens - usage.image_output_tokens)
+        if read == usage.input_tokens and written == usage.output_tokens:
+            return Cost.from_usd(self.whole(read, written))
         total = self.input * read + self.output * written
         for rate, tokens in (
             (self.cached_input, usage.cached_input_tokens),
@@ -81,6 +84,10 @@ class Rates:
             if tokens:
                 total += rate * tokens
         return Cost.from_usd(total / _MILLION + self.request)
+
+    def whole(self, read: int, written: int) -> Decimal:
+        """Of a call none of whose tokens has a price of its own, in US dollars."""
+        return (self.input * read + self.output * written) / _MILLION + self.request
 
 
 def priced(spec: ModelSpec, usage: ChatUsage, *, local: bool) -> Priced | None:
@@ -95,18 +102,8 @@ def priced(spec: ModelSpec, usage: ChatUsage, *, local: bool) -> Priced | None:
     """
     if local:
         return Priced(Cost(), "local")
-    own = spec.settings.get("price")
-    if own == "free":
-        return Priced(Cost(), "free")
-    if own is not None:
-        rates, told = _own_rates(spec.name, orjson.dumps(own, option=orjson.OPT_SORT_KEYS))
-        return Priced(rates.cost(usage), told)
-    base_url = spec.settings.get("base_url")
-    listed = _listed(spec.provider, str(spec.settings.get("model", "")), None if base_url is None else str(base_url))
-    if listed is None:
-        return None
-    cost = listed.cost(usage) if isinstance(listed, Rates) else _calculated(listed, usage)
-    return Priced(cost, f"genai-prices {_list_version()}")
+    table = _table(spec)
+    return None if table is None else Priced(_cost(table.rates, usage), table.version)
 
 
 def price(spec: ModelSpec, *, local: bool, input_tokens: int, output_tokens: int) -> Cost | None:
@@ -115,17 +112,25 @@ def price(spec: ModelSpec, *, local: bool, input_tokens: int, output_tokens: int
     Raises:
         ProviderError: the `price` setting is malformed.
     """
-    found = priced(spec, ChatUsage(input_tokens, output_tokens), local=local)
-    return None if found is None else found.cost
+    if local:
+        return Cost()
+    table = _table(spec)
+    if table is None:
+        return None
+    if isinstance(table.rates, Rates):
+        return Cost.from_usd(table.rates.whole(input_tokens, output_tokens))
+    return _cost(table.rates, ChatUsage(input_tokens, output_tokens))
 
 
 def price_version(spec: ModelSpec, *, local: bool) -> str:
     """By which table a model's calls are paid; empty where nobody knows its price."""
+    if local:
+        return "local"
     try:
-        found = priced(spec, ChatUsage(), local=local)
+        table = _table(spec)
     except ProviderError:
         return ""
-    return "" if found is None else found.version
+    return "" if table is None else table.version
 
 
 def estimated_price(spec: ModelSpec, input_tokens: int, output_tokens: int) -> Cost | None:
@@ -134,6 +139,34 @@ def estimated_price(spec: ModelSpec, input_tokens: int, output_tokens: int) -> C
         return price(spec, local=False, input_tokens=input_tokens, output_tokens=output_tokens)
     except ProviderError:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """By what a model's calls are paid; where `rates` are none, they are free."""
+
+    rates: Rates | _Lookup | None
+    version: str
+
+
+def _cost(rates: Rates | _Lookup | None, usage: ChatUsage) -> Cost:
+    if rates is None:
+        return Cost()
+    return rates.cost(usage) if isinstance(rates, Rates) else _calculated(rates, usage)
+
+
+def _read_table(spec: ModelSpec) -> _Table | None:
+    own = spec.settings.get("price")
+    if own == "free":
+        return _Table(None, "free")
+    if own is not None:
+        return _Table(*_own_rates(spec.name, orjson.dumps(own, option=orjson.OPT_SORT_KEYS)))
+    base_url = spec.settings.get("base_url")
+    listed = _listed(spec.provider, str(spec.settings.get("model", "")), None if base_url is None else str(base_url))
+    return None if listed is None else _Table(listed, f"genai-prices {_list_version()}")
+
+
+_table = OncePerObject(_read_table, most=KNOWN_RATES)
 
 
 @lru_cache(maxsize=KNOWN_RATES)

@@ -60,4 +60,6 @@ class Tunable(Protocol):
 
 def untunable(provider: object, wanted: frozenset[str]) -> frozenset[str]:
     """What of that a provider has no place for."""
+    if not wanted:
+        return wanted  # most ask for nothing, and asking a protocol takes longer than deciding by policy
     return wanted - provider.tunings if isinstance(provider, Tunable) else wanted

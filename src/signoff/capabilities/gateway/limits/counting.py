@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from signoff.capabilities.gateway.asking import AtLimit, Caller, Estimate, Limit
 from signoff.catalog.model_limits import ModelLimit, Unit
 from signoff.core.money import Cost, Usage
 
+KNOWN_CALLERS = 4_096
+"""Of how many callers, by limit and model, it is kept what counts them: a program asks with the same key all day."""
 UNENDING = -1
 """The length of a part in milliseconds that says that the window never ends."""
 
@@ -59,30 +62,39 @@ def shares_of(limits: Sequence[ModelLimit], caller: Caller, model: str, estimate
     """
     found: list[Share] = []
     for limit in limits:
-        holder = _holder(limit, caller, model)
-        if holder is None:
+        counted = _counted(limit, caller, model)
+        if counted is None:
             continue
-        told = limit.told(holder)
+        counter, sharer, told = counted
         if limit.unit == "micro_usd" and estimate.cost is None:
             why = f"nobody knows the price of '{model}', and {told} is the limit: set its `price` in models.yaml"
             raise LimitReached("budget", why, "cheaper")
-        counter = Counter(
-            caller.org_id,
-            limit.counter(caller.project, caller.environment, holder),
-            limit.every.slots,
-            _slot_ms(limit),
-            {
-                "project": caller.project,
-                "environment": caller.environment,
-                "of": limit.of,
-                "holder": holder,
-                "unit": limit.unit,
-                "every": limit.every.name,
-            },
-        )
         needs = amount(limit.unit, 1, estimate.input_tokens + estimate.output_tokens, estimate.cost or Cost())
-        found.append(Share(counter, limit.unit, limit.most, needs, _sharer(limit, caller), told, limit.at_limit))
+        found.append(Share(counter, limit.unit, limit.most, needs, sharer, told, limit.at_limit))
     return found
+
+
+@lru_cache(maxsize=KNOWN_CALLERS)
+def _counted(limit: ModelLimit, caller: Caller, model: str) -> tuple[Counter, str, str] | None:
+    """What counts the caller's calls to a model, who shares it, and the limit in words; none where nothing does."""
+    holder = _holder(limit, caller, model)
+    if holder is None:
+        return None
+    counter = Counter(
+        caller.org_id,
+        limit.counter(caller.project, caller.environment, holder),
+        limit.every.slots,
+        _slot_ms(limit),
+        {
+            "project": caller.project,
+            "environment": caller.environment,
+            "of": limit.of,
+            "holder": holder,
+            "unit": limit.unit,
+            "every": limit.every.name,
+        },
+    )
+    return counter, _sharer(limit, caller), limit.told(holder)
 
 
 def amount(unit: Unit, requests: int, tokens: int, cost: Cost) -> int:

@@ -121,6 +121,7 @@ class LimitLedger:
     _waiting: deque[_Pending] = field(default_factory=deque[_Pending])
     _settling: deque[_Settlement] = field(default_factory=deque[_Settlement])
     _pump: asyncio.Task[None] | None = None
+    _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _swept_s: float = 0.0
 
     async def admit(self, asked: Asked, spec: ModelSpec, estimate: Estimate) -> Admission:
@@ -140,6 +141,7 @@ class LimitLedger:
         answer = asyncio.get_running_loop().create_future()
         pending = _Pending(caller.org_id, self.ids(), shares, _about(asked, spec, estimate), asked.over_limit, answer)
         self._waiting.append(pending)
+        self._hurry.set()
         self._start()
         try:
             return await answer
@@ -149,7 +151,7 @@ class LimitLedger:
             raise
 
     def settle(self, settlement: _Settlement) -> None:
-        """Write it with the next statement."""
+        """Write it with the next statement, which waits a moment for calls to admit: they are one statement then."""
         if len(self._settling) >= self.settings.unsettled:
             lost = self._settling.popleft()
             _log.warning("the settlement of call %s is given up: it counts as spent in full", lost.reservation)
@@ -164,6 +166,7 @@ class LimitLedger:
     async def flush(self) -> None:
         """Return when all settlements so far are written, or cannot be."""
         while self._pump is not None and not self._pump.done():
+            self._hurry.set()
             with suppress(SignoffError):
                 await asyncio.shield(self._pump)
 
@@ -187,6 +190,11 @@ class LimitLedger:
     async def _run(self) -> None:
         """One statement after the other, until nothing waits."""
         while self._waiting or self._settling:
+            if not self._waiting:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self.settings.settle_s):
+                        await self._hurry.wait()
+            self._hurry.clear()
             pending = [self._waiting.popleft() for _ in range(min(self.settings.batch, len(self._waiting)))]
             pending = [item for item in pending if not item.answer.done()]
             settled = [self._settling.popleft() for _ in range(min(self.settings.batch, len(self._settling)))]

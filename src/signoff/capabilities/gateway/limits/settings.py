@@ -18,6 +18,12 @@ class LimitSettings(BaseModel):
     unsettled: int = Field(
         default=10_000, ge=1, description="Settlements kept while the database is away; the oldest then count in full."
     )
+    settle_s: float = Field(
+        default=0.02,
+        ge=0,
+        description="How long a settlement waits for a call to be admitted with it in one statement. What a process"
+        " that dies has not written counts in full.",
+    )
     durable: bool = Field(
         default=False,
         description="Whether a call waits until its admission is on the disk, not only committed: a crash of"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from statistics import median
 from uuid import UUID
 
 from signoff.core.clock import Clock
@@ -46,6 +46,36 @@ class _Seen:
     latency_s: float
 
 
+class _Calls:
+    """The last calls of one model, and what is asked of them, kept up to date with each."""
+
+    def __init__(self) -> None:
+        self._seen: deque[_Seen] = deque()
+        self._latencies: list[float] = []
+        """Of those that succeeded, sorted."""
+
+    def add(self, one: _Seen) -> None:
+        if len(self._seen) >= MAX_CALLS:
+            self._forget()
+        self._seen.append(one)
+        if not one.failed:
+            insort(self._latencies, one.latency_s)
+
+    def measured(self, since_s: float) -> Measured:
+        while self._seen and self._seen[0].at_s <= since_s:
+            self._forget()
+        if not self._seen:
+            return UNMEASURED
+        good, calls = len(self._latencies), len(self._seen)
+        middle = self._latencies[(good - 1) // 2 : good // 2 + 1]
+        return Measured(calls, 1 - good / calls, sum(middle) / len(middle) if good else None)
+
+    def _forget(self) -> None:
+        oldest = self._seen.popleft()
+        if not oldest.failed:
+            del self._latencies[bisect_left(self._latencies, oldest.latency_s)]
+
+
 class Health:
     """Watches calls.
 
@@ -55,21 +85,19 @@ class Health:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._seen: OrderedDict[Key, deque[_Seen]] = OrderedDict()
+        self._seen: OrderedDict[Key, _Calls] = OrderedDict()
 
     def saw(self, key: Key, *, failed: bool, latency_s: float) -> None:
         """One call has ended, failed by the model's or the vendor's fault or not."""
-        calls = self._seen.setdefault(key, deque(maxlen=MAX_CALLS))
-        calls.append(_Seen(self._clock.monotonic_s(), failed, latency_s))
+        calls = self._seen.get(key)
+        if calls is None:
+            calls = self._seen[key] = _Calls()
+        calls.add(_Seen(self._clock.monotonic_s(), failed, latency_s))
         self._seen.move_to_end(key)
         if len(self._seen) > MAX_MODELS:
             self._seen.popitem(last=False)
 
     def of(self, key: Key) -> Measured:
         """How a model has been doing."""
-        since_s = self._clock.monotonic_s() - WINDOW_S
-        calls = [one for one in self._seen.get(key, ()) if one.at_s > since_s]
-        if not calls:
-            return UNMEASURED
-        good = [one.latency_s for one in calls if not one.failed]
-        return Measured(len(calls), 1 - len(good) / len(calls), median(good) if good else None)
+        calls = self._seen.get(key)
+        return UNMEASURED if calls is None else calls.measured(self._clock.monotonic_s() - WINDOW_S)

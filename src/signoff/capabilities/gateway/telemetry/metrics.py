@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -95,22 +96,30 @@ class _Series:
             registry=self.registry,
         )
         self._models: set[str] = set()
+        self._children: dict[tuple[Counter | Histogram, tuple[str, ...]], Any] = {}
 
     def count(self, record: CallRecord) -> None:
         caller = record.asked.caller
         where = (caller.project, caller.environment)
         who = (*where, self._named(record.model))
         cached = "true" if record.cached else "false"
-        self._calls.labels(*who, record.kind, record.outcome, cached).inc()
-        self._seconds.labels(*who, record.kind).observe(record.latency_s)
+        self._of(self._calls, *who, record.kind, record.outcome, cached).inc()
+        self._of(self._seconds, *who, record.kind).observe(record.latency_s)
         if record.first_token_s is not None:
-            self._first.labels(*who).observe(record.first_token_s)
+            self._of(self._first, *who).observe(record.first_token_s)
         for tried in record.tried:
             own = (*where, self._named(tried.model))
-            self._tries.labels(*own, tried.outcome).inc()
-            self._tokens.labels(*own, "input").inc(tried.usage.input_tokens)
-            self._tokens.labels(*own, "output").inc(tried.usage.output_tokens)
-            self._cost.labels(*own).inc(tried.usage.cost.micro_usd / MICRO_USD)
+            self._of(self._tries, *own, tried.outcome).inc()
+            self._of(self._tokens, *own, "input").inc(tried.usage.input_tokens)
+            self._of(self._tokens, *own, "output").inc(tried.usage.output_tokens)
+            self._of(self._cost, *own).inc(tried.usage.cost.micro_usd / MICRO_USD)
+
+    def _of(self, metric: Counter | Histogram, *labels: str) -> Any:
+        """The series of these labels, kept: the library's own way to it checks them each time."""
+        child = self._children.get((metric, labels))
+        if child is None:
+            child = self._children[(metric, labels)] = metric.labels(*labels)
+        return child
 
     def _named(self, model: str) -> str:
         if model not in self._models:
