@@ -62,6 +62,7 @@ STATEMENTS: Statements = {
     claims_store.NEXT_DUE: MemoryStore.next_due,
     store.APPEND: MemoryStore.append,
     store.APPEND_SEARCHED: MemoryStore.append,
+    store.APPEND_PLAIN: MemoryStore.append_plain,
     store.FENCE: MemoryStore.fence,
     store.USE_APPROVAL: MemoryStore.use_approval,
     store.KEY_GENERATION: MemoryStore.key_generation,

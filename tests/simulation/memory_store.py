@@ -209,6 +209,11 @@ class MemoryStore:
         left = {"finished": gone, "parked": [row[0] for row in resting], "moved": list(moved)}
         return [{"fenced": 1, "appended": len(written), **left}]
 
+    def append_plain(self, session_id: UUID, *arrays: Sequence[Any]) -> list[Row]:
+        nothing: list[Sequence[Any]] = [()] * 9
+        *_, data_class = views = arrays[5:14]
+        return self.append(session_id, *arrays[0:5], *views[:8], *nothing[:2], *arrays[14:16], *nothing, data_class)
+
     def _may_leave(self, ours: dict[UUID, Row], run_id: UUID, gen: int) -> bool:
         return run_id in ours and ours[run_id]["gen"] == gen and not self._locked(run_id)
 

@@ -191,6 +191,40 @@ _SEARCHED = """
 
 APPEND_SEARCHED = _APPEND_HEAD + _SEARCHED + _APPEND_TAIL
 
+# The same for batches that only go on and end: nothing drained, parked or keyed. What a statement does not do is set up
+# for each batch all the same, which is a third of the time of a small one.
+APPEND_PLAIN = f"""
+WITH fence AS MATERIALIZED (
+    SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
+), appended AS (
+    INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data)
+    SELECT q.org_id, u.run_id, u.seq, fence.id, u.kind, u.recorded_at, u.data
+    FROM fence, unnest($2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::bytea[])
+        AS u(run_id, seq, kind, recorded_at, data)
+    JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
+    RETURNING run_id
+), viewed AS (
+    UPDATE run_view v
+    SET status = u.status, outcome = u.outcome, waiting_for = u.waiting_for, error = u.error, usage = u.usage,
+        updated_at = u.updated_at, ended_at = u.ended_at, data_class = u.data_class
+    FROM fence, unnest($7::uuid[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[],
+        $13::timestamptz[], $14::timestamptz[], $15::smallint[])
+        AS u(run_id, status, outcome, waiting_for, error, usage, updated_at, ended_at, data_class)
+    JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
+    WHERE v.run_id = u.run_id
+), leaving AS MATERIALIZED (
+    SELECT q.run_id FROM fence, unnest($16::uuid[], $17::bigint[]) AS u(run_id, gen) JOIN run_queue q USING (run_id)
+    WHERE q.owner IS NOT DISTINCT FROM $1 AND q.gen = u.gen
+    FOR UPDATE OF q SKIP LOCKED
+), finished AS (
+    DELETE FROM run_queue q USING leaving WHERE q.run_id = leaving.run_id RETURNING q.run_id
+)
+SELECT (SELECT count(*) FROM fence) AS fenced,
+    (SELECT count(*) FROM appended) AS appended,
+    (SELECT coalesce(array_agg(run_id), '{{}}') FROM finished) AS finished,
+    '{{}}'::uuid[] AS parked, '{{}}'::uuid[] AS moved
+"""  # noqa: S608  (constants only)
+
 # The solo lane's fence: the same lock as the append's.
 FENCE = f"""
 SELECT q.run_id FROM worker_session s JOIN run_queue q ON q.owner = s.id AND q.run_id = $2
@@ -294,22 +328,26 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
     """
     events = sorted(columns.events, key=_BY_KEY)  # unsorted batches deadlocked
     views = _transposed(columns.views, 9)
+    finished = _transposed(columns.finished, 2)
     searched: list[list[Any]] = []
     if columns.attributes or columns.words:
         searched = [*_transposed(list(columns.attributes.values()), 7), *_transposed(list(columns.words), 3)]
     with mapped_errors():
-        row = await connection.fetchrow(
-            APPEND_SEARCHED if searched else APPEND,
-            session_id,
-            *_transposed(events, 5),
-            *views[:8],
-            *_transposed(columns.drained, 2),
-            *_transposed(columns.finished, 2),
-            *_transposed(columns.parked, 5),
-            *_transposed(columns.keys, 4),
-            views[8],
-            *searched,
-        )
+        if searched or columns.drained or columns.parked or columns.keys:
+            row = await connection.fetchrow(
+                APPEND_SEARCHED if searched else APPEND,
+                session_id,
+                *_transposed(events, 5),
+                *views[:8],
+                *_transposed(columns.drained, 2),
+                *finished,
+                *_transposed(columns.parked, 5),
+                *_transposed(columns.keys, 4),
+                views[8],
+                *searched,
+            )
+        else:
+            row = await connection.fetchrow(APPEND_PLAIN, session_id, *_transposed(events, 5), *views, *finished)
     assert row is not None
-    finished, parked, moved = (frozenset(row[name]) for name in ("finished", "parked", "moved"))
-    return Appended(row["fenced"] == 1, row["appended"], finished, parked, moved)
+    gone, parked, moved = (frozenset(row[name]) for name in ("finished", "parked", "moved"))
+    return Appended(row["fenced"] == 1, row["appended"], gone, parked, moved)
