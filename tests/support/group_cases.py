@@ -11,11 +11,13 @@ from signoff.workflows import Contract, Contracts, Workflow, compile_workflow
 FILE = "workflows/orders.yaml"
 LINE = record(sku=STRING, count=INTEGER)
 CONTRACTS = Contracts(
+    prompts={"settle@^1": Contract(record(text=STRING), record(summary=STRING))},
     tools={
         "shop.order": Contract(record(id=STRING), record(id=STRING, lines={"type": "array", "items": LINE})),
         "shop.price": Contract(record(sku=STRING), record(cents=INTEGER)),
         "job.status": Contract(record(cursor=STRING), record(state={"enum": ["busy", "ready"]}, cursor=STRING)),
         "shop.ship": Contract(record(sku=STRING), record(id=STRING), effect=True),
+        "shop.refund": Contract(record(order=STRING, cents=INTEGER), record(), effect=True),
         "shop.recall": Contract(record(id=STRING), record(), effect=True),
     },
     workflows={

@@ -11,6 +11,7 @@ from signoff.catalog.model import Project
 from signoff.catalog.models import LOCAL_PROVIDERS, ModelSpec
 from signoff.catalog.prompts import Prompt
 from signoff.core.errors import NotFoundError, Problem, did_you_mean
+from signoff.workflows.agents import is_turn
 from signoff.workflows.model import Expression, Step, Workflow, every_step
 
 
@@ -107,7 +108,7 @@ def _asked_reviews(project: Project, workflow: Workflow) -> Iterator[Problem]:
         if read.path[:1] == ("filtered",)
     }
     for step in steps:
-        if step.verb != "ai" or step.name in heard:
+        if step.verb not in ("ai", "agent") or is_turn(step) or step.name in heard:
             continue
         try:
             prompt = project.prompts.find(step.target)

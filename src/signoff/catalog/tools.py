@@ -169,7 +169,8 @@ class ToolContract:
     @property
     def contract(self) -> Contract:
         """The part that the language must know."""
-        return Contract(self.input_schema, self.output_schema, effect=self.effect)
+        key = None if self.idempotency is None else self.idempotency.argument
+        return Contract(self.input_schema, self.output_schema, effect=self.effect, key_argument=key or "")
 
     @cached_property
     def arguments(self) -> Validator:

@@ -19,7 +19,7 @@ from signoff.runtime.groups import Group, body_of, scope_inside
 from signoff.runtime.paths import is_undo, name_of, owner_of, prefix_of, undone_by
 from signoff.runtime.program import NAMING, Beginning, Conclusion
 from signoff.runtime.state import FALLBACK, MESSAGES_LATE, StepRecord
-from signoff.workflows.groups import items_of
+from signoff.workflows.groups import items_of, most_turns
 from signoff.workflows.model import Step
 from signoff.workflows.semantics import Ended, RunScope, decide_end, decide_step, labels_of_parts, must_wait
 
@@ -114,7 +114,7 @@ class DocumentProgram:
         record, step = self.run.state.steps.get(group), self.step(group)
         if step.verb == "for" and record is not None and "items" in record.arguments:
             return len(record.arguments["items"])
-        return step.settings.get("max", 1)
+        return most_turns(step)
 
     def passed(self, path: str) -> bool:
         """Whether it names a step of a group that has begun, and that the group does not come to any more."""

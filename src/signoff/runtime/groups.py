@@ -21,7 +21,7 @@ from signoff.runtime.handlers import Done, Waiting
 from signoff.runtime.paths import fallback, iteration, owner_of
 from signoff.runtime.state import CLOSING, FALLBACK, PAUSE, StepRecord, Turn
 from signoff.workflows.groups import BodyEnd, after_turn, end_body, end_for, instead_scope, item_scope, turn_scope
-from signoff.workflows.model import Step
+from signoff.workflows.model import LOOP_VERBS, Step
 from signoff.workflows.semantics import RunScope, StepState, Variable
 
 
@@ -96,7 +96,7 @@ class Group:
             broken = [turns[index] for index in sorted(turns) if turns[index].status != "done"]
             if broken and not self._collects():
                 self.closing = _error_of(broken[0].error)
-        elif step.verb == "repeat":
+        elif step.verb in LOOP_VERBS:
             self._next = len(turns)
         if waiting is not None and waiting.kind == CLOSING:
             self.closing = _error_of(waiting.state["error"])
@@ -261,6 +261,8 @@ class Group:
 
     def _renews(self, turns: int) -> bool:
         """Whether the loop goes on in a new run: as declared, or before the journal is full."""
+        if self.step.verb != "repeat":
+            return False
         run, renew = self._run, self.step.settings.get("renew")
         share = run.engine.settings.renew_share
         long = (renew is not None and turns >= renew) or run.state.last_seq > share * run.most_events

@@ -15,6 +15,7 @@ from signoff.core.fresh import fresh_dict, fresh_list, fresh_set
 from signoff.runtime.past import Past
 from signoff.runtime.paths import enclosing, fallback, is_undo, name_of, owner_of, prefix_of
 from signoff.runtime.state import StepRecord
+from signoff.workflows.model import LOOP_VERBS
 
 
 @dataclass(slots=True)
@@ -112,7 +113,7 @@ def _unturn(past: Past, found: GoingOn) -> None:
                 turns.setdefault(owner, set()).add(index)
     for owner, indexes in turns.items():
         step, record = past.definition(owner), past.state.steps[owner]
-        if step is not None and step.verb == "repeat":
+        if step is not None and step.verb in LOOP_VERBS:
             later = list(_turns_after(past, owner, min(indexes)))
             held = [other.path for other in later if past.held(other.path)]
             if held:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,11 +16,14 @@ from signoff.catalog import Prompt
 from signoff.catalog.models import ModelsConfig
 from signoff.core.errors import InvalidError, LimitError, StepError
 from signoff.core.labels import Labels, Trust
+from signoff.core.money import NO_USAGE
 from signoff.governance.policy import Decision, model_request
 from signoff.runtime.handlers import Done, StepCall
+from signoff.steps.agent import Turn, Turned
 from signoff.steps.answers import finished
 from signoff.steps.limited import LimitedStep, asked_of, untrusted_of
 from signoff.steps.services import Services, decided, project_of
+from signoff.workflows.agents import is_turn
 
 
 class AiStep(LimitedStep):
@@ -91,11 +95,34 @@ class AiStep(LimitedStep):
 
         proof = _proven(prompt, variables, call)
         task = _task(prompt, variables, call, answer_checks(prompt.answer, proof))
-        first = await ask(task, project.models)
+        turned: Turned | None = None
+        if is_turn(call.step):
+            turned = await Turn(call, self._services, prompt, task, decide=decide, over_limit=over_limit).taken()
+            answered.add(f"model:{turned.model}")
+        if turned is not None and turned.output is None:
+            return _done(turned.as_dict(), answered)
+        first = await ask(task, project.models) if turned is None else _as_result(turned)
         output = await finished(
             call, project, prompt, task=task, first=first, ask=ask, evidence=proof, filters=self._services.filters
         )
-        return Done(output, Labels(trust=Trust.UNTRUSTED, sources=frozenset(answered)))
+        return _done(output if turned is None else replace(turned, output=output).as_dict(), answered)
+
+
+def _done(output: Mapping[str, Any], answered: Iterable[str]) -> Done:
+    return Done(output, Labels(trust=Trust.UNTRUSTED, sources=frozenset(answered)))
+
+
+def _as_result(turned: Turned) -> ModelResult:
+    """An agent's answer as that of a task: it is finished like any other."""
+    return ModelResult(
+        output=turned.output or {},
+        model=turned.model,
+        provider="",
+        usage=NO_USAGE,
+        attempts=(),
+        finish_reason="stop",
+        latency_s=0.0,
+    )
 
 
 def _proven(prompt: Prompt, variables: Mapping[str, Any], call: StepCall) -> Mapping[str, Any]:

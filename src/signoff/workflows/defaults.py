@@ -27,6 +27,7 @@ OF_VERBS: Mapping[Verb, tuple[str, ...]] = {
     "tool": GENERAL,
     "retrieve": (*GENERAL, "top"),
     "emit": GENERAL,
+    "agent": ("max_turns", "max_calls", "max_errors", *GENERAL),
     "review": ("by", "expire", "escalate", "on_error"),
     "call": ("on_cancel", "priority", "on_error"),
     "for": ("at_once", "max", "failures", "timeout", "on_error"),

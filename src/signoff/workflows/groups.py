@@ -217,11 +217,16 @@ def turn_scope(
     return parent.inside(states, {"last": Variable(last, labels), "index": Variable(index, labels)}, labels)
 
 
+def most_turns(step: Step) -> int:
+    """How often the body of a group may run; of a `for` how many items it takes."""
+    return step.settings.get("max_turns", 1) if step.verb == "agent" else step.settings.get("max", 1)
+
+
 def after_turn(step: Step, scope: RunScope, end: BodyEnd, *, turns: int) -> Again | BodyEnd:
     """What follows a turn that ended: another one, or the end of the group.
 
     Args:
-        step: the `repeat`.
+        step: the `repeat`, or the `agent`.
         scope: the turn's.
         end: of the turn's body.
         turns: how many there were, this one included.
@@ -236,8 +241,10 @@ def after_turn(step: Step, scope: RunScope, end: BodyEnd, *, turns: int) -> Agai
     except ExpressionError as error:
         return BodyEnd("failed", labels=labels, error=StepError(error.detail, kind="expression"))
     if over:
-        return BodyEnd("done", {**end.output, "turns": turns}, labels)
-    if turns >= step.settings["max"]:
+        # An agent gives its answer, which has no field beside its contract's.
+        output = end.output["output"] if step.verb == "agent" else {**end.output, "turns": turns}
+        return BodyEnd("done", output, labels)
+    if turns >= most_turns(step):
         detail = f"'{step.until.source}' was still false after {turns} turns, and 'max' is {turns}"
         return BodyEnd("failed", labels=labels, error=StepError(detail, kind="max_reached"))
     return Again(end.output, labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from signoff.workflows.agents import MAX_OFFERED
 from signoff.workflows.compiler import WORKFLOW_KEYS
 from signoff.workflows.defaults import GENERAL, OF_VERBS
 from signoff.workflows.failures import MAX_BACKOFF, MAX_RETRIES
@@ -28,6 +29,7 @@ ABOUT_VERBS: Mapping[Verb, str] = {
     "call": "Run another workflow of the project, and wait for its end.",
     "for": "Run steps for each item of a list.",
     "repeat": "Run steps again until a condition holds.",
+    "agent": "A model that chooses tools inside bounds, and ends with an answer: a prompt of the project.",
     "do": "Steps that stand together: one condition, one on_error, one timeout.",
     "use": "A fragment of the project: steps with parameters.",
 }
@@ -52,6 +54,9 @@ ABOUT_KEYS: Mapping[str, str] = {
     "labels": "Into what is classified: names, or names with what each means.",
     "limits": "What one run may cost, how long it may take, how many events it may have.",
     "max": "The most items, or turns.",
+    "max_calls": "The most calls that the model may make.",
+    "max_errors": "The most failed calls that the model is told of; one more fails the step.",
+    "max_turns": "The most turns; the last one answers.",
     "needed": "Whether a person is needed; false means that the values stand as proposed. CEL.",
     "on_cancel": "What becomes of the run that was called when this one is cancelled.",
     "on_error": "continue, fail, {value: …}, or {steps: …, give: …}.",
@@ -71,6 +76,7 @@ ABOUT_KEYS: Mapping[str, str] = {
     "start": "What the first turn reads as `last`.",
     "steps": "Steps by name. They run in the order of their references.",
     "timeout": "How long it may take, such as 30s.",
+    "tools": "What the model may call: tools, each perhaps with arguments that it cannot choose, and indexes.",
     "top": "How many passages.",
     "undo": "The tool that takes the effect back.",
     "until": "Ends the group when true after a turn. CEL.",
@@ -106,6 +112,12 @@ _KEYS: Mapping[str, Mapping[str, Any]] = {
     "start": _MAPPING,
     "steps": _STEPS,
     "timeout": _DURATION,
+    "tools": {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MAX_OFFERED,
+        "items": {"anyOf": [{"type": "string"}, _MAPPING]},
+    },
     "undo": {
         "type": "object",
         "properties": {

@@ -26,11 +26,14 @@ Verb = Literal[
     "call",
     "for",
     "repeat",
+    "agent",
     "do",
     "use",
 ]
-GROUP_VERBS: frozenset[Verb] = frozenset(("for", "repeat", "do", "use"))
+GROUP_VERBS: frozenset[Verb] = frozenset(("for", "repeat", "agent", "do", "use"))
 """Verbs whose steps have steps of their own."""
+LOOP_VERBS: frozenset[Verb] = frozenset(("repeat", "agent"))
+"""Those of them that go on, turn after turn, until a condition holds."""
 
 Risk = Literal["low", "medium", "high"]
 GoalUnit = Literal["number", "share", "seconds", "usd"]
@@ -180,7 +183,7 @@ class Step:
         fallback: the steps to run instead, in a scope of their own; of mode steps alone.
         fallback_give: the output then, evaluated in the scope of those steps.
         reads_error: those steps see the failure as `error`: `kind` and `detail`.
-        body: of a group: its steps, in document order.
+        body: of a group: its steps, in document order. Of an `agent`: its turn and its calls (`agents.py`).
         give: of a group: its result, per iteration, evaluated in the scope of the body.
         until: of `repeat`: evaluated after each turn in the scope of the body; true ends the group.
         waits_for: names of every step of its own scope that it, its body or its fallback names anywhere (rule 2).
@@ -360,12 +363,14 @@ class Contract:
         output_schema: JSON Schema of its output.
         effect: whether calling it changes the world.
         outcomes: of a workflow: the names of its ends.
+        key_argument: of a tool: the argument that the engine puts its idempotency key into; empty where there is none.
     """
 
     input_schema: Mapping[str, Any]
     output_schema: Mapping[str, Any]
     effect: bool = False
     outcomes: tuple[str, ...] = ()
+    key_argument: str = ""
 
 
 @dataclass(frozen=True, slots=True)

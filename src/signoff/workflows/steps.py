@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from signoff.core.errors import did_you_mean
+from signoff.workflows.agents import AgentCompiler
 from signoff.workflows.arguments import check_fields
 from signoff.workflows.bodies import Body, GroupCompiler
 from signoff.workflows.contracts import check_arguments, compile_target, contract_of, find_contract
@@ -118,6 +120,8 @@ class StepCompiler:
         return self._shapes[name]
 
     def _data_shape(self, name: str, verb: Verb) -> Shape:
+        if verb == "agent":
+            return AgentCompiler(self, self._nodes[name]).shape()
         if verb in GROUP_VERBS:
             return self._group(name, verb).shape()
         contract = contract_of(self.shared, self._nodes[name], verb, quiet=True)
@@ -155,7 +159,7 @@ class StepCompiler:
         target = compile_target(report, node, verb, keys)
         contract = contract_of(self.shared, node, verb)
         arguments = self.arguments(name)
-        if contract is not None:
+        if contract is not None and verb != "agent":
             check_arguments(report, node, verb, arguments, contract)
         settings = compile_settings(report, node, keys, arguments)
         if verb == "model":
@@ -171,7 +175,7 @@ class StepCompiler:
         requires, after = (self._names(name, key, entries.get(key)) for key in ("requires", "after"))
         if when is not None:
             self._check_possible(entries["when"], when, certain_reads(*arguments.values(), needed, *asserts), requires)
-        body = self._group(name, verb).compile() if verb in GROUP_VERBS else Body((), None, None, frozenset())
+        body = self._body(name, verb, settings)
         named = roots_of(*arguments.values(), when, needed, *asserts, once)
         named |= roots_of(*(() if undo is None else undo.arguments.values()))
         named |= {*requires, *after, *on_error.names, *body.names}
@@ -204,6 +208,12 @@ class StepCompiler:
             until=body.until,
             file=self.shared.inside,
         )
+
+    def _body(self, name: str, verb: Verb, settings: Mapping[str, Any]) -> Body:
+        """What is inside a group, or an agent; nothing of other steps."""
+        if verb == "agent":
+            return AgentCompiler(self, self._nodes[name]).compile(settings)
+        return self._group(name, verb).compile() if verb in GROUP_VERBS else Body((), None, None, frozenset())
 
     def _once(self, node: Node, verb: Verb, contract: Contract | None) -> Expression | None:
         """The business key of an effect; a tool that only reads has nothing that could happen twice."""

@@ -49,6 +49,21 @@ DEFAULT_MAX_TURNS = 10
 MAX_TURNS = 10_000
 """The most that `max` of a `repeat` may say."""
 
+DEFAULT_AGENT_TURNS = 10
+"""Turns of an `agent`, where `max_turns` is not written."""
+
+MAX_AGENT_TURNS = 100
+"""The most that `max_turns` may say."""
+
+DEFAULT_AGENT_CALLS = 20
+"""Calls that an `agent` makes, where `max_calls` is not written."""
+
+MAX_AGENT_CALLS = 500
+"""The most that `max_calls` may say."""
+
+DEFAULT_AGENT_ERRORS = 3
+"""Failures of calls that an `agent` is told, where `max_errors` is not written."""
+
 LAST_PRIORITY = 9
 """Priorities of runs go from 1, the first, to this."""
 
@@ -162,6 +177,16 @@ VERBS: Mapping[Verb, VerbKeys] = {
         required=("until",),
         settings={"max": Count(DEFAULT_MAX_TURNS, MAX_TURNS), "every": "duration", "renew": Count(None, MAX_TURNS)},
         others=("until", "start", "give", "timeout"),
+    ),
+    "agent": VerbKeys(
+        "prompt",
+        required=("tools",),
+        settings={
+            "max_turns": Count(DEFAULT_AGENT_TURNS, MAX_AGENT_TURNS),
+            "max_calls": Count(DEFAULT_AGENT_CALLS, MAX_AGENT_CALLS),
+            "max_errors": Count(DEFAULT_AGENT_ERRORS, MAX_AGENT_CALLS),
+        },
+        others=("with", "tools", *CALL_KEYS),
     ),
     "do": VerbKeys("body", others=("give", "timeout")),
     "use": VerbKeys("fragment", mappings=("with",), others=("timeout",)),

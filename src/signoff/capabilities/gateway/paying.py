@@ -80,7 +80,7 @@ class Payer:
         Raises:
             CallFailed: some budget or limit has no room; or what the block raises.
         """
-        budgets = [*also, *([] if self.budget is None else [(self.budget, _run_lacks(spec, self.budget))])]
+        budgets = [*also, *([] if self.budget is None else [(self.budget, run_lacks(spec, self.budget))])]
         held = _held(budgets, most.cost)
         try:
             admission = await self._admitted(spec, most)
@@ -126,7 +126,9 @@ def unanswered(provider: Provider, input_tokens: int, most: Cost | None) -> Usag
     return Usage(model_calls=1) if provider.local else Usage(1, input_tokens, 0, most or Cost())
 
 
-def _run_lacks(spec: ModelSpec, budget: Budget) -> Lacking:
+def run_lacks(spec: ModelSpec, budget: Budget) -> Lacking:
+    """What to say where the run's budget has no room for a call of that model."""
+
     def lacks(most: Cost | None) -> Failure:
         if most is None:
             detail = "Nobody knows its price, and the run has a budget: set `price` of the model in models.yaml."

@@ -18,7 +18,8 @@ from signoff.catalog.models import LOCAL_PROVIDERS, ModelSpec
 from signoff.catalog.prompts import Prompt
 from signoff.core.errors import NotFoundError
 from signoff.core.money import Cost
-from signoff.workflows.model import Step, Workflow
+from signoff.workflows.agents import is_turn
+from signoff.workflows.model import LOOP_VERBS, Step, Workflow
 
 UNBOUNDED_TOKENS = 2_000
 """How long an input is taken to be that no schema bounds, in tokens."""
@@ -100,7 +101,8 @@ class _Costs:
         except NotFoundError:
             raise _UnknownPriceError from None
         route = self._project.models.route(prompt.task, prompt.name, profile=self._profile)
-        cost = self._answer(prompt, route)
+        more = step.settings["max_calls"] * UNBOUNDED_TOKENS if is_turn(step) else 0
+        cost = self._answer(prompt, route, more)
         confidence = prompt.answer.confidence
         if confidence is not None and "agreement" in confidence.signals:
             named = confidence.agreement.model
@@ -109,11 +111,14 @@ class _Costs:
                 cost += self._answer(prompt, others)
         return cost
 
-    def _answer(self, prompt: Prompt, route: tuple[ModelSpec, ...]) -> CostRange:
-        """One answer: the first model's, with its repairs; at most every model's, each with all of its repairs."""
+    def _answer(self, prompt: Prompt, route: tuple[ModelSpec, ...], more: int = 0) -> CostRange:
+        """One answer: the first model's, with its repairs; at most every model's, each with all of its repairs.
+
+        An agent's model reads up to `more` tokens of what its calls gave besides its prompt.
+        """
         if not route:
             raise _UnknownPriceError
-        longest, written, answer = input_tokens(prompt), _written_tokens(prompt), prompt.max_output_tokens
+        longest, written, answer = input_tokens(prompt) + more, _written_tokens(prompt), prompt.max_output_tokens
         usual_input = written + round((longest - written) * EXPECTED_LENGTH)
         usual_answer = round(answer * EXPECTED_LENGTH)
         first, repair = route[0], prompt.answer.repair
@@ -147,11 +152,11 @@ def _skippable(steps: list[Step]) -> set[str]:
 
 def _iterations(step: Step) -> CostRange:
     """How often a group turns: at least, as expected, at most."""
-    if step.verb not in ("for", "repeat"):
+    if step.verb not in ("for", *LOOP_VERBS):
         return CostRange(1, 1, 1)
-    most = step.settings.get("max")
+    most = step.settings.get("max_turns" if step.verb == "agent" else "max")
     most = most if isinstance(most, int) else UNBOUNDED_ITERATIONS
-    return CostRange(1 if step.verb == "repeat" else 0, max(1, round(most * EXPECTED_LENGTH)), most)
+    return CostRange(1 if step.verb in LOOP_VERBS else 0, max(1, round(most * EXPECTED_LENGTH)), most)
 
 
 def input_tokens(prompt: Prompt) -> int:

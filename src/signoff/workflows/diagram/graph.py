@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from signoff.core.labels import DataClass, Trust
+from signoff.workflows.agents import CALLS
 from signoff.workflows.flow import FlowResult
 from signoff.workflows.flow.places import Place
 from signoff.workflows.model import Expression, Step, Workflow
@@ -30,6 +31,7 @@ KINDS: Mapping[str, str] = {
     "call": "workflow",
     "for": "for each",
     "repeat": "repeat",
+    "agent": "agent",
     "do": "group",
 }
 """What a box says a step is, by verb."""
@@ -138,9 +140,18 @@ class _Maker:
         if found is not None:
             whole = found.value.whole()
             taint, data_class = _taint(whole.trust), whole.data_class
-        inside = self.scope(step.body, f"{path}/") if step.body else None
+        inside = self._inside(step, path) if step.body else None
         undo = "" if step.undo is None else step.undo.target
         return Box(path, step.name, kind, tuple(_lines(step)), taint, data_class, undo, inside)
+
+    def _inside(self, step: Step, path: str) -> Diagram:
+        """The boxes of a group; of an agent what it may call, as which of it is called is for its model."""
+        if step.verb != "agent":
+            return self.scope(step.body, f"{path}/")
+        offered = next(inner for inner in step.body if inner.name == CALLS)
+        found = (self._box(replace(inner, when=None), f"{path}/{CALLS}/") for inner in offered.body)
+        named = zip(found, offered.body, strict=True)
+        return Diagram("", tuple(replace(box, title=inner.target, lines=box.lines[1:]) for box, inner in named), ())
 
     def _read(self, step: Step, source: str, prefix: str) -> Taint:
         """The trust of what one step reads of another."""

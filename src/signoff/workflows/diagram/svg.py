@@ -52,7 +52,15 @@ _PAINT = """
 .d .k.ai{fill:var(--ai)}.d .k.tool{fill:var(--tool)}.d .k.effect{fill:var(--effect)}.d .k.review{fill:var(--review)}
 .d .k.other{fill:var(--other)}
 """
-_COLOURS = {"ai": "ai", "tool": "tool", "retrieve": "tool", "effect": "effect", "emit": "effect", "review": "review"}
+_COLOURS = {
+    "ai": "ai",
+    "agent": "ai",
+    "tool": "tool",
+    "retrieve": "tool",
+    "effect": "effect",
+    "emit": "effect",
+    "review": "review",
+}
 
 
 @dataclass(slots=True)

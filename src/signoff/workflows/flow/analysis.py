@@ -19,7 +19,7 @@ from signoff.workflows.flow.model import KNOWN, NOTHING, Atom, Flow, Hop, Value,
 from signoff.workflows.flow.places import Frame, Known, Place
 from signoff.workflows.flow.reviewing import Presented, decided, presented
 from signoff.workflows.graph import ranks
-from signoff.workflows.model import Expression, Step, Workflow
+from signoff.workflows.model import LOOP_VERBS, Expression, Step, Workflow
 from signoff.workflows.sources import DEFAULT_INPUT_LABELS
 from signoff.workflows.templates import ListTemplate, MappingTemplate, TextTemplate
 
@@ -186,7 +186,7 @@ class _Analysis:
                 return arguments.select(("set",)), NOTHING
             case "call":
                 return self._call(step, path, given, control)
-            case "for" | "repeat" | "do":
+            case "for" | "repeat" | "agent" | "do":
                 return self._group(step, path, acting, arguments, control)
             case _:
                 return outputs.of_verb(step, arguments, self._surroundings)
@@ -223,7 +223,7 @@ class _Analysis:
     # --- groups ------------------------------------------------------------------------------------------------------
 
     def _group(self, step: Step, path: str, acting: Place, arguments: Value, control: Flow) -> tuple[Value, Flow]:
-        if step.verb == "repeat":
+        if step.verb in LOOP_VERBS:
             return self._repeat(step, path, acting, arguments, control)
         if step.verb == "do":
             return self._body(step, path, acting, {}, control)
@@ -255,6 +255,8 @@ class _Analysis:
         stopped = again.computed()
         value = each.joined(stopped).outside(step.name)
         ended = ended.join(stopped)
+        if step.verb == "agent":
+            return value.select(("output",)), replace(ended, varies=ended.varies - {step.name})
         value = Value(value.flow, {**value.fields, "turns": Value(stopped).outside(step.name)}, value.items)
         return value, replace(ended, varies=ended.varies - {step.name})
 
@@ -269,7 +271,7 @@ class _Analysis:
             acting.frame,
             given,
             control=control,
-            loop=step.name if step.verb in ("for", "repeat") else "",
+            loop=step.name if step.verb in ("for", *LOOP_VERBS) else "",
             facts=acting.facts,
         )
         self._frames[path] = inner

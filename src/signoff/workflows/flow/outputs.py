@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from signoff.core.labels import DataClass, Labels, Trust
+from signoff.workflows.agents import is_turn
 from signoff.workflows.flow.contracts import Surroundings, ToolFacts
 from signoff.workflows.flow.facts import listed_text
 from signoff.workflows.flow.model import KNOWN, MODEL, NOTHING, UNVOUCHED, Atom, Flow, Hop, Value
@@ -37,7 +38,7 @@ def of_verb(step: Step, arguments: Value, surroundings: Surroundings) -> tuple[V
             return KNOWN, NOTHING  # that the moment has come, that it was sent: of ours
         case _:
             value = _answered(step, arguments.whole(), _answer_schema(step, surroundings))
-            return value, value.flow
+            return (_turned(value) if is_turn(step) else value), value.flow
 
 
 def _answer_schema(step: Step, surroundings: Surroundings) -> Mapping[str, Any]:
@@ -62,6 +63,12 @@ def _answered(step: Step, given: Flow, schema: Mapping[str, Any]) -> Value:
     own = Atom(source, path=(Hop(source, f"{step.verb} {step.target}".rstrip(), step.line),))
     flow = replace(given.computed(), atoms=_untied(given).atoms | {own})
     return _by_schema(schema, flow, MAX_SCHEMA_NESTING)
+
+
+def _turned(answer: Value) -> Value:
+    """A turn of an agent: the calls that its model chose, freely, or an answer as of any model."""
+    whole = answer.whole()
+    return Value(whole, {"calls": Value(whole), "output": answer, "over": Value(whole)})
 
 
 def of_index(step: Step, query: Flow, surroundings: Surroundings) -> Value:

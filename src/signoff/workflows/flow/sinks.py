@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from signoff.core.labels import DataClass, Trust
+from signoff.workflows.agents import ChosenTemplate
 from signoff.workflows.flow.analysis import FlowResult, StepFlow, definite
 from signoff.workflows.flow.contracts import DEFAULT_CLASS, Path, SinkTrust, Surroundings, ToolFacts
 from signoff.workflows.flow.expressions import whole_of
@@ -153,6 +154,11 @@ class _ToolCheck:
         tool = self._flow.step.target
         records = sorted({atom.record for atom in bad.atoms if atom.record})
         what = f"Untrusted input can choose '{name}' of '{tool}', which takes trusted values only."
+        given = self._flow.step.arguments.get("with")
+        if isinstance(given, ChosenTemplate) and name.partition(".")[0] in given.chosen:
+            what = f"The agent's model chooses '{name}' of '{tool}', which takes trusted values only."
+            hint = f"Write it in 'with' of this entry of 'tools', as {{tool: {tool}, with: {{{name}: …}}}}."
+            return self._finding("flow-argument", what, name, bad, hint)
         hint = "Take it from a trusted field of the input, or from a review that this step requires."
         if records:
             what = (

@@ -12,12 +12,13 @@ from signoff.capabilities.gateway.chats.estimating import estimate, usage_of
 from signoff.capabilities.gateway.chats.ledger import Ledger
 from signoff.capabilities.gateway.chats.means import Means
 from signoff.capabilities.gateway.failures import CallFailed, Failure
-from signoff.capabilities.gateway.paying import unanswered
+from signoff.capabilities.gateway.model import Attempt as Noted
+from signoff.capabilities.gateway.paying import run_lacks, unanswered
 from signoff.capabilities.gateway.pricing import price_version
 from signoff.capabilities.gateway.provider import ProviderError
 from signoff.capabilities.gateway.resilience.guarding import Outcome
 from signoff.capabilities.gateway.routing.model import Candidate
-from signoff.core.money import Usage
+from signoff.core.money import Cost, Usage
 
 OK = "ok"
 CANCELLED = "cancelled"
@@ -57,7 +58,12 @@ async def attempted(
     org_id = asked.caller.org_id
     entry = await means.guard.admitted(org_id, spec.name, timeout_s)
     try:
-        admission = await _admitted(means, asked, candidate, estimated)
+        _reserve(asked, candidate, estimated)
+        try:
+            admission = await _admitted(means, asked, candidate, estimated)
+        except BaseException:
+            _settle(asked, estimated, Cost())
+            raise
     except BaseException:
         await means.finishing.done(means.guard.ended(org_id, spec.name, entry, None))
         raise
@@ -82,6 +88,9 @@ async def attempted(
                 estimate=estimated,
             )
         )
+        _settle(asked, estimated, usage.cost)
+        if asked.purse is not None:
+            asked.purse.observe(Noted(spec.name, candidate.provider.name, attempt.outcome, usage, took_s))
         first_s = took_s if attempt.first_token_s is None else attempt.first_token_s
         outcome = Outcome(attempt.outcome, first_s, begun=attempt.first_token_s is not None)
 
@@ -93,6 +102,22 @@ async def attempted(
                     await admission.settle(usage)
 
         await means.finishing.done(over())
+
+
+def _reserve(asked: Asked, candidate: Candidate, estimated: Estimate) -> None:
+    """Set aside what the call may cost of what its run may still spend.
+
+    Raises:
+        CallFailed: the run has not so much left, or nobody knows how much it may be.
+    """
+    budget = None if asked.purse is None else asked.purse.budget
+    if budget is not None and (estimated.cost is None or not budget.reserve(estimated.cost)):
+        raise CallFailed(run_lacks(candidate.spec, budget)(estimated.cost))
+
+
+def _settle(asked: Asked, estimated: Estimate, actual: Cost) -> None:
+    if asked.purse is not None and asked.purse.budget is not None:
+        asked.purse.budget.settle(estimated.cost or Cost(), actual)
 
 
 async def _admitted(means: Means, asked: Asked, candidate: Candidate, estimated: Estimate) -> Admission | None:
