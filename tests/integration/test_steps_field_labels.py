@@ -59,11 +59,52 @@ STEPS = """steps:
   a: {tool: crm.look, with: {customer: "${input.customer}"}}
   named: {set: {clean: "${a.payee}", tainted: "${a.note}"}}
   asked: {review: Pay?, by: role/lead, needed: 'false', propose: {clean: "${named.clean}", tainted: "${named.tainted}"}}
+  box: {do: {x: {set: {y: 1}}}, give: {clean: "${a.payee}", tainted: "${a.note}"}}
+  turns:
+    repeat: {x: {set: {clean: "${last.clean}", tainted: "${a.note}"}}}
+    start: {clean: "${a.payee}"}
+    give: {clean: "${x.clean}", tainted: "${x.tainted}"}
+    until: index == 1
+  each:
+    for: ["${a.payee}"]
+    as: one
+    steps: {x: {set: {clean: "${one}", tainted: "${a.note}"}}}
+    give: {clean: "${x.clean}", tainted: "${x.tainted}"}
+  kid: {call: desk/kid, with: {clean: "${a.payee}", tainted: "${a.note}"}}
   pay: {tool: pay.send, with: {payee: "${SOURCE}"}}
 outcome: {paid: pay.done}
 """
-PAID = ("a.payee", "named.clean", "asked.clean")
-REFUSED = ("a.note", "a.file", "named.tainted", "asked.tainted", "a.payee + a.note", "a.done ? a.note : a.payee")
+KID = """workflow: desk/kid
+version: 1.0.0
+input: {type: object, properties: {clean: {type: string}, tainted: {type: string}}, required: [clean, tainted]}
+steps:
+  inside: {set: {clean: "${input.clean}"}}
+outcome:
+  same: {when: input.clean == 'ana', give: {clean: "${inside.clean}", tainted: "${input.tainted}"}}
+"""
+PAID = (
+    "a.payee",
+    "named.clean",
+    "asked.clean",
+    "box.clean",
+    "turns.clean",
+    "string(each.count)",
+    "kid.output.clean",
+    "kid.outcome",
+    "a.done && turns.turns == 2 ? box.clean : ''",
+)
+REFUSED = (
+    "box.tainted",
+    "turns.tainted",
+    "each.items[0].tainted",
+    "kid.output.tainted",
+    "a.note",
+    "a.file",
+    "named.tainted",
+    "asked.tainted",
+    "a.payee + a.note",
+    "a.done ? a.note : a.payee",
+)
 
 
 def files() -> Mapping[str, str]:
@@ -72,11 +113,11 @@ def files() -> Mapping[str, str]:
     text = made.pop("workflows/reply.yaml")
     written = {
         f"workflows/w{number}.yaml": text.replace("desk/reply", f"desk/w{number}").replace(
-            f'{{{PAID[0]}}}"}}', f'{{{source}}}"}}'
+            f'payee: "${{{PAID[0]}}}"', f'payee: "${{{source}}}"'
         )
         for number, source in enumerate((*PAID, *REFUSED))
     }
-    return {**made, **written, "tools/all.py": TOOLS, "policies/all.cedar": POLICY}
+    return {**made, **written, "workflows/kid.yaml": KID, "tools/all.py": TOOLS, "policies/all.cedar": POLICY}
 
 
 async def test_policy_sees_the_labels_of_the_field_that_an_argument_takes(database: Database) -> None:
@@ -87,12 +128,13 @@ async def test_policy_sees_the_labels_of_the_field_that_an_argument_takes(databa
             status, _ = await stage.ended(run_id)
             assert status == ("done" if source in PAID else "failed"), source
         looked = await stage.step(runs[0], "a")
-        assert looked["fields"] == {"payee": "internal trusted", "file": "confidential trusted"}
+        ended = {"result": "internal trusted"}  # how it ended rests on what it was given
+        assert looked["fields"] == {"payee": "internal trusted", "file": "confidential trusted", **ended}
         assert (looked["labels"]["class"], looked["labels"]["trust"]) == ("confidential", "untrusted")
         named = (await stage.step(runs[0], "named"))["fields"], (await stage.step(runs[0], "asked"))["fields"]
         assert [one["clean"] for one in named] == ["internal trusted"] * 2
         paid = await stage.step(runs[0], "pay")
-        assert "fields" not in paid, "nothing is said of fields that have the labels of the whole"
+        assert paid["fields"] == ended, "nothing is said of fields that have the labels of the whole"
 
 
 def test_what_is_in_a_field_and_what_is_around_it_counts() -> None:

@@ -67,11 +67,16 @@ CENTS = [
 ]
 PAYEES = ["facts.payee", "input.customer", "order.payee", "values.payee", "decision.payee", "'house'"]
 TOOLS = ["pay.refund", "pay.free", "pay.careful", "pay.transfer"]
+STATUSES = ["order.done", "decision.result == 'approved'", "values.done", "decision.done"]
 
 
 @st.composite
 def workflows(draw: st.DrawFn) -> str:
-    """A workflow over the project of docs/data-flow: a model reads, a record is looked up, something is paid."""
+    """A workflow over the project of docs/data-flow: a model reads, a record is looked up, something is paid.
+
+    In two of three it also retrieves, waits, repeats, calls or has a group, and pays with what came of that. What it
+    calls stands behind a line `---`.
+    """
 
     def maybe(key: str, values: list[str]) -> str:
         return f"\n    {key}: {draw(st.sampled_from(values))!r}" if draw(st.integers(0, 2)) == 0 else ""
@@ -81,7 +86,15 @@ def workflows(draw: st.DrawFn) -> str:
     owner = 'customer: "${input.customer}", ' if finder == "orders.get" else ""
     caught = "\n    on_error: {id: '', customer: house, payee: house, refundable_cents: 9, note: ''}"
     instead = caught if draw(st.integers(0, 3)) == 0 else ""
-    cents, payee = draw(st.sampled_from(CENTS[:6])), draw(st.sampled_from(PAYEES[:3]))
+    extras = draw(st.lists(st.sampled_from(sorted(EXTRAS)), max_size=2, unique=True))
+    child, more, amounts, payees, conditions = "", "", CENTS[:6], PAYEES[:3], CONDITIONS
+    for extra in extras:
+        written, cents_of, payee_of, tests = EXTRAS[extra]
+        amounts, payees, conditions = [*cents_of, *amounts], [*payee_of, *payees], [*tests, *conditions]
+        values = {key: draw(st.sampled_from(list_)) for key, list_ in CHOICES.items()}
+        child = _child(draw, maybe) if extra == "call" else child
+        more += written.format(**values, when=maybe("when", [*CONDITIONS, STATUSES[0]]))
+    cents, payee = draw(st.sampled_from(amounts)), draw(st.sampled_from(payees))
     shown = draw(st.sampled_from(["input.text", "input.id", "input.text, order"]))
     text = f"""workflow: case
 version: 1.0.0
@@ -92,25 +105,121 @@ steps:
   order:
     tool: {finder}
     with: {{{owner}id: "{key}"}}{instead}
-  values:
+{more}  values:
     set: {{cents: "${{{cents}}}", payee: "${{{payee}}}"}}{maybe("assert", [CONDITIONS[3], CONDITIONS[5]])}
   decision:
     review: Pay?
     by: role/lead
     propose: {{cents: "${{values.cents}}", payee: "${{values.payee}}"}}
-    show: [{shown}]{maybe("needed", CONDITIONS)}{maybe("when", CONDITIONS)}
+    show: [{shown}]{maybe("needed", conditions)}{maybe("when", conditions)}
 """
+    after = [*conditions, *STATUSES]
     for number in range(draw(st.integers(1, 2))):
-        text += _pay(draw, f"pay{number}", "  ", maybe)
+        text += _pay(draw, f"pay{number}", "  ", maybe, after, [*payees[:-3], *PAYEES], [*amounts[:-6], *CENTS])
     if draw(st.integers(0, 2)) == 0:
-        inner = _pay(draw, "each", "      ", maybe, ["line.payee", *PAYEES], ["line.cents", *CENTS])
+        inner = _pay(draw, "each", "      ", maybe, after, ["line.payee", *PAYEES], ["line.cents", *CENTS])
         head = '  lines:\n    for: "${input.orders}"\n    as: line\n    steps:\n'
-        text += f'{head}{inner}    give: {{id: "${{line.id}}"}}\n'
-    return f'{text}outcome: {{done: "true"}}\n'
+        text += f'{head}{inner}    give: {{id: "${{line.id}}", whose: "${{order.note}}"}}\n'
+    return f'{text}outcome: {{done: "true"}}\n{child}'
 
 
-def _pay(draw: st.DrawFn, name: str, indent: str, maybe: Any, *item: list[str]) -> str:
-    payees, amounts = item or (PAYEES, CENTS)
+EXTRAS: Mapping[str, tuple[str, list[str], list[str], list[str]]] = {
+    "retrieve": (
+        '  found: {{retrieve: handbook, query: "{query}"}}\n',
+        ["size(found.hits) > 1 ? 100 : 200"],
+        ["found.hits[0].text"],
+        ["size(found.hits) > 0", "found.done"],
+    ),
+    "wait": (
+        '  answer: {{wait: {{event: bank.answer.v1, match: {{order: "{query}"}}}}, timeout: 3d}}\n',
+        ["answer.event.cents"],
+        ["answer.event.payee"],
+        ["answer.event.cents > 100", "answer.done"],
+    ),
+    "repeat": (
+        """  sum:
+    repeat:
+      more: {{ai: extract, with: {{text: "${{input.text}}"}}}}
+      at: {{set: {{cents: "${{{cents}}}", payee: "${{{payee}}}"}}}}
+    start: {{cents: 0, payee: "", id: "${{input.id}}"}}
+    give: {{cents: "${{{added}}}", payee: "${{at.payee}}", id: "${{last.id}}"}}
+    until: "{until}"
+    max: 3{when}
+""",
+        ["sum.cents", "sum.turns * 100"],
+        ["sum.payee"],
+        ["sum.turns > 1", "sum.cents > 100", "sum.done", "sum.id == input.id"],
+    ),
+    "do": (
+        """  box:
+    do:
+      in_it: {{set: {{cents: "${{{cents}}}", payee: "${{{payee}}}"}}}}
+    give: {{cents: "${{in_it.cents}}", payee: "${{in_it.payee}}", note: "${{facts.reason}}"}}{when}
+""",
+        ["box.cents"],
+        ["box.payee"],
+        ["box.cents > 100", "box.done", "box.note == 'late'"],
+    ),
+    "call": (
+        """  kid:
+    call: child
+    with: {{id: "${{input.id}}", text: "${{input.text}}", payee: "${{{payee}}}", cents: "${{{cents}}}"}}{when}
+""",
+        ["kid.output.cents"],
+        ["kid.output.payee"],
+        ["kid.outcome == 'small'", "kid.output.cents > 100", "kid.done", "kid.output.id == input.id"],
+    ),
+}
+"""What else a workflow may have: its text, and what is made of what comes of it."""
+CHOICES: Mapping[str, list[str]] = {
+    "query": ["${input.text}", "${input.order}"],
+    "cents": ["facts.cents", "100", "order.refundable_cents", "input.tier == 'gold' ? 200 : 100"],
+    "payee": ["facts.payee", "input.customer", "order.payee", "'house'"],
+    "added": ["last.cents + more.cents", "at.cents", "last.cents + 100", "more.cents"],
+    "until": [
+        "index >= 1",
+        "more.cents > 100",
+        "last.cents > 50",
+        "input.tier == 'gold'",
+        "order.refundable_cents > 500",
+    ],
+}
+
+
+def _child(draw: st.DrawFn, maybe: Any) -> str:
+    """A workflow to be called: what comes of it depends on how it ends."""
+    names = ["input.payee", "input.payee", "read.payee", "'house'"]
+    amounts = ["input.cents", "read.cents", "100", "300"]
+    tests = ["read.cents > 100", "input.cents > 100", "input.payee == 'ana'", "size(input.text) > 3", "read.done"]
+    ends = ""
+    for name, when in (("small", draw(st.sampled_from(tests))), ("big", "true")):
+        given = f'payee: "${{{draw(st.sampled_from(names))}}}", cents: "${{{draw(st.sampled_from(amounts))}}}"'
+        ends += f'  {name}: {{when: {when!r}, give: {{{given}, id: "${{input.id}}"}}}}\n'
+    paid = ""
+    if draw(st.integers(0, 1)):
+        checks = maybe("assert", ["input.cents > 0 && input.cents <= 500", "read.cents > 0 && read.cents <= 500"])
+        paid = f"""  paid:
+    tool: pay.transfer
+    with: {{payee: "${{{draw(st.sampled_from(names))}}}", cents: "${{{draw(st.sampled_from(amounts))}}}"}}
+    once: kid/${{input.id}}{maybe("when", tests)}{checks}
+"""
+    return f"""---
+workflow: child
+version: 1.0.0
+input:
+  type: object
+  properties: {{id: {{type: string}}, text: {{type: string}}, payee: {{type: string}}, cents: {{type: integer}}}}
+  required: [id, text, payee, cents]
+  additionalProperties: false
+steps:
+  read: {{ai: extract, with: {{text: "${{input.text}}"}}}}
+{paid}outcome:
+{ends}"""
+
+
+def _pay(  # noqa: PLR0917  (what it may be made of)
+    draw: st.DrawFn, name: str, indent: str, maybe: Any, conditions: list[str], payees: list[str], amounts: list[str]
+) -> str:
     cents, payee = draw(st.sampled_from(amounts)), draw(st.sampled_from([*payees, "input.customer", "input.customer"]))
     tool = draw(st.sampled_from([*TOOLS, "pay.refund", "pay.refund"]))
     whom = f'payee: "${{{payee}}}"'
@@ -126,7 +235,7 @@ def _pay(draw: st.DrawFn, name: str, indent: str, maybe: Any, *item: list[str]) 
     lines = [f"tool: {tool}", f'with: {{{whom}, cents: "${{{cents}}}"}}', f"once: {name}/${{input.id}}"]
     lines += [f"assert: [{listed}]"] if checks else []
     lines += ["requires: decision"] if draw(st.booleans()) else []
-    condition = maybe("when", CONDITIONS).strip()
+    condition = maybe("when", conditions).strip()
     lines += [condition] if condition else []
     return f"{indent}{name}:\n" + "".join(f"{indent}  {line}\n" for line in lines)
 
@@ -143,13 +252,19 @@ def attacked(project: Project, attack: tuple[str, Mapping[str, Any], Mapping[str
         return label if prompt == "classify" else facts
 
     workflow = project.workflows["case"]
-    return Run(project, workflow, model, **around).go({**TRUSTED, "text": text})
+    passage: Mapping[str, Any] = {"chunk_id": "c", "path": "p", "heading": [], "start": 0, "end": 1, "score": 1.0}
+    found = {**passage, "text": facts["payee"]}
+    told = {
+        "wait": {"event": {"payee": facts["payee"], "cents": facts["cents"]}},
+        "retrieve": {"hits": [found] * (1 + (facts["cents"] > 100))},
+    }
+    return Run(project, workflow, model, told=told, **around).go({**TRUSTED, "text": text})
 
 
 def checked(text: str) -> tuple[Project, FlowResult, frozenset[str]]:
     """The project, what the analysis found, and the kinds of what is wrong."""
     try:
-        project = project_with(text)
+        project = project_with(*text.split("---\n"))
     except DefinitionError:
         assume(condition=False)
         raise

@@ -3,7 +3,7 @@ every answer of a model, and what the run does to the world is recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -11,22 +11,27 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from support import flow_bodies as bodies
+
+from signoff.catalog.documents import compile_documents
 from signoff.catalog.flow import surroundings_of
-from signoff.catalog.model import Project
+from signoff.catalog.model import RETRIEVAL_CONTRACT, Project
 from signoff.catalog.projects import PromptContracts, load_project_files
 from signoff.core.actors import Actor
-from signoff.core.errors import StepError
+from signoff.core.errors import DefinitionError, Problem, StepError
 from signoff.core.labels import Fields, Labels, Trust, read_fields, written_fields
 from signoff.governance.policy import PolicyRequest, PolicySet, model_request, tool_request
 from signoff.runtime.handlers import Approval, RunFacts
+from signoff.runtime.inputs import scope_of
 from signoff.runtime.program import NAMING
-from signoff.workflows import Contracts, compile_workflow
-from signoff.workflows.flow import FlowResult
+from signoff.workflows import Contracts
+from signoff.workflows.flow import FlowResult, StepFlow
+from signoff.workflows.flow.model import NOTHING, Flow, Value
 from signoff.workflows.flow.sinks import endorsing, uncaused
 from signoff.workflows.graph import ranks
-from signoff.workflows.groups import BodyEnd, end_body, end_for, item_scope, items_of
+from signoff.workflows.labelling import acting_control, labels_of_parts, status_labels
 from signoff.workflows.model import Step, Workflow
-from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_step, labels_of_parts
+from signoff.workflows.semantics import STATUS, Ended, Ready, RunScope, StepState, decide_step
 
 CASES = Path(__file__).parents[2] / "docs/data-flow"
 SHARED = {
@@ -62,15 +67,21 @@ def shared_project() -> Project:
     return load_project_files(SHARED)
 
 
-def project_with(text: str) -> Project:
-    """The project of docs/data-flow with one workflow, called `case`."""
+def project_with(text: str, child: str = "") -> Project:
+    """The project of docs/data-flow with a workflow `case`, and one that it may call, `child`."""
     project = shared_project()
     contracts = Contracts(
         prompts=PromptContracts(project.prompts),
         tools={name: tool.contract for name, tool in project.tools.items()},
+        indexes={"handbook": RETRIEVAL_CONTRACT},
         schemas=project.schemas,
     )
-    return replace(project, workflows={"case": compile_workflow(text, "workflows/case.yaml", contracts)})
+    texts = {"workflows/case.yaml": text, **({"workflows/child.yaml": child} if child else {})}
+    problems: list[Problem] = []
+    workflows = compile_documents(texts, contracts, problems)
+    if problems:
+        raise DefinitionError("It does not compile.", problems=problems)
+    return replace(project, workflows=workflows)
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,8 @@ class Run:
         labels: of each step: of all that it read and gave.
         fields: of single fields of what it gave, where they are known apart.
         failed: a step failed with nothing to catch it, and the run stopped there.
+        told: what an attacker had told us otherwise: an event, and a passage of the handbook.
+        inside: the path of the step that called it, of a run that was called.
         policies: decide on every call of a tool or a model; nobody does where there are none.
         asked: what they were asked.
         spent: what effects that no person approved have spent, by tool and holder; no quota counts where there is none.
@@ -108,14 +121,17 @@ class Run:
     spent: dict[tuple[str, str], int] | None = None
     failed: bool = False
     people: set[str] = field(default_factory=set[str])
+    told: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    inside: str = ""
 
-    def go(self, value: Mapping[str, Any]) -> Run:
+    def go(self, value: Mapping[str, Any], parent: Mapping[str, Any] | None = None) -> Run:
         states: dict[str, StepState] = {}
-        scope = RunScope(value, states, self.workflow.input_labels)
-        self._scope(self.workflow.steps, scope, states, "", ())
+        started = {"input": value, **({} if parent is None else {"parent": parent})}
+        self.scope = scope_of(self.workflow, started, states)
+        self.run_scope(self.workflow.steps, self.scope, states, "", ())
         return self
 
-    def _scope(
+    def run_scope(
         self, steps: Sequence[Step], scope: RunScope, states: dict[str, StepState], prefix: str, index: tuple[int, ...]
     ) -> Mapping[str, Mapping[str, Any]]:
         order = ranks({step.name: sorted(step.waits_for) for step in steps})
@@ -135,11 +151,11 @@ class Run:
     ) -> StepState:
         decided = decide_step(step, scope, states)
         if isinstance(decided, Ended):
-            self._note(path, decided.labels)
+            self._note(self.inside + path, decided.labels)
             if decided.status == "failed":
                 return self._failed(step, scope, decided.labels)
             return StepState(decided.status, decided.status, labels=decided.labels, is_review=step.verb == "review")
-        self._note(path, decided.labels)
+        self._note(self.inside + path, decided.labels)
         try:
             return self._act(step, scope, states, path, index, decided)
         except StepError:
@@ -162,18 +178,26 @@ class Run:
     ) -> StepState:
         given = ready.arguments.get("with", {})
         labels = ready.labels
-        if step.verb == "for":
-            end = self._for(step, scope, path, index, ready)
-            self._note(path, end.labels)
-            if end.status != "done":
-                return StepState("failed", "failed", labels=end.labels)
-            return StepState("done", "done", end.output, end.labels, readable=True)
+        control = acting_control(step, scope, states)
+        base = labels if control is None else control
         output: Mapping[str, Any] = {}
         result = "done"
         fields: dict[tuple[str, ...], Labels] = {}
         if step.verb in NAMING:
             fields = {(name,): one for name, one in labels_of_parts(step, NAMING[step.verb], scope, states).items()}
-        if step.verb == "ai":
+        if step.is_group:
+            end = bodies.run_group(self, step, scope, path, index, ready, base)
+            self._note(self.inside + path, end.labels)
+            if end.status != "done":
+                return StepState("failed", "failed", labels=labels.join(end.labels))
+            output, labels = end.output, labels.join(end.labels)
+            fields = {at: base.join(one) for at, one in end.fields.items()}
+        elif step.verb == "call":
+            output, added, inner = bodies.run_called(self, step, scope, path, ready, base)
+            labels, fields = labels.join(added), {at: base.join(one) for at, one in inner.items()}
+        elif step.verb in ("wait", "retrieve"):
+            output, labels = self.told[step.verb], labels.join(Labels(trust=Trust.UNTRUSTED))
+        elif step.verb == "ai":
             self._require(step, scope, states, ready)
             output, labels = self.model(path, step.target), labels.join(Labels(trust=Trust.UNTRUSTED))
         elif step.verb == "set":
@@ -189,25 +213,14 @@ class Run:
             contract = self.project.tools[step.target]
             fields = {at: labels.join(one) for at, one in contract.answer_fields.items()}
             labels = labels.join(contract.answer_labels)
-        self._note(path, labels)
+        self._note(self.inside + path, labels)
+        fields = {STATUS: status_labels(step, labels, read=ready.labels, control=control), **fields}
         fields = dict(read_fields(labels, written_fields(labels, fields)))
-        self.fields[path] = {at: one.join(self.fields.get(path, {}).get(at, one)) for at, one in fields.items()}
+        at_path = self.inside + path
+        before = self.fields.get(at_path, {})
+        self.fields[at_path] = {at: one.join(before.get(at, one)) for at, one in fields.items()}
         is_review = step.verb == "review"
         return StepState("done", result, output, labels, readable=True, is_review=is_review, fields=fields)
-
-    def _for(self, step: Step, scope: RunScope, path: str, index: tuple[int, ...], ready: Ready) -> BodyEnd:
-        ends: dict[int, BodyEnd] = {}
-        items = items_of(step, ready.arguments)
-        for number, item in enumerate(items):
-            states: dict[str, StepState] = {}
-            inner = item_scope(step, scope, states, index=number, item=item, labels=ready.labels)
-            errors = self._scope(step.body, inner, states, f"{path}/", (*index, number))
-            end = end_body(step.body, step.give, inner, states, errors)
-            assert end is not None
-            ends[number] = end
-        end = end_for(step, len(items), ends, ready.labels)
-        assert end is not None
-        return end
 
     def _tool(self, step: Step, path: str, index: tuple[int, ...], given: Mapping[str, Any]) -> Mapping[str, Any]:
         if step.target.startswith("orders."):
@@ -225,7 +238,7 @@ class Run:
             if self.spent.get(holder, 0) + amount > quota.most:
                 raise StepError("the quota is used up", kind="quota")
             self.spent[holder] = self.spent.get(holder, 0) + amount
-        self.acted.append(Acted(path, index, step.target, given, approved))
+        self.acted.append(Acted(self.inside + path, index, step.target, given, approved))
         return {"id": f"done-{path}"}
 
     def _require(self, step: Step, scope: RunScope, states: Mapping[str, StepState], ready: Ready) -> None:
@@ -262,14 +275,52 @@ class Run:
         self.labels[path] = self.labels.get(path, Labels()).join(labels)
 
 
+def every_flow(result: FlowResult, prefix: str = "") -> Iterator[tuple[str, FlowResult, StepFlow]]:
+    """Every step that was analysed, those of called workflows too, by its path in a run."""
+    for path, flow in result.steps.items():
+        yield prefix + path, result, flow
+    for path, inner in result.calls.items():
+        yield from every_flow(inner, f"{prefix}{path}>")
+
+
+def within(result: FlowResult, run: Run, text: str) -> None:
+    """The labels that a run had are within those that the analysis found: of each step, of its end, of its fields."""
+    flows = {path: flow for path, _, flow in every_flow(result)}
+    for path, labels in run.labels.items():
+        flow = flows[path]
+        _covers(flow.covering().join(flow.outcome), labels, path, text)
+    for path, fields in run.fields.items():
+        flow = flows[path]
+        for at, labels in fields.items():
+            if at == STATUS:
+                _covers(flow.outcome, labels, f"{path}.result", text)
+                continue
+            static = flow.control.join(flow.arguments.whole() if flow.step.verb == "tool" else NOTHING)
+            value = flow.value
+            for name in at:  # of the shape of what it stands in too; items of a list stand where the list does
+                static, value = static.join(value.flow), _inside(value, name)
+            _covers(static.join(value.whole()), labels, f"{path}.{'.'.join(at)}", text)
+
+
+def _inside(value: Value, name: str) -> Value:
+    return value.item().select((name,)) if value.items is not None and not value.fields else value.select((name,))
+
+
+def _covers(static: Flow, labels: Labels, path: str, text: str) -> None:
+    known = static.labels()
+    assert known.trust >= labels.trust, (path, text)
+    assert known.data_class >= labels.data_class, (path, text)
+    assert known.residency >= labels.residency, (path, text)
+
+
 def violations(project: Project, result: FlowResult, first: Run, second: Run) -> list[str]:
     """Where two runs that differ in untrusted input only break the claim; what a person decided on is exempt."""
     around = surroundings_of(project)
     found: list[str] = []
-    for path, flow in result.steps.items():
+    for path, inner, flow in every_flow(result):
         if flow.step.verb != "tool" or not around.tools[flow.step.target].effect:
             continue
-        grounds = endorsing(result, flow)
+        grounds = endorsing(inner, flow)
         atoms = flow.arguments.whole().atoms
         seen = frozenset(name for name, shown in grounds.values.items() if all(map(shown.covers, atoms)))
         one, other = (_by_index(run, path, seen) for run in (first, second))

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.flow_at_random import ATTACKS, QUIET, STATIC, TRUSTED, attacked, checked, workflows
-from support.flow_runs import CASES, OWNER, STRANGER, Run, violations
-
-from signoff.workflows.flow.model import NOTHING
+from support.flow_runs import CASES, OWNER, STRANGER, Run, violations, within
 
 
 class TestAtRandom:
@@ -30,18 +28,7 @@ class TestAtRandom:
     def test_the_static_labels_cover_those_of_every_run(self, text: str, attack: Any) -> None:
         project, result, _ = checked(text)
         run = attacked(project, attack)
-        for path, labels in run.labels.items():
-            static = result.steps[path].covering().join(result.steps[path].outcome).labels()
-            assert static.trust >= labels.trust, (path, text)
-            assert static.data_class >= labels.data_class, (path, text)
-            assert static.residency >= labels.residency, (path, text)
-        for path, fields in run.fields.items():
-            flow = result.steps[path]
-            for at, labels in fields.items():
-                static = flow.control.join(flow.arguments.whole() if flow.step.verb == "tool" else NOTHING)
-                static_field = static.join(flow.value.select(at).whole()).labels()
-                assert static_field.trust >= labels.trust, (path, at, text)
-                assert static_field.data_class >= labels.data_class, (path, at, text)
+        within(result, run, text)
 
 
 # --- each check can fail ----------------------------------------------------------------------------------------------

@@ -14,13 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.flow_at_random import ATTACKS, QUIET, STATIC, attacked, checked, policy_texts, workflows
-from support.flow_runs import Run, violations
+from support.flow_runs import violations, within
 
 from signoff.catalog.flow_policy import PolicyCheck
 from signoff.catalog.model import Project
 from signoff.governance.policy import PolicySet
 from signoff.governance.policy.possible import Permits
-from signoff.workflows.flow import FlowResult
 
 MOST = 1_500
 """The quota of refunds here, in cents: two or three of them use it up."""
@@ -61,15 +60,7 @@ def static_covers(text: str, policy: str, attack: Any) -> None:
     asked_once = Permits(policies)
     for request in run.asked:
         assert asked_once.permit(request) == policies.decide(request).permit, request
-    within(result, run)
-
-
-def within(result: FlowResult, run: Run) -> None:
-    for path, labels in run.labels.items():
-        static = result.steps[path].covering().join(result.steps[path].outcome).labels()
-        assert static.trust >= labels.trust, path
-        assert static.data_class >= labels.data_class, path
-        assert static.residency >= labels.residency, path
+    within(result, run, text)
 
 
 @QUIET

@@ -16,8 +16,9 @@ from signoff.core.errors import DefinitionError, Problem
 from signoff.core.labels import Labels, Trust
 from signoff.core.money import Cost
 from signoff.workflows import Contract, Workflow, compile_workflow, describe
+from signoff.workflows.concluding import decide_end
 from signoff.workflows.model import Retry
-from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_end, decide_step
+from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_step
 
 FILE = "workflows/refund.yaml"
 

@@ -13,6 +13,7 @@ from support.group_cases import LINES, ORDER, POLL, compiled
 from signoff.core.errors import StepError
 from signoff.core.labels import BOTTOM, Labels, Trust
 from signoff.workflows import Step
+from signoff.workflows.concluding import decide_end
 from signoff.workflows.groups import (
     Again,
     BodyEnd,
@@ -24,7 +25,7 @@ from signoff.workflows.groups import (
     items_of,
     turn_scope,
 )
-from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_end, decide_step, must_wait
+from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_step, must_wait
 
 UNTRUSTED = Labels(trust=Trust.UNTRUSTED, sources=frozenset(("order",)))
 WORKFLOW = compiled(ORDER + LINES + POLL)
@@ -187,7 +188,7 @@ def turn(state: str, turns: int) -> Again | BodyEnd:
 
 def test_a_repeat_goes_on_until_its_condition_holds() -> None:
     again = turn("busy", 1)
-    assert again == Again({"cursor": "c1"}, UNTRUSTED)
+    assert again == Again({"cursor": "c1"}, UNTRUSTED, UNTRUSTED, {("cursor",): UNTRUSTED})
     over = turn("ready", 2)
     assert isinstance(over, BodyEnd)
     assert (over.status, over.output, over.labels) == ("done", {"cursor": "c2", "turns": 2}, UNTRUSTED)

@@ -10,9 +10,10 @@ import pytest
 
 from signoff.core.errors import StepError
 from signoff.core.labels import DataClass, Labels, Trust
+from signoff.workflows.concluding import decide_end
 from signoff.workflows.expressions import CelExpression, ExpressionCompiler
 from signoff.workflows.model import Limits, Outcome, Step, StepStatus, Workflow
-from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_end, decide_step, must_wait
+from signoff.workflows.semantics import Ended, Ready, RunScope, StepState, decide_step, must_wait
 from signoff.workflows.shapes import ANY
 
 STATUSES = cast("tuple[StepStatus, ...]", get_args(StepStatus))

@@ -77,6 +77,8 @@ def started(execution: RunContext, beginning: Beginning) -> StepRecord | None:
         "argument_labels": {name: label.as_dict() for name, label in beginning.argument_labels.items()},
         "needed": beginning.needed,
     }
+    if beginning.control is not None and beginning.control != beginning.labels:
+        data["control"] = beginning.control.as_dict()
     if beginning.command is not None:
         data["command"] = beginning.command
     try:

@@ -16,13 +16,14 @@ from signoff.runtime.artifacts import Content, split
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode
 from signoff.runtime.handlers import Approval, Done, Message, RunFacts, StepCall, Told
-from signoff.runtime.inputs import input_labels
+from signoff.runtime.inputs import scope_of
 from signoff.runtime.journal import Entry, Row, SessionLostError, SoloWrite
 from signoff.runtime.paths import is_undo
 from signoff.runtime.program import NAMING, Beginning, Program
 from signoff.runtime.state import RunState, StepRecord
+from signoff.workflows.labelling import status_labels
 from signoff.workflows.model import Step, Workflow
-from signoff.workflows.semantics import RunScope
+from signoff.workflows.semantics import STATUS
 
 BOUNDED = ("step.", "group.")
 """Events of these kinds fail their step where they are too large; the others are bounded where they come from."""
@@ -73,7 +74,7 @@ class RunContext(abc.ABC):
         self.withdrawing: set[str] = set()
         self.loaded_s = engine.clock.monotonic_s()
         self.sent_s: dict[str, float] = {}
-        self.scope = RunScope(state.started["input"], state.ended, input_labels(workflow, state.started))
+        self.scope = scope_of(workflow, state.started, state.ended)
         self.journal_bytes = 0
         self.began_at: datetime | None = None
         self.queued = False
@@ -260,7 +261,7 @@ class RunContext(abc.ABC):
         """A step is done; its labels are the join of what it read and of what its handler says."""
         step = self.step(record.path)
         given = record.argument_labels if step.verb in NAMING else None
-        self.end_computed(step, record.path, record.labels, done, facts, given=given)
+        self.end_computed(step, record.path, record.labels, done, facts, given=given, control=record.control)
 
     def end_computed(
         self,
@@ -271,10 +272,12 @@ class RunContext(abc.ABC):
         facts: Mapping[str, Any],
         *,
         given: Mapping[str, Labels] | None = None,
+        control: Labels | None = None,
     ) -> None:
         """The same where the step has no record yet: `read` are the labels of what it read.
 
-        `given` are those of single values, of a step that names values.
+        `given` are those of single values, of a step that names values; `control` of what decided that it runs, where
+        the labels of its fields say themselves what else they rest on.
         """
         whole = read.join(done.labels)
         data: dict[str, Any] = {
@@ -286,10 +289,13 @@ class RunContext(abc.ABC):
         }
         # Most often each value has the labels of the whole; what came another way has no fields of its own.
         differ = given is not None and any(one is not whole for one in given.values())
-        if (differ or done.fields) and "via" not in facts:
+        base = read if control is None else control
+        ended = status_labels(step, whole, read=read, control=control)
+        if (differ or done.fields or ended is not whole) and "via" not in facts:
             fields = {
+                **({STATUS: ended} if ended is not whole else {}),
                 **{(name,): one.join(done.labels) for name, one in (given or {}).items() if name in done.output},
-                **{path: read.join(labels) for path, labels in done.fields.items()},
+                **{path: base.join(labels) for path, labels in done.fields.items()},
             }
             lower = written_fields(whole, fields)
             if lower:
@@ -335,6 +341,7 @@ class RunContext(abc.ABC):
             generation=record.generation,
             given_by=self._given_by,
             told=self._told,
+            control=record.control,
         )
 
     def call_computed(self, beginning: Beginning) -> StepCall:

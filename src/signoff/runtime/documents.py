@@ -19,9 +19,11 @@ from signoff.runtime.groups import Group, body_of, scope_inside
 from signoff.runtime.paths import is_undo, name_of, owner_of, prefix_of, undone_by
 from signoff.runtime.program import NAMING, Beginning, Conclusion
 from signoff.runtime.state import FALLBACK, MESSAGES_LATE, StepRecord
+from signoff.workflows.concluding import decide_end
 from signoff.workflows.groups import items_of, most_turns
+from signoff.workflows.labelling import acting_control, labels_of_parts
 from signoff.workflows.model import Step
-from signoff.workflows.semantics import Ended, RunScope, decide_end, decide_step, labels_of_parts, must_wait
+from signoff.workflows.semantics import Ended, RunScope, decide_step, must_wait
 
 BODIES_IN_A_ROW = 200
 """Scopes that are looked at before other runs have their turn."""
@@ -235,7 +237,8 @@ class DocumentProgram:
         labels = {} if data is None else {name: part.labels(frame.scope) for name, part in data.parts.items()}
         if step.verb in NAMING:
             labels = labels_of_parts(step, NAMING[step.verb], frame.scope, frame.ended)
-        beginning = Beginning(step, path, decision.arguments, decision.labels, labels, decision.needed)
+        control = acting_control(step, frame.scope, frame.ended)
+        beginning = Beginning(step, path, decision.arguments, decision.labels, labels, decision.needed, control=control)
         if step.is_group:
             self._begin_group(beginning)
         else:
@@ -314,7 +317,7 @@ class DocumentProgram:
             StepError: none is, or one cannot be evaluated.
         """
         end = decide_end(self.run.workflow, self.run.scope)
-        return Conclusion(end.outcome, end.output, end.labels)
+        return Conclusion(end.outcome, end.output, end.labels, end.fields)
 
     # --- frames ------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from signoff.core.errors import StepError
-from signoff.core.labels import BOTTOM
+from signoff.core.labels import BOTTOM, Fields, written_fields
 from signoff.runtime import endings
 from signoff.runtime.continuing import continued, may_continue
 from signoff.runtime.frames import Frame, Frames, Place
@@ -44,22 +44,26 @@ def scope_inside(
     `offset`: how many turns of the loop were in the runs that this one continues.
     """
     labels = record.labels
+    control = labels if record.control is None else record.control
     if index is None:
         waiting = record.waiting
         error = waiting.state["error"] if waiting is not None and waiting.kind == FALLBACK else record.error or {}
         return instead_scope(step, around, states, error=error, labels=labels)
     if step.verb == "do":
         # A `do` with arguments is a fragment in use: its steps see them, and they are as the journal has them.
-        given = {"given": Variable(record.arguments["with"], labels)} if "with" in record.arguments else None
-        return around.inside(states, given, labels)
+        fields = {(name,): control.join(one) for name, one in record.argument_labels.items()}
+        given = {"given": Variable(record.arguments["with"], labels, fields)} if "with" in record.arguments else None
+        return around.inside(states, given, control)
     if step.verb == "for":
         item = cast("list[Any]", record.arguments["items"])[index]
-        return item_scope(step, around, states, index=index, item=item, labels=labels)
+        return item_scope(step, around, states, index=index, item=item, labels=control)
     last: Mapping[str, Any] = record.arguments.get("start", {})
+    fields: Fields = {}
     if index > 0:
         before = record.turns[index - 1]
-        last, labels = before.output, before.labels
-    return turn_scope(around, states, index=offset + index, last=last, labels=labels)
+        last, labels, fields = before.output, before.labels, before.fields
+        control = labels if before.control is None else before.control
+    return turn_scope(around, states, index=offset + index, last=last, labels=labels, control=control, fields=fields)
 
 
 class Group:
@@ -230,7 +234,9 @@ class Group:
 
     def _end_for(self) -> None:
         ends = {index: _end_of(turn) for index, turn in self.record.turns.items()}
-        end = end_for(self.step, self._count, ends, self.record.labels)
+        record = self.record
+        control = record.labels if record.control is None else record.control
+        end = end_for(self.step, self._count, ends, record.labels, parent=self._around, control=control)
         if end is None:
             end = BodyEnd("failed", labels=self.record.labels, error=self.closing)
         self._end(end)
@@ -248,7 +254,8 @@ class Group:
         more: dict[str, Any] = {"again": True}
         if every_s:
             more["next_at"] = now + timedelta(seconds=every_s)
-        turned = self._turned(frame.index, BodyEnd("done", after.last, after.labels), more)
+        more["control"] = after.control.as_dict()
+        turned = self._turned(frame.index, BodyEnd("done", after.last, after.labels, fields=after.fields), more)
         if turned.status != "done":
             self._end(turned)
             return
@@ -273,6 +280,9 @@ class Group:
         data: dict[str, Any] = {"step": self.record.path, "index": index, "output": end.output, **more}
         if end.labels != BOTTOM:
             data["labels"] = end.labels.as_dict()
+        lower = written_fields(end.labels, end.fields)
+        if lower:
+            data["fields"] = lower
         if end.status != "done":
             data["status"] = end.status
         if end.error is not None:
@@ -303,7 +313,7 @@ class Group:
     def _done(self, end: BodyEnd, facts: Mapping[str, Any]) -> StepError | None:
         """Journal the output; the error where it is no plain data, or too large."""
         try:
-            self._run.end_done(self.record, Done(end.output, end.labels), **facts)
+            self._run.end_done(self.record, Done(end.output, end.labels, fields=end.fields), **facts)
         except (StepError, TypeError) as error:
             return _plain(error)
         return None
@@ -332,7 +342,7 @@ def _is_failed(frame: Frame, name: str) -> bool:
 def _end_of(turn: Turn) -> BodyEnd:
     error = None if turn.error is None else _error_of(turn.error)
     status = "failed" if turn.status == "failed" else "blocked" if turn.status == "blocked" else "done"
-    return BodyEnd(status, turn.output, turn.labels, error)
+    return BodyEnd(status, turn.output, turn.labels, error, turn.fields)
 
 
 def _error_of(data: Mapping[str, Any] | None) -> StepError:

@@ -140,6 +140,7 @@ class StepCall:
         arguments: the step's arguments, evaluated, by the verb's keys.
         labels: the join of the labels of everything that the step read, control included.
         argument_labels: labels per key of `with` (or of the verb's only data key), where they differ.
+        control: of what decided that the step runs, of a `call`; none where it is not told apart from `labels`.
         attempt: which try this is, from 1.
         needed: of a review: whether a person is needed.
         approvals: the decided reviews that the step requires.
@@ -175,6 +176,7 @@ class StepCall:
     generation: int = 0
     given_by: Callable[[str], Iterable[Mapping[str, Any]]] = lambda verb: ()  # noqa: ARG005  (nothing, without a run)
     told: Callable[[], Iterable[Told]] = tuple
+    control: Labels | None = None
 
 
 @value

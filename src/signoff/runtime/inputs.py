@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from signoff.core.labels import Labels
+from signoff.core.labels import Labels, Trust
 from signoff.workflows.model import Workflow
+from signoff.workflows.semantics import RunScope, StepState
 from signoff.workflows.sources import DEFAULT_INPUT_LABELS, labels_at
+
+
+def scope_of(workflow: Workflow, started: Mapping[str, Any], ended: Mapping[str, StepState]) -> RunScope:
+    """What a run's expressions see; of one that is called, everything rests on what decided that it is."""
+    scope = RunScope(started["input"], ended, input_labels(workflow, started))
+    parent: Mapping[str, Any] = started.get("parent") or {}
+    if "control" in parent:
+        scope.control = Labels.from_dict(parent["control"])
+    return scope
 
 
 def input_labels(workflow: Workflow, started: Mapping[str, Any]) -> Mapping[tuple[str, ...], Labels]:
@@ -24,10 +35,11 @@ def input_labels(workflow: Workflow, started: Mapping[str, Any]) -> Mapping[tupl
     found = dict(workflow.input_labels)
     for name, data in given.items():
         labels = Labels.from_dict(data)
+        # Whom to trust is known of what is given; the schema says how secret it is besides, whoever gives it.
         own = labels_at(workflow.input_labels, (name,))
         for path in [path for path in found if path[:1] == (name,)]:
-            found[path] = found[path].join(labels)
-        found[name,] = found.get((name,), own).join(labels)
+            found[path] = replace(found[path], trust=Trust.TRUSTED).join(labels)
+        found[name,] = found.get((name,), replace(own, trust=Trust.TRUSTED)).join(labels)
     if anew:
         labels = Labels.from_dict(continued["labels"])
         found = {path: own.join(labels) for path, own in found.items()}

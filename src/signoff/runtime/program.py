@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from signoff.core.errors import StepError
 from signoff.core.fresh import fresh_dict
-from signoff.core.labels import BOTTOM, Labels
+from signoff.core.labels import BOTTOM, Fields, Labels, no_fields
 from signoff.core.values import value
 from signoff.runtime.state import StepRecord
 from signoff.workflows.model import Step, Verb
@@ -34,6 +34,7 @@ class Beginning:
         arguments: evaluated, by the verb's keys; journaled, and never evaluated again.
         labels: of everything that it rests on.
         argument_labels: per key of `with`; of a step that names values, per value, with what decided that it runs.
+        control: of what decided that it runs, of a group and of a call; of a review, with all that it decides on.
         needed: of a review: whether a person is needed.
         command: of a workflow in Python: what asked for it; journaled with the first try, as `command`.
     """
@@ -45,6 +46,7 @@ class Beginning:
     argument_labels: Mapping[str, Labels] = field(default_factory=fresh_dict)
     needed: bool = True
     command: Mapping[str, Any] | None = None
+    control: Labels | None = None
 
 
 @value
@@ -54,6 +56,7 @@ class Conclusion:
     outcome: str
     output: Mapping[str, Any] = field(default_factory=fresh_dict)
     labels: Labels = BOTTOM
+    fields: Fields = field(default_factory=no_fields)
 
 
 class Program(Protocol):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from signoff.core.fresh import fresh_dict, fresh_list
-from signoff.core.labels import BOTTOM, Labels
+from signoff.core.labels import BOTTOM, Fields, Labels, no_fields
 from signoff.core.values import value
 from signoff.runtime.handlers import Approval, Message, Waiting
 from signoff.workflows.semantics import StepState
@@ -36,6 +36,8 @@ class Turn:
         status: done, failed or blocked.
         output: what `give` said.
         labels: of that, and of what decided what follows.
+        control: of what decided what follows.
+        fields: of single fields of the output, where they are lower.
         error: of one that is not done.
         again: of `repeat`: another turn follows.
     """
@@ -45,6 +47,8 @@ class Turn:
     labels: Labels
     error: Mapping[str, Any] | None = None
     again: bool = False
+    control: Labels | None = None
+    fields: Fields = field(default_factory=no_fields)
 
 
 @value
@@ -70,6 +74,8 @@ class StepRecord:
         arguments: as evaluated for the first try; never evaluated again.
         labels: of everything the step read.
         argument_labels: per key of `with`.
+        control: of what decided that it runs, of a group and of a call; of a review, with all that it decides on.
+            None where it is not told apart from `labels`.
         needed: of a review.
         key: the idempotency key as sent, of an effect.
         once: the key by business meaning, without its generation; none where the document gives none.
@@ -102,6 +108,7 @@ class StepRecord:
     arguments: Mapping[str, Any] = field(default_factory=fresh_dict)
     labels: Labels = BOTTOM
     argument_labels: Mapping[str, Labels] = field(default_factory=fresh_dict)
+    control: Labels | None = None
     needed: bool = True
     key: str | None = None
     once: str | None = None

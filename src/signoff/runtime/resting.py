@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from signoff.core.errors import StepError
+from signoff.core.labels import BOTTOM, written_fields
 from signoff.runtime.attributes import note_attributes
 from signoff.runtime.calls.telling import parent_of, tell_parent
 from signoff.runtime.context import RunContext
@@ -65,7 +66,11 @@ def _conclude(execution: RunContext) -> None:
             return
         if conclusion.output:
             end["output"] = conclusion.output
+        if conclusion.labels != BOTTOM:  # also without an output: that it came to this end tells something
             end["labels"] = conclusion.labels.as_dict()
+        lower = written_fields(conclusion.labels, conclusion.fields)
+        if lower:
+            end["fields"] = lower
         execution.emit("run.ended", end)
     except StepError as error:
         execution.unwind(cause="failed", error=describe(error))

@@ -160,6 +160,7 @@ def _step_tried(state: RunState, event: Event) -> None:
         record.argument_labels = {
             name: Labels.from_dict(label) for name, label in data.get("argument_labels", {}).items()
         }
+        record.control = Labels.from_dict(data["control"]) if "control" in data else None
         record.needed = data.get("needed", True)
         record.command = data.get("command")
         record.begun_seq = event.seq
@@ -271,12 +272,15 @@ def _group_turned(state: RunState, event: Event) -> None:
     data = event.data
     record = state.record(data["step"])
     labels = data.get("labels")
+    whole = Labels.from_dict(labels) if labels else BOTTOM
     record.turns[data["index"]] = Turn(
         data.get("status", "done"),
         data.get("output", {}),
-        Labels.from_dict(labels) if labels else BOTTOM,
+        whole,
         data.get("error"),
         data.get("again", False),
+        Labels.from_dict(data["control"]) if "control" in data else None,
+        read_fields(whole, data["fields"]) if "fields" in data else NO_FIELDS,
     )
     next_at = moment(data.get("next_at"))
     if next_at is not None:

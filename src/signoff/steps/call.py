@@ -10,7 +10,7 @@ from uuid import UUID
 
 from signoff.catalog import Release
 from signoff.core.errors import ConflictError, NotFoundError, StepError
-from signoff.core.labels import Labels
+from signoff.core.labels import Labels, read_fields
 from signoff.core.money import Cost
 from signoff.core.schemas import validate
 from signoff.foundation.database import Connection, Database
@@ -175,7 +175,8 @@ def _start(call: StepCall, workflow: Workflow, value: Mapping[str, Any], *, deta
     )
     labels = {name: call.argument_labels.get(name, call.labels) for name in value}
     left = None if detached else _left(call)
-    return ChildStart(request, call.run, call.path, _attempt(call), detached, labels, left)
+    control = call.labels if call.control is None else call.control
+    return ChildStart(request, call.run, call.path, _attempt(call), detached, labels, left, control)
 
 
 def _left(call: StepCall) -> Cost | None:
@@ -212,7 +213,7 @@ def _result(call: StepCall, told: Mapping[str, Any], *, overdue: bool = False) -
         # Whoever cancelled or terminated it does not want it to begin again.
         raise StepError(detail, kind="child_failed", retryable=told["status"] == "failed")
     output = {"run_id": told["run_id"], "outcome": told["outcome"], "output": told.get("output", {})}
-    labels = told.get("labels")
-    return Done(
-        output, Labels(sources=frozenset({f"workflow:{call.step.target}"})).join(Labels.from_dict(labels or {}))
-    )
+    source = Labels(sources=frozenset({f"workflow:{call.step.target}"}))
+    labels = source.join(Labels.from_dict(told.get("labels") or {}))
+    fields = {("run_id",): source, **read_fields(labels, told.get("fields") or {})}
+    return Done(output, labels, fields=fields if "fields" in told else {})

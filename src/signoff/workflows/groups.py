@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from signoff.core.errors import StepError
-from signoff.core.labels import BOTTOM, Labels, Trust, join_all
+from signoff.core.labels import BOTTOM, NO_FIELDS, Fields, Labels, Trust, join_all, no_fields
 from signoff.workflows.errors import Blocked, ExpressionError
+from signoff.workflows.labelling import given_labels
 from signoff.workflows.model import Expression, Step
 from signoff.workflows.semantics import RunScope, StepState, Variable, truth
 
@@ -30,12 +31,14 @@ class BodyEnd:
         output: what `give` says, of a body that is done.
         labels: of the output, or of what decided that there is none.
         error: of a failed or blocked one.
+        fields: labels of single fields of the output, where they are lower.
     """
 
     status: Literal["done", "failed", "blocked"]
     output: Mapping[str, Any] = field(default_factory=dict[str, Any])
     labels: Labels = BOTTOM
     error: StepError | None = None
+    fields: Fields = field(default_factory=no_fields)
 
 
 def caught(step: Step, state: StepState) -> bool:
@@ -84,7 +87,7 @@ def _give(give: Expression | None, scope: RunScope) -> BodyEnd:
         return BodyEnd("done", labels=scope.control)
     labels = scope.control.join(give.labels(scope))
     try:
-        return BodyEnd("done", give.evaluate(scope), labels)
+        return BodyEnd("done", give.evaluate(scope), labels, fields=given_labels(give, scope))
     except Blocked as blocked:
         return BodyEnd("blocked", labels=labels, error=_blocked("give", blocked))
     except ExpressionError as error:
@@ -149,13 +152,34 @@ def item_scope(
         states: the ended steps of this iteration.
         index: which item, from 0.
         item: the item.
-        labels: those that the group began with (`Ready.labels`): of the list, joined with what decided to run it.
+        labels: of what decided that the group runs (`control_of`).
     """
-    variables = {step.settings["as"]: Variable(item, labels), "index": Variable(index, labels)}
-    return parent.inside(states, variables, labels)
+    counted, each, fields = _of_list(step, parent, labels)
+    variables = {step.settings["as"]: Variable(item, each, fields), "index": Variable(index, counted)}
+    return parent.inside(states, variables, counted)
 
 
-def end_for(step: Step, count: int, ends: Mapping[int, BodyEnd], labels: Labels) -> BodyEnd | None:
+def _of_list(step: Step, parent: RunScope, labels: Labels) -> tuple[Labels, Labels, Fields]:
+    """The labels of how many items there are, of any item, and of its fields; each with what decided that it runs."""
+    items = step.arguments["items"]
+    each = labels.join(items.labels(parent))
+    read = items.reads[0] if len(items.reads) == 1 else None
+    if read is None or items.source != ".".join((read.root, *read.path)):
+        return each, each, no_fields()
+    own, inside = parent.item_labels(read.root, read.path)
+    counted = labels.join(own)
+    return counted, each, {path: counted.join(one) for path, one in inside.items()}
+
+
+def end_for(
+    step: Step,
+    count: int,
+    ends: Mapping[int, BodyEnd],
+    labels: Labels,
+    *,
+    parent: RunScope | None = None,
+    control: Labels = BOTTOM,
+) -> BodyEnd | None:
     """How a `for` ends; none while it goes on. Looks at every end: to be asked when one is not done, or all are there.
 
     Args:
@@ -163,6 +187,8 @@ def end_for(step: Step, count: int, ends: Mapping[int, BodyEnd], labels: Labels)
         count: how many items there are.
         ends: of iterations, by index.
         labels: those that the group began with.
+        parent: the scope that it stands in, to tell the labels of its fields apart; none: they are as the whole.
+        control: of what decided that it runs.
     """
     joined = join_all([labels, *(end.labels for end in ends.values())])
     failed = [index for index in sorted(ends) if ends[index].status != "done"]
@@ -173,7 +199,22 @@ def end_for(step: Step, count: int, ends: Mapping[int, BodyEnd], labels: Labels)
         return None
     items = [ends[index].output if ends[index].status == "done" else None for index in range(count)]
     listed = [{"index": index, "error": describe_error(ends[index].error)} for index in failed]
-    return BodyEnd("done", {"items": items, "count": count, "failed": listed}, joined)
+    output = {"items": items, "count": count, "failed": listed}
+    if parent is None:
+        return BodyEnd("done", output, joined)
+    return BodyEnd("done", output, joined, fields=_fields_of_for(step, ends, parent, control))
+
+
+def _fields_of_for(step: Step, ends: Mapping[int, BodyEnd], parent: RunScope, control: Labels) -> Fields:
+    """Of `count`, of `failed`, and of each field of the items: which items failed is in all of these."""
+    counted, _, _ = _of_list(step, parent, control)
+    listed = counted.join(join_all(end.labels for end in ends.values() if end.status != "done"))
+    fields: dict[tuple[str, ...], Labels] = {("count",): counted, ("failed",): listed, ("items",): listed}
+    for end in ends.values():
+        for path, one in (end.fields or {(): end.labels}).items():
+            at = ("items", *path)
+            fields[at] = fields.get(at, listed).join(one)
+    return fields
 
 
 def describe_error(error: StepError | None) -> dict[str, Any]:
@@ -195,15 +236,26 @@ class Again:
 
     Attributes:
         last: what the next turn reads as `last`.
-        labels: of that, and of what decided that there is another turn: what the next turn begins with.
+        labels: of that, and of what decided that there is another turn.
+        control: of what decided that there is another turn.
+        fields: of single fields of what the next turn reads, where they are lower.
     """
 
     last: Mapping[str, Any]
     labels: Labels
+    control: Labels = BOTTOM
+    fields: Fields = field(default_factory=no_fields)
 
 
 def turn_scope(
-    parent: RunScope, states: Mapping[str, StepState], *, index: int, last: Mapping[str, Any], labels: Labels
+    parent: RunScope,
+    states: Mapping[str, StepState],
+    *,
+    index: int,
+    last: Mapping[str, Any],
+    labels: Labels,
+    control: Labels | None = None,
+    fields: Fields = NO_FIELDS,
 ) -> RunScope:
     """The scope of one turn of `repeat`.
 
@@ -212,9 +264,18 @@ def turn_scope(
         states: the ended steps of this turn.
         index: which turn, from 0.
         last: what the turn before gave; of the first, the evaluated `start`, or empty.
-        labels: of the first, those that the group began with; of the others, `Again.labels`.
+        labels: of `last`: of the first, those that the group began with; of the others, `Again.labels`.
+        control: of what decided that there is this turn; none: as `labels`.
+        fields: of single fields of `last`.
     """
-    return parent.inside(states, {"last": Variable(last, labels), "index": Variable(index, labels)}, labels)
+    begun = labels if control is None else control
+    variables = {"last": Variable(last, labels, fields), "index": Variable(index, begun)}
+    return parent.inside(states, variables, begun)
+
+
+def most_turns(step: Step) -> int:
+    """How often the body of a group may run; of a `for` how many items it takes."""
+    return step.settings.get("max_turns", 1) if step.verb == "agent" else step.settings.get("max", 1)
 
 
 def most_turns(step: Step) -> int:
@@ -233,7 +294,9 @@ def after_turn(step: Step, scope: RunScope, end: BodyEnd, *, turns: int) -> Agai
     """
     if end.status != "done" or step.until is None:
         return end
-    labels = end.labels.join(step.until.labels(scope))
+    control = scope.control.join(step.until.labels(scope))
+    labels = end.labels.join(control)
+    fields = {path: one.join(control) for path, one in end.fields.items()}
     try:
         over = truth(step.until, scope, "until")
     except Blocked as blocked:
@@ -242,9 +305,11 @@ def after_turn(step: Step, scope: RunScope, end: BodyEnd, *, turns: int) -> Agai
         return BodyEnd("failed", labels=labels, error=StepError(error.detail, kind="expression"))
     if over:
         # An agent gives its answer, which has no field beside its contract's.
-        output = end.output["output"] if step.verb == "agent" else {**end.output, "turns": turns}
-        return BodyEnd("done", output, labels)
+        if step.verb == "agent":
+            return BodyEnd("done", end.output["output"], labels)
+        fields["turns",] = control
+        return BodyEnd("done", {**end.output, "turns": turns}, labels, fields=fields)
     if turns >= most_turns(step):
         detail = f"'{step.until.source}' was still false after {turns} turns, and 'max' is {turns}"
         return BodyEnd("failed", labels=labels, error=StepError(detail, kind="max_reached"))
-    return Again(end.output, labels)
+    return Again(end.output, labels, control, fields)

@@ -15,11 +15,15 @@ from signoff.core.fresh import fresh_dict
 from signoff.core.labels import BOTTOM, Fields, Labels, labels_in, no_fields
 from signoff.core.values import value
 from signoff.workflows.errors import Blocked, ExpressionError
-from signoff.workflows.model import Expression, Outcome, Step, StepStatus, Workflow
+from signoff.workflows.model import Expression, Step, StepStatus
 from signoff.workflows.reads import STATUS_FIELDS
-from signoff.workflows.sources import labels_at
+from signoff.workflows.sources import labels_at, labels_of_shape
 
 APPROVING = frozenset({"approved", "not_needed"})
+
+
+STATUS = ("result",)
+"""The path that stands for how a step ended, in the labels of its fields: for `done` as well."""
 
 
 @value
@@ -44,6 +48,10 @@ class StepState:
     is_review: bool = False
     fields: Fields = field(default_factory=no_fields)
 
+    def end_labels(self) -> Labels:
+        """The labels of how it ended, without its data: lower where the data alone came from elsewhere."""
+        return labels_in(self.labels, self.fields, STATUS) if self.fields else self.labels
+
     def permits(self) -> bool:
         """Whether `requires` is satisfied (rule 5): never by a bypassed or blocked step."""
         if self.is_review:
@@ -53,10 +61,15 @@ class StepState:
 
 @value
 class Variable:
-    """What the body of a group is given besides steps: `index`, `last`, or an item under its name."""
+    """What the body of a group is given besides steps: `index`, `last`, or an item under its name.
+
+    Attributes:
+        fields: labels of single fields of it, where they are lower.
+    """
 
     value: Any
     labels: Labels = BOTTOM
+    fields: Fields = field(default_factory=no_fields)
 
 
 class RunScope:
@@ -156,12 +169,32 @@ class RunScope:
             return found
         state = self.result if root == "result" else self._states.get(root)
         if state is not None:
-            if not state.fields or not path or path[0] in STATUS_FIELDS:
+            if not path or not state.fields:
                 return state.labels
-            return labels_in(state.labels, state.fields, path)
+            return state.end_labels() if path[0] in STATUS_FIELDS else labels_in(state.labels, state.fields, path)
         if root in self._variables:
-            return self._variables[root].labels
+            variable = self._variables[root]
+            return labels_in(variable.labels, variable.fields, path) if path and variable.fields else variable.labels
         return BOTTOM if self._parent is None else self._parent.labels(root, path)
+
+    def item_labels(self, root: str, path: tuple[str, ...]) -> tuple[Labels, Fields]:
+        """Of the list at a path: of its length, and of single fields of its items."""
+        if root == "input":
+            labels, inside = self._input_labels, (*path, "*")
+            own = labels_of_shape(labels, path)
+            return own, {other[len(inside) :]: one for other, one in labels.items() if _is_inside(other, inside)}
+        state = self.result if root == "result" else self._states.get(root)
+        known: StepState | Variable | None = state if state is not None else self._variables.get(root)
+        if known is None:
+            return (BOTTOM, no_fields()) if self._parent is None else self._parent.item_labels(root, path)
+        # What a step gives is labelled without a place for the items of a list: they stand where it stands.
+        fields = {other[len(path) :]: one for other, one in known.fields.items() if _is_inside(other, path)}
+        above = (path[:length] for length in range(len(path), 0, -1))
+        return next((known.fields[one] for one in above if one in known.fields), known.labels), fields
+
+
+def _is_inside(path: tuple[str, ...], around: tuple[str, ...]) -> bool:
+    return len(path) > len(around) and path[: len(around)] == around
 
 
 @value
@@ -215,7 +248,7 @@ def decide_step(step: Step, scope: RunScope, states: Mapping[str, StepState]) ->
             state = states[name] if name in states else scope.state(name)
             if state is None:
                 raise KeyError(name)
-            labels = labels.join(state.labels)
+            labels = labels.join(state.end_labels())
             if not state.permits():
                 return Ended("blocked", f"it requires '{name}', which ended {state.result}", labels=labels)
         for expression in step.arguments.values():
@@ -234,70 +267,6 @@ def decide_step(step: Step, scope: RunScope, states: Mapping[str, StepState]) ->
         failure = StepError(error.detail, kind="expression", problems=error.problems)
         return Ended("failed", error.detail, failure, labels)
     return Ready(arguments, labels, needed)
-
-
-def labels_of_parts(step: Step, key: str, scope: RunScope, states: Mapping[str, StepState]) -> dict[str, Labels]:
-    """The labels of each member of an argument: of what it reads, and of what decided that the step runs.
-
-    That its asserts hold is no part of it: who breaks one keeps the step from giving anything. Nothing where the only
-    member has the labels of the whole.
-    """
-    given = step.arguments.get(key)
-    rests_on_it_alone = len(step.arguments) == 1 and not step.asserts and step.needed is None
-    if given is None or not given.parts or (rests_on_it_alone and len(given.parts) == 1):
-        return {}
-    control = scope.control if step.when is None else scope.control.join(step.when.labels(scope))
-    for name in step.requires:
-        state = states[name] if name in states else scope.state(name)
-        control = control if state is None else control.join(state.labels)
-    return {name: control.join(part.labels(scope)) for name, part in given.parts.items()}
-
-
-@value
-class RunEnd:
-    """How a run ends.
-
-    Attributes:
-        outcome: the name of its end.
-        output: what that end gives; empty where it gives nothing.
-        labels: of the output, and of what decided for this end.
-    """
-
-    outcome: str
-    output: Mapping[str, Any]
-    labels: Labels
-
-
-def decide_end(workflow: Workflow, scope: RunScope) -> RunEnd:
-    """The first outcome whose condition is true (rule 10), and its output.
-
-    An outcome that reads data that is not there does not match.
-
-    Raises:
-        StepError: a condition failed, none matches, or the output reads what is not there: all are failures of the run.
-    """
-    labels = BOTTOM
-    for outcome in workflow.outcomes:
-        labels = labels.join(outcome.condition.labels(scope))
-        try:
-            if truth(outcome.condition, scope, "outcome"):
-                return _end(outcome, scope, labels)
-        except Blocked:
-            continue
-        except ExpressionError as error:
-            raise StepError(f"outcome '{outcome.name}': {error.detail}", kind="expression") from error
-    raise StepError("no outcome matches; add one for this case", kind="no_outcome")
-
-
-def _end(outcome: Outcome, scope: RunScope, labels: Labels) -> RunEnd:
-    if outcome.give is None:
-        return RunEnd(outcome.name, {}, labels)
-    try:
-        output = outcome.give.evaluate(scope)
-    except Blocked as blocked:
-        detail = f"outcome '{outcome.name}' gives the data of '{blocked.by}', which has none"
-        raise StepError(detail, kind="no_output") from blocked
-    return RunEnd(outcome.name, output, labels.join(outcome.give.labels(scope)))
 
 
 def truth(expression: Expression, scope: RunScope, key: str) -> bool:

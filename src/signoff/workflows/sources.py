@@ -45,12 +45,15 @@ def input_labels_of(schema: Mapping[str, Any]) -> dict[Path, Labels]:
 
 def labels_at(labelled: Mapping[Path, Labels], path: Path) -> Labels:
     """The labels of what stands at a path: of the nearest labelled field above, and of all fields that are in it."""
-    own = next(
-        (labels for length in range(len(path), -1, -1) if (labels := labelled.get(path[:length])) is not None),
-        DEFAULT_INPUT_LABELS,
-    )
+    own = labels_of_shape(labelled, path)
     inside = [labels for other, labels in labelled.items() if len(other) > len(path) and other[: len(path)] == path]
     return join_all([own, *inside])
+
+
+def labels_of_shape(labelled: Mapping[Path, Labels], path: Path) -> Labels:
+    """The labels of what stands at a path, without what is in it: that it is there, how long a list is."""
+    above = (path[:length] for length in range(len(path), -1, -1))
+    return next((labelled[one] for one in above if one in labelled), DEFAULT_INPUT_LABELS)
 
 
 class _Collector:

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 
 from signoff.core.ids import uuid7
-from signoff.core.labels import Labels
+from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import Cost
 from signoff.foundation.database import Connection
 from signoff.runtime.artifacts import MARK, fetch, find_references, put_back
@@ -38,6 +38,7 @@ class ChildStart:
         attempt: which try of it, over all of its generations.
         detached: nobody waits for its end.
         labels: of each field of the input.
+        control: of what decided that it is called.
         cost_left: what the caller may still spend: the called run may spend no more, whatever its own limit is. None
             where the caller has no limit, or does not wait.
     """
@@ -49,6 +50,7 @@ class ChildStart:
     detached: bool
     labels: Mapping[str, Labels] = field(default_factory=dict[str, Labels])
     cost_left: Cost | None = None
+    control: Labels = BOTTOM
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ async def start_child(connection: Connection, start: ChildStart, *, now: datetim
         "depth": parent.depth + 1,
         "detached": start.detached,
         "labels": {name: labels.as_dict() for name, labels in start.labels.items()},
+        "control": start.control.as_dict(),
     }
     if start.cost_left is not None:
         told["cost_left_micro_usd"] = start.cost_left.micro_usd
@@ -103,6 +106,6 @@ async def find_child(connection: Connection, parent_id: UUID, path: str, attempt
 
 def end_told(run_id: UUID, end: Mapping[str, Any], usage: Mapping[str, Any] | None) -> dict[str, Any]:
     """How a run ended, and what it used, as whoever called it is told."""
-    names = ("status", "outcome", "output", "labels", "error")
+    names = ("status", "outcome", "output", "labels", "fields", "error")
     told = {name: end[name] for name in names if end.get(name) is not None}
     return {"run_id": str(run_id), **told, "usage": usage}

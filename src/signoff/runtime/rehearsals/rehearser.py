@@ -18,14 +18,13 @@ from signoff.foundation.database import Database
 from signoff.runtime.client.comparing import Difference
 from signoff.runtime.client.history import state_of, whole_events
 from signoff.runtime.handlers import ReleaseLoader
-from signoff.runtime.inputs import input_labels
+from signoff.runtime.inputs import scope_of
 from signoff.runtime.python_environment import EnvironmentMissingError
 from signoff.runtime.python_replay import Replay, prepare
 from signoff.runtime.rehearsals import store
 from signoff.runtime.settings import RuntimeSettings
 from signoff.runtime.state import RunState
 from signoff.workflows.model import Workflow
-from signoff.workflows.semantics import RunScope
 
 IDLE_S = 0.5
 """Between looks for something to rehearse."""
@@ -108,7 +107,7 @@ class Rehearser:
         if workflow.python is None or state.started_at is None:
             return []
         await prepare(workflow.python, state)
-        scope = RunScope(state.started["input"], state.ended, input_labels(workflow, state.started))
+        scope = scope_of(workflow, state.started, state.ended)
         try:
             replay = Replay(
                 workflow.python,

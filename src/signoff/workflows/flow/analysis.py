@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from signoff.core.values import value
+from signoff.workflows.concluding import settled_names
 from signoff.workflows.expressions import CelExpression
 from signoff.workflows.flow import outputs
 from signoff.workflows.flow.contracts import Surroundings
@@ -108,9 +109,17 @@ def analyse(
         result.outcome = result.outcome.join(whole_of(outcome.condition, place).computed())
         matched = place.knowing(outcome.condition)
         result.output = result.output.join(value_of(outcome.give, matched))
+    result.output = _chosen(result.output, settled_names(workflow), result.outcome)
     result.output = result.output.joined(control.join(result.outcome).secrecy())
     result.attributes = {item.name: whole_of(item.value, place) for item in workflow.attributes}
     return result
+
+
+def _chosen(output: Value, settled: Iterable[str], outcome: Flow) -> Value:
+    """What a run gives: which end it came to chose its values, but for those that all ends give alike."""
+    fields = {name: value if name in settled else value.joined(outcome) for name, value in output.fields.items()}
+    items = None if output.items is None else output.items.joined(outcome)
+    return Value(output.flow.join(outcome), fields, items)
 
 
 def _as_declared(given: Value, declared: Value) -> Value:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from signoff.workflows.expressions import CelExpression
 from signoff.workflows.flow.model import KNOWN, NOTHING, Flow, Value, join_flows
 from signoff.workflows.model import Expression
-from signoff.workflows.reads import field_of
+from signoff.workflows.reads import field_of, is_optional
 from signoff.workflows.templates import Constant, ListTemplate, MappingTemplate, ShowTemplate, TextTemplate
 
 MAX_ROUNDS = 6
@@ -119,16 +119,22 @@ class _Evaluation:
     def _chain(self, tree: Any, bound: Mapping[str, Value], *, guarded: bool) -> Value:
         path: list[str] = []
         tested = tree.WhichOneof("kind") == "select_expr" and tree.select_expr.test_only
+        maybe = tested
         while (found := field_of(tree)) is not None:
+            maybe = maybe or is_optional(tree)
             path.append(found[1])
             tree = found[0]
         path.reverse()
         if tree.WhichOneof("kind") == "ident_expr" and tree.ident_expr.name not in bound:
             name = tree.ident_expr.name
             value = self._place.read(name, tuple(path), guarded=guarded) if self._place.knows(name) else KNOWN
+            # That a field may be missing tells something of what it stands in.
+            start = self._place.read(name, (), guarded=guarded) if maybe and self._place.knows(name) else KNOWN
         else:
             start = bound[tree.ident_expr.name] if tree.WhichOneof("kind") == "ident_expr" else self.of(tree, bound)
             value = start.select(path)
+        if maybe:
+            value = value.joined(join_flows(start.select(path[:length]).flow for length in range(len(path))).computed())
         return Value(value.whole().computed()) if tested else value
 
     def _call(self, call: Any, bound: Mapping[str, Value], *, guarded: bool) -> Value:
