@@ -278,11 +278,6 @@ def most_turns(step: Step) -> int:
     return step.settings.get("max_turns", 1) if step.verb == "agent" else step.settings.get("max", 1)
 
 
-def most_turns(step: Step) -> int:
-    """How often the body of a group may run; of a `for` how many items it takes."""
-    return step.settings.get("max_turns", 1) if step.verb == "agent" else step.settings.get("max", 1)
-
-
 def after_turn(step: Step, scope: RunScope, end: BodyEnd, *, turns: int) -> Again | BodyEnd:
     """What follows a turn that ended: another one, or the end of the group.
 
@@ -304,12 +299,15 @@ def after_turn(step: Step, scope: RunScope, end: BodyEnd, *, turns: int) -> Agai
     except ExpressionError as error:
         return BodyEnd("failed", labels=labels, error=StepError(error.detail, kind="expression"))
     if over:
-        # An agent gives its answer, which has no field beside its contract's.
-        if step.verb == "agent":
-            return BodyEnd("done", end.output["output"], labels)
-        fields["turns",] = control
-        return BodyEnd("done", {**end.output, "turns": turns}, labels, fields=fields)
+        return _over(step, end, labels, {**fields, ("turns",): control}, turns)
     if turns >= most_turns(step):
         detail = f"'{step.until.source}' was still false after {turns} turns, and 'max' is {turns}"
         return BodyEnd("failed", labels=labels, error=StepError(detail, kind="max_reached"))
     return Again(end.output, labels, control, fields)
+
+
+def _over(step: Step, end: BodyEnd, labels: Labels, fields: Fields, turns: int) -> BodyEnd:
+    """What the whole gives; an agent its answer alone, which has no field beside its contract's."""
+    if step.verb == "agent":
+        return BodyEnd("done", end.output["output"], labels)
+    return BodyEnd("done", {**end.output, "turns": turns}, labels, fields=fields)
