@@ -12,13 +12,13 @@ export UV_COMPILE_BYTECODE := 1
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/.runtime $(if $(filter local,$(LLM)),$(VENV)/.local-llm) models ## take real customer tickets through the governed refund workflow
+demo: compiled $(if $(filter local,$(LLM)),$(VENV)/.local-llm) models ## take real customer tickets through the governed refund workflow
 	@$(BIN)/python -m examples.refunds.demo --llm $(LLM)
 
-test: $(VENV)/.dev models ## all set-up and all tests
+test: $(VENV)/.dev models compiled ## all set-up and all tests
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
-test-slow: $(VENV)/.dev models ## the tests that `make test` leaves out: whole data sets, quick forms of the benchmarks
+test-slow: $(VENV)/.dev models compiled ## the tests that `make test` leaves out: whole data sets, quick forms of the benchmarks
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow $(TESTS)
 
 check: $(VENV)/.dev ## formatting, lint, types, imports
@@ -31,7 +31,7 @@ fmt: $(VENV)/.dev ## format and apply safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev models ## every benchmark, printed; figures go to benchmarks/RESULTS.md
+bench: $(VENV)/.dev models compiled ## every benchmark, printed; figures go to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks runtime
 	$(BIN)/python -m benchmarks parked
 	$(BIN)/python -m benchmarks recovery
@@ -41,13 +41,17 @@ bench: $(VENV)/.dev models ## every benchmark, printed; figures go to benchmarks
 	$(BIN)/python -m benchmarks faults
 	$(BIN)/python -m benchmarks gateway
 
-docs: $(VENV)/.dev models ## run every snippet of the documentation
+docs: $(VENV)/.dev models compiled ## run every snippet of the documentation
 	$(BIN)/python -m pytest tests/docs
 
 lock: $(VENV)/.uv ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra local-llm -c requirements.lock -o requirements-local-llm.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --group dev --all-extras -c requirements.lock -o requirements-dev.lock
+
+# For the same reason, our own code before each start of many processes; what is compiled already takes no time.
+compiled: $(VENV)/.runtime
+	@$(BIN)/python -m compileall -q -j 0 src tests benchmarks examples
 
 models: $(VENV)/.runtime
 	@$(BIN)/signoff models pull local/minilm --quiet
@@ -73,4 +77,4 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo test test-slow check fmt bench docs lock models
+.PHONY: help demo test test-slow check fmt bench docs lock models compiled
