@@ -80,7 +80,7 @@ async def test_every_route_but_the_open_ones_needs_a_key(api: Api, database: Dat
     routes = _routes(database)
     assert len(routes) >= 15
     assert {"/v1/runs", "/v1/reviews/{review_id}/decision", "/v1/me"} <= {path for _, path in routes}
-    async with httpx.AsyncClient(base_url=api.url) as stranger:
+    async with httpx.AsyncClient(base_url=api.url, timeout=60) as stranger:
         for method, path in routes:
             response = await _ask(stranger, method, path)
             assert (response.status_code == 401) == (path not in OPEN_PATHS), (method, path, response.status_code)
@@ -92,7 +92,7 @@ async def test_every_route_but_the_open_ones_needs_a_key(api: Api, database: Dat
 
 
 async def test_a_path_that_is_not_there_needs_a_key_too(api: Api) -> None:
-    async with httpx.AsyncClient(base_url=api.url) as stranger:
+    async with httpx.AsyncClient(base_url=api.url, timeout=60) as stranger:
         assert (await stranger.get("/v1/secrets")).status_code == 401
         assert (await stranger.get("/docs/")).status_code == 401
         assert (await stranger.get("//docs")).status_code == 401
@@ -103,7 +103,7 @@ async def test_a_path_that_is_not_there_needs_a_key_too(api: Api) -> None:
     ["", "Bearer", "Bearer nonsense", "Basic so_x", f"Bearer so_{'0' * 16}_{'0' * 64}", "Bearer so_\u00e9"],
 )
 async def test_what_is_no_key_opens_nothing(api: Api, header: str) -> None:
-    async with httpx.AsyncClient(base_url=api.url) as stranger:
+    async with httpx.AsyncClient(base_url=api.url, timeout=60) as stranger:
         response = await stranger.get("/v1/me", headers=[(b"Authorization", header.encode("latin-1"))])
     assert response.status_code == 401
 

@@ -12,7 +12,7 @@ from signoff.api.compatible.routes import endpoint_of
 
 
 async def _document(api: Api) -> dict[str, Any]:
-    async with httpx.AsyncClient(base_url=api.url) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
         return (await client.get("/openapi.json")).json()
 
 
@@ -48,7 +48,7 @@ async def test_every_reference_leads_somewhere(api: Api) -> None:
 
 
 async def test_the_page_is_self_contained_and_escaped(api: Api) -> None:
-    async with httpx.AsyncClient(base_url=api.url) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
         page = await client.get("/docs")
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")

@@ -40,7 +40,7 @@ async def api_process(url: str, port: int) -> AsyncGenerator[Any]:
     process = forkserver.Process(target=serve, args=(url, port), daemon=True)
     await asyncio.to_thread(process.start)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             for _ in range(1200):
                 try:
                     await client.get("/health/live")

@@ -138,7 +138,7 @@ class Api:
     async def client(self, *roles: str, **options: Any) -> AsyncGenerator[httpx.AsyncClient]:
         """A client with a key of those roles."""
         headers = {"Authorization": f"Bearer {await self.key(*roles, **options)}"}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=60) as client:
             yield client
 
 

@@ -277,7 +277,7 @@ async def stage(
             await asyncio.wait_for(worker.ready(), 20)
             key = await api.key("clerk", "lead")
             headers = {"Authorization": f"Bearer {key}"}
-            async with httpx.AsyncClient(base_url=api.url, headers=headers, trust_env=False) as client:
+            async with httpx.AsyncClient(base_url=api.url, headers=headers, trust_env=False, timeout=60) as client:
                 yield Stage(api, client, key, directory)
         finally:
             worker.stop()
