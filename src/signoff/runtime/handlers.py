@@ -35,6 +35,8 @@ class RunFacts:
         chain_started_at: when that one started.
         depth: how many runs called one another until this one was called.
         team: whose share of a queue it takes.
+        ceilings: the limits of cost that hold over several runs at once, with the run whose they are: its callers', and
+            its own where it may call others.
     """
 
     run_id: UUID
@@ -50,6 +52,7 @@ class RunFacts:
     chain_started_at: datetime | None = None
     depth: int = 0
     team: str = ""
+    ceilings: tuple[tuple[UUID, Cost], ...] = ()
 
 
 @value

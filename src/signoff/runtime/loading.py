@@ -16,6 +16,7 @@ from signoff.core.money import Cost
 from signoff.foundation.database import Connection, Record
 from signoff.runtime import store
 from signoff.runtime.artifacts import MARK, fetch, find_references, put_back
+from signoff.runtime.calls.children import may_call
 from signoff.runtime.calls.telling import tell_parent
 from signoff.runtime.claims import store as claims_store
 from signoff.runtime.crashes import check_crashes
@@ -251,7 +252,19 @@ def _facts(run_id: UUID, org_id: UUID, state: RunState, workflow: Workflow) -> R
         chain_started_at=None if continued is None else moment(continued["chain_started_at"]),
         depth=0 if parent is None else parent["depth"],
         team=started.get("team", ""),
+        ceilings=_ceilings(run_id, workflow, state.started),
     )
+
+
+def _ceilings(run_id: UUID, workflow: Workflow, started: Mapping[str, Any]) -> tuple[tuple[UUID, Cost], ...]:
+    """The limits of cost that it shares with other runs. One that continues another goes on under that one's."""
+    parent: Mapping[str, Any] = started.get("parent") or {}
+    ceilings: Sequence[tuple[str, int]] = parent.get("ceilings", ())
+    found = [(UUID(whose), Cost(most)) for whose, most in ceilings]
+    if workflow.limits.cost is not None and may_call(workflow):
+        before = started.get("continued_from")
+        found.append((run_id if before is None else UUID(before["chain_id"]), workflow.limits.cost))
+    return tuple(found)
 
 
 def _cost_limit(workflow: Workflow, parent: Mapping[str, Any] | None) -> Cost | None:

@@ -82,6 +82,7 @@ class Asked:
         cached: whether an answer given before to the same question may be given again.
         sticky: calls with the same one get the same of weighted models and canaries; empty draws anew each time.
         over_limit: a person let this call go beyond the limits that ask at theirs.
+        ceilings: limits of cost that several runs share, each with the run whose it is.
         trace: the caller's span, as W3C's `traceparent`; empty where it has none.
         purse: of a run's chat; none where no run pays.
         untrusted: texts in the request that nobody vouches for, beside what tools gave: looked at for injections.
@@ -98,6 +99,7 @@ class Asked:
     continues: bool = False
     cached: bool = False
     over_limit: bool = False
+    ceilings: tuple[tuple[UUID, Cost], ...] = ()
     sticky: str = ""
     trace: str = ""
     purse: Purse | None = field(default=None, compare=False, repr=False)

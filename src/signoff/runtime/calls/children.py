@@ -20,9 +20,13 @@ from signoff.runtime.client.beginning import Beginning, begin
 from signoff.runtime.client.model import StartRequest
 from signoff.runtime.events import decode
 from signoff.runtime.handlers import RunFacts
+from signoff.workflows.model import Step, Workflow
 
 END_BYTES = 16_777_216
 """Size of the values that the end of one run may name by reference."""
+
+CALLING = frozenset(("call", "agent", "plan"))
+"""Verbs whose steps may call a workflow."""
 
 CHILD_ENDED = "child.ended"
 """Kind of the message that tells a step how the run that it called has ended."""
@@ -72,7 +76,7 @@ async def start_child(connection: Connection, start: ChildStart, *, now: datetim
         assert found is not None
         return found
     beginning = Beginning.of(start.request, run_id, "", now=now)
-    told = {
+    told: dict[str, Any] = {
         "run_id": str(parent.run_id),
         "path": start.path,
         "attempt": start.attempt,
@@ -83,6 +87,8 @@ async def start_child(connection: Connection, start: ChildStart, *, now: datetim
     }
     if start.cost_left is not None:
         told["cost_left_micro_usd"] = start.cost_left.micro_usd
+    if parent.ceilings and not start.detached:
+        told["ceilings"] = [(str(whose), most.micro_usd) for whose, most in parent.ceilings]
     await begin(connection, replace(beginning, started={**beginning.started, "parent": told}), now=now)
     return Child(run_id)
 
@@ -109,3 +115,13 @@ def end_told(run_id: UUID, end: Mapping[str, Any], usage: Mapping[str, Any] | No
     names = ("status", "outcome", "output", "labels", "fields", "error")
     told = {name: end[name] for name in names if end.get(name) is not None}
     return {"run_id": str(run_id), **told, "usage": usage}
+
+
+def may_call(workflow: Workflow) -> bool:
+    """Whether its runs may call others and wait for them; of code that is not known."""
+    return workflow.python is not None or any(_calls(step) for step in workflow.steps)
+
+
+def _calls(step: Step) -> bool:
+    waits = step.verb in CALLING and not step.settings.get("detach")
+    return waits or any(_calls(inner) for inner in (*step.body, *step.fallback))

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from signoff.capabilities.gateway.asking import AtLimit, Caller, Estimate, LimitReached
+from signoff.capabilities.gateway.asking import Asked, AtLimit, Caller, Estimate, LimitReached
 from signoff.catalog.model_limits import ModelLimit, Unit
 from signoff.core.money import Cost, Usage
 
@@ -95,6 +95,22 @@ def _counted(limit: ModelLimit, caller: Caller, model: str) -> tuple[Counter, st
         },
     )
     return counter, _sharer(limit, caller), limit.told(holder)
+
+
+def shares_of_runs(asked: Asked, estimate: Estimate) -> list[Share]:
+    """What a call needs of the limits that its run shares with those that called it and those that it calls.
+
+    What costs nothing needs nothing of them. Where nobody knows the price, the run's own budget says so.
+    """
+    if estimate.cost is None or not estimate.cost.micro_usd:
+        return []
+    caller, found = asked.caller, list[Share]()
+    for run_id, most in asked.ceilings:
+        about = {"project": caller.project, "environment": caller.environment, "of": "run", "holder": str(run_id)}
+        counter = Counter(caller.org_id, run_id.hex, 1, UNENDING, {**about, "unit": "micro_usd", "every": "run"})
+        told = f"{most} of run {run_id} and all that it calls"
+        found.append(Share(counter, "micro_usd", most.micro_usd, estimate.cost.micro_usd, "", told, "refuse"))
+    return found
 
 
 def amount(unit: Unit, requests: int, tokens: int, cost: Cost) -> int:

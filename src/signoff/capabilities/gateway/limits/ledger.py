@@ -21,7 +21,7 @@ import orjson
 
 from signoff.capabilities.gateway.asking import Admission, Asked, Caller, Estimate, LimitReached
 from signoff.capabilities.gateway.limits import store
-from signoff.capabilities.gateway.limits.counting import Counter, Share, shares_of, used_of
+from signoff.capabilities.gateway.limits.counting import Counter, Share, shares_of, shares_of_runs, used_of
 from signoff.capabilities.gateway.limits.settings import LimitSettings
 from signoff.catalog.model_limits import ModelLimit
 from signoff.catalog.models import ModelSpec
@@ -134,6 +134,7 @@ class LimitLedger:
         """
         caller = asked.caller
         shares = shares_of(await self.limits_of(caller), caller, spec.name, estimate)
+        shares += shares_of_runs(asked, estimate)
         if not shares:
             return UNLIMITED
         if len(self._waiting) >= self.settings.waiting:
