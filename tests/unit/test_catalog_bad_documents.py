@@ -82,7 +82,7 @@ def changed(data: Any, path: tuple[Any, ...], draw: Callable[[st.SearchStrategy[
             around[draw(st.sampled_from(NAMES))] = odd
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_members_that_are_something_else_are_told(data: st.DataObject) -> None:
     files = project()
