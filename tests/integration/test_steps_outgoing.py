@@ -105,6 +105,29 @@ async def test_what_wants_a_person_goes_out_only_with_an_approval(database: Data
         assert (await stage.step(nobody, "mail"))["error"]["kind"] == "unreviewed"
 
 
+UNSEEN = """steps:
+  decision: {review: Send this?, by: role/lead, propose: {body: "${input.text}"}, editable: [body], show: [input.text]}
+  mail: {requires: decision, tool: mail.send, with: {to: "a@shop.example", body: "Hi. ${BODY}"}}
+outcome: {sent: mail.done}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "ended"),
+    [("decision.body", "done"), ("input.text", "done"), ("input.text + ' A refund.'", "failed")],
+)
+async def test_an_approval_is_of_what_the_review_showed(database: Database, body: str, ended: str) -> None:
+    """A release of the last is refused by `signoff check` (`flow-unseen`); a worker holds to it all the same."""
+    tool = "filters: [{filter: promises, verdict: review, words: [refund]}]\n"
+    async with staged(database, files(UNSEEN.replace("BODY", body), tool=tool)) as stage:
+        run_id = await stage.start({"text": "A refund is due."})
+        await stage.decided(run_id, {"body": "No refund is due."})
+        assert (await stage.ended(run_id))[0] == ended
+        if ended == "failed":
+            error = (await stage.step(run_id, "mail"))["error"]
+            assert (error["kind"], "no approved review shows body" in error["detail"]) == ("unreviewed", True)
+
+
 async def test_a_person_may_be_asked_once_a_filter_objects(database: Database) -> None:
     tool = "filters: [{filter: promises, verdict: review, words: [refund]}]\n"
     async with staged(database, files(CAUGHT, tool=tool)) as stage:

@@ -11,9 +11,8 @@ from signoff.catalog.answer_contracts import FilterUse
 from signoff.core.errors import StepError
 from signoff.runtime.handlers import StepCall
 from signoff.steps.services import Services
-
-APPROVED = "approved"
-"""What a person's decision is called; a review that policy did not need is no person's."""
+from signoff.steps.showing import APPROVED, unshown
+from signoff.workflows.model import Expression
 
 
 async def require_clean(
@@ -30,7 +29,7 @@ async def require_clean(
 
     Raises:
         StepError: `filtered`, a filter blocks it; `unreviewed`, one wants a person to have approved it, and none that
-            the step requires did; `filter_failed`, one could not look.
+            the step requires did, or none of these showed it; `filter_failed`, one could not look.
     """
     if not uses:
         return
@@ -41,4 +40,10 @@ async def require_clean(
     asking = filtered.of("review")
     if asking and not any(approval.result == APPROVED for approval in call.approvals):
         detail = f"{what} goes out only once a person has approved it: {told(asking)}."
+        raise StepError(detail, kind="unreviewed", problems=problems(asking))
+    given = call.step.arguments.get("payload" if call.step.verb == "emit" else "with")
+    parts: Mapping[str, Expression] = {} if given is None else given.parts
+    hidden = await unshown(call, [one.field for one in asking], values, parts, services) if asking else []
+    if hidden:
+        detail = f"{what} goes out only as a person saw it, and no approved review shows {', '.join(hidden)}."
         raise StepError(detail, kind="unreviewed", problems=problems(asking))

@@ -74,20 +74,21 @@ class TextTemplate(_Joined):
     """Text with expressions in it.
 
     Attributes:
+        pieces: constant words and expressions, in their order.
         key: it makes an idempotency key: it must not be empty, nor longer than `MAX_KEY_LENGTH`.
     """
 
-    __slots__ = ("_pieces", "key")
+    __slots__ = ("key", "pieces")
 
     def __init__(self, source: str, pieces: Sequence[str | Expression], *, key: bool = False) -> None:
         super().__init__(source, [piece for piece in pieces if not isinstance(piece, str)], STRING)
-        self._pieces = tuple(pieces)
+        self.pieces = tuple(pieces)
         self.key = key
 
     def evaluate(self, scope: Scope) -> Any:
         """The text; a null in it is an ExpressionError."""
         text = "".join(
-            piece if isinstance(piece, str) else _as_text(piece, piece.evaluate(scope)) for piece in self._pieces
+            piece if isinstance(piece, str) else _as_text(piece, piece.evaluate(scope)) for piece in self.pieces
         )
         if self.key and not 0 < len(text.strip()) <= MAX_KEY_LENGTH:
             raise ExpressionError(

@@ -11,6 +11,7 @@ from signoff.workflows.flow.contracts import Surroundings
 from signoff.workflows.flow.findings import Finding
 from signoff.workflows.flow.model import Hop
 from signoff.workflows.flow.sinks import check_reach, check_sinks
+from signoff.workflows.flow.unseen import check_unseen
 from signoff.workflows.model import Workflow, every_step
 
 MAX_EVENT_ROUNDS = 8
@@ -20,7 +21,8 @@ MAX_EVENT_ROUNDS = 8
 def check_flow(workflow: Workflow, surroundings: Surroundings) -> tuple[FlowResult, list[Finding]]:
     """The flow of a workflow, and everything that is wrong with it."""
     result = analyse(workflow, surroundings)
-    findings = [*check_sinks(result, surroundings), *check_reach(result), *_called(result, surroundings)]
+    sinks = (*check_sinks(result, surroundings), *check_unseen(result, surroundings))
+    findings = [*sinks, *check_reach(result), *_called(result, surroundings)]
     return result, list(dict.fromkeys(findings))
 
 
@@ -29,7 +31,8 @@ def _called(result: FlowResult, surroundings: Surroundings) -> Iterator[Finding]
     for path, inner in result.calls.items():
         step = result.steps[path].step
         alone = {(one.code, one.step, one.detail) for one in check_flow(inner.workflow, surroundings)[1]}
-        found = [*check_sinks(inner, surroundings), *_called(inner, surroundings)]
+        sinks = (*check_sinks(inner, surroundings), *check_unseen(inner, surroundings))
+        found = [*sinks, *_called(inner, surroundings)]
         for one in found:
             if (one.code, one.step, one.detail) in alone:
                 continue

@@ -14,7 +14,7 @@ class Finding:
 
     Attributes:
         code: which kind: `flow-argument`, `flow-confinement`, `flow-quota`, `flow-trigger`, `flow-review`,
-            `flow-class`, `flow-never`.
+            `flow-unseen`, `flow-class`, `flow-never`.
         step: the path of the step.
         line: of the step in the document, from 1.
         detail: one sentence, without the path.

@@ -6,14 +6,14 @@ that nobody had to look, the values are what they were, with what `needed` being
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
-from signoff.workflows.flow.expressions import selected, value_of, whole_of
+from signoff.workflows.flow.expressions import Selection, selected, value_of, whole_of
 from signoff.workflows.flow.model import KNOWN, MODEL, Atom, Flow, Value
 from signoff.workflows.flow.places import Place
 from signoff.workflows.model import Expression, Step
-from signoff.workflows.templates import ShowTemplate
+from signoff.workflows.templates import ListTemplate, MappingTemplate, ShowTemplate
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,14 @@ class Presented:
         sources: the raw sources that it shows.
         needed: what decides whether a person has to look; none where always.
         conditional: it has a condition of its own, and where that is false nobody looks.
+        shown: the values that it shows, or proposes for nobody to change, by what they are a copy of.
     """
 
     review: str
     sources: frozenset[str]
     needed: Flow | None
     conditional: bool
+    shown: frozenset[Selection] = frozenset()
 
     def covers(self, atom: Atom) -> bool:
         """Whether it shows where an atom comes from; a model's own freedom is seen in the value itself."""
@@ -47,7 +49,30 @@ def presented(step: Step, place: Place) -> Presented:
     for expression in shown.reading if isinstance(shown, ShowTemplate) else ():
         sources |= _shown(expression, place)
     needed = None if step.needed is None else whole_of(step.needed, place)
-    return Presented(step.name, frozenset(sources), needed, step.when is not None)
+    proposal = step.arguments.get("propose")
+    editable = step.settings.get("editable") or ()
+    displayed = (*(shown.reading if isinstance(shown, ShowTemplate) else ()), *_proposed(proposal, editable))
+    copies = frozenset(place.canonical(one) for part in displayed if (one := selected(part)) is not None)
+    return Presented(step.name, frozenset(sources), needed, step.when is not None, copies)
+
+
+def _proposed(proposal: Expression | None, editable: Collection[str] = ()) -> Iterator[Expression]:
+    """The values that a review proposes and nobody may change, those in objects and lists too.
+
+    Of what a person may change, only what they decided is approved.
+    """
+    match proposal:
+        case MappingTemplate():
+            for name, part in proposal.parts.items():
+                if name not in editable:
+                    yield from _proposed(part)
+        case ListTemplate():
+            for part in proposal.items:
+                yield from _proposed(part)
+        case None:
+            return
+        case _:
+            yield proposal
 
 
 def _shown(expression: Expression, place: Place) -> set[str]:
