@@ -33,6 +33,7 @@ TABLES = (
     "emitted_event",
     "run_attribute",
     "run_word",
+    "run_vault",
 )
 
 RUN = """
@@ -48,6 +49,7 @@ INSERT INTO emitted_event (event_id, org_id, run_id, path, type, emitted_at, dat
 VALUES (gen_random_uuid(), %(org)s, %(run)s, 'e', 't', %(at)s, '{}', '{}', nextval('emitted_event_place'));
 INSERT INTO run_attribute (org_id, run_id, name, text_value) VALUES (%(org)s, %(run)s, 'customer', 'c1');
 INSERT INTO run_word (org_id, word, run_id) VALUES (%(org)s, 'c1', %(run)s);
+INSERT INTO run_vault (org_id, run_id, nonce, tokens) VALUES (%(org)s, %(run)s, 'abcdefgh', '{}');
 INSERT INTO review (org_id, review_id, run_id, path, workflow, workflow_version, risk, release, title, role, started_by,
     status, presented, digest, annotations, opened_at, closed_at)
 VALUES (%(org)s, %(run)s, %(run)s, 'ask', 'w', '1', 'low', 'r1', 't', 'lead', 'user/ana',

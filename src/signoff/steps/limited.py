@@ -106,6 +106,7 @@ def asked_of(call: StepCall, services: Services, *, task: str, prompt: str = "",
         data_labels=call.labels,
         risk=call.run.risk,
         over_limit=over_limit,
+        vault=services.vault_of(call),
     )
 
 

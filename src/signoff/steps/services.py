@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -18,6 +18,7 @@ from signoff.core.errors import NotFoundError, StepError
 from signoff.core.money import Cost
 from signoff.foundation.database import Database
 from signoff.governance.policy import Decision, PolicyRequest
+from signoff.governance.privacy.vault import Vault, Vaults
 from signoff.runtime.handlers import StepCall
 
 
@@ -46,6 +47,7 @@ class Services:
         variables: the process's environment, for deployments' own values of a project's settings.
         budgets: what runs may still spend on models, whatever their steps call them for.
         filters: on outgoing text, by name; those that are installed where none are given.
+        vaults: what runs hide from models, and from all that no policy lets see it.
     """
 
     database: Database
@@ -57,6 +59,11 @@ class Services:
     variables: Mapping[str, str]
     budgets: RunBudgets = field(default_factory=RunBudgets)
     filters: Mapping[str, Filter] | None = None
+    vaults: Vaults = field(default_factory=Vaults)
+
+    def vault_of(self, call: StepCall) -> Vault:
+        """Where the call's run keeps what tokens stand for."""
+        return self.vaults.of(self.database, call.run.org_id, call.run.run_id, call.run.chain_id)
 
     @property
     def environment(self) -> str:
@@ -94,15 +101,17 @@ def decided(call: StepCall, authority: Authority, request: PolicyRequest) -> Dec
     return decision
 
 
-def required(call: StepCall, authority: Authority, request: PolicyRequest) -> None:
-    """Ask, journal the answer, and go on only where it permits.
+def required(call: StepCall, authority: Authority, request: PolicyRequest, fulfils: Collection[str] = ()) -> Decision:
+    """Ask, journal the answer, and go on only where it permits, on terms that are kept.
 
     Raises:
         StepError: kind `forbidden`, naming the policies.
     """
     decision = decided(call, authority, request)
-    if not decision.permit or decision.obligations:
+    unmet = [duty for duty in decision.obligations if duty.kind not in fulfils]
+    if not decision.permit or unmet:
         reason = "; ".join(decision.errors) or ", ".join(decision.policies) or "no policy permits it"
-        duties = ", ".join(f"@{duty.kind}" for duty in decision.obligations)
+        duties = ", ".join(f"@{duty.kind}" for duty in unmet)
         detail = f"Denied: {decision.about} ({reason})" + (f"; it demands {duties}" if duties else "")
         raise StepError(detail, kind="forbidden")
+    return decision

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from signoff.capabilities.tools import ToolResult
+from signoff.capabilities.gateway.revealing import REVEAL
 from signoff.capabilities.tools.failures import broken_answer
 from signoff.capabilities.tools.runner import always
 from signoff.catalog import ToolContract
 from signoff.core.errors import StepError
-from signoff.governance.policy import tool_request
+from signoff.governance.policy import PolicyRequest, tool_request
 from signoff.runtime.handlers import Done, Effect, Spending, StepCall
 from signoff.steps.acting import ActingStep
 from signoff.steps.outgoing import require_clean
+from signoff.steps.revealing import REVEALED, Revealed, has_tokens, revealed
 from signoff.steps.services import Services, project_of, required
 from signoff.steps.unproven import require_flow
 
@@ -48,17 +49,11 @@ class ToolStep(ActingStep):
         contract = _contract(call)
         require_flow(call, contract)
         authority = await self._services.authority(call)
-        request = tool_request(
-            call.run,
-            tool=contract.name,
-            effect="write" if contract.effect else "none",
-            arguments=_arguments(call),
-            labels=call.labels,
-            argument_labels=call.argument_labels,
-            approvals=call.approvals,
-            environment=self._services.environment,
-        )
-        required(call, authority, request)
+        decision = required(call, authority, self._request(call, contract), fulfils={REVEAL})
+        if has_tokens(_arguments(call)):
+            shown = await revealed(call, _arguments(call), decision, self._services)
+            if shown.kinds:
+                call.record(REVEALED, {"tool": contract.name, "kinds": list(shown.kinds)})
         uses = project_of(call).outgoing.of_tool(contract)
         await require_clean(
             call, uses, _arguments(call), what=f"What '{contract.name}' would get", services=self._services
@@ -68,32 +63,36 @@ class ToolStep(ActingStep):
         """The tool's answer, which meets its contract."""
         contract = _contract(call)
         project = project_of(call)
-        result = await self._services.tools.call(
-            contract,
-            _arguments(call),
-            idempotency_key=call.idempotency_key,
-            timeout_s=call.timeout_s,
-            settings=project.resolved_settings(self._services.variables),
-            files=project.files,
-            may_send=call.may_send if contract.effect else always,
-        )
-        return _done(contract, result)
+        shown = await self._shown(call, contract)
+        async with shown.told():
+            result = await self._services.tools.call(
+                contract,
+                shown.arguments,
+                idempotency_key=call.idempotency_key,
+                timeout_s=call.timeout_s,
+                settings=project.resolved_settings(self._services.variables),
+                files=project.files,
+                may_send=call.may_send if contract.effect else always,
+            )
+        return _done(contract, shown.concealed(result.output))
 
     async def look_up(self, call: StepCall) -> Done | None:
         """What the contract's look-up tool knows of this key."""
         contract = _contract(call)
         project = project_of(call)
         assert call.idempotency_key is not None
-        found = await self._services.tools.look_up(
-            contract,
-            project.tools,
-            _arguments(call),
-            idempotency_key=call.idempotency_key,
-            timeout_s=call.timeout_s,
-            settings=project.resolved_settings(self._services.variables),
-            files=project.files,
-        )
-        return None if found is None else _done(contract, found)
+        shown = await self._shown(call, contract)
+        async with shown.told():
+            found = await self._services.tools.look_up(
+                contract,
+                project.tools,
+                shown.arguments,
+                idempotency_key=call.idempotency_key,
+                timeout_s=call.timeout_s,
+                settings=project.resolved_settings(self._services.variables),
+                files=project.files,
+            )
+        return None if found is None else _done(contract, shown.concealed(found.output))
 
     def check_answer(self, call: StepCall, output: Mapping[str, Any]) -> None:
         """What a person states meets the tool's contract, like an answer of its own.
@@ -105,6 +104,25 @@ class ToolStep(ActingStep):
         problems = contract.answers.problems(output)
         if problems:
             raise broken_answer(contract, f"what was stated is no answer of it. {problems[0].detail}", problems)
+
+    def _request(self, call: StepCall, contract: ToolContract) -> PolicyRequest:
+        return tool_request(
+            call.run,
+            tool=contract.name,
+            effect="write" if contract.effect else "none",
+            arguments=_arguments(call),
+            labels=call.labels,
+            argument_labels=call.argument_labels,
+            approvals=call.approvals,
+            environment=self._services.environment,
+        )
+
+    async def _shown(self, call: StepCall, contract: ToolContract) -> Revealed:
+        """The arguments as the tool may see them: by policy's answer of now, which was journaled before the call."""
+        if not has_tokens(_arguments(call)):
+            return Revealed(_arguments(call))
+        decision = (await self._services.authority(call)).decide(self._request(call, contract))
+        return await revealed(call, _arguments(call), decision, self._services)
 
 
 def _contract(call: StepCall) -> ToolContract:
@@ -126,5 +144,5 @@ def _arguments(call: StepCall) -> Mapping[str, Any]:
     return call.arguments.get("with", {})
 
 
-def _done(contract: ToolContract, result: ToolResult) -> Done:
-    return Done(result.output, contract.answer_labels, fields=contract.answer_fields)
+def _done(contract: ToolContract, output: Mapping[str, Any]) -> Done:
+    return Done(output, contract.answer_labels, fields=contract.answer_fields)

@@ -15,6 +15,7 @@ from uuid import UUID
 from signoff.capabilities.gateway.budget import Budget
 from signoff.capabilities.gateway.chat import ChatReply, ChatRequest, ChatUsage
 from signoff.capabilities.gateway.model import Attempt, GatewayError
+from signoff.capabilities.gateway.protection import TokenVault
 from signoff.catalog.models import ModelSpec
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import Cost, Usage
@@ -85,6 +86,7 @@ class Asked:
         ceilings: limits of cost that several runs share, each with the run whose it is.
         trace: the caller's span, as W3C's `traceparent`; empty where it has none.
         purse: of a run's chat; none where no run pays.
+        vault: where a run's step keeps what tokens stand for; none where there is no run.
         untrusted: texts in the request that nobody vouches for, beside what tools gave: looked at for injections.
     """
 
@@ -104,6 +106,7 @@ class Asked:
     trace: str = ""
     purse: Purse | None = field(default=None, compare=False, repr=False)
     untrusted: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    vault: TokenVault | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,16 @@ from signoff.capabilities.gateway.chat import (
     VendorPart,
 )
 from signoff.capabilities.gateway.model import ObligationLike
-from signoff.capabilities.gateway.protection import Changing, NotProtectedError, Protector, of_personal_data
+from signoff.capabilities.gateway.protection import (
+    NO_VAULT,
+    VAULT,
+    Changing,
+    NotProtectedError,
+    Protector,
+    TokenVault,
+    of_personal_data,
+    sealed_by,
+)
 from signoff.core.errors import SignoffError
 from signoff.governance.privacy import StreamRestorer, Tokens, mapped
 
@@ -108,6 +117,7 @@ async def protect_chat(
     request: ChatRequest,
     obligations: Sequence[ObligationLike],
     may_see: MaySee = sees_nothing,
+    vault: TokenVault | None = None,
 ) -> ProtectedChat:
     """A request with all obligations carried out, on every message, tool and schema of it.
 
@@ -119,7 +129,17 @@ async def protect_chat(
     """
     if not of_personal_data(obligations):
         return ProtectedChat(request)
-    changing = await protector.changing(obligations)
+    if any(duty.kind == VAULT for duty in obligations):
+        if vault is None:
+            raise NotProtectedError(NO_VAULT)
+
+        async def work(sealed: Tokens) -> tuple[ChatRequest, Changing]:
+            own = protector.changing(obligations, sealed)
+            return await asyncio.to_thread(_changed, request, own), own
+
+        hidden, own = await sealed_by(vault, work)
+        return ProtectedChat(hidden, own.tokens or None, may_see)
+    changing = protector.changing(obligations)
     quick = protector.ready and changing.by_patterns_alone and _characters(request) <= INLINE_CHARACTERS
     changed = _changed(request, changing) if quick else await asyncio.to_thread(_changed, request, changing)
     # Without a token there is nothing to put back.

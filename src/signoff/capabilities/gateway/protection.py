@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from signoff.capabilities.gateway.model import ModelTask, ObligationLike
 from signoff.capabilities.gateway.models_store import ModelStore
 from signoff.catalog.prompts import Example, PromptMessage
 from signoff.core.errors import SignoffError
 from signoff.governance.privacy import NAME_KINDS, Detector, Finding, Tokens, kinds_in, kinds_of, mapped, redacted
-from signoff.governance.privacy.redaction import Find
+from signoff.governance.privacy.redaction import TOKEN, Find
 
-CARRIED_OUT = frozenset({"block", "contain", "filter", "mark", "redact", "reveal", "tokenise"})
+CARRIED_OUT = frozenset({"block", "contain", "filter", "mark", "redact", "reveal", "tokenise", "vault"})
 """The obligations that the gateway carries out."""
-OF_PERSONAL_DATA = frozenset({"block", "redact", "tokenise"})
+VAULT = "vault"
+"""Replaced by tokens that the run's vault keeps; they stay in the answer."""
+OF_PERSONAL_DATA = frozenset({"block", "redact", "tokenise", "vault"})
 """Those that are about personal data."""
 UNREADABLE = frozenset({"ocr", "transcribe"})
 """Tasks whose input is a picture or a recording, in which nothing can be found, and so nothing blocked or taken out."""
@@ -32,6 +35,17 @@ class NotProtectedError(Exception):
     """What policy demands of a call was not done, so the call is not made. Never has the data in it."""
 
 
+_Result = TypeVar("_Result")
+
+
+class TokenVault(Protocol):
+    """Where the tokens of a run are kept (`signoff.governance.privacy.vault.Vault`)."""
+
+    async def sealing(self, work: Callable[[Tokens], Awaitable[_Result]], /) -> _Result:
+        """What `work` gives; its tokens are on the disk before this returns. It may be called again."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Protected:
     """A task as a model may see it, and the way back.
@@ -40,11 +54,13 @@ class Protected:
         task: with nothing in it that had to go.
         restore: puts data back into an answer; the answer as it is where nothing was tokenised.
         conceal: puts tokens back into words about a restored answer.
+        lasting: whether the answer has tokens of the run's vault in it.
     """
 
     task: ModelTask
     restore: Callable[[Any], Any] = field(default=lambda value: value)
     conceal: Callable[[str], str] = field(default=lambda text: text)
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +69,23 @@ class Changing:
 
     Attributes:
         find: finds personal data.
-        blocked, removed, tokenised: the kinds that each duty is about.
+        blocked, removed, tokenised, vaulted: the kinds that each duty is about.
         tokens: what stands for the values of the call.
+        sealed: what stands for those that stay hidden from the answer's reader, too.
     """
 
     find: Find
     blocked: frozenset[str]
     removed: frozenset[str]
     tokenised: frozenset[str]
+    vaulted: frozenset[str] = frozenset()
     tokens: Tokens = field(default_factory=Tokens)
+    sealed: Tokens = field(default_factory=Tokens)
 
     @property
     def by_patterns_alone(self) -> bool:
         """Whether nothing that a model has to find is looked for: patterns take microseconds."""
-        return not (self.blocked | self.removed | self.tokenised) & NAME_KINDS
+        return not (self.blocked | self.removed | self.tokenised | self.vaulted) & NAME_KINDS
 
     def block(self, value: Any) -> None:
         """Return only where a JSON value has nothing that is blocked.
@@ -81,12 +100,28 @@ class Changing:
     def change(self, text: str) -> str:
         """The text as the model may see it: redacted first, as what two permits demand is done the stricter way."""
         text = redacted(text, self.find, self.removed) if self.removed else text
+        text = self.sealed.tokenised(text, self.find, self.vaulted) if self.vaulted else text
         return self.tokens.tokenised(text, self.find, self.tokenised) if self.tokenised else text
 
 
 def of_personal_data(obligations: Sequence[ObligationLike]) -> bool:
     """Whether any of them is about personal data."""
     return any(duty.kind in OF_PERSONAL_DATA for duty in obligations)
+
+
+NO_VAULT = "@vault is for steps of runs: nothing else has a vault that keeps tokens."
+
+
+async def sealed_by(vault: TokenVault, work: Callable[[Tokens], Awaitable[_Result]]) -> _Result:
+    """What `work` gives, its tokens kept.
+
+    Raises:
+        NotProtectedError: there are too many values, or the vault cannot be had now.
+    """
+    try:
+        return await vault.sealing(work)
+    except SignoffError as error:
+        raise NotProtectedError(str(error)) from None
 
 
 class Protector:
@@ -107,8 +142,15 @@ class Protector:
         """Whether what finds is loaded, which takes seconds the first time."""
         return self._detector is not None
 
-    async def protect(self, task: ModelTask, obligations: Sequence[ObligationLike]) -> Protected:
+    async def protect(
+        self, task: ModelTask, obligations: Sequence[ObligationLike], vault: TokenVault | None = None
+    ) -> Protected:
         """The task with all of them carried out: messages, variables, examples' inputs and outputs.
+
+        Args:
+            task: what a model is to do.
+            obligations: of the model's permit.
+            vault: the run's; none where there is no run.
 
         Raises:
             NotProtectedError: it has data that is blocked, or what is demanded cannot be done here.
@@ -117,7 +159,16 @@ class Protector:
             return Protected(task)
         if task.task in UNREADABLE:
             raise NotProtectedError(f"What personal data a file has is not known before '{task.task}' has read it.")
-        return await asyncio.to_thread(self._refusing, self._protect_task, task, obligations)
+        if not any(duty.kind == VAULT for duty in obligations):
+            return await asyncio.to_thread(self._refusing, self._protect_task, task, obligations)
+        if vault is None:
+            raise NotProtectedError(NO_VAULT)
+
+        async def work(sealed: Tokens) -> Protected:
+            protecting = partial(self._protect_task, sealed=sealed)
+            return await asyncio.to_thread(self._refusing, protecting, task, obligations)
+
+        return await sealed_by(vault, work)
 
     async def protect_texts(self, texts: Sequence[str], obligations: Sequence[ObligationLike]) -> Sequence[str]:
         """Texts to make vectors of. Tokens would make each vector another, so what is to be tokenised is taken out.
@@ -135,20 +186,29 @@ class Protector:
         except SignoffError as error:
             raise NotProtectedError(str(error)) from None
 
-    async def changing(self, obligations: Sequence[ObligationLike]) -> Changing:
+    def changing(self, obligations: Sequence[ObligationLike], sealed: Tokens | None = None) -> Changing:
         """How the texts of one call are to be changed: for calls that are no tasks. Its functions belong into a thread.
+
+        Args:
+            obligations: of the model's permit.
+            sealed: what the run's vault keeps.
 
         Raises:
             NotProtectedError: what is demanded is not known.
         """
-        return self._refusing(lambda _, duties: self._changing(duties), None, obligations)
+        return self._refusing(lambda _, duties: self._changing(duties, sealed), None, obligations)
 
-    def _changing(self, obligations: Sequence[ObligationLike]) -> Changing:
-        blocked, removed, tokenised = (self._kinds(obligations, kind) for kind in ("block", "redact", "tokenise"))
-        return Changing(self._find, blocked, removed, tokenised - removed)
+    def _changing(self, obligations: Sequence[ObligationLike], sealed: Tokens | None = None) -> Changing:
+        blocked, removed, vaulted, tokenised = (
+            self._kinds(obligations, kind) for kind in ("block", "redact", VAULT, "tokenise")
+        )
+        changing = Changing(self._find, blocked, removed, tokenised - removed - vaulted, vaulted - removed)
+        return changing if sealed is None else replace(changing, sealed=sealed)
 
-    def _protect_task(self, task: ModelTask, obligations: Sequence[ObligationLike]) -> Protected:
-        changing = self._changing(obligations)
+    def _protect_task(
+        self, task: ModelTask, obligations: Sequence[ObligationLike], sealed: Tokens | None = None
+    ) -> Protected:
+        changing = self._changing(obligations, sealed)
         changing.block([message.content for message in task.messages])
         changing.block(task.variables)
         changing.block([[example.input, example.output] for example in task.examples])
@@ -161,13 +221,19 @@ class Protector:
                 Example(mapped(example.input, change), mapped(example.output, change)) for example in task.examples
             ),
         )
-        tokens = changing.tokens
-        return Protected(changed, lambda value: mapped(value, tokens.restored), tokens.concealed)
+        tokens, hidden = changing.tokens, changing.sealed
+        # What the vault has stays hidden: whoever reads the answer sees its token.
+        return Protected(
+            changed,
+            lambda value: mapped(value, tokens.restored),
+            lambda text: tokens.concealed(hidden.concealed(text)),
+            lasting=bool(changing.vaulted),
+        )
 
     def _protect_texts(self, texts: Sequence[str], obligations: Sequence[ObligationLike]) -> Sequence[str]:
         changing = self._changing(obligations)
         changing.block(list(texts))
-        removed = changing.removed | changing.tokenised
+        removed = changing.removed | changing.tokenised | changing.vaulted
         return [redacted(text, self._find, removed) for text in texts] if removed else texts
 
     @staticmethod
@@ -179,7 +245,7 @@ class Protector:
         with self._remembering:
             known = self._found.get(key)
         if known is None:
-            known = detector.find(text, kinds)
+            known = _outside_tokens(text, detector.find(text, kinds))
             if len(text) <= MAX_REMEMBERED_CHARACTERS:
                 with self._remembering:
                     self._found[key] = known
@@ -192,6 +258,16 @@ class Protector:
             if self._detector is None:
                 self._detector = _local_detector()
             return self._detector
+
+
+def _outside_tokens(text: str, found: list[Finding]) -> list[Finding]:
+    """Without what was found in tokens, which stand for data and have none."""
+    if not found or "[" not in text:
+        return found
+    spans = [match.span() for match in TOKEN.finditer(text)]
+    if not spans:
+        return found
+    return [one for one in found if all(one.end <= start or end <= one.start for start, end in spans)]
 
 
 def _local_detector() -> Detector:

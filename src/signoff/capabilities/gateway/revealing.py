@@ -31,14 +31,33 @@ def may_see_of(obligations: Sequence[ObligationLike]) -> MaySee:
     return may_see
 
 
+def revealed_to(obligations: Sequence[ObligationLike], tool: str) -> Collection[str]:
+    """Which kinds a permit of `tool.call` lets its tool see: `@reveal("contact")`, or with the tool's name before it.
+
+    Raises:
+        NotProtectedError: it cannot be understood.
+    """
+    seen: frozenset[str] | None = None
+    for duty in obligations:
+        if duty.kind != REVEAL:
+            continue
+        own = _read(duty.value).get(tool, frozenset[str]()) if ":" in duty.value else _kinds(duty.value)
+        seen = own if seen is None else seen & own
+    return seen or ()
+
+
+def _kinds(text: str) -> frozenset[str]:
+    try:
+        return kinds_of(text)
+    except SignoffError as error:
+        raise NotProtectedError(str(error)) from None
+
+
 def _read(value: str) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for part in filter(None, (text.strip() for text in value.split(";"))):
         tool, colon, kinds = part.partition(":")
         if not colon or not tool.strip():
             raise NotProtectedError('@reveal is written as @reveal("TOOL: kinds; TOOL: kinds").')
-        try:
-            found[tool.strip()] = found.get(tool.strip(), frozenset()) | kinds_of(kinds)
-        except SignoffError as error:
-            raise NotProtectedError(str(error)) from None
+        found[tool.strip()] = found.get(tool.strip(), frozenset()) | _kinds(kinds)
     return found

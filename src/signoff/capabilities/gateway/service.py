@@ -152,7 +152,7 @@ class Gateway:
                 try:
                     # Anew for each candidate: another model's permit may demand more, or less.
                     gate = Gate(self._means.screen, config.screening, candidate, account.signals)
-                    protected = await self._protector.protect(task, duties)
+                    protected = await self._protector.protect(task, duties, asks.vault)
                     await gate.enter(texts_of(protected.task.variables))
                     async with self._guarded(asks, candidate, task.timeout_s, account):
                         call = Call(candidate.spec, candidate.provider, protected, account.payer)

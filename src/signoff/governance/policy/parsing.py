@@ -179,7 +179,7 @@ def _bad_obligations(source: PolicyText, effect: str, obligations: Mapping[str, 
                 parse_duration_s(value)
             except ValueError as error:
                 problems.append(source.problem(f"@retain: {error}.", offset=offset, code="policy-obligation"))
-        elif name in ("block", "redact", "tokenise"):
+        elif name in ("block", "redact", "tokenise", "vault"):
             try:
                 kinds_of(value)
             except PersonalDataError as error:

@@ -10,6 +10,8 @@ from typing import Any, Protocol, cast
 
 from signoff.governance.privacy.model import MAX_DEPTH, Finding, PersonalDataError
 
+TOKEN = re.compile(r"\[[A-Z_]+_\d+_[a-z2-7]{8}\]")
+"""What tokens of all calls look like: nothing is found inside of one."""
 NONCE_BYTES = 5
 """Of randomness in each token of a call: nobody who writes a text can guess it and so have a value put into an answer."""
 MIN_NUMBER_DIGITS = 7
@@ -54,6 +56,27 @@ class Tokens:
         self._tokens: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._pattern: re.Pattern[str] | None = None
+
+    @classmethod
+    def kept(cls, nonce: str, values: Mapping[str, str]) -> Tokens:
+        """Those that were kept, by what they were kept with."""
+        found = cls()
+        found._nonce = nonce
+        for token, value in values.items():
+            kind = token[1:].rsplit("_", 2)[0]
+            found._values[value], found._tokens[token] = token, value
+            found._counts[kind] = found._counts.get(kind, 0) + 1
+        return found
+
+    @property
+    def nonce(self) -> str:
+        """The randomness of its tokens."""
+        return self._nonce
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """Each token and the value that it stands for: for who keeps them, and nobody else."""
+        return self._tokens
 
     @property
     def pattern(self) -> re.Pattern[str]:

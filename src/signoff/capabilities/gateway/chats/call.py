@@ -185,7 +185,11 @@ class ChatCall:
         try:
             gate = Gate(self._means.screen, self._screening, candidate, self._ledger.signals)
             protected = await protect_chat(
-                self._means.protector, request, candidate.obligations, may_see_of(candidate.obligations)
+                self._means.protector,
+                request,
+                candidate.obligations,
+                may_see_of(candidate.obligations),
+                self._asked.vault,
             )
         except NotProtectedError as error:
             raise CallFailed(Failure(candidate.spec.name, "forbidden", str(error))) from None
