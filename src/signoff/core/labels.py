@@ -59,8 +59,12 @@ class Labels:
 
     def join(self, other: Labels) -> Labels:
         """The least label that is at least both: associative, commutative, idempotent, with `Labels()` as unit."""
-        # Most joins are with the same label again: no new object then, which also makes the next join short.
-        if other is self or self.covers(other):
+        # Most joins are with the same label again, or with none: no new object then, which makes the next join short.
+        if other is self or other is BOTTOM:
+            return self
+        if self is BOTTOM:
+            return other
+        if self.covers(other):
             return self
         if other.covers(self):
             return other

@@ -78,6 +78,7 @@ class RunContext(abc.ABC):
         self.journal_bytes = 0
         self.began_at: datetime | None = None
         self.queued = False
+        self._deadline: tuple[datetime | None, float, datetime] = None, 0.0, facts.started_at
         self._buffer: list[Row] = []
         self._drained: list[UUID] = []
         self._laden = False
@@ -101,10 +102,13 @@ class RunContext(abc.ABC):
     def deadline(self) -> datetime:
         """When its time is over."""
         operated = self.state.operated
-        limit_s = self.workflow.limits.time_s or self.engine.settings.run_time_s
-        return (operated.reopened_at or self.began_at or self.facts.started_at) + timedelta(
-            seconds=limit_s + operated.paused_s
-        )
+        counts_from = operated.reopened_at or self.began_at or self.facts.started_at
+        of_when, paused_s, deadline = self._deadline
+        if of_when is not counts_from or paused_s != operated.paused_s:  # asked for with every step, and rarely another
+            limit_s = self.workflow.limits.time_s or self.engine.settings.run_time_s
+            deadline = counts_from + timedelta(seconds=limit_s + operated.paused_s)
+            self._deadline = counts_from, operated.paused_s, deadline
+        return deadline
 
     def step(self, path: str) -> Step:
         """The step of that path; of `refund/undo` the compensation."""

@@ -105,7 +105,7 @@ class PythonTools:
         idempotency_key: str | None,
     ) -> Any:
         function = await self._function(contract, call, files)
-        if inspect.iscoroutinefunction(function):
+        if _is_asynchronous(function):
             sending.leave()
             sending.sent = True
             return await cast("Awaitable[Any]", function(given))
@@ -237,6 +237,14 @@ def _own(value: Any) -> Any:
     if isinstance(value, list):
         return [_own(member) for member in cast("list[Any]", value)]
     return value
+
+
+def _is_asynchronous(function: ToolFunction) -> bool:
+    """Whether calling it gives a coroutine. A plain function's code says so at once; others are looked through."""
+    code = getattr(function, "__code__", None)
+    if code is not None and code.co_flags & inspect.CO_COROUTINE:
+        return True
+    return inspect.iscoroutinefunction(function)
 
 
 def _unwatched() -> Callable[[], None]:
