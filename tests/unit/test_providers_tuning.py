@@ -28,6 +28,10 @@ ALL: dict[str, Any] = {
     "effort": "low",
     "thinking_tokens": 2000,
     "parallel_tools": False,
+    "verbosity": "low",
+    "logit_bias": {"50256": -100},
+    "flex_tier": "flex",
+    "standard_tier": "standard_only",
 }
 FORMATS: list[Wire] = [
     OpenAIChat(),
@@ -97,3 +101,28 @@ def test_an_effort_that_a_model_has_not_is_told(wire: Wire, model: str, limit: i
 def test_a_provider_that_says_nothing_of_it_can_tune_nothing() -> None:
     assert untunable(object(), frozenset({"seed"})) == {"seed"}
     assert untunable(OpenAIChat(), frozenset({"seed", "top_k"})) == {"top_k"}
+
+
+def test_what_may_be_left_out_is_left_out() -> None:
+    for wire in FORMATS:
+        lacking = {name: value for name, value in ALL.items() if name not in wire.tunings}
+        assert _body(wire, **lacking, optional=True) == _body(wire), type(wire).__name__
+    for wire, model, limit, effort in (
+        (AnthropicMessages(), "claude", 1_024, "low"),
+        (GoogleGenerate(), "gemini-3-pro", 10_000, "none"),
+        (OllamaChat(), "m", 10_000, "max"),
+    ):
+        assert _body(wire, model, limit, effort=effort, optional=True) == _body(wire, model, limit)
+
+
+def test_tiers_verbosity_and_biases_stand_where_openai_has_them() -> None:
+    chat = _body(OpenAIChat(), verbosity="low", logit_bias={"5": -1}, flex_tier="flex")
+    assert (chat["verbosity"], chat["logit_bias"], chat["service_tier"]) == ("low", {"5": -1}, "flex")
+    schema: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+    messages = (ChatMessage("user", (TextPart("Hello"),)),)
+    request = ChatRequest(messages, output_schema=schema, tuning=Tuning(verbosity="high"))
+    text = OpenAIResponses().body(request, "m", stream=False)["text"]
+    assert text["verbosity"] == "high"
+    assert text["format"]["schema"] == schema
+    assert _body(AnthropicMessages(), standard_tier="standard_only")["service_tier"] == "standard_only"
+    assert "standard_tier" not in BedrockInvoke().tunings

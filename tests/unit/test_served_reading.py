@@ -30,7 +30,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"n": 2}, "n", "unsupported_parameter"),
     ({"logprobs": True}, "logprobs", "unsupported_parameter"),
     ({"top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),
-    ({"logit_bias": {"50256": -100}}, "logit_bias", "unsupported_parameter"),
+    ({"logit_bias": {"the": -100}}, "logit_bias", "invalid_value"),
+    ({"logit_bias": {"50256": -101}}, "logit_bias.50256", "invalid_value"),
+    ({"verbosity": "very"}, "verbosity", "invalid_value"),
+    ({"service_tier": "priority"}, "service_tier", "unsupported_parameter"),
+    ({"drop_params": "yes"}, "drop_params", "invalid_type"),
     ({"seed": "1"}, "seed", "invalid_type"),
     ({"top_p": 2}, "top_p", "invalid_value"),
     ({"presence_penalty": -3}, "presence_penalty", "invalid_value"),
@@ -103,7 +107,8 @@ def test_chats_are_tuned_in_each_vendors_words() -> None:
 
 UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"mcp_servers": [{}]}, "mcp_servers"),
-    ({"service_tier": "standard_only"}, "service_tier"),
+    ({"service_tier": "priority"}, "service_tier"),
+    ({"fallbacks": [{}]}, "fallbacks"),
     ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools[0].type"),
 ]
 

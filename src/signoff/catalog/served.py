@@ -19,8 +19,11 @@ class ServedDefaults:
         data_class: of what they send.
         risk: of what they do with the answers.
         residency: regions that their data is bound to, whatever they say.
+        drops: whether members of requests that are not supported, and that an answer can do without, are left out and
+            named instead of refused.
     """
 
     data_class: DataClass = DataClass.INTERNAL
     risk: Risk = "low"
     residency: frozenset[str] = frozenset()
+    drops: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -18,18 +18,20 @@ from signoff.api.compatible.exchange import (
     named,
 )
 from signoff.api.compatible.faults import Fault, Shape, broken, fault_of_stream
-from signoff.api.compatible.headers import headers_of
+from signoff.api.compatible.headers import drops, headers_of
 from signoff.api.compatible.members import RequestError, read_body
 from signoff.api.compatible.messages_answer import InterleavedError, MessageFrames, message_body
 from signoff.api.compatible.messages_request import read_messages
 from signoff.api.compatible.placing import Place, Places
 from signoff.api.compatible.responses_answer import ResponseFrames, response_body
 from signoff.api.compatible.responses_request import read_response
+from signoff.api.compatible.tuning import IN_HEADER
 from signoff.api.services import actor_of, services_of
 from signoff.capabilities.gateway import Gateway
-from signoff.capabilities.gateway.asking import CallRecord
+from signoff.capabilities.gateway.asking import CallRecord, Considered
 from signoff.capabilities.gateway.chat import ChatEvent, ChatReply, StreamEnd
 from signoff.capabilities.gateway.chats.streaming import ChatStream
+from signoff.capabilities.gateway.routing.router import LEFT_OUT
 from signoff.core.errors import UnavailableError
 from signoff.foundation.settings import ApiSettings
 
@@ -154,8 +156,9 @@ async def converse(request: Request, form: Format) -> Response:
 
     async def handle(request: Request) -> Response:
         served, place = served_of(request), await place_of(request)
-        wanted = form.read(read_body(await request.body()), served.bounds)
         headers = headers_of(request.scope)
+        bounds = replace(served.bounds, drops=drops(headers, place.config.served))
+        wanted = form.read(read_body(await request.body()), bounds)
         asked = place.asked(headers, model=wanted.model, task="chat")
         chat = replace(wanted.request, timeout_s=served.timeout_s(headers))
         gateway, decide = served.gateway, place.decide(asked)
@@ -166,7 +169,8 @@ async def converse(request: Request, form: Format) -> Response:
         if result.reply.finish_reason == "incomplete":
             raise IncompleteError
         head = _head(result.record, result.reply)
-        return json_answer(form.whole(head, wanted, result.reply), _headers(request, form, head, wanted.ignored))
+        ignored = (*wanted.ignored, *_left_out(result.record.considered, head.model))
+        return json_answer(form.whole(head, wanted, result.reply), _headers(request, form, head, ignored))
 
     return await answered(request, form.shape, handle)
 
@@ -182,15 +186,22 @@ def _headers(request: Request, form: Format, head: Head, ignored: tuple[str, ...
     return found
 
 
+def _left_out(considered: Sequence[Considered], model: str) -> list[str]:
+    """What the model that answers was asked without, by the names that requests have for it."""
+    said = next((str(one.why.get(LEFT_OUT, "")) for one in considered if one.model == model and one.rank), "")
+    return sorted({IN_HEADER.get(name, name) for name in said.split(", ") if name})
+
+
 def _streamed(request: Request, form: Format, wanted: Wanted, stream: ChatStream) -> Response:
     head = Head(str(stream.id), int(services_of(request).now().timestamp()), stream.model)
     request_id: str = request.state.request_id
+    ignored = (*wanted.ignored, *_left_out(stream.considered, stream.model))
     frames = form.frames(head, wanted)
     return StreamAnswer(
         _frames(frames, stream, request_id),
         lambda fault: frames.failed(fault, request_id),
         stream.aclose,
-        {**_headers(request, form, head, wanted.ignored), "x-accel-buffering": "no"},
+        {**_headers(request, form, head, ignored), "x-accel-buffering": "no"},
     )
 
 

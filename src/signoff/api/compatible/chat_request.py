@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from signoff.api.compatible.functions import COMMON_ONLY, HINTS, read_choice, read_format, read_tools
+from signoff.api.compatible.functions import COMMON_ONLY, HINTS, OTHER_TIERS, read_choice, read_format, read_tools
 from signoff.api.compatible.media import document_at, image_at, no_upload
 from signoff.api.compatible.members import (
     Known,
@@ -57,9 +57,8 @@ KNOWN = Known(
         "n": (1,),
         "logprobs": (False,),
         "top_logprobs": (0,),
-        "logit_bias": ({},),
         "modalities": (["text"],),
-        "service_tier": ("auto", "default"),
+        "service_tier": ("auto", "default", "flex"),
         "store": (False,),
     },
     hints=HINTS,
@@ -74,21 +73,23 @@ KNOWN = Known(
         "modalities": _AUDIO,
         "web_search_options": "Give the model a tool that searches.",
         "moderation": "Content filters are the project's own.",
-        "logit_bias": "Each model has tokens of its own: say in words what to avoid.",
-        **dict.fromkeys(("service_tier", "verbosity", "prediction"), COMMON_ONLY),
+        "service_tier": OTHER_TIERS,
+        "prediction": COMMON_ONLY,
     },
+    droppable=frozenset(("logprobs", "top_logprobs", "store", "service_tier", "prediction")),
 )
-_MESSAGE = Known(
+MESSAGE = Known(
     frozenset(("role", "content")),
     advice={"name": "Say in the text who speaks.", "audio": _AUDIO, "function_call": _FUNCTIONS},
 )
-_ASSISTANT = Known(
+ASSISTANT = Known(
     frozenset(("role", "content", "refusal", "tool_calls")),
     neutral={"annotations": ([],)},
     hints=frozenset(("reasoning_content", "reasoning", "annotations")),
-    advice=_MESSAGE.advice,
+    advice=MESSAGE.advice,
 )
-_TOOL_RESULT = Known(frozenset(("role", "content", "tool_call_id")), hints=frozenset(("name",)))
+STREAM_OPTIONS = Known(frozenset(("include_usage",)), hints=frozenset(("include_obfuscation",)))
+TOOL_RESULT = Known(frozenset(("role", "content", "tool_call_id")), hints=frozenset(("name",)))
 _ROLES: Mapping[str, Role] = {
     "system": "system",
     "developer": "system",
@@ -105,10 +106,12 @@ class Bounds:
     Attributes:
         messages: turns, or items of one.
         tools: of one request.
+        drops: whether what is not supported, and can be done without, is left out rather than refused.
     """
 
     messages: int
     tools: int
+    drops: bool = False
 
 
 @dataclass(slots=True)
@@ -146,6 +149,14 @@ class Wanted:
     body: Mapping[str, Any]
 
 
+def dropping(body: dict[str, Any], bounds: Bounds) -> tuple[dict[str, Any], bool]:
+    """A body without LiteLLM's `drop_params`, and whether what is not supported is to be left out."""
+    if "drop_params" not in body:
+        return body, bounds.drops
+    said = a_flag(body["drop_params"], "drop_params")
+    return {name: value for name, value in body.items() if name != "drop_params"}, said or bounds.drops
+
+
 def read_chat(body: dict[str, Any], bounds: Bounds) -> Wanted:
     """The request of a chat completion.
 
@@ -153,12 +164,11 @@ def read_chat(body: dict[str, Any], bounds: Bounds) -> Wanted:
         RequestError: it is wrong, or asks for what is not supported.
     """
     reading = Reading(bounds)
-    reading.ignored += screened(body, KNOWN)
+    body, drops = dropping(body, bounds)
+    reading.ignored += screened(body, KNOWN, drops=drops)
     stream = a_flag(body.get("stream"), "stream")
     options = an_object(body.get("stream_options") or {}, "stream_options")
-    reading.ignored += screened(
-        options, Known(frozenset(("include_usage",)), hints=frozenset(("include_obfuscation",))), "stream_options"
-    )
+    reading.ignored += screened(options, STREAM_OPTIONS, "stream_options")
     if options and not stream:
         raise wrong("stream_options", "'stream_options' is for requests with 'stream': true.")
     tools = read_tools(body.get("tools"), bounds.tools)
@@ -172,7 +182,7 @@ def read_chat(body: dict[str, Any], bounds: Bounds) -> Wanted:
         stop=texts(body.get("stop"), "stop", MAX_STOPS),
         max_output_tokens=_limit(body),
         temperature=a_number(body.get("temperature"), "temperature", 0, 2),
-        tuning=read_tuning(body, tools=bool(tools)),
+        tuning=read_tuning(body, tools=bool(tools), drops=drops),
     )
     usage_in_stream = a_flag(options.get("include_usage"), "stream_options.include_usage")
     return Wanted(a_string(body.get("model"), "model"), request, stream, usage_in_stream, tuple(reading.ignored), body)
@@ -205,16 +215,16 @@ def _message(message: dict[str, Any], where: str, reading: Reading) -> ChatMessa
         raise wrong(f"{where}.role", f"'{where}.role' is one of {', '.join(_ROLES)}; not '{said[:40]}'.")
     content = message.get("content")
     if role == "assistant":
-        reading.ignored += screened(message, _ASSISTANT, where)
+        reading.ignored += screened(message, ASSISTANT, where)
         return ChatMessage(role, _assistant(message, where, reading))
     if role == "tool":
-        reading.ignored += screened(message, _TOOL_RESULT, where)
+        reading.ignored += screened(message, TOOL_RESULT, where)
         call = a_string(message.get("tool_call_id"), f"{where}.tool_call_id")
         if call not in reading.names:
             raise wrong(f"{where}.tool_call_id", f"No message before this one has a tool call '{call[:60]}'.")
         shown = "".join(part.text for part in _texts(content, f"{where}.content", reading))
         return ChatMessage(role, (ToolResultPart(call, reading.names[call], shown),))
-    reading.ignored += screened(message, _MESSAGE, where)
+    reading.ignored += screened(message, MESSAGE, where)
     if role == "system":
         return ChatMessage(role, _texts(content, f"{where}.content", reading))
     return ChatMessage(role, _content(content, f"{where}.content", reading))

@@ -10,6 +10,8 @@ from signoff.capabilities.gateway.chat import ChatTool, OnlyTool, ToolChoice
 
 COMMON_ONLY = "Leave it out: only what every vendor has can be asked of a route."
 """What to do about a member that only some vendors have."""
+OTHER_TIERS = "Only `flex` is passed on: other tiers cost more than the price list says, and limits would not count it."
+"""What to do about tiers of service."""
 HINTS = frozenset(
     ("user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention")
 )

@@ -79,6 +79,20 @@ def flag(headers: Mapping[str, str], name: str) -> bool:
     return found
 
 
+def drops(headers: Mapping[str, str], least: ServedDefaults) -> bool:
+    """Whether what is not supported is left out where that can be, as the call says, else as the project does.
+
+    Raises:
+        RequestError: it says something else.
+    """
+    said = headers.get("signoff-unsupported")
+    if said is None:
+        return least.drops
+    if said.strip().lower() not in ("drop", "refuse"):
+        raise _bad("signoff-unsupported", "drop or refuse")
+    return said.strip().lower() == "drop"
+
+
 def latency_s(headers: Mapping[str, str]) -> float | None:
     """How soon the first token is wanted, in seconds; none for no objective.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import Request, Response
@@ -12,13 +13,14 @@ from fastapi import Request, Response
 from signoff.api.compatible.calls import place_of, served_of
 from signoff.api.compatible.exchange import answered, json_answer, named
 from signoff.api.compatible.faults import Shape
+from signoff.api.compatible.headers import drops, headers_of
 from signoff.api.compatible.members import Known, a_string, an_array, read_body, screened, unsupported, wrong
 from signoff.api.compatible.messages_request import read_counted
 from signoff.api.compatible.placing import Place
 from signoff.capabilities.gateway.chats.estimating import input_tokens
 from signoff.core.errors import NotFoundError
 
-_EMBEDDING = Known(
+EMBEDDING = Known(
     frozenset(("model", "input", "encoding_format")),
     hints=frozenset(("user",)),
     advice={"dimensions": "Cut the vectors yourself, where the model allows it; or set it on the model."},
@@ -34,7 +36,7 @@ async def embed(request: Request) -> Response:
     async def handle(request: Request) -> Response:
         served, place = served_of(request), await place_of(request)
         body = read_body(await request.body())
-        ignored = screened(body, _EMBEDDING)
+        ignored = screened(body, EMBEDDING)
         texts = _input(body.get("input"), served.settings.max_embedding_inputs)
         form = body.get("encoding_format") or "float"
         if form not in ("float", "base64"):
@@ -127,9 +129,11 @@ async def count_tokens(request: Request) -> Response:
 
     async def handle(request: Request) -> Response:
         served, place = served_of(request), await place_of(request)
-        wanted = read_counted(read_body(await request.body()), served.bounds)
-        place.asked(request.headers, model=wanted.model, task="chat")
-        headers = {"signoff-estimate": "upper", **named("anthropic", request.state.request_id)}
-        return json_answer({"input_tokens": input_tokens(wanted.request)}, headers)
+        headers = headers_of(request.scope)
+        bounds = replace(served.bounds, drops=drops(headers, place.config.served))
+        wanted = read_counted(read_body(await request.body()), bounds)
+        place.asked(headers, model=wanted.model, task="chat")
+        told = {"signoff-estimate": "upper", **named("anthropic", request.state.request_id)}
+        return json_answer({"input_tokens": input_tokens(wanted.request)}, told)
 
     return await answered(request, "anthropic", handle)

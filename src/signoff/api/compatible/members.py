@@ -56,16 +56,23 @@ class Known:
         neutral: values that ask for what happens anyway, by member: they are taken, others of the member refused.
         hints: members that cannot change the answer; they are taken, and named in `signoff-ignored`.
         advice: what to do instead of a member that the vendor knows and that is refused.
+        droppable: of those that are refused, what an answer can do without: a caller may have it left out instead.
     """
 
     taken: frozenset[str]
     neutral: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
     hints: frozenset[str] = frozenset()
     advice: Mapping[str, str] = field(default_factory=dict[str, str])
+    droppable: frozenset[str] = frozenset()
+
+    @property
+    def members(self) -> frozenset[str]:
+        """All that is known, whatever becomes of it."""
+        return self.taken | self.neutral.keys() | self.hints | self.advice.keys()
 
 
-def screened(body: Mapping[str, Any], known: Known, where: str = "") -> list[str]:
-    """The hints among an object's members.
+def screened(body: Mapping[str, Any], known: Known, where: str = "", *, drops: bool = False) -> list[str]:
+    """The members of an object that are taken without effect: its hints, and where `drops` what can be done without.
 
     Raises:
         RequestError: it has a member that is unknown, or asks for what is not supported.
@@ -79,7 +86,7 @@ def screened(body: Mapping[str, Any], known: Known, where: str = "") -> list[str
         value = body[name]
         if value is None or (name in known.neutral and _neutral(value, known.neutral[name])):
             continue
-        if name in known.hints:
+        if name in known.hints or (drops and name in known.droppable):
             ignored.append(place)
         elif name in known.neutral or name in known.advice:
             raise unsupported(place, known.advice.get(name) or f"Leave it out, or give {_shown(known.neutral[name])}.")

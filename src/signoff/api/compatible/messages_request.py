@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from signoff.api.compatible.chat_request import MAX_STOPS, Bounds, Reading, Wanted
+from signoff.api.compatible.chat_request import MAX_STOPS, Bounds, Reading, Wanted, dropping
 from signoff.api.compatible.functions import COMMON_ONLY, only_tool
 from signoff.api.compatible.media import document_at, image_at, image_of, no_upload
 from signoff.api.compatible.members import (
@@ -59,7 +59,7 @@ KNOWN = Known(
     )
     | IN_MESSAGES,
     neutral={
-        "service_tier": ("auto",),
+        "service_tier": ("auto", "standard_only"),
         "mcp_servers": ([],),
         "betas": ([],),
         "speed": ("standard",),
@@ -70,15 +70,23 @@ KNOWN = Known(
         "container": _VENDORS_OWN,
         "context_management": "Shorten the conversation before you send it.",
         "inference_geo": "Send the header 'signoff-region'.",
+        "compaction": "Shorten the conversation before you send it.",
+        "thread": "This server keeps no answers: send the whole conversation as 'messages'.",
+        "fallbacks": "Name a route of models.yaml as the 'model'.",
+        "fallback_credit_token": "The gateway's own fallbacks need none.",
+        "billing_policy": "Limits are those of models.yaml.",
         **dict.fromkeys(("service_tier", "betas", "speed", "prefill"), COMMON_ONLY),
     },
+    droppable=frozenset(("service_tier", "betas", "speed", "fallback_credit_token", "billing_policy")),
 )
 COUNTED = Known(
     KNOWN.taken - {"stream", "max_tokens", "temperature", "stop_sequences"},
     KNOWN.neutral,
     KNOWN.hints,
     KNOWN.advice,
+    KNOWN.droppable,
 )
+OUTPUT = Known(frozenset(("format", "effort")))
 _MESSAGE = Known(frozenset(("role", "content")))
 _TOOL = Known(
     frozenset(("type", "name", "description", "input_schema", "strict")),
@@ -112,7 +120,8 @@ def read_counted(body: dict[str, Any], bounds: Bounds) -> Wanted:
 
 def _read(body: dict[str, Any], known: Known, bounds: Bounds, most: int | None) -> Wanted:
     reading = Reading(bounds)
-    reading.ignored += screened(body, known)
+    body, drops = dropping(body, bounds)
+    reading.ignored += screened(body, known, drops=drops)
     tools = _tools(body.get("tools"), reading)
     request = ChatRequest(
         messages=(*_system(body.get("system"), reading), *_messages(body.get("messages"), reading)),
@@ -122,7 +131,7 @@ def _read(body: dict[str, Any], known: Known, bounds: Bounds, most: int | None) 
         stop=texts(body.get("stop_sequences"), "stop_sequences", MAX_STOPS),
         max_output_tokens=most,
         temperature=a_number(body.get("temperature"), "temperature", 0, 1),
-        tuning=read_tuning(body, tools=bool(tools)),
+        tuning=read_tuning(body, tools=bool(tools), drops=drops),
     )
     stream = a_flag(body.get("stream"), "stream")
     return Wanted(a_string(body.get("model"), "model"), request, stream, True, tuple(reading.ignored), body)
@@ -299,7 +308,7 @@ def _choice(value: Any, tools: tuple[ChatTool, ...]) -> ToolChoice:
 
 def _schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     config = an_object(body.get("output_config") or {}, "output_config")
-    screened(config, Known(frozenset(("format", "effort"))), "output_config")
+    screened(config, OUTPUT, "output_config")
     where, form = "output_config.format", config.get("format")
     if form is None:
         where, form = "output_format", body.get("output_format")

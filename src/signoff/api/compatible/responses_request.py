@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from signoff.api.compatible.chat_request import Bounds, Reading, Wanted
+from signoff.api.compatible.chat_request import Bounds, Reading, Wanted, dropping
 from signoff.api.compatible.functions import (
     COMMON_ONLY,
     HINTS,
+    OTHER_TIERS,
     only_tool,
     plain_format,
     read_function,
@@ -66,7 +67,7 @@ KNOWN = Known(
         "background": (False,),
         "include": ([], ["reasoning.encrypted_content"]),
         "truncation": ("disabled",),
-        "service_tier": ("auto", "default"),
+        "service_tier": ("auto", "default", "flex"),
         "top_logprobs": (0,),
     },
     hints=HINTS,
@@ -82,9 +83,16 @@ KNOWN = Known(
         "top_logprobs": "No model behind this server reports them; leave it out.",
         "context_management": "Shorten the conversation before you send it.",
         "moderation": "Content filters are the project's own.",
-        "service_tier": COMMON_ONLY,
+        "service_tier": OTHER_TIERS,
+        "background_options": "Start a run of a workflow for work that nobody waits for.",
+        "image": "Only text is answered.",
+        "access_programs": COMMON_ONLY,
     },
+    droppable=frozenset(
+        ("store", "include", "max_tool_calls", "top_logprobs", "service_tier", "truncation", "access_programs")
+    ),
 )
+TEXT = Known(frozenset(("format", "verbosity")))
 _ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -95,7 +103,8 @@ def read_response(body: dict[str, Any], bounds: Bounds) -> Wanted:
         RequestError: it is wrong, or asks for what is not supported.
     """
     reading = Reading(bounds)
-    reading.ignored += screened(body, KNOWN)
+    body, drops = dropping(body, bounds)
+    reading.ignored += screened(body, KNOWN, drops=drops)
     options = an_object(body.get("stream_options") or {}, "stream_options")
     reading.ignored += screened(
         options, Known(frozenset(), hints=frozenset(("include_obfuscation",))), "stream_options"
@@ -112,7 +121,7 @@ def read_response(body: dict[str, Any], bounds: Bounds) -> Wanted:
         output_name=name,
         max_output_tokens=a_count(body.get("max_output_tokens"), "max_output_tokens"),
         temperature=a_number(body.get("temperature"), "temperature", 0, 2),
-        tuning=read_tuning(body, tools=bool(tools)),
+        tuning=read_tuning(body, tools=bool(tools), drops=drops),
     )
     stream = a_flag(body.get("stream"), "stream")
     return Wanted(a_string(body.get("model"), "model"), request, stream, True, tuple(reading.ignored), body)
@@ -228,7 +237,7 @@ def _choice(value: Any, tools: tuple[ChatTool, ...]) -> ToolChoice:
 
 def _format(value: Any) -> tuple[Mapping[str, Any] | None, str]:
     config = an_object(value or {}, "text")
-    screened(config, Known(frozenset(("format",)), advice={"verbosity": COMMON_ONLY}), "text")
+    screened(config, TEXT, "text")
     if config.get("format") is None:
         return None, "answer"
     form = an_object(config["format"], "text.format")

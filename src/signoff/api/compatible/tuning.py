@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from signoff.api.compatible.members import Known, a_count, a_flag, a_number, a_string, an_object, screened, wrong
-from signoff.capabilities.gateway.tuning import EFFORTS, Effort, Tuning
+from signoff.capabilities.gateway.tuning import EFFORTS, VERBOSITIES, Effort, Tuning, Verbosity
 
 IN_CHATS = frozenset(
     (
@@ -18,6 +18,8 @@ IN_CHATS = frozenset(
         "reasoning_effort",
         "thinking",
         "parallel_tool_calls",
+        "verbosity",
+        "logit_bias",
     )
 )
 """Members of chat completions; `top_k` and `thinking` are what proxies and local servers added."""
@@ -26,19 +28,31 @@ IN_MESSAGES = frozenset(("top_p", "top_k", "thinking"))
 _LARGEST_SEED = 2**63 - 1
 _MOST_PENALTY = 2
 _THINKING = Known(frozenset(("type", "budget_tokens")), hints=frozenset(("display",)))
-_REASONING = Known(
+_SHOWN = "Leave it out: thoughts are shown as far as the model's vendor shows them."
+REASONING = Known(
     frozenset(("effort",)),
-    neutral={"summary": ("auto",), "generate_summary": ("auto",)},
-    advice={"summary": "Leave it out: thoughts are shown as far as the model's vendor shows them."},
+    neutral={"summary": ("auto",), "generate_summary": ("auto",), "context": ("auto",), "mode": ("standard",)},
+    advice={"summary": _SHOWN, "context": "Send the thoughts that count as items.", "mode": "Say 'effort'."},
 )
+_MOST_TOKENS_BIASED = 1_024
+_MOST_BIAS = 100
+IN_HEADER: Mapping[str, str] = {
+    "effort": "reasoning_effort",
+    "thinking_tokens": "thinking",
+    "parallel_tools": "parallel_tool_calls",
+    "flex_tier": "service_tier",
+    "standard_tier": "service_tier",
+}
+"""What `signoff-ignored` calls what a model was asked without, where that is not the name in `Tuning`."""
 
 
-def read_tuning(body: Mapping[str, Any], *, tools: bool) -> Tuning:
+def read_tuning(body: Mapping[str, Any], *, tools: bool, drops: bool = False) -> Tuning:
     """What a body asks for; what asks for the default asks for nothing.
 
     Args:
         body: of a chat completion, a response or a message; their members do not contradict each other.
         tools: whether there are any: without them nothing is called, in parallel or not.
+        drops: whether a model that has no place for some of it is asked without.
 
     Raises:
         RequestError: a member is wrong.
@@ -57,7 +71,39 @@ def read_tuning(body: Mapping[str, Any], *, tools: bool) -> Tuning:
         effort=effort,
         thinking_tokens=thinking_tokens,
         parallel_tools=False if tools and _one_at_a_time(body) else None,
+        verbosity=_verbosity(body),
+        logit_bias=_logit_bias(body.get("logit_bias")),
+        flex_tier="flex" if body.get("service_tier") == "flex" else None,
+        standard_tier="standard_only" if body.get("service_tier") == "standard_only" else None,
+        optional=drops,
     )
+
+
+def _verbosity(body: Mapping[str, Any]) -> Verbosity | None:
+    text: Any = body.get("text")
+    own: Any = cast("dict[str, Any]", text).get("verbosity") if isinstance(text, dict) else None
+    for where, value in (("verbosity", body.get("verbosity")), ("text.verbosity", own)):
+        if value is not None:
+            said = a_string(value, where)
+            if said not in VERBOSITIES:
+                raise wrong(where, f"'{where}' is one of {', '.join(VERBOSITIES)}.")
+            return said
+    return None
+
+
+def _logit_bias(value: Any) -> Mapping[str, float] | None:
+    if value is None:
+        return None
+    biases = an_object(value, "logit_bias")
+    if len(biases) > _MOST_TOKENS_BIASED:
+        raise wrong("logit_bias", f"'logit_bias' has more than {_MOST_TOKENS_BIASED} tokens.")
+    found: dict[str, float] = {}
+    for token, bias in biases.items():
+        if not (token.isascii() and token.isdecimal()):
+            raise wrong("logit_bias", "'logit_bias' names tokens by their numbers, such as {\"50256\": -100}.")
+        by = a_number(bias, f"logit_bias.{token}", -_MOST_BIAS, _MOST_BIAS)
+        found[token] = 0 if by is None else by
+    return found or None
 
 
 def _penalty(body: Mapping[str, Any], name: str) -> float | None:
@@ -84,7 +130,7 @@ def _one_at_a_time(body: Mapping[str, Any]) -> bool:
 
 def _effort(body: Mapping[str, Any]) -> Effort | None:
     reasoning = an_object(body.get("reasoning") or {}, "reasoning")
-    screened(reasoning, _REASONING, "reasoning")
+    screened(reasoning, REASONING, "reasoning")
     output = an_object(body.get("output_config") or {}, "output_config")
     for where, value in (
         ("reasoning_effort", body.get("reasoning_effort")),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Literal, Protocol, get_args, runtime_checkable
 
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
+Verbosity = Literal["low", "medium", "high"]
+VERBOSITIES: tuple[Verbosity, ...] = get_args(Verbosity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,11 @@ class Tuning:
         effort: how much the model thinks first.
         thinking_tokens: the same as a number of tokens.
         parallel_tools: false: one tool call at a time.
+        verbosity: how much is said.
+        logit_bias: what is added to the likelihood of tokens, by their ids, from -100 to 100.
+        flex_tier: served later for less, where the vendor has such a tier.
+        standard_tier: never served as what was reserved for more.
+        optional: what a model has no place for is left out, instead of the model.
     """
 
     top_p: float | None = None
@@ -31,11 +39,16 @@ class Tuning:
     effort: Effort | None = None
     thinking_tokens: int | None = None
     parallel_tools: bool | None = None
+    verbosity: Verbosity | None = None
+    logit_bias: Mapping[str, float] | None = field(default=None, hash=False)
+    flex_tier: Literal["flex"] | None = None
+    standard_tier: Literal["standard_only"] | None = None
+    optional: bool = False
 
     @property
     def wanted(self) -> frozenset[str]:
         """The names of what is asked for."""
-        return frozenset(one.name for one in fields(self) if getattr(self, one.name) is not None)
+        return frozenset(name for name in _NAMES if getattr(self, name) is not None)
 
     @property
     def thinks(self) -> bool:
@@ -43,6 +56,7 @@ class Tuning:
         return self.thinking_tokens is not None or self.effort not in (None, "none")
 
 
+_NAMES = tuple(one.name for one in fields(Tuning) if one.name != "optional")
 UNTUNED = Tuning()
 
 

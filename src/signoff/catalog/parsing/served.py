@@ -13,8 +13,9 @@ from signoff.workflows.model import Risk
 def parse_served(fields: Fields) -> ServedDefaults:
     """The defaults that a file declares; what is wrong with them is reported."""
     served, least = fields.mapping("served"), ServedDefaults()
-    served.only("data_class", "risk", "residency")
+    served.only("data_class", "risk", "residency", "unsupported")
     words = [each.name.lower() for each in DataClass]
     said = served.one_of("data_class", words, least.data_class.name.lower())
     risk = cast("Risk", served.one_of("risk", RISKS, least.risk))
-    return ServedDefaults(DataClass[said.upper()], risk, frozenset(served.texts("residency")))
+    drops = served.one_of("unsupported", ("refuse", "drop"), "refuse") == "drop"
+    return ServedDefaults(DataClass[said.upper()], risk, frozenset(served.texts("residency")), drops)

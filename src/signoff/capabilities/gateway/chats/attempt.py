@@ -51,6 +51,7 @@ async def attempted(
         ProviderError: what the block raises.
     """
     spec = candidate.spec
+    ledger.model = spec.name
     try:
         estimated = estimate(spec, candidate.provider, request)
     except ProviderError as error:

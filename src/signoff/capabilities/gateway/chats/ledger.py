@@ -25,7 +25,7 @@ class Ledger:
 
     Attributes:
         id: of the record.
-        model: who answers, as far as that is known.
+        model: who is being asked, or was last.
         signals: what detectors found.
     """
 

@@ -38,4 +38,5 @@ def needs_of(request: ChatRequest) -> Needs:
         input_tokens(request),
         output_tokens(request),
         request.tuning.wanted,
+        request.tuning.optional,
     )

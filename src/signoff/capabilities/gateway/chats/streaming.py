@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Self
 from uuid import UUID
 
-from signoff.capabilities.gateway.asking import CallRecord
+from signoff.capabilities.gateway.asking import CallRecord, Considered
 from signoff.capabilities.gateway.chat import ChatEvent
 from signoff.capabilities.gateway.chats.ledger import Ledger
 
@@ -36,6 +36,11 @@ class ChatStream:
     def model(self) -> str:
         """Who answers, by the name in `models.yaml`; of an answer that goes on elsewhere, who does now."""
         return self._ledger.model
+
+    @property
+    def considered(self) -> Sequence[Considered]:
+        """Who might have answered, and why."""
+        return self._ledger.considered
 
     @property
     def record(self) -> CallRecord | None:

@@ -15,6 +15,8 @@ from signoff.capabilities.gateway.providers.wire.errors import not_its_format
 from signoff.capabilities.gateway.providers.wire.openai_chat import Dialect, OpenAIChat
 from signoff.capabilities.gateway.providers.wire.openai_responses import OpenAIResponses
 from signoff.capabilities.gateway.providers.wire.tuning import (
+    AZURE,
+    AZURE_RESPONSES,
     CEREBRAS,
     COMPATIBLE,
     DEEPSEEK,
@@ -22,6 +24,7 @@ from signoff.capabilities.gateway.providers.wire.tuning import (
     HUGGINGFACE,
     MISTRAL,
     OPENROUTER,
+    RESPONSES,
 )
 from signoff.catalog.models import ModelSpec
 
@@ -57,7 +60,7 @@ _ACCENTS: Mapping[str, _Accent] = {
     "openai_compatible": _Accent(
         "https://api.openai.com/v1", Dialect(places=COMPATIBLE), key=False, embeds=True, apis=_BOTH
     ),
-    "azure_openai": _Accent(None, Dialect(max_tokens="max_completion_tokens"), embeds=True, apis=_BOTH),
+    "azure_openai": _Accent(None, Dialect(max_tokens="max_completion_tokens", places=AZURE), embeds=True, apis=_BOTH),
     # Mistral refuses `stream_options`, reports usage unasked, and calls "some tool" `any`.
     "mistral": _Accent(
         "https://api.mistral.ai/v1",
@@ -91,7 +94,8 @@ class OpenAICompatible(Vendor):
             root = base_url(spec, accent.base_url or "")
             url = root + ("/responses" if api == "responses" else "/chat/completions")
             embeddings, headers = f"{root}/embeddings", {"authorization": f"Bearer {key}"} if key else {}
-        wire = OpenAIResponses() if api == "responses" else OpenAIChat(accent.dialect)
+        responses = AZURE_RESPONSES if spec.provider == "azure_openai" else RESPONSES
+        wire = OpenAIResponses(responses) if api == "responses" else OpenAIChat(accent.dialect)
         super().__init__(spec, wire, Endpoint(url, url, headers))
         self.tasks = _GENERATES | {"embed"} if accent.embeds else _GENERATES
         self._embeddings_url = embeddings

@@ -20,12 +20,14 @@ class Needs:
         requires: what a model must be able to do; its tokens are counted from below, as a model that might do is asked.
         input_tokens, output_tokens: what the call may come to, from above: for prices.
         tunings: what of `Tuning` is asked for.
+        optional: whether a model that has no place for some of it is asked without.
     """
 
     requires: Requires = field(default_factory=Requires)
     input_tokens: int = 0
     output_tokens: int = 0
     tunings: frozenset[str] = frozenset()
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,14 @@ class Candidate:
         provider: who answers for it.
         obligations: what must be done for policy's permit to hold.
         context_tokens: how many tokens it reads; none where nobody knows.
+        left_out: what of `Tuning` it is asked without.
     """
 
     spec: ModelSpec
     provider: Provider
     obligations: Sequence[ObligationLike]
     context_tokens: int | None = None
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ from signoff.capabilities.gateway.routing.requirements import cost_of, joined, l
 from signoff.capabilities.gateway.tuning import untunable
 from signoff.catalog.models import ModelsConfig, ModelSpec, Route
 
+LEFT_OUT = "left_out"
+"""Of a considered model's reasons: what of a request's tuning it has no place for, and was asked without."""
+
 
 class Router:
     """Finds who may answer.
@@ -60,7 +63,10 @@ class Router:
         trial = "" if route.canary is None else route.canary.model
         # On trial means asked first, once drawn: a canary that waits behind others is never heard.
         order.sort(key=lambda one: one.failing or one.model != trial)
-        considered = [Considered(one.model, rank=at + 1, why=why(one, route)) for at, one in enumerate(order)]
+        considered = [
+            Considered(one.model, rank=at + 1, why={**why(one, route), **_less(candidates[one.model])})
+            for at, one in enumerate(order)
+        ]
         considered += [Considered(failure.model, failure.detail, failure.policies) for failure in failures]
         ordered = tuple(candidates[one.model] for one in order[:MAX_CANDIDATES])
         return Routed(ordered, tuple(considered), tuple(failures))
@@ -87,18 +93,24 @@ class Router:
         lacks = lacking(spec, facts, joined(needs.requires, route.requires), route, asked)
         if lacks is not None:
             raise CallFailed(lacks)
-        if missing := untunable(candidate.provider, needs.tunings):
+        missing = untunable(candidate.provider, needs.tunings)
+        if missing and not needs.optional:
             detail = f"{candidate.provider.name} has no {', '.join(f'`{name}`' for name in sorted(missing))}."
             raise CallFailed(Failure(spec.name, "cannot", detail))
         held = self._guard.held(asked.caller.org_id, spec.name)
         if held is not None:
             raise CallFailed(held)
-        return replace(candidate, context_tokens=facts.context_tokens)
+        return replace(candidate, context_tokens=facts.context_tokens, left_out=missing)
 
     def _standing(self, candidate: Candidate, asked: Asked, needs: Needs) -> Standing:
         spec = candidate.spec
         measured = self._guard.health.of((asked.caller.org_id, spec.name))
         return Standing(spec.name, cost_of(candidate, needs), measured, facts_of(spec).quality.get(asked.task))
+
+
+def _less(candidate: Candidate) -> dict[str, str]:
+    """What a model is asked without, for explanations."""
+    return {LEFT_OUT: ", ".join(sorted(candidate.left_out))} if candidate.left_out else {}
 
 
 def _in_use(route: Route, key: str) -> tuple[list[str], list[Failure]]:

@@ -27,7 +27,12 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped, loaded
 from signoff.capabilities.gateway.providers.wire.reading import cannot, encoded
 from signoff.capabilities.gateway.providers.wire.schemas import closed, without_annotations
-from signoff.capabilities.gateway.providers.wire.tuning import ANTHROPIC, anthropic_thinking, tuned
+from signoff.capabilities.gateway.providers.wire.tuning import (
+    ANTHROPIC,
+    ANTHROPIC_BEDROCK,
+    anthropic_thinking,
+    tuned,
+)
 from signoff.capabilities.gateway.providers.wire.turns import in_turns
 
 DEFAULT_MAX_TOKENS = 4096
@@ -49,10 +54,10 @@ _OLD = re.compile(r"claude-(instant|v?[12]\b|2\.|3-|(sonnet|opus)-4-(0|2025)|(so
 class AnthropicMessages:
     """The format. With `bedrock`, the body of Bedrock's `invoke`: without model and stream, which its URL says."""
 
-    tunings = frozenset(ANTHROPIC) | _TUNED_HERE
-
     def __init__(self, *, bedrock: bool = False) -> None:
         self._bedrock = bedrock
+        self._places = ANTHROPIC_BEDROCK if bedrock else ANTHROPIC
+        self.tunings = frozenset(self._places) | _TUNED_HERE
         self.framing: Framing = "aws" if bedrock else "sse"
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:
@@ -71,7 +76,7 @@ class AnthropicMessages:
             body["stream"] = stream
         if request.temperature is not None:
             body["temperature"] = request.temperature
-        tuned(body, request.tuning, ANTHROPIC, elsewhere=_TUNED_HERE)
+        tuned(body, request.tuning, self._places, elsewhere=_TUNED_HERE)
         if (thinking := anthropic_thinking(request.tuning, body["max_tokens"])) is not None:
             body["thinking"] = thinking
         if request.stop:

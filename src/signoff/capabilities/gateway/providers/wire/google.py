@@ -72,8 +72,8 @@ class GoogleGenerate:
         if request.stop:
             config["stopSequences"] = list(request.stop)
         tuned(config, request.tuning, GOOGLE, elsewhere=frozenset({"effort"}))
-        if request.tuning.effort is not None:
-            config["thinkingConfig"] = {**config.get("thinkingConfig", {}), **google_thinking(request.tuning, model)}
+        if thinking := google_thinking(request.tuning, model):
+            config["thinkingConfig"] = {**config.get("thinkingConfig", {}), **thinking}
         if request.output_schema is not None:
             config |= {"responseMimeType": "application/json", "responseJsonSchema": request.output_schema}
         if config:

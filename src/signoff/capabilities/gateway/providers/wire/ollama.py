@@ -53,9 +53,10 @@ class OllamaChat:
             options["stop"] = list(request.stop)
         tuned(options, request.tuning, OLLAMA, elsewhere=frozenset({"effort"}))
         if (effort := request.tuning.effort) is not None:
-            if effort not in _EFFORTS:
+            if effort in _EFFORTS:
+                body["think"] = False if effort == "none" else effort
+            elif not request.tuning.optional:
                 raise cannot(f"the effort `{effort}`")
-            body["think"] = False if effort == "none" else effort
         if options:
             body["options"] = options
         if request.tools and request.tool_choice not in ("auto", "none"):

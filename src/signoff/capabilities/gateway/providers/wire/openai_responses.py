@@ -30,7 +30,7 @@ from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import picture_of
 from signoff.capabilities.gateway.providers.wire.reading import cannot, data_url
 from signoff.capabilities.gateway.providers.wire.schemas import is_strict, without_annotations
-from signoff.capabilities.gateway.providers.wire.tuning import RESPONSES, tuned
+from signoff.capabilities.gateway.providers.wire.tuning import RESPONSES, Places, tuned
 
 _CUT: dict[str, ChatFinish] = {
     "max_output_tokens": "length",
@@ -45,7 +45,10 @@ class OpenAIResponses:
     """The format. Nothing is stored at the vendor (`store: false`) unless the request's `vendor` members say so."""
 
     framing: Framing = "sse"
-    tunings = frozenset(RESPONSES)
+
+    def __init__(self, places: Places = RESPONSES) -> None:
+        self._places = places
+        self.tunings = frozenset(places)
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:  # noqa: ARG002  (the protocol's)
         """See `Wire`."""
@@ -60,7 +63,7 @@ class OpenAIResponses:
             body["max_output_tokens"] = request.max_output_tokens
         if request.temperature is not None:
             body["temperature"] = request.temperature
-        tuned(body, request.tuning, RESPONSES)
+        tuned(body, request.tuning, self._places)
         if request.tools:
             body["tools"] = [
                 {
@@ -78,7 +81,7 @@ class OpenAIResponses:
         if request.output_schema is not None:
             schema = request.output_schema
             shape = {"type": "json_schema", "name": request.output_name, "schema": schema, "strict": is_strict(schema)}
-            body["text"] = {"format": shape}
+            body.setdefault("text", {})["format"] = shape
         return {**body, **request.vendor}
 
     def reader(self) -> _Reader:

@@ -11,7 +11,7 @@ from signoff.capabilities.gateway.tuning import Tuning
 Places = Mapping[str, str]
 """Members of `Tuning`, and where they stand in a body: `reasoning.effort` is a member of a member."""
 
-OPENAI: Places = {
+_COMMON: Places = {
     "top_p": "top_p",
     "seed": "seed",
     "frequency_penalty": "frequency_penalty",
@@ -19,27 +19,43 @@ OPENAI: Places = {
     "effort": "reasoning_effort",
     "parallel_tools": "parallel_tool_calls",
 }
+"""What most of those who speak OpenAI's format have too."""
+AZURE: Places = {**_COMMON, "verbosity": "verbosity", "logit_bias": "logit_bias"}
+"""https://learn.microsoft.com/azure/ai-foundry/openai/reference"""
+OPENAI: Places = {**AZURE, "flex_tier": "service_tier"}
 """https://platform.openai.com/docs/api-reference/chat/create"""
-RESPONSES: Places = {"top_p": "top_p", "effort": "reasoning.effort", "parallel_tools": "parallel_tool_calls"}
+AZURE_RESPONSES: Places = {
+    "top_p": "top_p",
+    "effort": "reasoning.effort",
+    "parallel_tools": "parallel_tool_calls",
+    "verbosity": "text.verbosity",
+}
+RESPONSES: Places = {**AZURE_RESPONSES, "flex_tier": "service_tier"}
 """https://platform.openai.com/docs/api-reference/responses/create"""
-COMPATIBLE: Places = {**OPENAI, "top_k": "top_k"}
-"""vLLM, SGLang, llama.cpp and LM Studio have `top_k` too."""
-LLAMA: Places = {name: place for name, place in COMPATIBLE.items() if name not in ("effort", "parallel_tools")}
+COMPATIBLE: Places = {**_COMMON, "top_k": "top_k", "logit_bias": "logit_bias"}
+"""vLLM, SGLang, llama.cpp and LM Studio have `top_k` and `logit_bias` too."""
+_NOT_LLAMA = ("effort", "parallel_tools", "logit_bias")
+LLAMA: Places = {name: place for name, place in COMPATIBLE.items() if name not in _NOT_LLAMA}
 """https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md"""
 MISTRAL: Places = {
-    **{name: place for name, place in OPENAI.items() if name != "effort"},
+    **{name: place for name, place in _COMMON.items() if name != "effort"},
     "seed": "random_seed",
 }
 """https://docs.mistral.ai/api/#tag/chat"""
-GROQ: Places = {name: place for name, place in OPENAI.items() if not name.endswith("_penalty")}
+CEREBRAS: Places = {name: place for name, place in _COMMON.items() if not name.endswith("_penalty")}
+"""https://inference-docs.cerebras.ai/api-reference/chat-completions"""
+GROQ: Places = {**CEREBRAS, "flex_tier": "service_tier"}
 """https://console.groq.com/docs/api-reference: its penalties are "not yet supported by any of our models"."""
-OPENROUTER: Places = {**COMPATIBLE, "effort": "reasoning.effort", "thinking_tokens": "reasoning.max_tokens"}
+OPENROUTER: Places = {
+    **COMPATIBLE,
+    "effort": "reasoning.effort",
+    "thinking_tokens": "reasoning.max_tokens",
+    "verbosity": "verbosity",
+}
 """https://openrouter.ai/docs/api-reference/parameters"""
 DEEPSEEK: Places = {name: name for name in ("top_p", "frequency_penalty", "presence_penalty")}
 """https://api-docs.deepseek.com/api/create-chat-completion"""
-CEREBRAS: Places = GROQ
-"""https://inference-docs.cerebras.ai/api-reference/chat-completions"""
-HUGGINGFACE: Places = {name: place for name, place in OPENAI.items() if name != "parallel_tools"}
+HUGGINGFACE: Places = {name: place for name, place in _COMMON.items() if name != "parallel_tools"}
 """https://huggingface.co/docs/inference-providers/tasks/chat-completion"""
 GOOGLE: Places = {
     "top_p": "topP",
@@ -63,10 +79,12 @@ OLLAMA: Places = {name: name for name in ("top_p", "top_k", "seed", "frequency_p
 """https://github.com/ollama/ollama/blob/main/docs/modelfile.md#parameter"""
 CONVERSE: Places = {"top_p": "topP"}
 """https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InferenceConfiguration.html"""
-ANTHROPIC: Places = {"top_p": "top_p", "top_k": "top_k"}
+ANTHROPIC_BEDROCK: Places = {"top_p": "top_p", "top_k": "top_k"}
+"""https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html"""
+ANTHROPIC: Places = {**ANTHROPIC_BEDROCK, "standard_tier": "service_tier"}
 """https://docs.anthropic.com/en/api/messages"""
 
-_SHARES = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95}
+_SHARES = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95, "max": 0.95}
 _LEAST_THOUGHTS = 1_024
 _BUDGETS = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576}
 
@@ -79,6 +97,8 @@ def tuned(body: dict[str, Any], tuning: Tuning, places: Places, *, elsewhere: fr
     """
     for name in sorted(tuning.wanted - elsewhere):
         if name not in places:
+            if tuning.optional:
+                continue
             raise cannot(f"`{name}`")
         *parents, last = places[name].split(".")
         at = body
@@ -99,6 +119,8 @@ def anthropic_thinking(tuning: Tuning, max_tokens: int) -> dict[str, Any] | None
     if tokens is None and tuning.effort is not None:
         tokens = max(_LEAST_THOUGHTS, int(max_tokens * _SHARES[tuning.effort]))
         if tokens >= max_tokens:
+            if tuning.optional:
+                return None
             raise cannot(f"thoughts of at least {_LEAST_THOUGHTS} tokens in an answer of {max_tokens}")
     return None if tokens is None else {"type": "enabled", "budget_tokens": tokens}
 
@@ -114,10 +136,9 @@ def google_thinking(tuning: Tuning, model: str) -> dict[str, Any]:
     effort = tuning.effort
     if effort is None:
         return {}
-    if "gemini-3" in model:
-        if effort in ("none", "xhigh"):
-            raise cannot(f"the effort `{effort}`")
-        return {"thinkingLevel": effort}
-    if effort not in _BUDGETS:
+    third = "gemini-3" in model
+    if effort in ("none", "xhigh", "max") if third else effort not in _BUDGETS:
+        if tuning.optional:
+            return {}
         raise cannot(f"the effort `{effort}`")
-    return {"thinkingBudget": _BUDGETS[effort]}
+    return {"thinkingLevel": effort} if third else {"thinkingBudget": _BUDGETS[effort]}
