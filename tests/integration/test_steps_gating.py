@@ -52,7 +52,7 @@ def calibration(prompt: str, signals: tuple[str, ...]) -> bytes:
     chance = random.Random(prompt)
     said = [chance.random() for _ in range(400)]
     cases = [GoldenCase(dict.fromkeys(signals, each), each > 0.5 or chance.random() < each / 2) for each in said]
-    return fit_document(prompt, "minimum", signals, cases)[0].as_json()
+    return fit_document(prompt, "minimum", signals, cases, prompt_version="1.0.0")[0].as_json()
 
 
 SORT = calibration("sort", ("own", "agreement"))

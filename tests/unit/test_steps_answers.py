@@ -53,7 +53,7 @@ outcome:
 def calibration(signals: tuple[str, ...] = ("own", "agreement")) -> bytes:
     chance = random.Random(1)
     cases = [GoldenCase(dict.fromkeys(signals, said), chance.random() < said / 2) for said in _spread(chance)]
-    return fit_document("sort", "mean", signals, cases)[0].as_json()
+    return fit_document("sort", "mean", signals, cases, prompt_version="1.0.0")[0].as_json()
 
 
 def _spread(chance: random.Random) -> list[float]:

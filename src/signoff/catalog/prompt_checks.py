@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
-import orjson
-
+from signoff.catalog.calibrations import check_calibration
 from signoff.catalog.model import Project
 from signoff.catalog.models import LOCAL_PROVIDERS, ModelSpec
 from signoff.catalog.prompts import Prompt
@@ -82,19 +80,7 @@ def _confidence(project: Project, prompt: Prompt) -> Iterator[Problem]:
         detail = f"Prompt '{prompt.name}' is calibrated by '{file}', which is not there."
         yield Problem(detail, prompt.file, suggestion=did_you_mean(file, there) or fit, code="unknown-reference")
         return
-    try:
-        data: Any = orjson.loads(project.files[file])
-        made_for = (data["prompt"], data["rule"]["kind"], tuple(sorted(map(str, data["rule"]["signals"]))))
-    except (KeyError, TypeError, ValueError) as error:
-        yield Problem(f"This is no calibration document: {error!r}.", file, code="calibration")
-        return
-    wanted = (prompt.name, contract.kind, tuple(sorted(contract.signals)))
-    if made_for != wanted:
-        detail = (
-            f"The calibration was made for prompt '{made_for[0]}', {made_for[1]} of {', '.join(made_for[2])};"
-            f" '{prompt.name}' has {contract.kind} of {', '.join(wanted[2])}."
-        )
-        yield Problem(detail, file, suggestion="Make it again: signoff confidence fit.", code="calibration")
+    yield from check_calibration(prompt, contract, file, project.files[file])
 
 
 def _asked_reviews(project: Project, workflow: Workflow) -> Iterator[Problem]:

@@ -49,14 +49,16 @@ def fit(
     from signoff.core.errors import InvalidError
 
     directory = project_directory(project)
-    contract = _declared(directory, name)
+    contract, version = _declared(directory, name)
     if method not in ("isotonic", "platt"):
         raise InvalidError(f"There is no method '{method}': write isotonic or platt")
     target = out or (directory / contract.calibration if contract.calibration else None)
     if target is None:
         raise InvalidError("Where to? Add 'calibration: calibrations/….json' to the prompt's confidence, or --out.")
     golden = read_cases(_content(cases))
-    document, before, after = fit_document(name, contract.kind, contract.signals, golden, method)
+    document, before, after = fit_document(
+        name, contract.kind, contract.signals, golden, method, prompt_version=version
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(document.as_json())
     if picture is not None:
@@ -76,14 +78,16 @@ def _content(cases: Path) -> bytes:
         raise InvalidError(f"The cases in {cases} cannot be read: {error.strerror}") from error
 
 
-def _declared(directory: Path, name: str) -> Any:
-    """The prompt's confidence as its file declares it: the project need not be whole, as the calibration is missing."""
+def _declared(directory: Path, name: str) -> tuple[Any, str]:
+    """The confidence and the version of the prompt's latest file; the project need not be whole: this is missing."""
     from signoff.catalog.parsing.fields import Fields, Report
     from signoff.catalog.parsing.prompts import parse_prompt, split_front_matter
     from signoff.catalog.sources import read_files
-    from signoff.core.errors import DefinitionError, InvalidError, NotFoundError, Problem
+    from signoff.catalog.versions import parse_version
+    from signoff.core.errors import DefinitionError, NotFoundError, Problem
     from signoff.workflows.documents import load_document
 
+    found: dict[tuple[int, ...], tuple[Any, str]] = {}
     for file, content in read_files(directory).items():
         if not (file.startswith("prompts/") and file.endswith(".md")):
             continue
@@ -96,10 +100,12 @@ def _declared(directory: Path, name: str) -> Any:
             continue
         if problems:
             raise DefinitionError(f"The prompt '{name}' has problems.", problems=problems)
-        if prompt.answer.confidence is None:
-            raise InvalidError(f"The prompt '{name}' declares no confidence: add 'confidence: {{signals: [own]}}'.")
-        return prompt.answer.confidence
-    raise NotFoundError(f"There is no prompt '{name}' in {directory}.")
+        if prompt.answer.confidence is not None:
+            found[parse_version(prompt.version)] = (prompt.answer.confidence, prompt.version)
+    if not found:
+        hint = "add 'confidence: {signals: [own]}'"
+        raise NotFoundError(f"There is no prompt '{name}' in {directory} that declares a confidence: {hint}.")
+    return found[max(found)]
 
 
 def _tell(target: Path, version: str, measured: Any, after: list[Bin]) -> None:

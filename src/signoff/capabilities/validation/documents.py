@@ -45,12 +45,14 @@ class CalibrationDocument:
 
     Attributes:
         prompt: the name of the prompt that it was made for.
+        prompt_version: which version of it: another asks otherwise, and is as sure for other reasons.
         rule: joins the signals to a score.
         calibration: makes a probability of the score.
         measured: what was found on cases that had no part in the fit; for people, no part of the version.
     """
 
     prompt: str
+    prompt_version: str
     rule: ConfidenceRule
     calibration: Calibration
     measured: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -73,6 +75,7 @@ class CalibrationDocument:
         """The file."""
         found = {
             "prompt": self.prompt,
+            "prompt_version": self.prompt_version,
             "version": self.version,
             "rule": self.rule.as_dict(),
             "calibration": self.calibration.as_dict(),
@@ -97,7 +100,8 @@ def read_document(content: bytes) -> CalibrationDocument:
             {str(name): float(weight) for name, weight in given.get("weights", {}).items()},
             float(given.get("intercept", 0.0)),
         )
-        found = CalibrationDocument(data["prompt"], rule, Calibration.from_dict(data["calibration"]), data["measured"])
+        calibration = Calibration.from_dict(data["calibration"])
+        found = CalibrationDocument(data["prompt"], data["prompt_version"], rule, calibration, data["measured"])
         version = data["version"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidError(f"This is no calibration document: {error!r}") from error
@@ -131,7 +135,13 @@ def read_cases(lines: bytes) -> list[GoldenCase]:
 
 
 def fit_document(
-    prompt: str, kind: RuleKind, signals: Sequence[str], cases: Sequence[GoldenCase], method: Method = "isotonic"
+    prompt: str,
+    kind: RuleKind,
+    signals: Sequence[str],
+    cases: Sequence[GoldenCase],
+    method: Method = "isotonic",
+    *,
+    prompt_version: str,
 ) -> tuple[CalibrationDocument, list[Bin], list[Bin]]:
     """A document fitted on all cases, and the reliability of what was said before and after, on held-out halves.
 
@@ -154,7 +164,7 @@ def fit_document(
         "ece_after": round(expected_calibration_error(after, correct), 4),
         "gates": _gates(after, correct),
     }
-    document = CalibrationDocument(prompt, rule, calibration, measured)
+    document = CalibrationDocument(prompt, prompt_version, rule, calibration, measured)
     return document, reliability(raw, correct), reliability(after, correct)
 
 
