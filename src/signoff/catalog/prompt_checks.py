@@ -9,7 +9,6 @@ from signoff.catalog.model import Project
 from signoff.catalog.models import LOCAL_PROVIDERS, ModelSpec
 from signoff.catalog.prompts import Prompt
 from signoff.core.errors import NotFoundError, Problem, did_you_mean
-from signoff.workflows.agents import is_turn
 from signoff.workflows.model import Expression, Step, Workflow, every_step
 
 
@@ -94,7 +93,7 @@ def _asked_reviews(project: Project, workflow: Workflow) -> Iterator[Problem]:
         if read.path[:1] == ("filtered",)
     }
     for step in steps:
-        if step.verb not in ("ai", "agent") or is_turn(step) or step.name in heard:
+        if step.verb not in ("ai", "agent", "plan") or "tools" in step.settings or step.name in heard:
             continue
         try:
             prompt = project.prompts.find(step.target)

@@ -24,6 +24,9 @@ from signoff.workflows.groups import BodyEnd, after_turn, end_body, end_for, ins
 from signoff.workflows.model import LOOP_VERBS, Step
 from signoff.workflows.semantics import RunScope, StepState, Variable
 
+BODY_ONCE = frozenset(("do", "plan"))
+"""Groups whose body runs once."""
+
 
 def body_of(step: Step, *, instead: bool) -> Sequence[Step]:
     """The steps inside one: of a group, or `instead` those of its `on_error`."""
@@ -49,7 +52,7 @@ def scope_inside(
         waiting = record.waiting
         error = waiting.state["error"] if waiting is not None and waiting.kind == FALLBACK else record.error or {}
         return instead_scope(step, around, states, error=error, labels=labels)
-    if step.verb == "do":
+    if step.verb in BODY_ONCE:
         # A `do` with arguments is a fragment in use: its steps see them, and they are as the journal has them.
         fields = {(name,): control.join(one) for name, one in record.argument_labels.items()}
         given = {"given": Variable(record.arguments["with"], labels, fields)} if "with" in record.arguments else None
@@ -165,7 +168,7 @@ class Group:
         self._active[index] = self._program.open_frame(self, Place(path, self.step, self.instead, prefix, scope, index))
 
     def _open_more(self, now: datetime) -> None:
-        if self.instead or self.step.verb == "do":
+        if self.instead or self.step.verb in BODY_ONCE:
             self._open(0)
         elif self.step.verb == "for":
             turns, at_once = self.record.turns, self.step.settings["at_once"]
@@ -200,7 +203,7 @@ class Group:
             self._end_instead(end)
         elif self.step.verb == "for":
             self._item_over(frame, end)
-        elif self.step.verb == "do":
+        elif self.step.verb in BODY_ONCE:
             self._end(end)
         else:
             self._turn_over(frame, end)

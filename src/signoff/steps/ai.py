@@ -8,22 +8,25 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from signoff.capabilities.gateway import Attempt, Budget, ModelResult, ModelTask
+from signoff.capabilities.gateway import Attempt, Budget, Decide, ModelResult, ModelTask
 from signoff.capabilities.gateway.model import AnswerCheck
 from signoff.capabilities.validation.answers import answer_checks
 from signoff.capabilities.validation.citations import proven
 from signoff.catalog import Prompt
+from signoff.catalog.authority import Authority
 from signoff.catalog.models import ModelsConfig
 from signoff.core.errors import InvalidError, LimitError, StepError
 from signoff.core.labels import Labels, Trust
 from signoff.core.money import NO_USAGE
 from signoff.governance.policy import Decision, model_request
 from signoff.runtime.handlers import Done, StepCall
-from signoff.steps.agent import Turn, Turned
+from signoff.steps.agent import Turn
 from signoff.steps.answers import finished
 from signoff.steps.limited import LimitedStep, asked_of, untrusted_of
+from signoff.steps.plan import planning
 from signoff.steps.services import Services, decided, project_of
 from signoff.workflows.agents import is_turn
+from signoff.workflows.plans import STEPS, is_planner
 
 
 class AiStep(LimitedStep):
@@ -50,29 +53,8 @@ class AiStep(LimitedStep):
         project = project_of(call)
         prompt = project.prompts.find(call.step.target)
         variables: Mapping[str, Any] = call.arguments.get("with", {})
-        if call.labels.data_class > prompt.data_class:
-            raise StepError(
-                f"The step read {call.labels.data_class.name.lower()} data, and prompt {prompt.name}@{prompt.version}"
-                f" takes up to {prompt.data_class.name.lower()}. Raise its data_class or read less.",
-                kind="forbidden",
-            )
-        authority = await self._services.authority(call)
-
-        def decide(model: str, attributes: Mapping[str, Any], /) -> Decision:
-            request = model_request(
-                call.run,
-                model=model,
-                provider=attributes["provider"],
-                task=attributes["task"],
-                prompt=prompt.name,
-                prompt_version=prompt.version,
-                labels=call.labels,
-                local=attributes["local"],
-                region=attributes["region"],
-                injection=attributes.get("injection", 0),
-                environment=self._services.environment,
-            )
-            return decided(call, authority, request)
+        _require_class(call, prompt)
+        decide = self._deciding(call, prompt, await self._services.authority(call))
 
         def observe(attempt: Attempt) -> None:
             fact = {"prompt": f"{prompt.name}@{prompt.version}", "prompt_digest": prompt.digest}
@@ -94,29 +76,66 @@ class AiStep(LimitedStep):
             return result
 
         proof = _proven(prompt, variables, call)
+        finish = partial(finished, call, project, prompt, ask=ask, evidence=proof, filters=self._services.filters)
         task = _task(prompt, variables, call, answer_checks(prompt.answer, proof))
-        turned: Turned | None = None
         if is_turn(call.step):
             turned = await Turn(call, self._services, prompt, task, decide=decide, over_limit=over_limit).taken()
             answered.add(f"model:{turned.model}")
-        if turned is not None and turned.output is None:
+            if turned.output is not None:
+                turned = replace(turned, output=await finish(task=task, first=_as_result(turned.output, turned.model)))
             return _done(turned.as_dict(), answered)
-        first = await ask(task, project.models) if turned is None else _as_result(turned)
-        output = await finished(
-            call, project, prompt, task=task, first=first, ask=ask, evidence=proof, filters=self._services.filters
+        if is_planner(call.step):
+            first = await ask(planning(task, project, call.step.settings), project.models)
+            told = {name: value for name, value in first.output.items() if name != STEPS}
+            output = await finish(task=task, first=replace(first, output=told))
+            return _done({**output, STEPS: first.output[STEPS]}, answered)
+        return _done(await finish(task=task, first=await ask(task, project.models)), answered)
+
+    def _deciding(self, call: StepCall, prompt: Prompt, authority: Authority) -> Decide:
+        """Policy's answer to `model.call` for each model."""
+
+        def decide(model: str, attributes: Mapping[str, Any], /) -> Decision:
+            request = model_request(
+                call.run,
+                model=model,
+                provider=attributes["provider"],
+                task=attributes["task"],
+                prompt=prompt.name,
+                prompt_version=prompt.version,
+                labels=call.labels,
+                local=attributes["local"],
+                region=attributes["region"],
+                injection=attributes.get("injection", 0),
+                environment=self._services.environment,
+            )
+            return decided(call, authority, request)
+
+        return decide
+
+
+def _require_class(call: StepCall, prompt: Prompt) -> None:
+    """Hold all that the step read to what the prompt takes.
+
+    Raises:
+        StepError: kind `forbidden`.
+    """
+    if call.labels.data_class > prompt.data_class:
+        raise StepError(
+            f"The step read {call.labels.data_class.name.lower()} data, and prompt {prompt.name}@{prompt.version}"
+            f" takes up to {prompt.data_class.name.lower()}. Raise its data_class or read less.",
+            kind="forbidden",
         )
-        return _done(output if turned is None else replace(turned, output=output).as_dict(), answered)
 
 
 def _done(output: Mapping[str, Any], answered: Iterable[str]) -> Done:
     return Done(output, Labels(trust=Trust.UNTRUSTED, sources=frozenset(answered)))
 
 
-def _as_result(turned: Turned) -> ModelResult:
+def _as_result(output: Mapping[str, Any], model: str) -> ModelResult:
     """An agent's answer as that of a task: it is finished like any other."""
     return ModelResult(
-        output=turned.output or {},
-        model=turned.model,
+        output=output,
+        model=model,
         provider="",
         usage=NO_USAGE,
         attempts=(),

@@ -28,6 +28,7 @@ OF_VERBS: Mapping[Verb, tuple[str, ...]] = {
     "retrieve": (*GENERAL, "top"),
     "emit": GENERAL,
     "agent": ("max_turns", "max_calls", "max_errors", *GENERAL),
+    "plan": ("max_steps", *GENERAL),
     "review": ("by", "expire", "escalate", "on_error"),
     "call": ("on_cancel", "priority", "on_error"),
     "for": ("at_once", "max", "failures", "timeout", "on_error"),

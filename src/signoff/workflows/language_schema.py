@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from signoff.workflows.agents import MAX_OFFERED
 from signoff.workflows.compiler import WORKFLOW_KEYS
 from signoff.workflows.defaults import GENERAL, OF_VERBS
 from signoff.workflows.failures import MAX_BACKOFF, MAX_RETRIES
 from signoff.workflows.kinds import MODEL_KINDS
 from signoff.workflows.model import Verb
+from signoff.workflows.offers import MAX_OFFERED
 from signoff.workflows.verbs import VERBS, Choice, Count, Flag, SettingKind
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -30,6 +30,7 @@ ABOUT_VERBS: Mapping[Verb, str] = {
     "for": "Run steps for each item of a list.",
     "repeat": "Run steps again until a condition holds.",
     "agent": "A model that chooses tools inside bounds, and ends with an answer: a prompt of the project.",
+    "plan": "A model writes which calls to make; they are validated, perhaps approved, and executed.",
     "do": "Steps that stand together: one condition, one on_error, one timeout.",
     "use": "A fragment of the project: steps with parameters.",
 }
@@ -56,6 +57,7 @@ ABOUT_KEYS: Mapping[str, str] = {
     "max": "The most items, or turns.",
     "max_calls": "The most calls that the model may make.",
     "max_errors": "The most failed calls that the model is told of; one more fails the step.",
+    "max_steps": "The most calls of a plan.",
     "max_turns": "The most turns; the last one answers.",
     "needed": "Whether a person is needed; false means that the values stand as proposed. CEL.",
     "on_cancel": "What becomes of the run that was called when this one is cancelled.",

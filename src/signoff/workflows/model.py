@@ -27,10 +27,11 @@ Verb = Literal[
     "for",
     "repeat",
     "agent",
+    "plan",
     "do",
     "use",
 ]
-GROUP_VERBS: frozenset[Verb] = frozenset(("for", "repeat", "agent", "do", "use"))
+GROUP_VERBS: frozenset[Verb] = frozenset(("for", "repeat", "agent", "plan", "do", "use"))
 """Verbs whose steps have steps of their own."""
 LOOP_VERBS: frozenset[Verb] = frozenset(("repeat", "agent"))
 """Those of them that go on, turn after turn, until a condition holds."""
@@ -183,7 +184,8 @@ class Step:
         fallback: the steps to run instead, in a scope of their own; of mode steps alone.
         fallback_give: the output then, evaluated in the scope of those steps.
         reads_error: those steps see the failure as `error`: `kind` and `detail`.
-        body: of a group: its steps, in document order. Of an `agent`: its turn and its calls (`agents.py`).
+        body: of a group: its steps, in document order. Of an `agent` and a `plan` those that
+            they are made of (`agents.py`, `plans.py`).
         give: of a group: its result, per iteration, evaluated in the scope of the body.
         until: of `repeat`: evaluated after each turn in the scope of the body; true ends the group.
         waits_for: names of every step of its own scope that it, its body or its fallback names anywhere (rule 2).

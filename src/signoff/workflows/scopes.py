@@ -148,7 +148,7 @@ def step_nodes(shared: Shared, holder: Node, what: str, visible: frozenset[str],
 def body_node(node: Node) -> Node | None:
     """The mapping that holds the steps of a group; none of a step that is no group, or has none."""
     verb = verb_of(node)
-    if verb not in GROUP_VERBS or verb in ("use", "agent"):
+    if verb not in GROUP_VERBS or verb in ("use", "agent", "plan"):
         return None
     return node.entries.get("steps") if verb == "for" else node.entries[verb]
 

@@ -19,6 +19,7 @@ from signoff.workflows.header import compile_duration
 from signoff.workflows.kinds import check_labels
 from signoff.workflows.model import GROUP_VERBS, Contract, Expression, Step, Verb
 from signoff.workflows.outputs import output_shape, status_shapes
+from signoff.workflows.plans import PlanCompiler
 from signoff.workflows.possible import certain_reads, check_condition, check_never
 from signoff.workflows.reads import STATUS_FIELDS
 from signoff.workflows.scopes import Shapes, Shared, hidden_names, roots_of, values_over, verb_of
@@ -31,6 +32,9 @@ from signoff.workflows.verbs import VERBS, VerbKeys
 from signoff.workflows.waits import wait_arguments, wait_settings
 
 __all__ = ["MAX_BACKOFF", "MAX_RETRIES", "StepCompiler"]
+
+MADE_OF_STEPS: Mapping[Verb, type[AgentCompiler | PlanCompiler]] = {"agent": AgentCompiler, "plan": PlanCompiler}
+"""Verbs whose steps are not the author's, but follow from what the author wrote."""
 
 EMPTY = Constant({}, "{}", object_shape({}))
 
@@ -120,8 +124,8 @@ class StepCompiler:
         return self._shapes[name]
 
     def _data_shape(self, name: str, verb: Verb) -> Shape:
-        if verb == "agent":
-            return AgentCompiler(self, self._nodes[name]).shape()
+        if verb in MADE_OF_STEPS:
+            return MADE_OF_STEPS[verb](self, self._nodes[name]).shape()
         if verb in GROUP_VERBS:
             return self._group(name, verb).shape()
         contract = contract_of(self.shared, self._nodes[name], verb, quiet=True)
@@ -159,7 +163,7 @@ class StepCompiler:
         target = compile_target(report, node, verb, keys)
         contract = contract_of(self.shared, node, verb)
         arguments = self.arguments(name)
-        if contract is not None and verb != "agent":
+        if contract is not None and verb not in MADE_OF_STEPS:
             check_arguments(report, node, verb, arguments, contract)
         settings = compile_settings(report, node, keys, arguments)
         if verb == "model":
@@ -210,9 +214,9 @@ class StepCompiler:
         )
 
     def _body(self, name: str, verb: Verb, settings: Mapping[str, Any]) -> Body:
-        """What is inside a group, or an agent; nothing of other steps."""
-        if verb == "agent":
-            return AgentCompiler(self, self._nodes[name]).compile(settings)
+        """What is inside a group, an agent or a plan; nothing of other steps."""
+        if verb in MADE_OF_STEPS:
+            return MADE_OF_STEPS[verb](self, self._nodes[name]).compile(settings)
         return self._group(name, verb).compile() if verb in GROUP_VERBS else Body((), None, None, frozenset())
 
     def _once(self, node: Node, verb: Verb, contract: Contract | None) -> Expression | None:

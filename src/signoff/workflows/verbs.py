@@ -64,6 +64,12 @@ MAX_AGENT_CALLS = 500
 DEFAULT_AGENT_ERRORS = 3
 """Failures of calls that an `agent` is told, where `max_errors` is not written."""
 
+DEFAULT_PLAN_STEPS = 10
+"""Calls of a `plan`, where `max_steps` is not written."""
+
+MAX_PLAN_STEPS = 100
+"""The most that `max_steps` may say."""
+
 LAST_PRIORITY = 9
 """Priorities of runs go from 1, the first, to this."""
 
@@ -185,6 +191,17 @@ VERBS: Mapping[Verb, VerbKeys] = {
             "max_turns": Count(DEFAULT_AGENT_TURNS, MAX_AGENT_TURNS),
             "max_calls": Count(DEFAULT_AGENT_CALLS, MAX_AGENT_CALLS),
             "max_errors": Count(DEFAULT_AGENT_ERRORS, MAX_AGENT_CALLS),
+        },
+        others=("with", "tools", *CALL_KEYS),
+    ),
+    "plan": VerbKeys(
+        "prompt",
+        required=("tools",),
+        settings={
+            "max_steps": Count(DEFAULT_PLAN_STEPS, MAX_PLAN_STEPS),
+            "by": "role",
+            "expire": "duration",
+            "escalate": "escalate",
         },
         others=("with", "tools", *CALL_KEYS),
     ),

@@ -53,7 +53,7 @@ def _certain(workflow: Workflow) -> Iterator[Step]:
     def runs(step: Step) -> bool:
         return step.when is None and all(runs(steps[name]) for name in step.waits_for)
 
-    return (step for step in workflow.steps if step.verb in ("ai", "agent") and runs(step))
+    return (step for step in workflow.steps if step.verb in ("ai", "agent", "plan") and runs(step))
 
 
 def _cheapest(project: Project, step: Step) -> Cost | None:

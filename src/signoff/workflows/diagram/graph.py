@@ -32,6 +32,7 @@ KINDS: Mapping[str, str] = {
     "for": "for each",
     "repeat": "repeat",
     "agent": "agent",
+    "plan": "plan",
     "do": "group",
 }
 """What a box says a step is, by verb."""

@@ -55,6 +55,7 @@ _PAINT = """
 _COLOURS = {
     "ai": "ai",
     "agent": "ai",
+    "plan": "ai",
     "tool": "tool",
     "retrieve": "tool",
     "effect": "effect",

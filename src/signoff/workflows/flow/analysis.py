@@ -195,7 +195,7 @@ class _Analysis:
                 return arguments.select(("set",)), NOTHING
             case "call":
                 return self._call(step, path, given, control)
-            case "for" | "repeat" | "agent" | "do":
+            case "for" | "repeat" | "agent" | "plan" | "do":
                 return self._group(step, path, acting, arguments, control)
             case _:
                 return outputs.of_verb(step, arguments, self._surroundings)
@@ -234,7 +234,7 @@ class _Analysis:
     def _group(self, step: Step, path: str, acting: Place, arguments: Value, control: Flow) -> tuple[Value, Flow]:
         if step.verb in LOOP_VERBS:
             return self._repeat(step, path, acting, arguments, control)
-        if step.verb == "do":
+        if step.verb in ("do", "plan"):
             return self._body(step, path, acting, {}, control)
         items = arguments.select(("items",))
         item = items.item().joined(Flow(items.flow.atoms, items.flow.data_class, items.flow.residency))

@@ -13,6 +13,7 @@ from signoff.workflows.flow.facts import listed_text
 from signoff.workflows.flow.model import KNOWN, MODEL, NOTHING, UNVOUCHED, Atom, Flow, Hop, Value
 from signoff.workflows.kinds import MODEL_KINDS, classification
 from signoff.workflows.model import Step
+from signoff.workflows.plans import is_planner
 
 MAX_SCHEMA_NESTING = 8
 """Objects and lists inside each other of an output that are told apart."""
@@ -38,7 +39,8 @@ def of_verb(step: Step, arguments: Value, surroundings: Surroundings) -> tuple[V
             return KNOWN, NOTHING  # that the moment has come, that it was sent: of ours
         case _:
             value = _answered(step, arguments.whole(), _answer_schema(step, surroundings))
-            return (_turned(value) if is_turn(step) else value), value.flow
+            chosen = _planned if is_planner(step) else _turned if is_turn(step) else None
+            return (value if chosen is None else chosen(value)), value.flow
 
 
 def _answer_schema(step: Step, surroundings: Surroundings) -> Mapping[str, Any]:
@@ -69,6 +71,12 @@ def _turned(answer: Value) -> Value:
     """A turn of an agent: the calls that its model chose, freely, or an answer as of any model."""
     whole = answer.whole()
     return Value(whole, {"calls": Value(whole), "output": answer, "over": Value(whole)})
+
+
+def _planned(answer: Value) -> Value:
+    """What a model writes of a plan: its calls, as it chooses, beside an answer as of any model."""
+    whole = answer.whole()
+    return Value(whole, {**answer.fields, "steps": Value(whole)})
 
 
 def of_index(step: Step, query: Flow, surroundings: Surroundings) -> Value:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from signoff.core.labels import DataClass, Trust
-from signoff.workflows.agents import ChosenTemplate
 from signoff.workflows.flow.analysis import FlowResult, StepFlow, definite
 from signoff.workflows.flow.contracts import DEFAULT_CLASS, Path, SinkTrust, Surroundings, ToolFacts
 from signoff.workflows.flow.expressions import whole_of
@@ -16,6 +15,7 @@ from signoff.workflows.flow.model import NOTHING, Flow, Hop
 from signoff.workflows.flow.outputs import members_of as _members
 from signoff.workflows.flow.places import Place
 from signoff.workflows.flow.reviewing import Presented
+from signoff.workflows.offers import ChosenTemplate
 
 SEARCHABLE_CLASS = DataClass.INTERNAL
 """The highest class of what is written where everybody sees it: search attributes, idempotency keys."""
@@ -156,7 +156,7 @@ class _ToolCheck:
         what = f"Untrusted input can choose '{name}' of '{tool}', which takes trusted values only."
         given = self._flow.step.arguments.get("with")
         if isinstance(given, ChosenTemplate) and name.partition(".")[0] in given.chosen:
-            what = f"The agent's model chooses '{name}' of '{tool}', which takes trusted values only."
+            what = f"A model chooses '{name}' of '{tool}', which takes trusted values only."
             hint = f"Write it in 'with' of this entry of 'tools', as {{tool: {tool}, with: {{{name}: …}}}}."
             return self._finding("flow-argument", what, name, bad, hint)
         hint = "Take it from a trusted field of the input, or from a review that this step requires."

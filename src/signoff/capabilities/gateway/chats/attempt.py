@@ -59,12 +59,7 @@ async def attempted(
     org_id = asked.caller.org_id
     entry = await means.guard.admitted(org_id, spec.name, timeout_s)
     try:
-        _reserve(asked, candidate, estimated)
-        try:
-            admission = await _admitted(means, asked, candidate, estimated)
-        except BaseException:
-            _settle(asked, estimated, Cost())
-            raise
+        admission = await _room(means, asked, candidate, estimated)
     except BaseException:
         await means.finishing.done(means.guard.ended(org_id, spec.name, entry, None))
         raise
@@ -103,6 +98,16 @@ async def attempted(
                     await admission.settle(usage)
 
         await means.finishing.done(over())
+
+
+async def _room(means: Means, asked: Asked, candidate: Candidate, estimated: Estimate) -> Admission | None:
+    """Room in the run's budget and in the project's limits, or in none of them."""
+    _reserve(asked, candidate, estimated)
+    try:
+        return await _admitted(means, asked, candidate, estimated)
+    except BaseException:
+        _settle(asked, estimated, Cost())
+        raise
 
 
 def _reserve(asked: Asked, candidate: Candidate, estimated: Estimate) -> None:
