@@ -10,7 +10,9 @@ from support.api_cases import deployed, serving
 from support.delivery_cases import BASE, QUALITY, encoded, files, move, released
 from support.review_cases import another_organisation
 
-from signoff.foundation.database import Database
+from signoff.core.clock import SystemClock
+from signoff.foundation.database import DEFAULT_ORG_ID, Database
+from signoff.steps.history import ModelHistory
 
 
 async def test_from_files_to_an_environment_and_back(database: Database) -> None:
@@ -100,6 +102,11 @@ async def test_scores_stand_beside_their_version(database: Database) -> None:
         shown = (await client.get(path)).json()["scores"]
         assert [(item["value"], item["threshold"], item["met"]) for item in shown] == [(0.93, {"at_least": 0.9}, True)]
         assert (await client.get(f"{BASE}/prompts")).json()["items"][0]["scores"] == shown
+        # Routes rank by them: of metrics that are promised to be at least so much, weighed by cases.
+        await client.post(f"{path}/scores", json={**score, "value": 0.63, "n": 100, "dataset": "ours"})
+        await client.post(f"{path}/scores", json={**score, "metric": "cost_usd", "value": 0.01})
+        found = await ModelHistory(database, SystemClock()).qualities(DEFAULT_ORG_ID, "desk", "support/classify")
+        assert found == {"local/minilm": pytest.approx(0.83)}
 
 
 async def test_policy_wants_a_second_person_and_the_owner(database: Database) -> None:

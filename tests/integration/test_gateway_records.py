@@ -28,6 +28,7 @@ from signoff.core.errors import InvalidError, NotFoundError
 from signoff.core.ids import uuid7
 from signoff.core.money import NO_USAGE, Cost, Usage
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
+from signoff.steps.history import ModelHistory
 
 AT_ONCE = RecordSettings(gather_s=0)
 
@@ -219,3 +220,6 @@ async def test_health_is_measured_over_the_latest_tries(database: Database):
     assert (found["vendor/a"].tries, found["vendor/a"].error_rate) == (10, 0.1)
     assert found["vendor/a"].latency_s == (5.0, pytest.approx(8.6))
     assert (found["vendor/b"].error_rate, found["vendor/b"].latency_s) == (0.0, None)
+    past = await ModelHistory(database, clock).calls(DEFAULT_ORG_ID, "dev")
+    assert (past["vendor/a"].tries, past["vendor/a"].failed) == (10, 1)
+    assert past["vendor/b"].latency_s is None

@@ -24,6 +24,7 @@ from signoff.foundation.settings import TelemetrySettings
 from signoff.foundation.telemetry import exporting
 from signoff.runtime.breakers import Breakers, BreakerSettings
 from signoff.steps.filtering import DeploymentFilters
+from signoff.steps.history import ModelHistory
 
 
 @asynccontextmanager
@@ -74,6 +75,7 @@ async def open_gateway(
         recorder=Recorders(told),
         settings=resilience,
         filters=DeploymentFilters(filters),
+        past=ModelHistory(database, clock),
         breakers=Breakers(database, clock=clock, settings=BreakerSettings(), chance=random.random),
     )
     try:

@@ -49,6 +49,7 @@ from signoff.capabilities.gateway.resilience.guarding import Guard, Outcome
 from signoff.capabilities.gateway.resilience.health import Health
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.capabilities.gateway.routing.model import Candidate, Needs
+from signoff.capabilities.gateway.routing.past import Known, Past
 from signoff.capabilities.gateway.routing.router import Router
 from signoff.capabilities.gateway.routing.turns import Turns
 from signoff.capabilities.gateway.screening.filtering import ContentFilters
@@ -79,6 +80,7 @@ class Gateway:
         recorder: keeps a record of each chat; none keeps nothing.
         settings: how long models are waited for, and how often they are asked again.
         chance: a random number from 0 to 1.
+        past: how models did before this process began, and how good they were found; none knows nothing.
         filters: the deployment's content filters; a project that demands some is not served without.
         breakers: leave models that keep failing alone, for all processes; none leaves none alone.
     """
@@ -98,13 +100,15 @@ class Gateway:
         chance: Callable[[], float] = random.random,
         breakers: Breakers | None = None,
         filters: ContentFilters | None = None,
+        past: Past | None = None,
     ) -> None:
         from signoff.capabilities.gateway.providers import default_factories  # noqa: PLC0415  (keeps the face light)
 
         self._clock = clock or SystemClock()
         self._providers = Providers(default_factories() if factories is None else factories, environment)
         guard = Guard(Health(self._clock), breakers)
-        self._router = Router(self._providers, guard, chance=chance, profile=profile)
+        known = Known(past, guard.health, self._clock)
+        self._router = Router(self._providers, guard, chance=chance, profile=profile, known=known)
         self._protector = protector or Protector()
         self._cache = cache
         self._recorder = recorder

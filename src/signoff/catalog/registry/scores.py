@@ -109,6 +109,15 @@ async def scores_of(
     return found
 
 
+async def measured_qualities(connection: Connection, org_id: UUID, project: str, prompt: str) -> dict[str, float]:
+    """How good each model was found at a prompt, from 0 to 1: the mean of its newest scores by their cases.
+
+    Of metrics of which a version's `quality` promises at least so much, whichever version was measured.
+    """
+    rows = await store.select_qualities(connection, org_id, project, prompt)
+    return {row["model"]: row["quality"] for row in rows}
+
+
 def _require_sane(measurement: Measurement) -> None:
     problems: list[Problem] = []
     if not _METRIC.match(measurement.metric):

@@ -61,6 +61,18 @@ WHERE org_id = $1 AND project = $2 AND name = $3 AND version = ANY ($4)
 ORDER BY version, metric, dataset, model, scored_at DESC, score_id DESC LIMIT $5
 """
 
+# How good each model was found at a prompt: the mean of its newest scores, by cases, of the metrics of which a version
+# promises at least so much: shares, where more is better.
+_SELECT_QUALITIES = """
+SELECT model, sum(value * n) / sum(n) AS quality FROM (
+    SELECT DISTINCT ON (s.model, s.metric, s.dataset) s.model, s.value, s.n
+    FROM prompt_score s JOIN prompt_version v USING (org_id, project, name, version)
+    WHERE s.org_id = $1 AND s.project = $2 AND s.name = $3 AND s.value BETWEEN 0 AND 1
+        AND v.quality -> s.metric ->> 'at_least' IS NOT NULL
+    ORDER BY s.model, s.metric, s.dataset, s.scored_at DESC, s.score_id DESC LIMIT 500
+) newest GROUP BY model
+"""
+
 # An id made from the request's key: a repeated request finds its own row.
 _INSERT_SCORE = """
 INSERT INTO prompt_score (org_id, score_id, project, name, version, metric, value, n, dataset, model, scored_at,
@@ -131,6 +143,11 @@ async def select_versions(
 async def select_version(connection: Connection, org_id: UUID, project: str, name: str, version: str) -> Record | None:
     """One released version, or none."""
     return await connection.fetchrow(_SELECT_VERSION, org_id, project, name, version)
+
+
+async def select_qualities(connection: Connection, org_id: UUID, project: str, name: str) -> list[Record]:
+    """How good each model was found at a prompt."""
+    return await connection.fetch(_SELECT_QUALITIES, org_id, project, name)
 
 
 async def select_scores(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from signoff.capabilities.gateway.asking import Asked, Considered
@@ -12,6 +12,7 @@ from signoff.capabilities.gateway.model import MAX_CANDIDATES, Decide, GatewayEr
 from signoff.capabilities.gateway.model_facts import facts_of
 from signoff.capabilities.gateway.resilience.guarding import Guard
 from signoff.capabilities.gateway.routing.model import Candidate, Needs, Routed
+from signoff.capabilities.gateway.routing.past import Known
 from signoff.capabilities.gateway.routing.permits import permitted
 from signoff.capabilities.gateway.routing.ranking import Standing, ranked, share, why
 from signoff.capabilities.gateway.routing.requirements import cost_of, joined, lacking
@@ -30,9 +31,13 @@ class Router:
         guard: knows how models have been doing, and which are left alone.
         chance: a random number from 0 to 1, for draws by weight of calls that no key binds.
         profile: the profile of `models.yaml` to use.
+        known: what the records know of models.
     """
 
-    def __init__(self, providers: Providers, guard: Guard, *, chance: Callable[[], float], profile: str | None) -> None:
+    def __init__(
+        self, providers: Providers, guard: Guard, *, chance: Callable[[], float], profile: str | None, known: Known
+    ) -> None:
+        self._known = known
         self._providers = providers
         self._guard = guard
         self._chance = chance
@@ -51,13 +56,14 @@ class Router:
         await self._guard.fresh()
         key = asked.sticky or (repr(self._chance()) if route.canary or route.weights else "")
         used, failures = _in_use(route, key)
+        found_good = await self._known.of(asked) if len(used) > 1 else {}
         candidates: dict[str, Candidate] = {}
         for name in used:
             try:
                 candidates[name] = await self._candidate(config.models[name], route, asked, decide, needs)
             except CallFailed as failed:
                 failures.append(failed.failure)
-        standings = [self._standing(one, asked, needs) for one in candidates.values()]
+        standings = [self._standing(one, asked, needs, found_good) for one in candidates.values()]
         latency_s = min((s for s in (asked.latency_s, route.latency_s) if s is not None), default=None)
         order = ranked(standings, route, risk=asked.risk, latency_s=latency_s, key=key)
         trial = "" if route.canary is None else route.canary.model
@@ -102,10 +108,12 @@ class Router:
             raise CallFailed(held)
         return replace(candidate, context_tokens=facts.context_tokens, left_out=missing)
 
-    def _standing(self, candidate: Candidate, asked: Asked, needs: Needs) -> Standing:
+    def _standing(self, candidate: Candidate, asked: Asked, needs: Needs, found_good: Mapping[str, float]) -> Standing:
         spec = candidate.spec
+        # What this prompt's evaluations found says more than what the project says of all prompts of the task.
+        quality = found_good.get(spec.name, facts_of(spec).quality.get(asked.task))
         measured = self._guard.health.of((asked.caller.org_id, spec.name))
-        return Standing(spec.name, cost_of(candidate, needs), measured, facts_of(spec).quality.get(asked.task))
+        return Standing(spec.name, cost_of(candidate, needs), measured, quality)
 
 
 def _less(candidate: Candidate) -> dict[str, str]:
