@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _VERSION = re.compile(r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\Z")
 _CONSTRAINT = re.compile(r"^(?P<operator>[\^~]?)(?P<parts>(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){0,2})\Z")
@@ -40,7 +41,11 @@ class Constraint:
 
 ANY = Constraint((0, 0, 0), None)
 
+KNOWN_CONSTRAINTS = 1024
+"""How many are kept to be found again: the prompts of a project are named with a few."""
 
+
+@lru_cache(maxsize=KNOWN_CONSTRAINTS)
 def parse_constraint(text: str | None) -> Constraint:
     """The range of `^3`, `~1.2`, `1.4.0`, `1` (any 1.x) or nothing (any).
 

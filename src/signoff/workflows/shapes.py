@@ -111,6 +111,7 @@ class Definitions:
     def __init__(self, root: Any) -> None:
         self._root = root
         self._known: dict[str, Shape] = {}
+        self._parts: dict[int, Shape] = {}
 
     def shape(self, reference: str) -> Shape:
         """The shape that a local `$ref` names; anything where it leads nowhere or back to itself."""
@@ -125,6 +126,20 @@ class Definitions:
             name = key.replace("~1", "/").replace("~0", "~")
             part = cast("Schema", part).get(name) if isinstance(part, Mapping) else None
         return part
+
+    def part(self, schema: Any) -> Shape:
+        """The shape of a part, made once: the root keeps all its parts, so each has its own id."""
+        known = self._parts.get(id(schema))
+        if known is None:
+            known = self._parts[id(schema)] = _shape(schema, self)
+        return known
+
+
+MAX_KNOWN = 4096
+"""Schemas whose shapes are kept to be found again: every workflow asks for those of the same few contracts."""
+
+_KNOWN: dict[int, tuple[Any, Shape]] = {}
+"""By the id of the schema, which is kept too, so that no other has it. Schemas do not change once they are read."""
 
 
 @value
@@ -141,7 +156,7 @@ class SchemaPart:
 
     def shape(self) -> Shape:
         """The shape of what meets this part."""
-        return _shape(self.schema, self.definitions)
+        return self.definitions.part(self.schema)
 
 
 def shape_of_schema(schema: Any) -> Shape:
@@ -150,7 +165,12 @@ def shape_of_schema(schema: Any) -> Shape:
     An object whose schema lists `properties` has no others, unless `additionalProperties` says so in as many words:
     JSON Schema's default would hide every misspelt field.
     """
-    return SchemaPart(schema, Definitions(schema)).shape()
+    known = _KNOWN.get(id(schema))
+    if known is None or known[0] is not schema:
+        if len(_KNOWN) >= MAX_KNOWN:
+            _KNOWN.clear()
+        known = _KNOWN[id(schema)] = (schema, SchemaPart(schema, Definitions(schema)).shape())
+    return known[1]
 
 
 def object_shape(fields: Mapping[str, Shape]) -> Shape:

@@ -18,12 +18,19 @@ class PossiblePermits:
 
     def __init__(self, policies: PolicySet) -> None:
         self._policies = policies.parsed
+        self._known: dict[tuple[str, str, str], str | None] = {}
 
     def forbidden_by(self, action: str, kind: str, name: str) -> str | None:
         """Why nobody can ever do that: the id of a policy that always forbids it, or empty where none permits it.
 
         None where some policy may permit it.
         """
+        asked = (action, kind, name)
+        if asked not in self._known:
+            self._known[asked] = self._forbidden_by(action, kind, name)
+        return self._known[asked]
+
+    def _forbidden_by(self, action: str, kind: str, name: str) -> str | None:
         matching = [policy for policy in self._policies if _matches(policy, action, kind, name)]
         for policy in matching:
             if policy.effect == "forbid" and not policy.body["conditions"] and policy.body["principal"]["op"] == "All":
@@ -40,6 +47,7 @@ class Permits:
     def __init__(self, policies: PolicySet) -> None:
         self._set = policies
         self._known: dict[Hashable, bool] = {}
+        self._scopes: dict[tuple[str, str, str], tuple[ParsedPolicy, ...]] = {}
         self._read: dict[tuple[str, ...], tuple[frozenset[str] | None, bool]] = {}
 
     def permit(self, request: PolicyRequest) -> bool:
@@ -53,7 +61,10 @@ class Permits:
     def _told_apart(self, request: PolicyRequest) -> Hashable:
         """Everything of a request that the policies whose scope it is in depend on."""
         resource, principal = request.resource, request.principal
-        matching = [one for one in self._set.parsed if _matches(one, request.action, resource.kind, resource.id)]
+        scope = (request.action, resource.kind, resource.id)
+        if scope not in self._scopes:
+            self._scopes[scope] = tuple(one for one in self._set.parsed if _matches(one, *scope))
+        matching = self._scopes[scope]
         ids = tuple(policy.id for policy in matching)
         if ids not in self._read:
             bodies = [policy.body for policy in matching]
