@@ -148,19 +148,19 @@ class MemoryStore:
 
     def load(self, session_id: UUID, run_ids: Sequence[UUID]) -> list[Row]:
         journals = [row for row in sorted(self.journal.values(), key=_place) if row["run_id"] in set(run_ids)]
-        nothing: Row = dict.fromkeys(("gen", "message_id", "path", "sent_by"))
+        nothing: Row = dict.fromkeys(("gen", "message_id", "path", "sent_by", "place"))
         inboxes = [{**row, "seq": None, "recorded_at": None} for row in self.load_inbox(session_id, run_ids)]
         return [*({**row, **nothing} for row in journals), *inboxes]
 
     def load_inbox(self, session_id: UUID, run_ids: Sequence[UUID]) -> list[Row]:
         found: list[Row] = []
-        nothing: Row = dict.fromkeys(("message_id", "path", "kind", "sent_by", "data"))
+        nothing: Row = dict.fromkeys(("message_id", "path", "kind", "sent_by", "data", "place"))
         for run_id in sorted(set(run_ids) & self.queue.keys()):
             row = self.queue[run_id]
             if row["owner"] != session_id:
                 continue
             messages = [message for message in self.inbox.values() if message["run_id"] == run_id]
-            messages.sort(key=lambda message: message["message_id"])
+            messages.sort(key=lambda message: (message["place"], message["message_id"]))
             found += [{**message, "run_id": run_id, "gen": row["gen"]} for message in messages or [nothing]]
         return found
 
@@ -268,7 +268,8 @@ class MemoryStore:
     def send(self, message_id: UUID, org_id: UUID, run_id: UUID, *facts: Any) -> None:
         path, kind, sent_by, sent_at, data = facts
         message = {"message_id": message_id, "run_id": run_id, "path": path, "kind": kind, "sent_by": sent_by}
-        self.inbox.setdefault(message_id, {**message, "org_id": org_id, "sent_at": sent_at, "data": data})
+        message |= {"org_id": org_id, "sent_at": sent_at, "data": data, "place": self.queue[run_id]["gen"]}
+        self.inbox.setdefault(message_id, message)
 
     def read_journal(self, org_id: UUID, run_id: UUID, after: int, limit: int, size_bytes: int) -> list[Row]:
         rows = [row for row in self.journal.values() if row["run_id"] == run_id and row["seq"] > after]

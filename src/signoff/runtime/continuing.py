@@ -20,7 +20,6 @@ from signoff.core.labels import Labels
 from signoff.core.schemas import validate
 from signoff.foundation.database import Connection
 from signoff.runtime.calls import store
-from signoff.runtime.client import store as client_store
 from signoff.runtime.client.beginning import Beginning, begin
 from signoff.runtime.codec import PAYLOADS
 from signoff.runtime.context import RunContext
@@ -181,11 +180,13 @@ def continues_as(execution: RunContext, entry: Entry) -> SoloWrite | None:
         await connection.execute(store.MESSAGES_MOVE, execution.run_id, run_id)
         await connection.execute(store.CALL_MOVES, execution.run_id, run_id)
         await connection.execute(store.SLOTS_MOVE, execution.run_id, run_id)
+        await connection.execute(store.GENERATION_MOVES, run_id, place["gen"])
         told_again = [("", message) for message in _skips(execution, told["loop"])]
-        for path, message in [*told_again, *_early(execution, told["loop"])]:
+        again = [*told_again, *_early(execution, told["loop"])]
+        for number, (path, message) in enumerate(again, -len(again)):
             packed = PAYLOADS.pack(encode(message.data))
-            sent = (message.message_id, facts.org_id, run_id, path, message.kind, message.sent_by, now, packed)
-            await connection.execute(client_store.SEND, *sent)
+            sent = (message.message_id, facts.org_id, run_id, path, message.kind, message.sent_by, now, packed, number)
+            await connection.execute(store.TAKEN_BEFORE, *sent)
 
     return write
 

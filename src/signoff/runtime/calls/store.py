@@ -26,6 +26,13 @@ SELECT team, priority, queue, queue_key, yields, gen FROM run_queue WHERE run_id
 """
 MESSAGES_MOVE = "UPDATE inbox SET run_id = $2 WHERE run_id = $1"
 
+# What is sent to the new run comes behind what was sent to the old one, and what that one had taken before all of it.
+GENERATION_MOVES = "UPDATE run_queue SET gen = $2 WHERE run_id = $1"
+TAKEN_BEFORE = """
+INSERT INTO inbox (message_id, org_id, run_id, path, kind, sent_by, sent_at, data, place)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (message_id) DO NOTHING
+"""
+
 # It goes on in the slots that it has: queueing again would let another run begin beside the loop, or the loop stand
 # still behind it. A schedule waits for the end of the loop, not of one of its runs.
 SLOTS_MOVE = "UPDATE queue_slot SET run_id = $2 WHERE run_id = $1"

@@ -87,16 +87,16 @@ CLAIM_WITHOUT_FLUSH = "SET synchronous_commit = off"
 # begun. `gen` is read with the messages: parking on an older one fails, so nothing that arrives in between is stranded.
 LOAD = """
 SELECT j.run_id, j.seq, j.kind, j.recorded_at, j.data,
-    NULL::bigint AS gen, NULL::uuid AS message_id, NULL::text AS path, NULL::text AS sent_by
+    NULL::bigint AS gen, NULL::uuid AS message_id, NULL::text AS path, NULL::text AS sent_by, NULL::bigint AS place
 FROM unnest($2::uuid[]) AS wanted (run_id) CROSS JOIN LATERAL (
     SELECT * FROM journal WHERE run_id = wanted.run_id ORDER BY seq
 ) j
 UNION ALL
-SELECT q.run_id, NULL, i.kind, NULL, i.data, q.gen, i.message_id, i.path, i.sent_by
+SELECT q.run_id, NULL, i.kind, NULL, i.data, q.gen, i.message_id, i.path, i.sent_by, i.place
 FROM unnest($2::uuid[]) AS wanted (run_id)
 JOIN run_queue q ON q.run_id = wanted.run_id AND q.owner IS NOT DISTINCT FROM $1
 LEFT JOIN inbox i ON i.run_id = q.run_id
-ORDER BY run_id, seq, message_id
+ORDER BY run_id, seq, place, message_id
 """
 
 # `gen` is read with the messages: parking on an older one fails, so nothing that arrives in between is stranded.
@@ -104,7 +104,7 @@ LOAD_INBOX = """
 SELECT q.run_id, q.gen, i.message_id, i.path, i.kind, i.sent_by, i.data
 FROM unnest($2::uuid[]) AS wanted (run_id)
 JOIN run_queue q ON q.run_id = wanted.run_id AND q.owner IS NOT DISTINCT FROM $1
-LEFT JOIN inbox i ON i.run_id = q.run_id ORDER BY q.run_id, i.message_id
+LEFT JOIN inbox i ON i.run_id = q.run_id ORDER BY q.run_id, i.place, i.message_id
 """
 
 # When this worker should next look for parked runs on its own.

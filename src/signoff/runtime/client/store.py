@@ -75,8 +75,8 @@ RETURNING run_id, due_at, starts
 """
 
 SEND = """
-INSERT INTO inbox (message_id, org_id, run_id, path, kind, sent_by, sent_at, data)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (message_id) DO NOTHING
+INSERT INTO inbox (message_id, org_id, run_id, path, kind, sent_by, sent_at, data, place)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, gen FROM run_queue WHERE run_id = $3 ON CONFLICT (message_id) DO NOTHING
 """
 
 INBOX_SIZE = "SELECT count(*) FROM inbox WHERE run_id = $1"

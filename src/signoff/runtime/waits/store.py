@@ -63,9 +63,10 @@ UPDATE run_queue q SET gen = gen + 1, due_at = greatest(least(q.due_at, $3), q.n
 FROM locked WHERE q.run_id = locked.run_id RETURNING q.run_id
 """
 SEND = """
-INSERT INTO inbox (message_id, org_id, run_id, path, kind, sent_by, sent_at, data)
-SELECT u.message_id, $1, u.run_id, u.path, $5, $6, $7, $8
-FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS u(message_id, run_id, path) ON CONFLICT (message_id) DO NOTHING
+INSERT INTO inbox (message_id, org_id, run_id, path, kind, sent_by, sent_at, data, place)
+SELECT u.message_id, $1, u.run_id, u.path, $5, $6, $7, $8, q.gen
+FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS u(message_id, run_id, path) JOIN run_queue q USING (run_id)
+ON CONFLICT (message_id) DO NOTHING
 """
 TAKE = """
 INSERT INTO event_taken (chain_id, run_id, path, event_no, org_id)
