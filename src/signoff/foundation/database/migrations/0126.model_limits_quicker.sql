@@ -1,4 +1,4 @@
--- depends: 0121.model_limits
+-- depends: 0001.foundation 0121.model_limits
 -- Admissions in two thirds of the time: rows are looked up by their keys one after the other, in the order in which they
 -- are locked, and lists are read as arrays rather than by a query each.
 
