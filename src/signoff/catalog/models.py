@@ -35,11 +35,11 @@ PROVIDER_TASKS: Mapping[str, tuple[str, ...]] = {
     "cerebras": _GENERATES,
     "huggingface": _GENERATES,
     "anthropic": _GENERATES,
-    "google": _GENERATES,
+    "google": _LANGUAGE,
     "google_vertex": _GENERATES,
     "bedrock": _GENERATES,
-    "cohere": _GENERATES,
-    "ollama": _GENERATES,
+    "cohere": (*_LANGUAGE, "rerank"),
+    "ollama": _LANGUAGE,
     "scripted": TASKS,
 }
 """Provider kinds that a model may name, and what each can do. `scripted` is the test kit's, answering from a script."""

@@ -162,6 +162,7 @@ def _answer(heard: Heard, line: Says | Fails | Garbles) -> tuple[int, dict[str, 
         "/chat/completions": _openai,
         "/embeddings": _openai_embeddings,
         "/messages": _anthropic,
+        ":batchEmbedContents": _google_embeddings,
         ":generateContent": _google,
     }
     for ending, spoken in formats.items():
@@ -209,6 +210,10 @@ def _openai_embeddings(_line: Says, body: Any) -> dict[str, Any]:
     ]
     usage = {"prompt_tokens": len(data), "total_tokens": len(data)}
     return {"object": "list", "data": data, "model": body["model"], "usage": usage}
+
+
+def _google_embeddings(_line: Says, body: Any) -> dict[str, Any]:
+    return {"embeddings": [{"values": [3.0, 4.0, float(index)]} for index, _ in enumerate(body["requests"])]}
 
 
 def _anthropic(line: Says, body: Any) -> dict[str, Any]:

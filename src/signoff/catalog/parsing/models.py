@@ -35,7 +35,11 @@ _VENDOR_KEYS = (
     "temperature",
     "headers",
     "max_reply_bytes",
+    "trace",
 )
+MAX_DIMENSIONS = 16_384
+"""Numbers of a vector; the longest of today's models have 4,096."""
+_VECTOR_KEYS = (*_VENDOR_KEYS, "dimensions")
 _AWS_KEYS = ("access_key_id", "secret_access_key", "session_token")
 _NEED_KEY = ("openai", "azure_openai", "mistral", "groq", "openrouter", "deepseek", "cerebras", "huggingface")
 _SECRETS = ("api_key", "access_token", "secret_access_key", "session_token")
@@ -47,14 +51,13 @@ KEYS = {
     "qwen": _LOCAL_KEYS,
     **{kind: (*_LOCAL_KEYS, *LOCAL_LIMITS[kind]) for kind in LOCAL_LIMITS},
     "scripted": _LOCAL_KEYS,
-    **{kind: (*_VENDOR_KEYS, "api") if kind in _APIS else _VENDOR_KEYS for kind in ("openai_compatible", *_NEED_KEY)},
-    "azure_openai": (*_VENDOR_KEYS, "api", "api_version"),
+    **{kind: (*_VENDOR_KEYS, "api") if kind in _APIS else _VENDOR_KEYS for kind in _NEED_KEY},
+    **dict.fromkeys(("openai", "openai_compatible"), (*_VECTOR_KEYS, "api")),
+    "azure_openai": (*_VECTOR_KEYS, "api", "api_version"),
+    **dict.fromkeys(("mistral", "google", "cohere", "ollama"), _VECTOR_KEYS),
     "anthropic": _VENDOR_KEYS,
-    "google": _VENDOR_KEYS,
     "google_vertex": (*_VENDOR_KEYS, "project", "location", "access_token", "credentials_file"),
     "bedrock": (*_VENDOR_KEYS, "api", *_AWS_KEYS),
-    "cohere": _VENDOR_KEYS,
-    "ollama": _VENDOR_KEYS,
 }
 _REQUIRED = {
     **dict.fromkeys((*_NEED_KEY, "anthropic", "google", "cohere"), ("api_key",)),
@@ -88,11 +91,14 @@ def _model(name: str, fields: Fields) -> ModelSpec:
     for key in KEYS[provider]:
         if isinstance(fields.data.get(key), str):
             _check_references(fields, key, fields.text(key))
+    if "dimensions" in fields:
+        fields.integer("dimensions", 1, lowest=1, highest=MAX_DIMENSIONS)
     _check_facts(fields)
     for key in _SECRETS:
         if key in fields and not find_references(fields.text(key, "")):
             suggestion = f'Write "${{env.{_variable(provider, key)}}}" and set the variable where the worker runs.'
             fields.problem(key, "A credential may not stand in the project.", suggestion=suggestion, code="secret")
+    fields.boolean("trace", default=False)
     if "headers" in fields:
         _check_headers(fields.mapping("headers"))
     if "price" in fields and fields.data["price"] != "free":

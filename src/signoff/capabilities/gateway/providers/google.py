@@ -11,6 +11,7 @@ import httpx
 
 from signoff.capabilities.gateway.configuration import required
 from signoff.capabilities.gateway.provider import ProviderError
+from signoff.capabilities.gateway.providers.vectors import VectorVendor, google_vectors
 from signoff.capabilities.gateway.providers.vendors import Endpoint, Vendor, base_url
 from signoff.capabilities.gateway.providers.wire.google import GoogleGenerate
 from signoff.catalog.models import ModelSpec
@@ -34,9 +35,11 @@ def create(spec: ModelSpec) -> Vendor:
     else:
         root = f"{base_url(spec, DEFAULT_BASE_URL)}/v1beta/"
         headers, auth = {"x-goog-api-key": required(spec, "api_key")}, None
-    path = root + (model if "/" in model else f"models/{model}")
+    name = model if "/" in model else f"models/{model}"
+    path = root + name
     endpoint = Endpoint(f"{path}:generateContent", f"{path}:streamGenerateContent?alt=sse", headers, auth)
-    return Vendor(spec, GoogleGenerate(), endpoint)
+    vectors = google_vectors(f"{path}:batchEmbedContents", name) if spec.provider == "google" else None
+    return VectorVendor(spec, GoogleGenerate(), endpoint, vectors)
 
 
 def _identity(spec: ModelSpec) -> tuple[dict[str, str], httpx.Auth | None]:

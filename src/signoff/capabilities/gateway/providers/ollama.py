@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from signoff.capabilities.gateway.providers.vectors import VectorVendor, ollama_vectors
 from signoff.capabilities.gateway.providers.vendors import Endpoint, Vendor, base_url
 from signoff.capabilities.gateway.providers.wire.ollama import OllamaChat
 from signoff.catalog.models import ModelSpec
@@ -15,6 +16,7 @@ def create(spec: ModelSpec) -> Vendor:
     Raises:
         ProviderError: `model` is missing.
     """
-    url = f"{base_url(spec, DEFAULT_BASE_URL)}/api/chat"
+    root = f"{base_url(spec, DEFAULT_BASE_URL)}/api"
     key = spec.settings.get("api_key")
-    return Vendor(spec, OllamaChat(), Endpoint(url, url, {"authorization": f"Bearer {key}"} if key else {}))
+    endpoint = Endpoint(f"{root}/chat", f"{root}/chat", {"authorization": f"Bearer {key}"} if key else {})
+    return VectorVendor(spec, OllamaChat(), endpoint, ollama_vectors(f"{root}/embed"))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from signoff.capabilities.gateway.configuration import required
 from signoff.capabilities.gateway.provider import ProviderError
-from signoff.capabilities.gateway.providers.vendors import Endpoint, Vendor, base_url, one_of
-from signoff.capabilities.gateway.providers.wire.building import count, items
-from signoff.capabilities.gateway.providers.wire.errors import not_its_format
+from signoff.capabilities.gateway.providers.vectors import VectorVendor, mistral_vectors, openai_vectors
+from signoff.capabilities.gateway.providers.vendors import Endpoint, base_url, one_of
 from signoff.capabilities.gateway.providers.wire.openai_chat import Dialect, OpenAIChat
 from signoff.capabilities.gateway.providers.wire.openai_responses import OpenAIResponses
 from signoff.capabilities.gateway.providers.wire.tuning import (
@@ -28,7 +25,6 @@ from signoff.capabilities.gateway.providers.wire.tuning import (
 )
 from signoff.catalog.models import ModelSpec
 
-_GENERATES = frozenset({"classify", "extract", "generate"})
 _AZURE = "https://YOUR-RESOURCE.openai.azure.com"
 
 
@@ -81,7 +77,7 @@ _ACCENTS: Mapping[str, _Accent] = {
 }
 
 
-class OpenAICompatible(Vendor):
+class OpenAICompatible(VectorVendor):
     """A model at an endpoint that speaks OpenAI's formats."""
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -96,25 +92,8 @@ class OpenAICompatible(Vendor):
             embeddings, headers = f"{root}/embeddings", {"authorization": f"Bearer {key}"} if key else {}
         responses = AZURE_RESPONSES if spec.provider == "azure_openai" else RESPONSES
         wire = OpenAIResponses(responses) if api == "responses" else OpenAIChat(accent.dialect)
-        super().__init__(spec, wire, Endpoint(url, url, headers))
-        self.tasks = _GENERATES | {"embed"} if accent.embeds else _GENERATES
-        self._embeddings_url = embeddings
-
-    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        """Vectors by the endpoint's `/embeddings`.
-
-        Raises:
-            ProviderError: no answer, or the endpoint does not embed.
-        """
-        if "embed" not in self.tasks:
-            return await super().embed(texts)
-        asked = {"model": self.model_name, "input": list(texts), "encoding_format": "float"}
-        answer, _ = await self.post(self._embeddings_url, asked)
-        found = sorted(items(answer.get("data")), key=lambda item: count(item.get("index")))
-        vectors = [_unit(item.get("embedding")) for item in found]
-        if len(vectors) != len(texts):
-            raise not_its_format()
-        return vectors
+        form = mistral_vectors if spec.provider == "mistral" else openai_vectors
+        super().__init__(spec, wire, Endpoint(url, url, headers), form(embeddings) if accent.embeds else None)
 
 
 def _azure(spec: ModelSpec, api: str, key: str) -> tuple[str, str, dict[str, str]]:
@@ -132,14 +111,6 @@ def _azure(spec: ModelSpec, api: str, key: str) -> tuple[str, str, dict[str, str
         f"{deployment}/embeddings?api-version={version}",
         {"api-key": key},
     )
-
-
-def _unit(vector: Any) -> list[float]:
-    try:
-        length = math.sqrt(sum(value * value for value in vector)) or 1.0
-        return [value / length for value in vector]
-    except TypeError:
-        raise not_its_format() from None
 
 
 def create(spec: ModelSpec) -> OpenAICompatible:
