@@ -153,6 +153,9 @@ def _one(use: FilterUse, looking: Filter, text: str, at: str, results: list[Filt
             verdict = "block" if verdict == "change" else verdict
     except SignoffError as error:
         raise StepError(f"The filter '{use.name}' could not look: {error}", kind="filter_failed") from error
+    except Exception as error:  # a vendor's code may raise anything; what it says may repeat the text
+        kind = type(error).__name__
+        raise StepError(f"The filter '{use.name}' could not look: {kind}", kind="filter_failed") from error
     reasons = tuple(dict.fromkeys(item.reason for item in (*found, *left)))[:MAX_REASONS]
     if reasons:
         results.append(FilterResult(use.name, at, verdict, reasons))
