@@ -55,6 +55,7 @@ from signoff.capabilities.gateway.routing.turns import Turns
 from signoff.capabilities.gateway.screening.filtering import ContentFilters
 from signoff.capabilities.gateway.screening.incoming import texts_of, untrusted_of_chat, untrusted_of_task
 from signoff.capabilities.gateway.screening.screen import Screen, knowing
+from signoff.capabilities.gateway.tracing import trace
 from signoff.catalog.models import ModelsConfig, ModelSpec
 from signoff.core.clock import Clock, SystemClock
 from signoff.runtime.breakers import Breakers
@@ -239,6 +240,7 @@ class Gateway:
         guard, before = self._means.guard, len(account.attempts)
         org_id, name = asked.caller.org_id, candidate.spec.name
         entry = await guard.admitted(org_id, name, timeout_s)
+        trace(candidate.spec, asked)
         try:
             yield
         finally:

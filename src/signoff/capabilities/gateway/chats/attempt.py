@@ -18,6 +18,7 @@ from signoff.capabilities.gateway.pricing import price_version
 from signoff.capabilities.gateway.provider import ProviderError
 from signoff.capabilities.gateway.resilience.guarding import Outcome
 from signoff.capabilities.gateway.routing.model import Candidate
+from signoff.capabilities.gateway.tracing import trace
 from signoff.core.money import Cost, Usage
 
 OK = "ok"
@@ -64,6 +65,7 @@ async def attempted(
         await means.finishing.done(means.guard.ended(org_id, spec.name, entry, None))
         raise
     attempt = Attempt(means.clock.monotonic_s())
+    trace(spec, asked)
     try:
         yield attempt
     except ProviderError as error:

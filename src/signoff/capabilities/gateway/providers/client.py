@@ -13,6 +13,7 @@ import httpx
 
 from signoff.capabilities.gateway.provider import ProviderError
 from signoff.capabilities.gateway.providers.http1 import Exchange, Origin, port_of, transport_for
+from signoff.capabilities.gateway.tracing import HEADER, traced
 
 READ_TIMEOUT_S = 600.0
 """The clients' own limit, in seconds, never reached before the task's."""
@@ -51,11 +52,20 @@ class VendorClient:
         auth: what signs each request, where a header does not do.
         connect_s: how long a connection may take to open, in seconds.
         loopback: whether it is this machine itself, to which no proxy leads.
+        traces: whether the vendor is told to which trace a call belongs.
     """
 
     def __init__(
-        self, url: str, headers: Mapping[str, str], *, auth: httpx.Auth | None, connect_s: float, loopback: bool
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        auth: httpx.Auth | None,
+        connect_s: float,
+        loopback: bool,
+        traces: bool = False,
     ) -> None:
+        self._traces = traces
         transport = transport_for(url, loopback=loopback)
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(READ_TIMEOUT_S, connect=connect_s),
@@ -77,10 +87,13 @@ class VendorClient:
             httpx.HTTPError: there is none.
             ProviderError: a header cannot be sent.
         """
+        more = {HEADER: trace} if self._traces and (trace := traced()) else {}
         if self._direct is None:
-            return _OfHttpx(await self._client.send(self._client.build_request("POST", url, content=body), stream=True))
+            request = self._client.build_request("POST", url, content=body, headers=more)
+            return _OfHttpx(await self._client.send(request, stream=True))
         origin, head = self._heads.get(url) or self._headed(url)
-        request = b"%b%d\r\n\r\n%b" % (head, len(body), body)
+        told = b"".join(f"\r\n{name}: {value}".encode() for name, value in more.items())
+        request = b"%b%d%b\r\n\r\n%b" % (head, len(body), told, body)
         return _Direct(await self._direct.exchanged(origin, request, connect_s=self._connect_s, read_s=READ_TIMEOUT_S))
 
     async def aclose(self) -> None:

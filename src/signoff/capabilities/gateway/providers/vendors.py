@@ -99,6 +99,7 @@ class Vendor:
             auth=endpoint.auth,
             connect_s=_connect_s(spec),
             loopback=loopback,
+            traces=bool(spec.settings.get("trace")),
         )
 
     async def chat(self, request: ChatRequest) -> ChatReply:

@@ -5,7 +5,6 @@ They are made of the call's record once it is over, with the times that it had: 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -25,6 +24,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from signoff.capabilities.gateway.asking import Asked, CallRecord, Tried
 from signoff.capabilities.gateway.telemetry import conventions as names
+from signoff.capabilities.gateway.tracing import step_span_id
 
 NANOSECONDS = 1_000_000_000
 MICRO_USD = 1_000_000
@@ -121,8 +121,7 @@ def context_of(asked: Asked) -> Context | None:
     caller = asked.caller
     if caller.run_id is None:
         return None
-    step_id = int.from_bytes(hashlib.sha256(f"{caller.run_id} {caller.step}".encode()).digest()[:8], "big")
-    parent = SpanContext(caller.run_id.int, step_id or 1, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    parent = SpanContext(caller.run_id.int, step_span_id(caller), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
     return set_span_in_context(NonRecordingSpan(parent), Context())
 
 
