@@ -47,6 +47,7 @@ async def test_the_filter_of_the_documentation_judges_what_a_tool_sends(
             STEPS, tools__mail_yaml=f"{MAIL}filters: [{{filter: toxicity}}]\n", tools__mail_py=MAIL_PY
         )
         asked = vendor()
+        client = asked.client
         assert isinstance(asked, Filter)
         filters = {**default_filters(), "toxicity": asked}
         async with staged(database, made, filters=filters) as stage:
@@ -58,5 +59,5 @@ async def test_the_filter_of_the_documentation_judges_what_a_tool_sends(
                 ends[text] = ended["error"]["kind"] if status == "failed" else status
                 assert text not in str(ended.get("error"))
             assert ends == {"kind words": "done", "rude words": "filtered", "it is down": "filter_failed"}
-        asked.client.close()
+        client.close()
         assert {one.headers["Authorization"] for one in server.received} == {"Bearer k-1"}
