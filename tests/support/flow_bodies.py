@@ -10,7 +10,7 @@ from signoff.core.errors import StepError
 from signoff.core.labels import NO_FIELDS, Fields, Labels, read_fields, written_fields
 from signoff.workflows.concluding import decide_end
 from signoff.workflows.groups import BodyEnd, after_turn, end_body, end_for, item_scope, items_of, turn_scope
-from signoff.workflows.model import Step
+from signoff.workflows.model import LOOP_VERBS, Step
 from signoff.workflows.semantics import Ready, RunScope, StepState
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def run_group(  # noqa: PLR0917  (where it stands)
     run: Run, step: Step, scope: RunScope, path: str, index: tuple[int, ...], ready: Ready, control: Labels
 ) -> BodyEnd:
-    """How a `for`, a `repeat` or a `do` ends."""
+    """How a group, an agent or a plan ends."""
     if step.verb == "for":
         return _for(run, step, scope, path, index, ready, control)
-    if step.verb == "repeat":
+    if step.verb in LOOP_VERBS:
         return _repeat(run, step, scope, path, index, ready, control)
     states: dict[str, StepState] = {}
     return _body(run, step, scope.inside(states, None, control), states, path, index)

@@ -223,6 +223,8 @@ class Run:
         return StepState("done", result, output, labels, readable=True, is_review=is_review, fields=fields)
 
     def _tool(self, step: Step, path: str, index: tuple[int, ...], given: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not given.keys() >= set(self.project.tools[step.target].input_schema["required"]):
+            raise StepError("the arguments break the contract", kind="arguments")
         if step.target.startswith("orders."):
             order = ORDERS.get(str(given["id"]))
             if order is None or given.get("customer", order["customer"]) != order["customer"]:

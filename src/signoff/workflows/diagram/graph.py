@@ -11,6 +11,8 @@ from signoff.workflows.agents import CALLS
 from signoff.workflows.flow import FlowResult
 from signoff.workflows.flow.places import Place
 from signoff.workflows.model import Expression, Step, Workflow
+from signoff.workflows.offers import CALL
+from signoff.workflows.plans import STEPS
 
 EdgeKind = Literal["data", "control", "requires", "after", "outcome"]
 Taint = Literal["trusted", "confined", "untrusted"]
@@ -146,12 +148,15 @@ class _Maker:
         return Box(path, step.name, kind, tuple(_lines(step)), taint, data_class, undo, inside)
 
     def _inside(self, step: Step, path: str) -> Diagram:
-        """The boxes of a group; of an agent what it may call, as which of it is called is for its model."""
-        if step.verb != "agent":
+        """The boxes of a group; of an agent and a plan what they may call, as which of it is called is for a model."""
+        if step.verb == "agent":
+            offered, prefix = next(inner for inner in step.body if inner.name == CALLS).body, f"{path}/{CALLS}/"
+        elif _executes(step):
+            offered, prefix = step.body[1:], f"{path}/"
+        else:
             return self.scope(step.body, f"{path}/")
-        offered = next(inner for inner in step.body if inner.name == CALLS)
-        found = (self._box(replace(inner, when=None), f"{path}/{CALLS}/") for inner in offered.body)
-        named = zip(found, offered.body, strict=True)
+        found = (self._box(replace(inner, when=None), prefix) for inner in offered)
+        named = zip(found, offered, strict=True)
         return Diagram("", tuple(replace(box, title=inner.target, lines=box.lines[1:]) for box, inner in named), ())
 
     def _read(self, step: Step, source: str, prefix: str) -> Taint:
@@ -218,8 +223,13 @@ def _lines(step: Step) -> Iterator[str]:
         yield _cut(f"needed if {step.needed.source}")
     for check in step.asserts[:2]:
         yield _cut(f"assert {check.source}")
-    if step.until is not None:
+    if step.until is not None and step.verb == "repeat" and not _executes(step):
         yield _cut(f"until {step.until.source}")
+
+
+def _executes(step: Step) -> bool:
+    """Whether it is the step of a plan that makes the calls."""
+    return step.verb == "repeat" and step.name == STEPS and step.body[0].name == CALL
 
 
 def _cut(text: str) -> str:
