@@ -196,3 +196,7 @@ async def test_what_no_model_can_do_is_the_requests_fault_and_not_worth_another_
     with pytest.raises(ChatError) as caught:
         await chosen(config, gateway, request_, region="eu", data_labels=labels)
     assert (caught.value.reason, caught.value.retryable) == (reason, False)
+
+
+def test_the_local_language_model_holds_answers_to_schemas_and_calls_no_tools() -> None:
+    assert facts_of(ModelSpec("local/qwen", "qwen")).capabilities == {"structured"}

@@ -21,7 +21,8 @@ _SEES = _TEXT | {"image"}
 _READS = _SEES | {"document"}
 _HEARS = _READS | {"audio"}
 _TOOLS = frozenset({"tools"})
-_BOTH = _TOOLS | {"structured"}
+_STRUCTURED = frozenset({"structured"})
+_BOTH = _TOOLS | _STRUCTURED
 _NONE = frozenset[str]()
 
 # Families by their names, first match wins: what they read, what they can do, how many tokens they read where the price
@@ -109,7 +110,8 @@ def lies_in(spec: ModelSpec, region: str) -> bool:
 @lru_cache(maxsize=MAX_KNOWN)
 def _known(provider: str, model: str, base_url: str) -> tuple[int | None, frozenset[str] | None, frozenset[str] | None]:
     if provider in LOCAL_PROVIDERS:
-        return None, _TEXT, None if provider == "qwen" else _NONE
+        # A coder of 1.5 billion parameters calls tools that are not there: it holds answers to a schema, and calls none.
+        return None, _TEXT, _STRUCTURED if provider == "qwen" else _NONE
     for pattern, modalities, capabilities, context in _FAMILIES:
         if pattern.search(model.lower()):
             return _listed_context(provider, model, base_url) or context, modalities, capabilities
