@@ -88,3 +88,18 @@ def test_a_group_holds_its_steps() -> None:
     )
     assert text.count("<rect") >= 4
     assert "subgraph s_g" in mermaid(Diagram("t", (Box("g", "g", "for", inside=inside),), ()))
+
+
+def test_edges_pass_beside_high_boxes_and_never_under_them() -> None:
+    sizes = {"a": Size(100, 40), "high": Size(200, 300), "low": Size(80, 40), "b": Size(100, 40)}
+    edges = [("a", "high"), ("a", "low"), ("low", "b"), ("high", "b"), ("a", "b")]
+    placed = place(sizes, edges)
+    left, top = placed.at["high"]
+    bottom = top + sizes["high"].height
+    for number, (source, target) in enumerate(edges):
+        below, above = placed.ends[number]
+        if "low" in (source, target):  # it turns only where the layer of the high box is over, or has not begun
+            assert (below if source == "low" else above) == (bottom if source == "low" else top)
+        for x, y in placed.bends[number]:
+            assert y in (top, bottom)
+            assert not left <= x <= left + sizes["high"].width

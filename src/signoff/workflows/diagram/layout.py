@@ -34,13 +34,16 @@ class Placed:
 
     Attributes:
         at: the left upper corner of each box.
-        bends: for each edge, by its place in the list: the points that it passes between its two boxes.
+        bends: for each edge, by its place in the list: the points that it passes between its boxes. It turns between
+            layers only: past the boxes of a layer, high ones too, it goes straight down.
+        ends: for each edge: how far down the layer of its first box reaches, and where that of its last begins.
     """
 
     width: float
     height: float
     at: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     bends: dict[int, list[tuple[float, float]]] = field(default_factory=dict[int, list[tuple[float, float]]])
+    ends: dict[int, tuple[float, float]] = field(default_factory=dict[int, tuple[float, float]])
 
 
 def layers_of(names: Sequence[str], edges: Sequence[tuple[str, str]], last: frozenset[str]) -> dict[str, int]:
@@ -117,10 +120,10 @@ class _Layout:
         self._order()
         centre = self._columns()
         top, result = 0.0, Placed(0, 0)
-        lines: list[float] = []
+        bands: list[tuple[float, float]] = []
         for row in self._rows:
             height = max((self._sizes[name].height for name in row), default=0)
-            lines.append(top + height / 2)
+            bands.append((top, top + height))
             for name in row:
                 size = self._sizes[name]
                 result.at[name] = (centre[name] - size.width / 2, top + (height - size.height) / 2)
@@ -130,9 +133,9 @@ class _Layout:
         result.width = max((x + self._sizes[name].width for name, (x, _) in result.at.items()), default=0)
         result.height = max(top - self._between, 0)
         for number, chain in enumerate(self._chains):
-            result.bends[number] = [
-                (result.at[name][0] + PASSAGE / 2, lines[self._layer[name]]) for name in chain[1:-1]
-            ]
+            passed = [(result.at[name][0] + PASSAGE / 2, y) for name in chain[1:-1] for y in bands[self._layer[name]]]
+            result.bends[number] = passed
+            result.ends[number] = (bands[self._layer[chain[0]]][1], bands[self._layer[chain[-1]]][0])
         return result
 
     # --- order within layers ----------------------------------------------------------------------------------------

@@ -221,9 +221,9 @@ def _edge(drawing: _Drawing, number: int, edge: Edge, left: float, top: float) -
     # An edge leaves and enters where it comes from, so that several do not share one point.
     out = (_near(left + sx, start.width, first[0]), top + sy + start.height)
     into = (_near(left + ex, end.width, final[0]), target[1])
-    return (
-        f'<path class="e {edge.kind} {edge.taint}" d="{_curve([out, *bends, into])}" marker-end="url(#{edge.taint})"/>'
-    )
+    below, above = (top + y for y in drawing.placed.ends[number])
+    points = [out, (out[0], max(out[1], below)), *bends, (into[0], min(into[1], above - 2)), into]
+    return f'<path class="e {edge.kind} {edge.taint}" d="{_curve(points)}" marker-end="url(#{edge.taint})"/>'
 
 
 def _near(left: float, width: float, towards: float) -> float:
@@ -238,6 +238,8 @@ def _curve(points: Sequence[tuple[float, float]]) -> str:
     x, y = points[0]
     text = f"M{x:.1f} {y:.1f}"
     for nx, ny in points[1:]:
+        if (nx, ny) == (x, y):
+            continue
         half = (ny - y) / 2
         text += f"C{x:.1f} {y + half:.1f} {nx:.1f} {ny - half:.1f} {nx:.1f} {ny:.1f}"
         x, y = nx, ny
