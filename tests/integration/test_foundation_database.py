@@ -238,3 +238,29 @@ async def test_an_embedded_database_opens_by_itself_and_survives_a_killed_server
             await asyncio.to_thread(process.wait, 10)
             await database.ping()
         assert runs_in(Path(name) / "postgres") is None
+
+
+async def test_others_are_told_later_and_once(database: Database, database_url: str) -> None:
+    here: asyncio.Queue[str] = asyncio.Queue()
+    elsewhere: asyncio.Queue[str] = asyncio.Queue()
+    async with (
+        await Database.open(DatabaseSettings(url=database_url)) as other,
+        other.listen("bell", elsewhere.put_nowait),
+        database.listen("bell", here.put_nowait),
+    ):
+        assert [await asyncio.wait_for(heard.get(), 5) for heard in (here, elsewhere)] == ["", ""]
+        for _ in range(3):
+            await database.notify("bell", "later", others_later=True)
+        assert [await asyncio.wait_for(here.get(), 5) for _ in range(3)] == ["later"] * 3
+        assert await asyncio.wait_for(elsewhere.get(), 5) == "later"
+        await database.notify("bell", "now")
+        assert await asyncio.wait_for(elsewhere.get(), 5) == "now"
+
+
+async def test_what_others_are_still_to_be_told_is_told_at_the_end(database: Database, database_url: str) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with database.listen("bell", heard.put_nowait):
+        assert await asyncio.wait_for(heard.get(), 5) == ""
+        async with await Database.open(DatabaseSettings(url=database_url)) as other, other.listen("bell", lambda _: None):
+            await other.notify("bell", "last", others_later=True)
+        assert await asyncio.wait_for(heard.get(), 5) == "last"

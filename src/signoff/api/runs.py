@@ -111,7 +111,7 @@ async def start(
             options=options_of(body, services.now()),
             backlog=services.backlog,
         )
-    await services.wake((started.run_id,))
+    await services.wake((started.run_id if started.ready else None,))
     response.status_code = 201 if started.created else 200
     response.headers["Location"] = str(request.url_for("readRun", run_id=started.run_id).path)
     out = RunStartedOut(run_id=started.run_id, created=started.created, starts_at=started.starts_at)

@@ -240,12 +240,13 @@ class Session:
             self._run_failed(execution.run_id, error)
 
     def _notified(self, payload: str) -> None:
-        if not payload:
-            self._claims.look()
-        else:
+        if payload:
             self._told_of(UUID(payload))
+            self._turns.wake_soon()
+        else:
+            self._claims.look()
+            self._turns.wake()
         self._wake.set()
-        self._turns.wake_soon()
 
     def _told_of(self, run_id: UUID) -> None:
         """A message came for a run of ours, or somebody's run has something to do: perhaps it has just been started."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from signoff.core.errors import UnavailableError
 
-PAUSE_S = 0.01
+PAUSE_S = 0.025
 """How long others are told later, in seconds."""
 
 NOTICES = 100

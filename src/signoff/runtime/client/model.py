@@ -79,11 +79,13 @@ class RunStarted:
 
     Attributes:
         starts_at: when it may begin, where that is not now. A debounced run can be read once it has started.
+        ready: a worker may claim it at once: it was started now, and waits for no queue, no time and no quiet key.
     """
 
     run_id: UUID
     created: bool
     starts_at: datetime | None = None
+    ready: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ async def start_run(
         if first != run_id:
             return RunStarted(first, created=False)
     if await begin(connection, beginning, now=now):
-        return RunStarted(run_id, created=True, starts_at=beginning.start_at)
+        ready = beginning.gate is None and beginning.start_at is None
+        return RunStarted(run_id, created=True, starts_at=beginning.start_at, ready=ready)
     earlier = await connection.fetchrow(store.BY_KEY, actor.org_id, request.idempotency_key)
     assert earlier is not None
     return _same_request(earlier, request.idempotency_key, request_digest)

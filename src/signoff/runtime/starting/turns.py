@@ -13,7 +13,7 @@ from signoff.runtime.starting import store
 from signoff.runtime.starting.admission import admit_due
 from signoff.runtime.starting.debounce import forget_windows, start_debounced
 
-SOON_S = 0.005
+SOON_S = 0.025  # until a look that hardly ever finds anything
 SHORTEST_PAUSE_S = 0.005  # between looks at a turn that is due, but that somebody else is at
 TIDYING_PAUSE_S = 60.0
 IDLE_BUCKETS = timedelta(days=2)  # a bucket is full again within its period, at most a day
@@ -40,11 +40,11 @@ class Turns:
         self._tidied_s = clock.monotonic_s()
 
     def wake(self) -> None:
-        """A run that was in a queue ended or gave its slot back."""
+        """Something was started, or a run that was in a queue ended or gave its slot back."""
         self._wake.set()
 
     def wake_soon(self) -> None:
-        """Something was started, most often through no queue: that need not share its first moments with a look."""
+        """A run was told of by its id, most often one of no queue: its first moments need not be shared with a look."""
         if self._later is None:
             self._later = asyncio.get_running_loop().call_later(SOON_S, self._wake_now)
 
