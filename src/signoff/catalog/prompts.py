@@ -128,6 +128,7 @@ class Prompt:
         max_output_tokens: how long the answer may be.
         timeout_s: how long one model call may take, in seconds.
         data_class: the highest class of data that may go into it.
+        cache: whether an answer that was given before to exactly the same may be given again.
         file: its file in the project.
         digest: SHA-256 of that file, hexadecimal.
         owners: who answers for it: `user/ana`, `role/support-lead`, `team/support`.
@@ -152,6 +153,7 @@ class Prompt:
     max_output_tokens: int = DEFAULT_MAX_OUTPUT_TOKENS
     timeout_s: float = DEFAULT_TIMEOUT_S
     data_class: DataClass = DataClass.INTERNAL
+    cache: bool = False
     file: str = ""
     digest: str = ""
     owners: tuple[str, ...] = ()

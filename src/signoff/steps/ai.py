@@ -73,6 +73,8 @@ class AiStep(LimitedStep):
         async def ask(task: ModelTask, config: ModelsConfig) -> ModelResult:
             result = await complete(task, config)
             answered.add(f"model:{result.model}")
+            if result.cached:
+                observe(Attempt(result.model, result.provider, "cached"))
             return result
 
         proof = _proven(prompt, variables, call)
@@ -171,5 +173,6 @@ def _task(prompt: Prompt, variables: Mapping[str, Any], call: StepCall, checks: 
         untrusted=untrusted_of(call, variables),
         checks=checks,
         repairs=prompt.answer.repair.attempts,
+        cached=prompt.cache,
         repair_budget=Budget(prompt.answer.repair.cost) if prompt.answer.repair.cost is not None else None,
     )

@@ -83,6 +83,8 @@ async def _others(
         # Profiles choose who answers; who is compared with is the prompt's own choice, under policy like any call.
         profiles = {name: (route, *routes) for name, routes in config.profiles.items()}
         config = replace(config, routes=(route, *config.routes), profiles=profiles)
+    # What was kept of the first answer would agree with it.
+    task = replace(task, cached=False)
     return [await ask(task, config) for _ in range(contract.agreement.answers - 1)]
 
 

@@ -54,13 +54,15 @@ class Account:
         self.id = uuid7(time_ms=int(self._at.timestamp() * 1000))
         self._began_s = clock.monotonic_s()
         self._outcome, self._finish_reason, self._model = CANCELLED, "", ""
+        self._cached = False
 
     def failed_with(self, model: str, error: NotProtectedError | CallFailed) -> Failure:
         """Why a model gave no answer."""
         return error.failure if isinstance(error, CallFailed) else Failure(model, "forbidden", str(error))
 
-    def answered(self, model: str, finish_reason: str = "stop") -> None:
-        """A model has answered."""
+    def answered(self, model: str, finish_reason: str = "stop", *, cached: bool = False) -> None:
+        """A model has answered, now or before."""
+        self._cached = cached
         self._outcome, self._finish_reason, self._model = "ok", finish_reason, model
 
     def failed(self, error: GatewayError) -> None:
@@ -83,6 +85,7 @@ class Account:
             tokens=ChatUsage(),
             first_token_s=None,
             latency_s=self._clock.monotonic_s() - self._began_s,
+            cached=self._cached,
             signals=dict(self.signals),
         )
 

@@ -7,6 +7,7 @@ one answers: protection, limits, breaker, the call itself, settlement. One recor
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -307,6 +308,19 @@ class ChatError(GatewayError):
         self.record = record
 
 
+@dataclass(slots=True)
+class Question:
+    """A question that may have been asked before.
+
+    Attributes:
+        kept: the answer that was given before; none where there is none.
+        answer: set by whoever asks now; none keeps nothing.
+    """
+
+    kept: ChatReply | None = None
+    answer: ChatReply | None = None
+
+
 class AnswerCache(Protocol):
     """Answers given before. What they are found by is the cache's: release, labels and principal among it."""
 
@@ -324,4 +338,10 @@ class AnswerCache(Protocol):
             request: what is asked, unprotected.
             ask: asks the models.
         """
+        ...
+
+    def asking(
+        self, asked: Asked, models: Sequence[str], request: ChatRequest
+    ) -> AbstractAsyncContextManager[Question]:
+        """As `answered`, for answers that come in pieces: the block asks, and says the whole answer at its end."""
         ...

@@ -47,6 +47,7 @@ class ModelTask:
         checks: asked of an answer that meets the schema, in order; what they find is repaired like what breaks it.
         repairs: how often each model that can be talked to may correct an answer that breaks its contract.
         repair_budget: what all repairs of the task may cost together; none is no limit beside the run's.
+        cached: whether an answer that was given before to the same task may be given again.
     """
 
     task: TaskKind
@@ -65,6 +66,7 @@ class ModelTask:
     checks: Sequence[AnswerCheck] = ()
     repairs: int = DEFAULT_REPAIRS
     repair_budget: Budget | None = None
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class ModelResult:
         attempts: every call, in order; the last one succeeded.
         finish_reason: why the model stopped.
         latency_s: from the first call to the answer, in seconds.
+        cached: whether it was given before.
     """
 
     output: Mapping[str, Any]
@@ -126,6 +129,7 @@ class ModelResult:
     attempts: tuple[Attempt, ...]
     finish_reason: FinishReason
     latency_s: float
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

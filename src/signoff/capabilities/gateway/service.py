@@ -18,11 +18,12 @@ from signoff.capabilities.gateway.asking import (
     ChatResult,
     Considered,
     Limits,
+    Question,
     Recorder,
 )
 from signoff.capabilities.gateway.budget import Budget
-from signoff.capabilities.gateway.calls import Call
-from signoff.capabilities.gateway.chat import ChatEvent, ChatRequest, StreamEnd
+from signoff.capabilities.gateway.caching.replaying import replayed
+from signoff.capabilities.gateway.chat import ChatEvent, ChatReply, ChatRequest, StreamEnd
 from signoff.capabilities.gateway.chats.attempt import CANCELLED
 from signoff.capabilities.gateway.chats.call import ChatCall
 from signoff.capabilities.gateway.chats.gate import Gate
@@ -30,6 +31,7 @@ from signoff.capabilities.gateway.chats.ledger import Ledger, outcome_of
 from signoff.capabilities.gateway.chats.means import Means
 from signoff.capabilities.gateway.chats.needs import needs_of, needs_of_task
 from signoff.capabilities.gateway.chats.streaming import ChatStream
+from signoff.capabilities.gateway.completing import TaskCall, guarded
 from signoff.capabilities.gateway.connected import Providers
 from signoff.capabilities.gateway.embeddings import Embedding
 from signoff.capabilities.gateway.failures import CallFailed, final_error
@@ -41,21 +43,19 @@ from signoff.capabilities.gateway.model import (
     GatewayError,
     ModelResult,
     ModelTask,
-    total_usage,
 )
 from signoff.capabilities.gateway.protection import NotProtectedError, Protector
 from signoff.capabilities.gateway.provider import ProviderError, ProviderFactory, TakesTurns
-from signoff.capabilities.gateway.resilience.guarding import Guard, Outcome
+from signoff.capabilities.gateway.resilience.guarding import Guard
 from signoff.capabilities.gateway.resilience.health import Health
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
-from signoff.capabilities.gateway.routing.model import Candidate, Needs
+from signoff.capabilities.gateway.routing.model import Needs
 from signoff.capabilities.gateway.routing.past import Known, Past
 from signoff.capabilities.gateway.routing.router import Router
 from signoff.capabilities.gateway.routing.turns import Turns
 from signoff.capabilities.gateway.screening.filtering import ContentFilters
-from signoff.capabilities.gateway.screening.incoming import texts_of, untrusted_of_chat, untrusted_of_task
+from signoff.capabilities.gateway.screening.incoming import untrusted_of_chat, untrusted_of_task
 from signoff.capabilities.gateway.screening.screen import Screen, knowing
-from signoff.capabilities.gateway.tracing import trace
 from signoff.catalog.models import ModelsConfig, ModelSpec
 from signoff.core.clock import Clock, SystemClock
 from signoff.runtime.breakers import Breakers
@@ -147,36 +147,11 @@ class Gateway:
                 `model_refused`, `model_filtered`, `model_truncated`, `context_overflow`, `breaker_open` (retryable),
                 `budget`, `quota`, `forbidden`. It carries all attempts: failed ones cost tokens too.
         """
-        started_s = self._clock.monotonic_s()
         async with self._accounted("task", asked, budget, observe, signalled) as account:
             decide = await self._scored(untrusted_of_task(task), config, account.signals, decide)
             asks = asked or Asked(NOBODY, task=task.task, prompt=task.prompt, data_labels=task.data_labels)
             turns = await self._turns(asks, config, decide, needs_of_task(task), account)
-            for candidate in turns:
-                name, duties = candidate.spec.name, candidate.obligations
-                try:
-                    # Anew for each candidate: another model's permit may demand more, or less.
-                    gate = Gate(self._means.screen, config.screening, candidate, account.signals)
-                    protected = await self._protector.protect(task, duties, asks.vault)
-                    await gate.enter(texts_of(protected.task.variables))
-                    async with self._guarded(asks, candidate, task.timeout_s, account):
-                        call = Call(candidate.spec, candidate.provider, protected, account.payer)
-                        output, finish_reason = await call.run()
-                    await gate.leave(list(texts_of(output)))
-                except (NotProtectedError, CallFailed) as error:
-                    turns.failed(candidate, account.failed_with(name, error))
-                    continue
-                account.answered(name, finish_reason)
-                return ModelResult(
-                    output=output,
-                    model=name,
-                    provider=candidate.provider.name,
-                    usage=total_usage(account.attempts),
-                    attempts=tuple(account.attempts),
-                    finish_reason=finish_reason,
-                    latency_s=self._clock.monotonic_s() - started_s,
-                )
-            raise final_error(task.task, turns.failures, account.attempts)
+            return await TaskCall(self._means, task, asks, config, turns=turns, account=account).result(self._cache)
 
     async def embed(
         self,
@@ -207,7 +182,7 @@ class Gateway:
                     gate = Gate(self._means.screen, config.screening, candidate, account.signals)
                     shown = await self._protector.protect_texts(texts, candidate.obligations)
                     await gate.enter(shown)
-                    async with self._guarded(asks, candidate, timeout_s, account):
+                    async with guarded(self._means, asks, candidate, timeout_s, account):
                         embedding = Embedding(candidate.spec, candidate.provider, shown, timeout_s, account.payer)
                         vectors, usage = await embedding.run()
                 except (NotProtectedError, CallFailed) as error:
@@ -231,22 +206,6 @@ class Gateway:
         routed = await self._router.routed(asked, config, decide, needs)
         account.considered = routed.considered
         return Turns(routed, asked, needs, decide=decide, left_s=lambda: math.inf)
-
-    @asynccontextmanager
-    async def _guarded(
-        self, asked: Asked, candidate: Candidate, timeout_s: float, account: Account
-    ) -> AsyncGenerator[None]:
-        """The block's calls are let through, and tell how the model does by the last of them."""
-        guard, before = self._means.guard, len(account.attempts)
-        org_id, name = asked.caller.org_id, candidate.spec.name
-        entry = await guard.admitted(org_id, name, timeout_s)
-        trace(candidate.spec, asked)
-        try:
-            yield
-        finally:
-            last = account.attempts[-1] if len(account.attempts) > before else None
-            outcome = None if last is None else Outcome(last.outcome, last.latency_s)
-            await self._means.finishing.done(guard.ended(org_id, name, entry, outcome))
 
     @asynccontextmanager
     async def _accounted(
@@ -350,15 +309,22 @@ class Gateway:
             routed = await self._router.routed(asked, config, decide, needs)
             ledger.considered = routed.considered
             call = self._call(request, asked, config, needs=needs, routed=routed, decide=decide, ledger=ledger)
-            async with aclosing(call.events()) as events:
-                async for event in events:
-                    if isinstance(event, StreamEnd):
-                        end = event
-                    else:
-                        yield event
+            names = [candidate.spec.name for candidate in routed.candidates]
+            async with AsyncExitStack() as stack:
+                question = Question()
+                if asked.cached and self._cache is not None and names:
+                    question = await stack.enter_async_context(self._cache.asking(asked, names, request))
+                cached = question.kept is not None
+                async with aclosing(_again(call, question.kept) if question.kept else call.events()) as events:
+                    async for event in events:
+                        if isinstance(event, StreamEnd):
+                            end = event
+                        else:
+                            yield event
+                assert end is not None
+                question.answer = end.reply if end.failure is None else None
             # Told once all is settled, so that the record is whole when the caller sees the end.
-            assert end is not None
-            ledger.close(outcome_of(end.reply), end.reply, call.model)
+            ledger.close(outcome_of(end.reply), end.reply, call.model, cached=cached)
             yield end
         except GatewayError as error:
             raise ChatError(error, ledger.close(error.reason)) from None
@@ -381,3 +347,9 @@ class Gateway:
         """
         route = self._router.route(task, prompt, config)
         return tuple(config.models[name] for name in route.models[:MAX_CANDIDATES])
+
+
+async def _again(call: ChatCall, kept: ChatReply) -> AsyncGenerator[ChatEvent]:
+    """An answer that was given before, as a stream."""
+    for event in replayed(await call.given_again(kept)):
+        yield event

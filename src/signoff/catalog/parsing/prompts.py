@@ -29,6 +29,7 @@ HINT_KINDS: tuple[HintKind, ...] = ("amount", "identifier", "date", "email")
 HINT = "x-extract"
 KEYS = (
     *("name", "version", "purpose", "task", "input", "output", "labels", "examples", "limits", "data_class"),
+    "cache",
     *("owners", "needs", "tests", "quality", "variants"),
     *ANSWER_KEYS,
 )
@@ -103,6 +104,7 @@ def parse_prompt(fields: Fields, body: str, body_line: int, *, digest: str) -> P
         ),
         timeout_s=limits.seconds("timeout", DEFAULT_TIMEOUT_S),
         data_class=data_class,
+        cache=fields.boolean("cache", default=False),
         file=fields.report.file,
         digest=digest,
         owners=parse_owners(fields, data_class),

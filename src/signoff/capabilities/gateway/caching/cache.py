@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from signoff.capabilities.gateway.asking import Asked
+from signoff.capabilities.gateway.asking import Asked, Question
 from signoff.capabilities.gateway.caching import store
 from signoff.capabilities.gateway.caching.codec import packed, question_of, unpacked
 from signoff.capabilities.gateway.chat import ChatReply, ChatRequest
@@ -69,43 +69,59 @@ class KeptAnswers:
     async def answered(
         self, asked: Asked, models: Sequence[str], request: ChatRequest, ask: Ask
     ) -> tuple[ChatReply, bool]:
-        """The answer that is kept, or that of `ask`, and whether it was kept. What `ask` raises is raised.
+        """The answer that is kept, or that of `ask`, and whether it was kept. What `ask` raises is raised."""
+        async with self.asking(asked, models, request) as question:
+            if question.kept is not None:
+                return question.kept, True
+            question.answer = await ask()
+            return question.answer, False
+
+    @asynccontextmanager
+    async def asking(self, asked: Asked, models: Sequence[str], request: ChatRequest) -> AsyncGenerator[Question]:
+        """A question, with the answer that is kept; else the block asks it and says the answer, which is then kept.
 
         Of several that ask the same at once one asks, in all processes, and the others wait for it; where it gets no
         answer that may be kept, the next one asks. A database that is away keeps nothing and finds nothing.
         """
+        question = Question()
         if not asked.cached or asked.data_labels.data_class > self._settings.most_class:
-            return await ask(), False
+            yield question
+            return
         key = (asked.caller.org_id, question_of(asked, models, request))
         while (other := self._under_way.get(key)) is not None:
             await asyncio.shield(other)
         mine = self._under_way[key] = asyncio.get_running_loop().create_future()
         try:
-            return await self._answered(key, request, ask)
+            async with self._asking(key, request.timeout_s, question):
+                yield question
         finally:
             del self._under_way[key]
             mine.set_result(None)
 
-    async def _answered(self, key: _Key, request: ChatRequest, ask: Ask) -> tuple[ChatReply, bool]:
-        claim, deadline_s = self._ids(), self._clock.monotonic_s() + request.timeout_s
+    @asynccontextmanager
+    async def _asking(self, key: _Key, timeout_s: float, question: Question) -> AsyncGenerator[None]:
+        claim, deadline_s = self._ids(), self._clock.monotonic_s() + timeout_s
         try:
-            while not (found := await self._claimed(key, claim, request.timeout_s + CLAIM_SLACK_S))[0]:
+            while not (found := await self._claimed(key, claim, timeout_s + CLAIM_SLACK_S))[0]:
                 if found[1] is not None:
-                    return unpacked(found[1]), True
+                    question.kept = unpacked(found[1])
+                    break
                 if self._clock.monotonic_s() >= deadline_s:
                     break  # another process asks for longer than this call has time: it asks for itself
                 await self._clock.sleep(self._settings.poll_s)
         except UnavailableError as error:
             _log.warning("no kept answer can be looked for: %s", error.detail)
+        if question.kept is not None:
+            yield
+            return
         kept = False
         try:
-            reply = await ask()
-            kept = await self._keep(key, claim, reply)
+            yield
+            kept = question.answer is not None and await self._keep(key, claim, question.answer)
         finally:
             if not kept:
                 with suppress(UnavailableError):
                     await self._execute(store.LET_GO, *key, claim)
-        return reply, False
 
     async def _claimed(self, key: _Key, claim: UUID, lease_s: float) -> tuple[bool, bytes | None]:
         now = self._clock.now()

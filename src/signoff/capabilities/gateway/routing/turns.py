@@ -56,6 +56,11 @@ class Turns:
                 continue
             yield replace(candidate, obligations=duties)
 
+    @property
+    def names(self) -> list[str]:
+        """The candidates, best first."""
+        return [candidate.spec.name for candidate in self._routed.candidates]
+
     def failed(self, candidate: Candidate, failure: Failure) -> None:
         """A candidate gave no answer."""
         self.failures.append(failure)

@@ -121,7 +121,8 @@ def context_of(asked: Asked) -> Context | None:
     caller = asked.caller
     if caller.run_id is None:
         return None
-    parent = SpanContext(caller.run_id.int, step_span_id(caller), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    sampled = TraceFlags(TraceFlags.SAMPLED)
+    parent = SpanContext(caller.run_id.int, step_span_id(caller), is_remote=True, trace_flags=sampled)
     return set_span_in_context(NonRecordingSpan(parent), Context())
 
 
