@@ -141,3 +141,24 @@ async def test_an_agent_stays_within_its_bounds(database: Database, tmp_path: Pa
         babbler, ended = await run(stage, "babbler")
         assert ended == ("failed", None)
         assert (await stage.step(babbler, "settle"))["error"]["kind"] == "model_contract"
+
+
+async def test_a_turn_is_begun_only_where_the_run_can_pay_for_it(database: Database, tmp_path: Path) -> None:
+    model = Talking({"costly": [LOOK, DONE]})
+    model.local = False
+    vendor = (
+        'provider: openai_compatible, base_url: "http://127.0.0.1:1", model: m, price: {input_usd: 0, output_usd: 800}'
+    )
+    made = files(tmp_path / "log")
+    made["models.yaml"] = made["models.yaml"].replace("provider: scripted", vendor)
+    made["prompts/settle.md"] = made["prompts/settle.md"].replace(
+        "repair:", "limits: {max_output_tokens: 1248}\nrepair:"
+    )
+    async with staged(database, made, {"clever": model}) as stage:
+        failed, ended = await run(stage, "costly")
+        assert ended == ("failed", None)
+        assert (await stage.step(failed, "settle"))["error"]["kind"] == "budget"
+        [spent] = [fact["usage"]["cost_micro_usd"] for fact in await stage.facts(failed, "model.call")]
+    assert spent == 4000, (
+        "the longest answer of the first turn fits into 1 USD, and that of the second does not any more"
+    )

@@ -1,4 +1,4 @@
-"""The claim of docs/reference/data-flow.md for agents and plans: an attacker chooses the text and all that models say."""
+"""The claim of docs/reference/data-flow.md for agents and plans: an attacker chooses the text and what models say."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class _WorkflowCheck:
                     workflow=workflow.name,
                     version=workflow.version,
                     risk=workflow.risk,
-                    step=flow.path,
+                    step=path,
                     result="approved",
                     assigned_roles=roles,
                     started_by="user/anybody",
@@ -189,11 +189,17 @@ class _WorkflowCheck:
                 )
             )
             for environment in ENVIRONMENTS
+            for path in _places(flow.path)
         )
 
     def _finding(self, flow: StepFlow, code: str, detail: str, word: str = "") -> Finding:
         hint = "Permit it in policies/, or take the step out."
         return Finding(code, flow.path, flow.step.line, detail, word or flow.step.target, (), hint)
+
+
+def _places(path: str) -> tuple[str, ...]:
+    """How a run may call a step: one inside another stands in an iteration of it, or in what `on_error` runs."""
+    return (path, path.replace("/", "[0]/"), path.replace("/", "!/")) if "/" in path else (path,)
 
 
 def _never(action: str, resource: str, why: str) -> str:

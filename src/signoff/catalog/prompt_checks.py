@@ -23,6 +23,7 @@ def check_prompts(project: Project) -> Iterator[Problem]:
         if workflow.python is None:
             yield from _asked_reviews(project, workflow)
             yield from _citations(project, workflow)
+            yield from _compared(project, workflow)
 
 
 def _owners(project: Project, prompt: Prompt) -> Iterator[Problem]:
@@ -105,6 +106,21 @@ def _asked_reviews(project: Project, workflow: Workflow) -> Iterator[Problem]:
             )
             suggestion = f"Give a review 'when: {step.name}.filtered.review', or let the filter block."
             yield Problem(detail, step.file or workflow.file, step.line, suggestion=suggestion, code="unheard-filter")
+
+
+def _compared(project: Project, workflow: Workflow) -> Iterator[Problem]:
+    """Agents whose prompt compares several answers: a conversation with its calls happens once."""
+    for step in every_step(workflow.steps):
+        if step.verb not in ("agent", "plan"):
+            continue
+        try:
+            confidence = project.prompts.find(step.target).answer.confidence
+        except NotFoundError:
+            continue  # told by the compiler
+        if confidence is not None and "agreement" in confidence.signals:
+            detail = f"The confidence of the prompt of '{step.name}' compares several answers, and it gives one only."
+            suggestion = "Take 'agreement' out of the prompt's signals."
+            yield Problem(detail, step.file or workflow.file, step.line, suggestion=suggestion, code="value")
 
 
 def _citations(project: Project, workflow: Workflow) -> Iterator[Problem]:
