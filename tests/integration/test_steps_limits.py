@@ -141,7 +141,8 @@ async def test_a_person_lets_a_step_beyond_its_limit_or_does_not(database: Datab
 
 async def test_a_steps_calls_are_recorded_with_their_run_and_paid_at_what_they_came_to(database: Database):
     clock = MovedClock(END_OF_MAY)
-    recorder = CallRecorder(database, SystemClock(), RecordSettings(gather_s=0))
+    # One time for both: to the clock of today all leases of that May are over.
+    recorder = CallRecorder(database, clock, RecordSettings(gather_s=0))
     book = await spent(database, full("team", "refuse"), clock)
     clock.move(1)
     async with staged(database, FILES, models(), limits=book, recorder=recorder) as stage:

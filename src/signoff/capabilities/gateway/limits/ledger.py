@@ -29,13 +29,15 @@ from signoff.core.clock import Clock, SystemClock
 from signoff.core.errors import LimitError, SignoffError, UnavailableError
 from signoff.core.ids import IdSource, uuid7
 from signoff.core.money import Usage
-from signoff.foundation.database import Database
+from signoff.foundation.database import Connection, Database
 
 LimitsOf = Callable[[Caller], Awaitable[Sequence[ModelLimit]]]
 """The limits of a caller's release."""
 
 _GRAVEST = ("refuse", "ask", "park", "cheaper")
 _RETRY_S = 0.5
+HOLD_S = 0.25
+"""How long a connection is kept while one statement follows the other, in seconds: others want one too."""
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +60,14 @@ class _Settlement:
     shares: Sequence[Share]
     slots: Sequence[int]
     differences: Sequence[int]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is written in one statement."""
+
+    pending: Sequence[_Pending]
+    settled: Sequence[_Settlement]
 
 
 @dataclass(slots=True)
@@ -190,6 +200,28 @@ class LimitLedger:
 
     async def _run(self) -> None:
         """One statement after the other, until nothing waits."""
+        while (batch := await self._gathered()) is not None:
+            try:
+                async with self.database.worker_connection() as connection:
+                    until_s = self._monotonic_s() + HOLD_S
+                    while batch is not None:
+                        await self._write(connection, batch)
+                        batch = None
+                        await self._sweep(connection)
+                        # Taking a connection and giving it back takes as long as a call's statement does in Python.
+                        batch = await self._gathered() if self._monotonic_s() < until_s else None
+            except UnavailableError as error:
+                self._settling.extendleft(reversed(batch.settled if batch else ()))
+                _fail(batch, error)
+                if not self._waiting:
+                    await (self.clock or SystemClock()).sleep(_RETRY_S)
+            except Exception as error:  # noqa: BLE001  (whatever it is, those who wait are told)
+                _fail(batch, error)
+                lost = len(batch.settled) if batch else 0
+                _log.exception("%s settlements were not written: those calls count as spent in full", lost)
+
+    async def _gathered(self) -> _Batch | None:
+        """What is to be written next; none where nothing is left. Settlements alone wait a moment for company."""
         while self._waiting or self._settling:
             if not self._waiting:
                 with suppress(TimeoutError):
@@ -199,34 +231,23 @@ class LimitLedger:
             pending = [self._waiting.popleft() for _ in range(min(self.settings.batch, len(self._waiting)))]
             pending = [item for item in pending if not item.answer.done()]
             settled = [self._settling.popleft() for _ in range(min(self.settings.batch, len(self._settling)))]
-            if not pending and not settled:
-                continue
-            try:
-                await self._write(pending, settled)
-                await self._sweep()
-            except UnavailableError as error:
-                self._settling.extendleft(reversed(settled))
-                for item in pending:
-                    if not item.answer.done():
-                        item.answer.set_exception(error)
-                if not self._waiting:
-                    await (self.clock or SystemClock()).sleep(_RETRY_S)
-            except Exception as error:  # noqa: BLE001  (whatever it is, those who wait are told)
-                for item in pending:
-                    if not item.answer.done():
-                        item.answer.set_exception(error)
-                _log.exception("%s settlements were not written: those calls count as spent in full", len(settled))
+            if pending or settled:
+                return _Batch(pending, settled)
+        return None
 
-    async def _sweep(self) -> None:
+    def _monotonic_s(self) -> float:
+        return (self.clock or SystemClock()).monotonic_s()
+
+    async def _sweep(self, connection: Connection) -> None:
         """From time to time, and not before a while after the start: who waits comes first."""
-        now_s = (self.clock or SystemClock()).monotonic_s()
+        now_s = self._monotonic_s()
         self._swept_s = self._swept_s or now_s
         if now_s - self._swept_s >= self.settings.sweep_s:
             self._swept_s = now_s
-            async with self.database.worker_connection() as connection:
-                await connection.execute(store.FORGET, self._now())
+            await connection.execute(store.FORGET, self._now())
 
-    async def _write(self, pending: Sequence[_Pending], settled: Sequence[_Settlement]) -> None:
+    async def _write(self, connection: Connection, batch: _Batch) -> None:
+        pending, settled = batch.pending, batch.settled
         counters = sorted(
             {share.counter for item in (*pending, *settled) for share in item.shares},
             key=lambda counter: (str(counter.org_id), counter.id),
@@ -240,8 +261,7 @@ class LimitLedger:
         )
         answer = None
         while answer is None:  # null where a row went away in that moment
-            async with self.database.worker_connection() as connection:
-                answer = await connection.fetchval(store.ADMIT, *arguments, self._now(), self.settings.durable)
+            answer = await connection.fetchval(store.ADMIT, *arguments, self._now(), self.settings.durable)
         told = orjson.loads(answer)
         slots = dict(zip(counters, told["slots"], strict=True))
         for item, misses in zip(pending, told["answers"], strict=True):
@@ -259,6 +279,12 @@ class LimitLedger:
             self.settle(_Settlement(item.org_id, item.reservation, item.shares, numbers, nothing))
         else:
             item.answer.set_result(admitted)
+
+
+def _fail(batch: _Batch | None, error: Exception) -> None:
+    for item in batch.pending if batch else ():
+        if not item.answer.done():
+            item.answer.set_exception(error)
 
 
 def _reached(shares: Sequence[Share], misses: Sequence[tuple[int, int | None]]) -> LimitReached:
