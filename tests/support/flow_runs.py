@@ -26,11 +26,13 @@ from signoff.runtime.inputs import scope_of
 from signoff.runtime.program import NAMING
 from signoff.workflows import Contracts
 from signoff.workflows.flow import FlowResult, StepFlow
+from signoff.workflows.flow.contracts import ToolFacts
 from signoff.workflows.flow.model import NOTHING, Flow, Value
 from signoff.workflows.flow.sinks import endorsing, uncaused
 from signoff.workflows.graph import ranks
 from signoff.workflows.labelling import acting_control, labels_of_parts, status_labels
 from signoff.workflows.model import Step, Workflow
+from signoff.workflows.offers import ChosenTemplate
 from signoff.workflows.semantics import STATUS, Ended, Ready, RunScope, StepState, decide_step
 
 CASES = Path(__file__).parents[2] / "docs/data-flow"
@@ -328,7 +330,7 @@ def violations(project: Project, result: FlowResult, first: Run, second: Run) ->
         one, other = (_by_index(run, path, seen) for run in (first, second))
         complete = not (first.failed or second.failed)
         caused = bool(uncaused(flow, grounds).atoms)
-        varies = bool(flow.arguments.whole().varies)
+        varies = _varies(flow, around.tools[flow.step.target])
         reviewed = any(acted.step == path and acted.approved for acted in (*first.acted, *second.acted))
         if complete and not reviewed and one.keys() != other.keys() and (not caused or varies):
             found.append(f"{path} acts in one run only")
@@ -337,6 +339,14 @@ def violations(project: Project, result: FlowResult, first: Run, second: Run) ->
             found.append(f"{path} was caused by untrusted data")
         found += _arguments(project, path, one, other)
     return found + _chosen(project, first, second)
+
+
+def _varies(flow: StepFlow, tool: ToolFacts) -> bool:
+    """Whether acting in one iteration and not in another says something; of an agent's calls only what is trusted."""
+    if not isinstance(flow.step.arguments.get("with"), ChosenTemplate):
+        return bool(flow.arguments.whole().varies)
+    trusted = (path for path, sink in tool.sinks.items() if sink == "trusted")
+    return any(flow.arguments.select(("with", *path)).whole().varies for path in trusted)
 
 
 def _by_index(run: Run, path: str, endorsed: frozenset[str]) -> dict[tuple[int, ...], Acted]:
