@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -145,7 +146,11 @@ async def test_a_tasks_answer_is_given_again_where_it_still_holds(database: Data
     assert (first.cached, again.cached) == (False, True)
     assert (again.output, again.model, again.usage.model_calls) == (GOOD, "one", 0)
     assert [(one.cached, one.usage.cost.micro_usd) for one in records.all] == [(False, 0), (True, 0)]
-    refused = await done(checks=[lambda _answer: [Problem("No.")] if len(model.requests) < 2 else []])
+
+    def objects(_answer: Mapping[str, Any]) -> list[Problem]:
+        return [Problem("No.")] if len(model.requests) == 1 else []
+
+    refused = await done(checks=[objects])
     assert not refused.cached, "what a rule of today objects to is asked anew"
     assert not (await done(variables={"text": "Else."})).cached
     assert len(model.requests) == 3

@@ -56,7 +56,7 @@ class Router:
         await self._guard.fresh()
         key = asked.sticky or (repr(self._chance()) if route.canary or route.weights else "")
         used, failures = _in_use(route, key)
-        found_good = await self._known.of(asked) if len(used) > 1 else {}
+        found_good: Mapping[str, float] = await self._known.of(asked) if len(used) > 1 else {}
         candidates: dict[str, Candidate] = {}
         for name in used:
             try:
