@@ -50,6 +50,16 @@ outcome: {done: "true"}
 """
 
 
+AGENT = '{agent: answer, with: {text: "${input.text}"}, tools: [find], max_turns: 3, max_calls: 2}'
+FIND = """tool: find
+about: Finds.
+effect: none
+python: "tools/find.py:find"
+input: {type: object, properties: {q: {type: string}}, required: [q]}
+output: {type: object}
+"""
+
+
 def price(spec: ModelSpec, given: int, answered: int) -> Cost | None:
     """One micro-dollar a token given, ten a token answered; the small model a tenth of it."""
     return Cost((given + 10 * answered) * (10 if spec.name == "big" else 1))
@@ -91,6 +101,25 @@ def test_answers_that_agreement_compares_are_asked_for_always() -> None:
     other = cost(confidence.replace("answers: 3", "answers: 2, model: small"))
     assert other is not None
     assert other.most == one.most + one.most // 10
+
+
+def test_an_agent_costs_one_turn_at_least_and_every_turn_with_all_that_its_calls_gave_at_most() -> None:
+    agent = FLOW.replace('{ai: answer, WHEN with: {text: "${input.text}"}}', AGENT)
+    files = {
+        "signoff.yaml": MANIFEST,
+        "models.yaml": MODELS.replace("ROUTE", "[big]"),
+        "prompts/answer.md": PROMPT.replace("EXTRA", "repair: {attempts: 0}"),
+        "tools/find.yaml": FIND,
+        "tools/find.py": "def find(arguments):\n    return {}\n",
+        "workflows/answer.yaml": agent,
+    }
+    found = workflow_costs(load_project_files({name: text.encode() for name, text in files.items()}), price)["answer"]
+    once = cost("repair: {attempts: 0}")
+    assert found is not None
+    assert once is not None
+    assert found.least == once.least
+    assert found.most == 3 * (once.most + 2 * UNBOUNDED_TOKENS * 10)
+    assert found.least < found.expected < found.most
 
 
 def test_what_may_be_left_out_costs_nothing_at_least() -> None:
