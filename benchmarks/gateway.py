@@ -29,6 +29,8 @@ from signoff.foundation.database import migrate
 IN_FLIGHT = (1, 16, 64)
 SHAPE_S = 8.0
 """How long each shape of load lasts, in seconds."""
+SHAPE_DIRECT_S = 3.0
+"""The stub's own: tens of thousands of answers."""
 SHAPE_SLOW_S = 14.0
 """LiteLLM's: it answers so much less in the same time that its last percent would be a handful of answers."""
 WARM_S = 2.0
@@ -167,7 +169,7 @@ def run(*, quick: bool, beside: bool = True, requests: int = REQUESTS_MEMORY) ->
             caller.hear()
             ports = stub.hear()
             upstream = {"stub": int(ports["port"]), "paced": int(ports["paced_port"])}
-            bench.shapes(Direct(*upstream.values()), SHAPE_S)
+            bench.shapes(Direct(*upstream.values()), SHAPE_DIRECT_S)
             _with(lambda: Signoff(server, upstream, core=theirs), console, lambda side: bench.shapes(side, SHAPE_S))
             if beside:
                 made = lambda: Litellm(server, upstream, core=theirs)  # noqa: E731  (as above)
