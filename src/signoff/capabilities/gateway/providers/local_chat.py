@@ -25,7 +25,7 @@ from signoff.capabilities.gateway.providers.wire.tuning import LLAMA
 MAX_CHAT_TOKENS = 1_024
 """How long an answer may be where its request does not say, in tokens: some minutes of a CPU."""
 _TOO_LONG = "exceed_context_size_error"
-WIRE = OpenAIChat(Dialect(documents=False, places=LLAMA))
+WIRE = OpenAIChat(Dialect(documents="none", places=LLAMA))
 
 Ask = Callable[[Mapping[str, Any]], AsyncGenerator[Mapping[str, Any]]]
 

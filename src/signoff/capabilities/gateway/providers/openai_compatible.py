@@ -57,23 +57,28 @@ _ACCENTS: Mapping[str, _Accent] = {
         "https://api.openai.com/v1", Dialect(places=COMPATIBLE), key=False, embeds=True, apis=_BOTH
     ),
     "azure_openai": _Accent(None, Dialect(max_tokens="max_completion_tokens", places=AZURE), embeds=True, apis=_BOTH),
-    # Mistral refuses `stream_options`, reports usage unasked, and calls "some tool" `any`.
+    # Mistral refuses `stream_options`, reports usage unasked, calls "some tool" `any`, and takes files by their URLs.
     "mistral": _Accent(
         "https://api.mistral.ai/v1",
-        Dialect(usage_on_request=False, required="any", documents=False, places=MISTRAL),
+        Dialect(usage_on_request=False, required="any", documents="document_url", places=MISTRAL),
         embeds=True,
     ),
     # Groq's structured output is of few models and not of streams or tools; the schema in words works with all.
     "groq": _Accent(
-        "https://api.groq.com/openai/v1", Dialect(max_tokens="max_completion_tokens", structured="words", places=GROQ)
+        "https://api.groq.com/openai/v1",
+        Dialect(max_tokens="max_completion_tokens", structured="words", documents="none", places=GROQ),
     ),
     "openrouter": _Accent("https://openrouter.ai/api/v1", Dialect(places=OPENROUTER), apis=_BOTH),
     # DeepSeek knows `json_object` only.
     "deepseek": _Accent(
-        "https://api.deepseek.com", Dialect(structured="words", documents=False, places=DEEPSEEK), apis=_BOTH
+        "https://api.deepseek.com", Dialect(structured="words", documents="none", places=DEEPSEEK), apis=_BOTH
     ),
-    "cerebras": _Accent("https://api.cerebras.ai/v1", Dialect(max_tokens="max_completion_tokens", places=CEREBRAS)),
-    "huggingface": _Accent("https://router.huggingface.co/v1", Dialect(structured="words", places=HUGGINGFACE)),
+    "cerebras": _Accent(
+        "https://api.cerebras.ai/v1", Dialect(max_tokens="max_completion_tokens", documents="none", places=CEREBRAS)
+    ),
+    "huggingface": _Accent(
+        "https://router.huggingface.co/v1", Dialect(structured="words", documents="none", places=HUGGINGFACE)
+    ),
 }
 
 

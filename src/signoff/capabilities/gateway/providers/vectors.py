@@ -53,7 +53,8 @@ class VectorVendor(Vendor):
         self._vectors = vectors
         self._rank_url = rank_url
         self._dimensions: int | None = spec.settings.get("dimensions")
-        self.tasks = self.tasks | ({"embed"} if vectors else set()) | ({"rerank"} if rank_url else set())
+        more = {"embed"} if vectors else set[str]()
+        self.tasks = self.tasks | more | ({"rerank"} if rank_url else set[str]())
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """Vectors of length 1, made in as many requests as the vendor's limit demands.

@@ -102,6 +102,11 @@ class Vendor:
             traces=bool(spec.settings.get("trace")),
         )
 
+    @property
+    def wire(self) -> Wire:
+        """The format that it speaks."""
+        return self._wire
+
     async def chat(self, request: ChatRequest) -> ChatReply:
         """See `Chats`."""
         return await self._call(self._prepared(request))

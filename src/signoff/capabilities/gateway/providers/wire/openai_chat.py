@@ -60,7 +60,7 @@ class Dialect:
         usage_on_request: whether a stream reports usage only where `stream_options` asks for it.
         required: its word for "some tool must be called".
         structured: `schema`: it takes a JSON Schema; `words`: it is told the schema in words.
-        documents: whether it takes files.
+        documents: how it takes files: as `file` with their bytes, as Mistral's `document_url`, or not at all.
         places: where it has what chats are tuned by.
     """
 
@@ -68,7 +68,7 @@ class Dialect:
     usage_on_request: bool = True
     required: str = "required"
     structured: Literal["schema", "words"] = "schema"
-    documents: bool = True
+    documents: Literal["file", "document_url", "none"] = "file"
     places: Places = field(default_factory=lambda: OPENAI)
 
 
@@ -143,7 +143,9 @@ class OpenAIChat:
             return {"type": "text", "text": part.text}
         if isinstance(part, ImagePart):
             return {"type": "image_url", "image_url": {"url": data_url(part)}}
-        if isinstance(part, DocumentPart) and self._dialect.documents and part.data is not None:
+        if isinstance(part, DocumentPart) and self._dialect.documents == "document_url":
+            return {"type": "document_url", "document_url": data_url(part)}
+        if isinstance(part, DocumentPart) and self._dialect.documents == "file" and part.data is not None:
             return {"type": "file", "file": {"filename": part.name, "file_data": data_url(part)}}
         if isinstance(part, VendorPart):
             return dict(part.data)
