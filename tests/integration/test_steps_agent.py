@@ -126,7 +126,7 @@ async def test_an_agent_stays_within_its_bounds(database: Database, tmp_path: Pa
         assert len(noted(log)) == 3
         last = model.of("eager")[-1]
         assert refused(last) == ["max_calls"]
-        assert (last.tool_choice, last.output_schema is not None) == ("none", True)
+        assert (last.tool_choice, [tool.name for tool in last.tools]) == ("none", ["shop_get_order", "pay_refund"])
 
         endless, ended = await run(stage, "endless")
         assert ended == ("done", "settled")

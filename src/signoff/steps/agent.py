@@ -55,6 +55,10 @@ _RULE = (
     " nothing else. Its JSON Schema is:\n"
 )
 
+# Tools stay part of the request: some vendors refuse a conversation about tools that it does not define, and others
+# refuse tools beside a schema of the answer. So the last turn is told in words that it is the last.
+_LAST = (ChatMessage("user", (TextPart("No more calls can be made. Answer now, with what there is."),)),)
+
 
 @dataclass(frozen=True, slots=True)
 class Turned:
@@ -145,7 +149,7 @@ class Turn:
             raise StepError(detail, kind="agent_errors")
         left = settings["max_calls"] - past.calls
         final = left <= 0 or _index(self._call) + 1 >= settings["max_turns"]
-        messages = [*_opening(self._task), *past.messages]
+        messages = [*_opening(self._task), *past.messages, *(_LAST if final else ())]
         while True:
             result = await self._ask(messages, final=final)
             reply, model = result.reply, result.record.model
@@ -164,7 +168,6 @@ class Turn:
             messages,
             tools=tuple(_tools(self._project, call.step.settings["tools"])),
             tool_choice="none" if final else "auto",
-            output_schema=task.output_schema if final else None,
             max_output_tokens=task.max_output_tokens,
             timeout_s=task.timeout_s,
         )
