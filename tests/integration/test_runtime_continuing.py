@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+import pytest
+from support.operations import do
 from tests.support.crashing import crashing, folded
 from tests.support.engine import (
     ACTOR,
@@ -128,7 +130,9 @@ outcome: {over: {when: cycle.done, give: {turns: "${cycle.turns}"}}}
                     await send(database, run_id, "cycle[0]/ask", {"answer": "late"})
                     raise AssertionError("it has ended")
                 except ConflictError:
-                    run_id = UUID((await output(database, run_id))["run_id"])
+                    before, run_id = run_id, UUID((await output(database, run_id))["run_id"])
+                    with pytest.raises(ConflictError, match=f"goes on as run {run_id}: name that one"):
+                        await do(database, before, "pause")
     assert await output(database, run_id) == {"turns": 3}
 
 

@@ -30,6 +30,9 @@ ENDED = frozenset(("done", "failed", "cancelled", "terminated"))
 REOPENABLE = ENDED - {"done"}
 DEFAULT_PRIORITY = 5
 
+MOST_FOLLOWED = 20
+"""Runs of a loop that are looked through, one after the other, for the one that goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -107,8 +110,21 @@ async def check(connection: Connection, actor: Actor, run_id: UUID, operation: O
             _check_steps(operation, state)
         started = state.started
     if operation.name != "retry" and run.status in ENDED:
-        raise ConflictError(f"run {run_id} has ended ({run.status})", status_of_run=run.status)
+        detail = f"run {run_id} has ended ({run.status})"
+        if run.outcome == "continued":
+            detail = f"{detail} and goes on as run {await _goes_on_as(connection, actor.org_id, run_id)}: name that one"
+        raise ConflictError(detail, status_of_run=run.status)
     return Checked(message_id, False, run.status, started)
+
+
+async def _goes_on_as(connection: Connection, org_id: UUID, run_id: UUID) -> UUID:
+    """The run that a loop has come to, or one a few turns before it where it has turned more often since."""
+    for _ in range(MOST_FOLLOWED):
+        continued = (await read_state(connection, org_id, run_id)).continued
+        if continued is None:
+            break
+        run_id = UUID(continued["run_id"])
+    return run_id
 
 
 async def operate(connection: Connection, actor: Actor, run_id: UUID, operation: Operation, *, now: datetime) -> Asked:
