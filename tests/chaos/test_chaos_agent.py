@@ -123,14 +123,21 @@ def project(sink: str, model: str) -> Project:
     files = {
         "signoff.yaml": f'project: chaos\nsettings: {{sink: "{sink}"}}\nroles: {{lead: Leads.}}\n',
         "policies/all.cedar": '@id("all")\npermit (principal, action, resource);\n',
-        "models.yaml": f'models:\n  clever: {{provider: openai_compatible, base_url: "{model}", model: m, capabilities: [tools]}}\n'
-        "routes:\n  - {task: generate, use: [clever]}\n",
+        "models.yaml": f"""models:
+  clever: {{provider: openai_compatible, base_url: "{model}", model: m, capabilities: [tools]}}
+routes:
+  - {{task: generate, use: [clever]}}
+""",
         "prompts/settle.md": PROMPT,
         "tools/pay.yaml": f"""tool: pay
 effect: write
 trigger: any
 http: {{method: POST, url: "${{settings.sink}}/pay"}}
-input: {{type: object, properties: {{n: {{type: integer, x-signoff: {{sink: any}}}}}}, required: [n], additionalProperties: false}}
+input:
+  type: object
+  properties: {{n: {{type: integer, x-signoff: {{sink: any}}}}}}
+  required: [n]
+  additionalProperties: false
 idempotency: {{header: Idempotency-Key, recovery: lookup, lookup: {{tool: find, argument: key}}}}
 {contract}""",
         "tools/find.yaml": f"""tool: find
