@@ -126,7 +126,7 @@ async def guarded(
     guard, before = means.guard, len(account.attempts)
     org_id, name = asked.caller.org_id, candidate.spec.name
     entry = await guard.admitted(org_id, name, timeout_s)
-    trace(candidate.spec, asked)
+    trace(candidate.spec, asked.trace, asked.caller.run_id, asked.caller.step)
     try:
         yield
     finally:

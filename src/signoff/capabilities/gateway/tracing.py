@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 from contextvars import ContextVar
+from uuid import UUID
 
-from signoff.capabilities.gateway.asking import Asked, Caller
 from signoff.catalog.models import ModelSpec
 
 HEADER = "traceparent"
@@ -17,25 +17,24 @@ _SOUND = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}
 _sent: ContextVar[str] = ContextVar("signoff_traceparent", default="")
 
 
-def step_span_id(caller: Caller) -> int:
+def step_span_id(run_id: UUID, step: str) -> int:
     """The id of the span of a run's step: the same wherever it is asked for."""
-    hashed = hashlib.sha256(f"{caller.run_id} {caller.step}".encode()).digest()
+    hashed = hashlib.sha256(f"{run_id} {step}".encode()).digest()
     return int.from_bytes(hashed[:8], "big") or 1
 
 
-def traceparent_of(asked: Asked) -> str:
+def traceparent_of(said: str, run_id: UUID | None = None, step: str = "") -> str:
     """The caller's span, as W3C's `traceparent` (version 00): its own, or that of a run's step; empty for none."""
-    if asked.trace:
+    if said:
         # What a program sends goes into a head: nothing else than exactly this form.
-        return asked.trace if _SOUND.fullmatch(asked.trace) else ""
-    caller = asked.caller
-    return "" if caller.run_id is None else f"00-{caller.run_id.hex}-{step_span_id(caller):016x}-01"
+        return said if _SOUND.fullmatch(said) else ""
+    return "" if run_id is None else f"00-{run_id.hex}-{step_span_id(run_id, step):016x}-01"
 
 
-def trace(spec: ModelSpec, asked: Asked) -> None:
+def trace(spec: ModelSpec, said: str, run_id: UUID | None, step: str) -> None:
     """The next call that this task makes to the model is traced, where the project has it so."""
     if spec.settings.get("trace"):
-        _sent.set(traceparent_of(asked))
+        _sent.set(traceparent_of(said, run_id, step))
 
 
 def traced() -> str:

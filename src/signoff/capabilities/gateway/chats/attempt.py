@@ -65,7 +65,7 @@ async def attempted(
         await means.finishing.done(means.guard.ended(org_id, spec.name, entry, None))
         raise
     attempt = Attempt(means.clock.monotonic_s())
-    trace(spec, asked)
+    trace(spec, asked.trace, asked.caller.run_id, asked.caller.step)
     try:
         yield attempt
     except ProviderError as error:
