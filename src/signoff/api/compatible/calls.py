@@ -25,7 +25,6 @@ from signoff.api.compatible.messages_request import read_messages
 from signoff.api.compatible.placing import Place, Places
 from signoff.api.compatible.responses_answer import ResponseFrames, response_body
 from signoff.api.compatible.responses_request import read_response
-from signoff.api.compatible.tuning import IN_HEADER
 from signoff.api.services import actor_of, services_of
 from signoff.capabilities.gateway import Gateway
 from signoff.capabilities.gateway.asking import CallRecord, Considered
@@ -189,7 +188,7 @@ def _headers(request: Request, form: Format, head: Head, ignored: tuple[str, ...
 def _left_out(considered: Sequence[Considered], model: str) -> list[str]:
     """What the model that answers was asked without, by the names that requests have for it."""
     said = next((str(one.why.get(LEFT_OUT, "")) for one in considered if one.model == model and one.rank), "")
-    return sorted({IN_HEADER.get(name, name) for name in said.split(", ") if name})
+    return [name for name in said.split(", ") if name]
 
 
 def _streamed(request: Request, form: Format, wanted: Wanted, stream: ChatStream) -> Response:

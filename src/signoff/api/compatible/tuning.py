@@ -36,14 +36,6 @@ REASONING = Known(
 )
 _MOST_TOKENS_BIASED = 1_024
 _MOST_BIAS = 100
-IN_HEADER: Mapping[str, str] = {
-    "effort": "reasoning_effort",
-    "thinking_tokens": "thinking",
-    "parallel_tools": "parallel_tool_calls",
-    "flex_tier": "service_tier",
-    "standard_tier": "service_tier",
-}
-"""What `signoff-ignored` calls what a model was asked without, where that is not the name in `Tuning`."""
 
 
 def read_tuning(body: Mapping[str, Any], *, tools: bool, drops: bool = False) -> Tuning:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal, Protocol, get_args, runtime_checkable
 
@@ -58,6 +58,18 @@ class Tuning:
 
 _NAMES = tuple(one.name for one in fields(Tuning) if one.name != "optional")
 UNTUNED = Tuning()
+_ASKED_AS: Mapping[str, str] = {
+    "effort": "reasoning_effort",
+    "thinking_tokens": "thinking",
+    "parallel_tools": "parallel_tool_calls",
+    "flex_tier": "service_tier",
+    "standard_tier": "service_tier",
+}
+
+
+def parameters(names: Iterable[str]) -> list[str]:
+    """What requests call these members of `Tuning`, sorted: for those who sent them."""
+    return sorted({_ASKED_AS.get(name, name) for name in names})
 
 
 @runtime_checkable

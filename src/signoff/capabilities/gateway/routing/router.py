@@ -16,7 +16,7 @@ from signoff.capabilities.gateway.routing.past import Known
 from signoff.capabilities.gateway.routing.permits import permitted
 from signoff.capabilities.gateway.routing.ranking import Standing, ranked, share, why
 from signoff.capabilities.gateway.routing.requirements import cost_of, joined, lacking
-from signoff.capabilities.gateway.tuning import untunable
+from signoff.capabilities.gateway.tuning import parameters, untunable
 from signoff.catalog.models import ModelsConfig, ModelSpec, Route
 
 LEFT_OUT = "left_out"
@@ -101,7 +101,7 @@ class Router:
             raise CallFailed(lacks)
         missing = untunable(candidate.provider, needs.tunings)
         if missing and not needs.optional:
-            detail = f"{candidate.provider.name} has no {', '.join(f'`{name}`' for name in sorted(missing))}."
+            detail = f"{candidate.provider.name} has no {', '.join(f'`{name}`' for name in parameters(missing))}."
             raise CallFailed(Failure(spec.name, "cannot", detail))
         held = self._guard.held(asked.caller.org_id, spec.name)
         if held is not None:
@@ -118,7 +118,7 @@ class Router:
 
 def _less(candidate: Candidate) -> dict[str, str]:
     """What a model is asked without, for explanations."""
-    return {LEFT_OUT: ", ".join(sorted(candidate.left_out))} if candidate.left_out else {}
+    return {LEFT_OUT: ", ".join(parameters(candidate.left_out))} if candidate.left_out else {}
 
 
 def _in_use(route: Route, key: str) -> tuple[list[str], list[Failure]]:
