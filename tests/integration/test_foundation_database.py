@@ -261,6 +261,9 @@ async def test_what_others_are_still_to_be_told_is_told_at_the_end(database: Dat
     heard: asyncio.Queue[str] = asyncio.Queue()
     async with database.listen("bell", heard.put_nowait):
         assert await asyncio.wait_for(heard.get(), 5) == ""
-        async with await Database.open(DatabaseSettings(url=database_url)) as other, other.listen("bell", lambda _: None):
+        async with (
+            await Database.open(DatabaseSettings(url=database_url)) as other,
+            other.listen("bell", lambda _: None),
+        ):
             await other.notify("bell", "last", others_later=True)
         assert await asyncio.wait_for(heard.get(), 5) == "last"

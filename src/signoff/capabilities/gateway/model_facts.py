@@ -110,7 +110,7 @@ def lies_in(spec: ModelSpec, region: str) -> bool:
 @lru_cache(maxsize=MAX_KNOWN)
 def _known(provider: str, model: str, base_url: str) -> tuple[int | None, frozenset[str] | None, frozenset[str] | None]:
     if provider in LOCAL_PROVIDERS:
-        # A coder of 1.5 billion parameters calls tools that are not there: it holds answers to a schema, and calls none.
+        # A coder of 1.5 billion parameters calls tools that are not there: it keeps to a schema, and calls none.
         return None, _TEXT, _STRUCTURED if provider == "qwen" else _NONE
     for pattern, modalities, capabilities, context in _FAMILIES:
         if pattern.search(model.lower()):

@@ -95,7 +95,8 @@ async def fork(connection: Connection, asked: Fork, *, now: datetime) -> RunStar
         assert row is not None
         return RunStarted(row["run_id"], created=False)
     await share(connection, actor.org_id, source, run_id)
-    first = (past.started.get("continued_from") or {}).get("chain_id", source)
+    continued: Mapping[str, Any] = past.started.get("continued_from") or {}
+    first = continued.get("chain_id", source)
     await connection.execute(store.COPY_VAULT, actor.org_id, UUID(str(first)), run_id)
     copied = await connection.execute(store.COPY_JOURNAL, actor.org_id, source, run_id, at)
     if copied != f"INSERT 0 {at - 1}":  # nothing of the fork is kept: whoever calls rolls back

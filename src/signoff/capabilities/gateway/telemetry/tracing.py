@@ -122,7 +122,9 @@ def context_of(asked: Asked) -> Context | None:
     if caller.run_id is None:
         return None
     sampled = TraceFlags(TraceFlags.SAMPLED)
-    parent = SpanContext(caller.run_id.int, step_span_id(caller.run_id, caller.step), is_remote=True, trace_flags=sampled)
+    parent = SpanContext(
+        caller.run_id.int, step_span_id(caller.run_id, caller.step), is_remote=True, trace_flags=sampled
+    )
     return set_span_in_context(NonRecordingSpan(parent), Context())
 
 
