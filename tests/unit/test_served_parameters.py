@@ -56,7 +56,7 @@ def test_every_member_that_an_sdk_carries_is_known(carried: Any, known: Known) -
     assert {*carried.__required_keys__, *carried.__optional_keys__} - known.members == set()
 
 
-@pytest.mark.parametrize("known", {id(known): known for _, known in REQUESTS}.values(), ids=str)
+@pytest.mark.parametrize("known", [known for _, known in REQUESTS], ids=[carried.__name__ for carried, _ in REQUESTS])
 def test_what_can_be_dropped_is_refused_otherwise_with_what_to_do(known: Known) -> None:
     assert known.droppable <= known.advice.keys()
 
