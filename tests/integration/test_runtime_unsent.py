@@ -116,6 +116,25 @@ async def test_a_live_worker_whose_lease_may_be_over_sends_later(database: Datab
     assert (again["error"]["kind"], again["in_doubt"], again["held"]) == ("not_sent", False, True)
 
 
+async def test_an_outcome_whose_event_is_fenced_off_is_told_to_the_runs_new_owner(database: Database):
+    """The answer came, and the worker was declared dead before it could journal that."""
+    flow = compiled("fenced_off", PAY % "", pay=True)
+
+    async def pay(call: StepCall) -> Done:
+        async with database.worker_connection() as connection:
+            await connection.execute("DELETE FROM worker_session")
+        return Done({"id": call.idempotency_key})
+
+    tool = ScriptedTool({"pay": pay}, {"pay": Effect("ask")})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        assert (await ended(database, run_id)).outcome == "ok"
+    assert len(tool.calls) == 1
+    end = next(event.data for event in await journal(database, run_id) if event.kind == "step.ended")
+    assert end["output"] == {"id": tool.calls[0].idempotency_key}
+    assert end["by"].startswith("system/worker-")
+
+
 async def test_a_fenced_worker_that_sent_nothing_takes_the_question_back(database: Database):
     """The run's new owner could only ask a person by then."""
     flow, held = compiled("handed_on", PAY % "", pay=True), asyncio.Event()

@@ -222,10 +222,14 @@ async def _end(
     facts: dict[str, Any] = {} if message is None else {"message_id": str(message.message_id), "by": message.sent_by}
     if dry:
         facts["dry"] = True
+    # What somebody said stays in the inbox until its event is written; what this worker saw itself, nobody else knows.
+    told = effects.telling(execution, record, done) if message is None else None
     try:
         execution.end_done(record, done, **facts)
     except TypeError as error:
         raise not_plain("output", error) from error
+    if told is not None:
+        execution.if_lost.append(told)
     if is_undo(record.path):
         await effects.undone(execution, record)
 

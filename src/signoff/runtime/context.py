@@ -82,6 +82,7 @@ class RunContext(abc.ABC):
         self._buffer: list[Row] = []
         self._drained: list[UUID] = []
         self._laden = False
+        self.if_lost: list[Callable[[], None]] = []
         self._ordinary_bytes = min(engine.settings.artifact_from_bytes, engine.settings.event_bytes)
         self.artifact_bytes = 0
         self.to_undo: list[StepRecord] | None = None
@@ -163,8 +164,8 @@ class RunContext(abc.ABC):
 
     def take_buffer(self) -> Entry:
         """Everything emitted and not submitted yet, as one entry."""
-        entry = Entry(self.facts.org_id, self.run_id, self._buffer, self._drained, laden=self._laden)
-        self._buffer, self._drained, self._laden = [], [], False
+        entry = Entry(self.facts.org_id, self.run_id, self._buffer, self._drained, self._laden, self.if_lost)
+        self._buffer, self._drained, self._laden, self.if_lost = [], [], False, []
         return entry
 
     def push(self) -> None:
@@ -250,6 +251,8 @@ class RunContext(abc.ABC):
     def abandon(self) -> None:
         """The session is lost. Effects under way may finish and report; everything else stops."""
         self.abandoned = True
+        for tell in self.if_lost:
+            tell()
         if self.timer is not None:
             self.timer.cancel()
         for path, task in self.tasks.items():

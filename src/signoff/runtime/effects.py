@@ -7,6 +7,7 @@ answer the tool's contract decides: send again with the same key, look the outco
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import orjson
@@ -298,9 +299,18 @@ def resolved_done(message: Message) -> Done | None:
 def report(execution: RunContext, record: StepRecord, attempt: int, done: Done | Waiting) -> None:
     """A fenced worker saw an effect's outcome: it tells the run's new owner, so that no second effect is silent."""
     if record.in_doubt and isinstance(done, Done):
-        execution.engine.report(
-            execution.facts.org_id,
-            execution.run_id,
-            record.path,
-            {"attempt": attempt, "output": done.output, "labels": done.labels.as_dict(), "resolution": "happened"},
-        )
+        _tell(execution, record.path, attempt, done)
+
+
+def telling(execution: RunContext, record: StepRecord, done: Done) -> Callable[[], None] | None:
+    """What to do should the event of an effect's outcome be fenced off: the same. None where nothing is in doubt."""
+    return partial(_tell, execution, record.path, record.attempt, done) if record.in_doubt else None
+
+
+def _tell(execution: RunContext, path: str, attempt: int, done: Done) -> None:
+    execution.engine.report(
+        execution.facts.org_id,
+        execution.run_id,
+        path,
+        {"attempt": attempt, "output": done.output, "labels": done.labels.as_dict(), "resolution": "happened"},
+    )

@@ -79,13 +79,14 @@ class Entry:
     Attributes:
         rows: events to append.
         drained: ids of the messages that these events took out of the inbox.
+        laden: its events name artifacts, which are put on the disk before them.
+        if_lost: called where they are fenced off.
         view: the projection to write.
         finish_gen: take the run out of the queue if its generation is still this.
         park: give the run up until then, if its generation is still this.
         yields: with `park`: it waits for a person, so its queue's slot may go back where the queue says so.
         journal_bytes: with `park`: the size of its whole journal.
         key: write only if the effects of this business key have this generation still (0 before the first undo).
-        laden: its events name artifacts, which are put on the disk before them.
         solo: a function that writes this entry in a transaction of its own instead.
         written: resolved to whether the finish or park took hold (true where neither was asked).
     """
@@ -94,13 +95,14 @@ class Entry:
     run_id: UUID
     rows: list[Row] = field(default_factory=fresh_list)
     drained: list[UUID] = field(default_factory=fresh_list)
+    laden: bool = False
+    if_lost: list[Callable[[], None]] = field(default_factory=fresh_list)
     view: View | None = None
     finish_gen: int | None = None
     park: tuple[int, datetime] | None = None
     yields: bool = False
     journal_bytes: int | None = None
     key: tuple[str, int] | None = None
-    laden: bool = False
     solo: SoloWrite | None = None
     written: asyncio.Future[bool] | None = None
 
@@ -187,7 +189,7 @@ class Journal:
         pending, self._pending = self._pending, {}
         for entries in (self._flying, *pending.values()):
             for entry in entries:
-                self._fail(entry, self._lost)
+                self._lost_one(entry, self._lost)
         for task in self._solo_tasks:
             task.cancel()
         self._wake.set()
@@ -312,13 +314,19 @@ class Journal:
 
     def _lose(self, batch: list[Entry], error: SignoffError) -> None:
         for entry in batch:
-            self._fail(entry, error)
+            self._lost_one(entry, error)
         self.close(error if isinstance(error, SessionLostError) else SessionLostError(error.detail))
 
     def _reject(self, run_id: UUID, entries: list[Entry], error: Exception) -> None:
         for entry in entries:
             self._fail(entry, error)
         self._rejected(run_id, error)
+
+    def _lost_one(self, entry: Entry, error: Exception) -> None:
+        self._fail(entry, error)
+        told, entry.if_lost = entry.if_lost, []
+        for tell in told:
+            tell()
 
     @staticmethod
     def _fail(entry: Entry, error: Exception) -> None:
