@@ -25,7 +25,8 @@ KNOWN = {
     "foundation/database/listener.py",  # on a connection of its own, that no pool has
     "foundation/database/migrate.py",  # the same
     "foundation/database/poolers.py",  # what a connection begins with
-    "runtime/store.py",  # the claims' and the journal's settings
+    "runtime/claims/store.py",  # the claims' settings
+    "runtime/store.py",  # the journal's settings
     "runtime/retention/store.py",  # who leads
 }
 

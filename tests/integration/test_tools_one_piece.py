@@ -168,6 +168,37 @@ def test_a_call_that_is_given_up_more_than_once_gives_its_connection_back(
         runner.run(given_up(service))
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_call_that_is_given_up_as_it_may_send_no_more_gives_its_connection_back(runner: asyncio.Runner, turns: int):
+    """The lease keeps the rest of a request back, and while that is cleaned up the call's time is over."""
+
+    async def given_up(service: RawServer) -> None:
+        tools, loop = through(None, (socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)), asyncio.get_running_loop()
+        looks = 0
+
+        def later(left: int) -> None:
+            loop.call_soon(later, left - 1) if left else task.cancel()
+
+        def look() -> None:
+            nonlocal looks
+            looks += 1
+            if looks == 2:
+                later(turns)
+                raise UnavailableError("the lease is over")
+            service.reading.clear()
+            loop.call_later(0.05, service.reading.set)
+
+        task = asyncio.create_task(call(tools, service.url, look, text="x" * 1_000_000))
+        with pytest.raises((asyncio.CancelledError, UnavailableError)):
+            await task
+        async with asyncio.timeout(10):
+            await call(tools, service.url, lambda: None, n=2)  # the pool has one connection
+        await tools.close()
+
+    with raw_server(receive_bytes=4096) as service:
+        runner.run(given_up(service))
+
+
 async def test_a_tunnel_that_ends_before_the_request_leaves_nothing_in_doubt():
     """What a proxy is told to get through to the tool is no request to the tool."""
     with raw_server() as proxy:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx
 import orjson
+from anyio import CancelScope
 
 from signoff.capabilities.tools.connections import DEPARTURE, Departure, SocketOption
 from signoff.capabilities.tools.failures import bad_arguments, broken_answer, declared_answer, misconfigured, timed_out
@@ -213,17 +214,24 @@ class HttpTools:
 
 
 async def _given_up_once(exchange: Coroutine[Any, Any, _T]) -> _T:
-    """What an exchange gives; however often it is cancelled, it gets to know it once, and cleans up in peace.
+    """What an exchange gives; however often it is cancelled, and whenever, it cleans up in peace.
 
-    httpcore shields its cleaning up from anyio's cancellation only. A second `Task.cancel` in the midst of it, as where
-    a call's time is over in the moment in which its worker's session is, left the connection open and in the pool,
-    taken for ever.
+    httpcore shields its cleaning up from anyio's cancellation only. A `Task.cancel` in the midst of it left the
+    connection open and in the pool, taken for ever: the second one, where a call's time is over in the moment in which
+    its worker's session is, and already the first, where the lease had just kept the rest of a request back.
     """
-    task = asyncio.create_task(exchange)
+    scope = CancelScope()
+
+    async def shielded_in_part() -> _T:
+        with scope:
+            return await exchange
+        raise asyncio.CancelledError
+
+    task = asyncio.create_task(shielded_in_part())
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.cancel()
+        scope.cancel()
         while not task.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([task])
