@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -29,6 +30,7 @@ from signoff.core.errors import StepError
 from signoff.foundation.database import Database
 from signoff.runtime import send_message
 from signoff.runtime.handlers import Approval, Done, Effect, Spending, StepCall
+from signoff.runtime.journal import Entry, Journal, Row, SessionLostError
 
 PAY = "steps:\n  pay: {tool: pay, with: {}%s}\noutcome: {ok: pay.done}\n"
 APPROVED = """
@@ -133,6 +135,16 @@ async def test_an_outcome_whose_event_is_fenced_off_is_told_to_the_runs_new_owne
     end = next(event.data for event in await journal(database, run_id) if event.kind == "step.ended")
     assert end["output"] == {"id": tool.calls[0].idempotency_key}
     assert end["by"].startswith("system/worker-")
+
+
+async def test_what_a_run_had_not_written_when_it_was_put_aside_is_told(database: Database):
+    kept = Journal(database, uuid4(), flush_events=10, rejected=lambda run_id, error: None)
+    told: list[str] = []
+    for run_id, name in ((aside := uuid4(), "aside"), (uuid4(), "another")):
+        row = Row(1, "step.ended", SystemClock().now(), b"{}")
+        kept.submit(Entry(ACTOR.org_id, run_id, [row], if_lost=[partial(told.append, name)]))
+    kept.forget(aside, SessionLostError("put aside"))
+    assert told == ["aside"]
 
 
 async def test_a_fenced_worker_that_sent_nothing_takes_the_question_back(database: Database):

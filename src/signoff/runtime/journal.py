@@ -80,7 +80,7 @@ class Entry:
         rows: events to append.
         drained: ids of the messages that these events took out of the inbox.
         laden: its events name artifacts, which are put on the disk before them.
-        if_lost: called where they are fenced off.
+        if_lost: called where they are fenced off, or their run is put aside before they are written.
         view: the projection to write.
         finish_gen: take the run out of the queue if its generation is still this.
         park: give the run up until then, if its generation is still this.
@@ -181,7 +181,7 @@ class Journal:
     def forget(self, run_id: UUID, reason: SignoffError) -> None:
         """Fail what is still waiting to be written of one run; what is on its way to the disk goes there."""
         for entry in self._pending.pop(run_id, ()):
-            self._fail(entry, reason)
+            self._lost_one(entry, reason)
 
     def close(self, reason: SignoffError) -> None:
         """Fail everything that is still waiting; later entries fail at once."""
