@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+from itertools import chain
 from typing import Any
 
 import uvloop
@@ -104,9 +105,11 @@ async def _load(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    print(json.dumps({"ready": True}), flush=True)
-    for line in sys.stdin:
-        print(json.dumps(uvloop.run(_load(json.loads(line)))), flush=True)
+    # Not print: with PYTHONUNBUFFERED it goes on after a short write, and libuv's ring cuts a long write to a pipe short.
+    with open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False) as said:
+        for answer in chain(({"ready": True},), (uvloop.run(_load(json.loads(line))) for line in sys.stdin)):
+            said.write(json.dumps(answer) + "\n")
+            said.flush()
 
 
 if __name__ == "__main__":
