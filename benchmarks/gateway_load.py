@@ -105,7 +105,7 @@ async def _load(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    # Not print: with PYTHONUNBUFFERED it goes on after a short write, and libuv's ring cuts a long write to a pipe short.
+    # Not print: with PYTHONUNBUFFERED it goes on after a short write, and libuv has long writes to a pipe cut short.
     with open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False) as said:
         for answer in chain(({"ready": True},), (uvloop.run(_load(json.loads(line))) for line in sys.stdin)):
             said.write(json.dumps(answer) + "\n")
