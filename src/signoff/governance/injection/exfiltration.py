@@ -32,7 +32,7 @@ _ADDRESS = rf"(?:(?:https?|wss?|ftps?):[\\/]*|[\\/]{{2}}){_REST}"
 _IMAGES = re.compile(
     rf"!\[[^\]]{{0,500}}\]\(\s*<?(?P<inline>{_ADDRESS})"
     rf"|<(?:img|image|iframe|video|audio|source|embed|object|link|input)\b[^>]{{0,500}}?"
-    rf"\b(?:src|srcset|href|data|poster)\s*=\s*[\"']?\s*(?P<tag>{_ADDRESS})"
+    rf"\b(?:src|srcset|href|data|poster)\s*=\s*(?:[\"']\s*)?(?P<tag>{_ADDRESS})"
     rf"|url\(\s*[\"']?(?P<style>{_ADDRESS})",
     re.IGNORECASE,
 )

@@ -24,6 +24,7 @@ from signoff.governance.privacy.patterns import GENERAL
 from signoff.governance.privacy.phones import PHONE, find_phones
 from signoff.governance.privacy.places import GROUP_KINDS, find_addresses, find_groups, find_places, is_place
 from signoff.governance.privacy.rules import Rule
+from signoff.governance.privacy.spans import Spans
 
 RULES = (*SECRETS, *GENERAL, *EUROPE, *WORLD)
 KNOWN_WISHES = 256
@@ -108,27 +109,20 @@ def resolved(found: Sequence[Finding]) -> list[Finding]:
     What a loser has beside the winner stays found, so that no half of a name is let through.
     """
     order = sorted(found, key=lambda item: (not item.checked, _RANK[item.kind], item.start - item.end, item.start))
-    taken: list[Finding] = []
+    taken = Spans[Finding]()
     for one in order:
-        taken.extend(_rests(one, taken))
-    return sorted(taken)
+        for rest in _rests(one, taken.touching(one.start, one.end)):
+            taken.add(rest)
+    return sorted(taken.all())
 
 
-def _rests(one: Finding, taken: Sequence[Finding]) -> list[Finding]:
-    """The parts of a finding that none of the others covers, without the space and the signs at their ends."""
-    parts = [one]
-    for other in taken:
-        parts = (
-            [
-                replace(part, start=start, end=end)
-                for part in parts
-                for start, end in ((part.start, min(part.end, other.start)), (max(part.start, other.end), part.end))
-                if start < end
-            ]
-            if any(part.start < other.end and other.start < part.end for part in parts)
-            else parts
-        )
-    return parts
+def _rests(one: Finding, others: Sequence[Finding]) -> list[Finding]:
+    """The parts of a finding that none of the others covers; they are in order."""
+    if not others:
+        return [one]
+    starts = (one.start, *(other.end for other in others))
+    ends = (*(other.start for other in others), one.end)
+    return [replace(one, start=start, end=end) for start, end in zip(starts, ends, strict=True) if start < end]
 
 
 def _trimmed(text: str, finding: Finding) -> Finding | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from signoff.governance.privacy.model import Finding
+from signoff.governance.privacy.spans import Spans
 
 PERSON_LABELS = ("GIVEN_NAME", "SURNAME")
 PLACE_LABELS = ("CITY", "STATE")
@@ -126,34 +128,28 @@ def find_people(text: str, words: Sequence[Word]) -> list[Finding]:
         end = kept[-1].end
         suffix = _SUFFIX.match(text, end)
         found.append(Finding(kept[0].start, suffix.end() if suffix else end, "PERSON", "model"))
-    found = _with_lines(text, words, found)
+    people = Spans(_with_lines(text, words, found))
     for pattern, rule in ((_TITLED, "title"), (_NAMED, "phrase")):
         for match in pattern.finditer(text):
             start, end = match.span("value")
-            if match.group("value").split()[0].lower() in _NO_NAMES or any(
-                one.start < end and start < one.end for one in found
-            ):
-                continue
-            found.append(Finding(start, end, "PERSON", rule))
-    return sorted(found)
+            if match.group("value").split()[0].lower() not in _NO_NAMES and not people.touching(start, end):
+                people.add(Finding(start, end, "PERSON", rule))
+    return sorted(people.all())
 
 
 def _with_lines(text: str, words: Sequence[Word], found: list[Finding]) -> list[Finding]:
     """A line of capitalised words of which the model takes one for a name is a name: the head of a signature."""
     if "\n" not in text:
         return found
-    lines = [
-        match.span("value")
-        for match in _LINE.finditer(text)
-        if any(
-            word.person >= LINE_THRESHOLD for word in words if match.start("value") <= word.start < match.end("value")
-        )
-        and not any(
-            word.street >= THRESHOLD for word in words if match.start("value") <= word.start < match.end("value")
-        )
-    ]
-    kept = [one for one in found if all(one.end <= start or end <= one.start for start, end in lines)]
-    return kept + [Finding(start, end, "PERSON", "line") for start, end in lines]
+    starts = [word.start for word in words]
+    lines: list[Finding] = []
+    for match in _LINE.finditer(text):
+        start, end = match.span("value")
+        inside = words[bisect_left(starts, start) : bisect_left(starts, end)]
+        if any(word.person >= LINE_THRESHOLD for word in inside) and all(word.street < THRESHOLD for word in inside):
+            lines.append(Finding(start, end, "PERSON", "line"))
+    taken = Spans(lines)
+    return [one for one in found if not taken.touching(one.start, one.end)] + lines
 
 
 def _continues(text: str, last: Word, word: Word) -> bool:

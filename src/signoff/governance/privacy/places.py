@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from signoff.governance.privacy.model import Finding
 from signoff.governance.privacy.names import THRESHOLD, Word
+from signoff.governance.privacy.spans import Spans
 
 GROUP_KINDS = frozenset({"NRP", "TITLE", "ZIP_CODE", "ORGANIZATION"})
 """What `find_groups` finds."""
@@ -56,19 +57,20 @@ _SMALL_TOO = frozenset(
 )
 """What people also write small, and is no other word."""
 _PEOPLES = re.compile(rf"(?i:(?<!\w)(?:{'|'.join(sorted(set(_NATIONALITIES), key=len, reverse=True))})s?(?!\w))")
+# Words are bounded: of a run of a megabyte without a space each place would read the rest.
 _COMPANY = re.compile(
-    r"(?<!\w)(?:(?:[^\W\d_a-zà-ÿ][\w'’.-]*|&|and|of) ){0,4}[^\W\d_a-zà-ÿ][\w'’-]*,? "
+    r"(?<!\w)(?:(?:[^\W\d_a-zà-ÿ][\w'’.-]{0,40}|&|and|of) ){0,4}[^\W\d_a-zà-ÿ][\w'’-]{0,40},? "
     r"(?:Inc|Corp|Corporation|Company|LLC|Ltd|Limited|GmbH|AG|SA|S\.A|PLC|plc|LLP|Group|Holdings|Industries|Bank|Partners|Associates|Technologies|Systems|Foundation|University)(?!\w)\.?"
 )  # fmt: skip
 _FIRM = re.compile(
     r"(?:(?<=from )|(?<=for )|(?<=at )|(?<![^\n])>?)[^\W\d_]+(?:-[^\W\d_]+)?, [^\W\d_]+(?:-[^\W\d_]+)? and [^\W\d_]+(?=$|\n| is | was | in |[.,?!])"
 )
-_AND_SONS = re.compile(r"(?<!\w)[^\W\d_a-z][\w'-]+(?:,? (?:and|&) Sons|-[A-Z][\w'-]+ (?:Group|Ltd|LLC))(?!\w)")
+_AND_SONS = re.compile(r"(?<!\w)[^\W\d_a-z][\w'-]{1,40},? (?:and|&) Sons(?!\w)")
 _EMPLOYER = re.compile(
     r"\b(?:work(?:s|ed|ing)? (?:for|at)|employed (?:by|at)|employer is|Company:|company:)\s+(?P<value>(?:[^\W\d_a-z][\w'&.-]*)(?: (?:[^\W\d_a-z][\w'&.-]*|&|and|of)){0,4})"
 )
 _IS_A_COMPANY = re.compile(
-    r"(?<!\w)(?P<value>[^\W\d_a-z][\w'&.-]*(?: (?:[^\W\d_a-z][\w'&.-]*|&|and|of)){0,3}) is (?:an?|the) (?:[\w-]+ ){0,4}?"
+    r"(?<!\w)(?P<value>[^\W\d_a-z][\w'&.-]{0,40}(?: (?:[^\W\d_a-z][\w'&.-]{0,40}|&|and|of)){0,3}) is (?:an?|the) (?:[\w-]{1,40} ){0,4}?"
     r"(?:company|agency|bank|firm|start-?up|provider|manufacturer|corporation|retailer|supplier|brainchild)\b"
 )
 _TITLE = re.compile(r"(?<!\w)(?:Mr|Mrs|Ms|Miss|Dr|Prof|Mx)\.?(?= [^\W\d_a-z])")
@@ -201,11 +203,11 @@ def find_groups(text: str) -> list[Finding]:
 
 def _widest(found: Sequence[Finding]) -> list[Finding]:
     """Without those that lie in or across a longer one."""
-    kept: list[Finding] = []
+    kept = Spans[Finding]()
     for one in sorted(found, key=lambda item: (item.start - item.end, item.start)):
-        if all(one.end <= other.start or other.end <= one.start for other in kept):
-            kept.append(one)
-    return sorted(kept)
+        if not kept.touching(one.start, one.end):
+            kept.add(one)
+    return sorted(kept.all())
 
 
 def is_place(name: str) -> bool:
