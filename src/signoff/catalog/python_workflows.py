@@ -75,6 +75,7 @@ def check_code(project: Project) -> Iterator[Problem]:
         decisions=tuple(project.decisions),
         workflows=tuple(project.workflows),
         roles=tuple(project.roles),
+        trusted={name: tool.trusted_arguments for name, tool in project.tools.items()},
     )
     for source in _sources(project.files):
         yield from unknown_names(source, known)

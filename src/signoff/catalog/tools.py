@@ -172,6 +172,11 @@ class ToolContract:
         key = None if self.idempotency is None else self.idempotency.argument
         return Contract(self.input_schema, self.output_schema, effect=self.effect, key_argument=key or "")
 
+    @property
+    def trusted_arguments(self) -> frozenset[str]:
+        """The arguments that take trusted values only, all or a part of them."""
+        return frozenset(path[0] for path, sink in self.sinks.items() if sink == "trusted" and path)
+
     @cached_property
     def arguments(self) -> Validator:
         """Holds arguments to the input schema."""

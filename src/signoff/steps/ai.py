@@ -25,6 +25,7 @@ from signoff.steps.answers import finished
 from signoff.steps.limited import LimitedStep, asked_of, untrusted_of
 from signoff.steps.plan import planning
 from signoff.steps.services import Services, decided, project_of
+from signoff.steps.unproven import require_offers
 from signoff.workflows.agents import is_turn
 from signoff.workflows.plans import STEPS, is_planner
 
@@ -80,6 +81,8 @@ class AiStep(LimitedStep):
         proof = _proven(prompt, variables, call)
         finish = partial(finished, call, project, prompt, ask=ask, evidence=proof, filters=self._services.filters)
         task = _task(prompt, variables, call, answer_checks(prompt.answer, proof))
+        if is_turn(call.step) or is_planner(call.step):
+            require_offers(call)
         if is_turn(call.step):
             turned = await Turn(call, self._services, prompt, task, decide=decide, over_limit=over_limit).taken()
             answered.add(f"model:{turned.model}")

@@ -23,7 +23,8 @@ def choosable(project: Project, entry: Entry) -> dict[str, Any]:
     if "retrieve" in entry:
         properties, required, definitions = {"query": _QUERY}, ["query"], None
     else:
-        schema, fixed = project.tools[entry["tool"]].input_schema, entry["fixed"]
+        contract = project.tools[entry["tool"]]
+        schema, fixed = contract.input_schema, (*entry["fixed"], contract.contract.key_argument)
         declared = cast("Mapping[str, Any]", schema.get("properties") or {})
         properties = {name: part for name, part in declared.items() if name not in fixed}
         required = [name for name in schema.get("required", ()) if name not in fixed]

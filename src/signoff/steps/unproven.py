@@ -52,6 +52,33 @@ def require_flow(call: StepCall, contract: ToolContract) -> None:
         _require_trust(call, contract, workflow)
 
 
+def require_offers(call: StepCall) -> None:
+    """Hold what a workflow in Python offers to a model to the project; a document's offers were checked.
+
+    A value that a model writes may equal one that is trusted, and is not the less its choice: so it chooses no argument
+    that takes trusted values only.
+
+    Raises:
+        StepError: kind `arguments`: there is no such tool or index; kind `flow`: it could choose a trusted argument.
+    """
+    project = project_of(call)
+    workflow = project.workflows.get(call.run.workflow)
+    if workflow is None or workflow.python is None:
+        return
+    for entry in call.step.settings["tools"].values():
+        index, tool = entry.get("retrieve"), project.tools.get(entry.get("tool", ""))
+        if index is None and tool is None:
+            raise StepError(f"There is no tool named '{entry['tool']}'.", kind="arguments")
+        if index is not None and index not in project.knowledge:
+            raise StepError(f"There is no index named '{index}'.", kind="arguments")
+        for name in () if tool is None else sorted(tool.trusted_arguments.difference(entry["fixed"])):
+            detail = (
+                f"A model could choose '{name}' of '{entry['tool']}', which takes trusted values only: write it in"
+                " 'with' of this entry of 'tools'."
+            )
+            raise StepError(detail, kind="flow")
+
+
 def _require_class(call: StepCall, contract: ToolContract) -> None:
     data_class = call.labels.data_class
     for name in _given(call):

@@ -175,9 +175,19 @@ def _offer(scope: StepScope, item: Node) -> Offer | None:
     return None if contract is None else _made(scope, entry, verb, target, contract)
 
 
+def spoken_name(target: str) -> str:
+    """What a model calls a tool or an index: vendors take no dots."""
+    return _UNSPEAKABLE.sub("_", target)[:64]
+
+
+def step_name(name: str) -> str:
+    """The name of the step that makes the calls of what a model calls so."""
+    return f"call_{_UNNAMEABLE.sub('_', name.lower())}"[:64]
+
+
 def _made(scope: StepScope, entry: Node, verb: str, target: str, contract: Contract) -> Offer:
-    name = _UNSPEAKABLE.sub("_", target)[:64]
-    step = f"call_{_UNNAMEABLE.sub('_', name.lower())}"[:64]
+    name = spoken_name(target)
+    step = step_name(name)
     entries = {key: item for key, item in entry.entries.items() if key in (*ENTRY_KEYS, *RETRIEVE_KEYS)}
     fixed, chosen = entry.entries.get("with"), dict[str, Node]()
     if verb == "retrieve":

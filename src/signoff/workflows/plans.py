@@ -43,6 +43,8 @@ APPROVAL = "approval"
 """The review of it."""
 STEPS = "steps"
 """The step that executes it, and what the plan itself is called in what the model writes."""
+QUESTION = "Shall this plan be executed?"
+"""What its approval asks."""
 RESULTS = "results"
 """What the calls gave, in the order of the plan."""
 REFERENCE = {"result_of", "field"}
@@ -221,7 +223,7 @@ class PlanCompiler:
         if "by" in entries:
             approval = {key: entries[key] for key in _REVIEW_KEYS if key in entries}
             approval |= {
-                "review": made_text(node, "Shall this plan be executed?"),
+                "review": made_text(node, QUESTION),
                 "show": made_text(node, f"{WRITE}.{STEPS}"),
                 "on_error": made_text(node, "fail"),
             }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from types import CoroutineType
 from typing import Any, Generic, TypeVar, cast
 
 from signoff.core.labels import BOTTOM, Labels
 from signoff.workflows.errors import ExpressionError
-from signoff.workflows.model import Expression, Read, Scope, Step
+from signoff.workflows.model import Expression, Read, Scope, Step, Verb
 
 T = TypeVar("T")
 
@@ -82,6 +83,7 @@ class Command(Awaitable[Result]):
         needed: of a review: whether a person must decide.
         name: what the author called it.
         place: where it was written.
+        inside: where it stands in its scope, of a step that a verb is made of: `[0]/`.
         used: it was awaited; nothing runs twice by being awaited twice.
     """
 
@@ -91,7 +93,29 @@ class Command(Awaitable[Result]):
     requires: tuple[str, ...] = ()
     needed: bool = True
     name: str | None = None
+    inside: str = ""
     used: bool = False
+
+    def __await__(self) -> Generator[Any, Any, Result]:
+        return (yield self)
+
+
+class Composed(Awaitable[Result]):
+    """What a verb stands for that is made of steps: an agent, or a plan. They begin when it is awaited.
+
+    Args:
+        verb: which.
+        steps: asks for its steps, one after the other, and gives what it comes to.
+        name: what the author called it.
+    """
+
+    __slots__ = ("name", "steps", "used", "verb")
+
+    def __init__(self, verb: Verb, steps: Callable[[], CoroutineType[Any, Any, Result]], *, name: str | None) -> None:
+        self.verb = verb
+        self.steps = steps
+        self.name = name
+        self.used = False
 
     def __await__(self) -> Generator[Any, Any, Result]:
         return (yield self)

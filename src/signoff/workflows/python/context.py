@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, TypeVar, overload
 from uuid import UUID
 
 from signoff.workflows.kinds import MODEL_KINDS
-from signoff.workflows.model import Step, Verb
-from signoff.workflows.python.commands import Command, Continuation, Gather, Place, Result, RunOutcome
-from signoff.workflows.python.isolation import file_of
+from signoff.workflows.python.commands import Command, Continuation, Gather, RunOutcome
+from signoff.workflows.python.composing import ComposingVerbs
+from signoff.workflows.python.making import Requires, command, place_at, shown_by_name, step_of
 from signoff.workflows.python.options import (
     Duration,
     UndoOption,
     attribute_of,
     escalate_of,
     name_of,
-    retry_of,
     role_of,
     seconds_of,
-    undo_of,
 )
-from signoff.workflows.templates import Constant
 from signoff.workflows.verbs import DEFAULT_TOP, MAX_TOP
-
-MAX_KEY_LENGTH = 500
-"""Characters of an idempotency key."""
 
 MAX_BRANCHES = 10_000
 """Branches of one gather."""
@@ -36,35 +29,11 @@ A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 
-Requires = Result | str | Sequence[Result | str]
 
-
-class Host(Protocol):
-    """What the context asks of the driver that runs its workflow."""
-
-    run_id: UUID
-    now: datetime
-
-    def noise(self) -> bytes:
-        """32 bytes from the run's id and this place of the workflow: the same whenever it is run again."""
-        ...
-
-    def patched(self, name: str) -> bool:
-        """Whether this run has that change."""
-        ...
-
-    def note(self, attributes: Mapping[str, Mapping[str, Any]]) -> None:
-        """What the run is searched by from here on: type and value by name."""
-        ...
-
-
-class Context:
+class Context(ComposingVerbs):
     """A run, as its workflow sees it. The only source of what is not in the input: of data, time, chance and ids."""
 
-    __slots__ = ("_host",)
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    __slots__ = ()
 
     @property
     def run_id(self) -> UUID:
@@ -84,8 +53,8 @@ class Context:
         timeout: Duration | None = None,
     ) -> Command:
         """One bounded model task: a prompt of the registry (`classify@^3`) with its variables. Gives its output."""
-        step = _step("ai", prompt, retry=retry, timeout=timeout)
-        return _command(step, {"with": with_ or {}}, name, requires)
+        step = step_of("ai", prompt, retry=retry, timeout=timeout)
+        return command(step, {"with": with_ or {}}, name, requires)
 
     def model(
         self,
@@ -104,8 +73,8 @@ class Context:
         if (kind == "classify") != (labels is not None):
             raise ValueError("a classification has labels, and nothing else has")
         settings = {} if labels is None else {"labels": dict(labels)}
-        return _command(
-            _step("model", kind, settings, retry=retry, timeout=timeout), {"with": with_ or {}}, name, requires
+        return command(
+            step_of("model", kind, settings, retry=retry, timeout=timeout), {"with": with_ or {}}, name, requires
         )
 
     def tool(
@@ -124,10 +93,8 @@ class Context:
 
         `undo` takes it back if the run fails later: `("payments.reverse", lambda result: {"id": result["id"]})`.
         """
-        if once is not None and not 0 < len(once.strip()) <= MAX_KEY_LENGTH:
-            raise ValueError(f"once is a key of 1 to {MAX_KEY_LENGTH} characters")
-        step = _step("tool", tool, retry=retry, timeout=timeout, once=once, undo=undo)
-        return _command(step, {"with": with_ or {}}, name, requires)
+        step = step_of("tool", tool, retry=retry, timeout=timeout, once=once, undo=undo)
+        return command(step, {"with": with_ or {}}, name, requires)
 
     def retrieve(
         self,
@@ -143,20 +110,20 @@ class Context:
         """Passages of an index for a query: `{"hits": [{"text": …, "path": …, …}]}`, the best first."""
         if not 1 <= top <= MAX_TOP:
             raise ValueError(f"top is a whole number from 1 to {MAX_TOP}")
-        step = _step("retrieve", index, {"top": top}, retry=retry, timeout=timeout)
-        return _command(step, {"query": query}, name, requires)
+        step = step_of("retrieve", index, {"top": top}, retry=retry, timeout=timeout)
+        return command(step, {"query": query}, name, requires)
 
     def check(
         self, rule: str, with_: Mapping[str, Any] | None = None, *, name: str | None = None, requires: Requires = ()
     ) -> Command:
         """A named rule over values; a broken condition that blocks fails the step."""
-        return _command(_step("check", rule), {"with": with_ or {}}, name, requires)
+        return command(step_of("check", rule), {"with": with_ or {}}, name, requires)
 
     def decide(
         self, decision: str, with_: Mapping[str, Any] | None = None, *, name: str | None = None, requires: Requires = ()
     ) -> Command:
         """A decision table over values: what the rows that are hit give, and `matched`, their ids."""
-        return _command(_step("decide", decision), {"with": with_ or {}}, name, requires)
+        return command(step_of("decide", decision), {"with": with_ or {}}, name, requires)
 
     def review(
         self,
@@ -187,8 +154,8 @@ class Context:
             settings["expire"] = expire_s
         if escalate is not None:
             settings["escalate"] = escalate_of(escalate, expire_s)
-        arguments = {"propose": proposed, "show": _shown(show)}
-        return _command(_step("review", title, settings), arguments, name, requires, needed=needed)
+        arguments = {"propose": proposed, "show": shown_by_name(show)}
+        return command(step_of("review", title, settings), arguments, name, requires, needed=needed)
 
     def emit(
         self,
@@ -201,16 +168,16 @@ class Context:
         timeout: Duration | None = None,
     ) -> Command:
         """Publish an event for whoever listens."""
-        step = _step("emit", event_type, retry=retry, timeout=timeout)
-        return _command(step, {"payload": payload or {}}, name, requires)
+        step = step_of("emit", event_type, retry=retry, timeout=timeout)
+        return command(step, {"payload": payload or {}}, name, requires)
 
     def wait(self, moment: Duration | datetime, *, name: str | None = None) -> Command:
         """Go on after a duration (`2h`), or at a moment. The run leaves memory meanwhile."""
         if isinstance(moment, datetime):
             if moment.tzinfo is None:
                 raise ValueError("a moment to wait for has a time zone")
-            return _command(_step("wait", ""), {"until": moment.isoformat()}, name, ())
-        return _command(_step("wait", "", {"duration_s": seconds_of(moment, "wait")}), {}, name, ())
+            return command(step_of("wait", ""), {"until": moment.isoformat()}, name, ())
+        return command(step_of("wait", "", {"duration_s": seconds_of(moment, "wait")}), {}, name, ())
 
     def event(
         self,
@@ -227,8 +194,8 @@ class Context:
         """
         if on_timeout not in ("fail", "continue"):
             raise ValueError("on_timeout is 'fail' or 'continue'")
-        step = _step("wait", event_type, {"on_timeout": on_timeout}, timeout=timeout)
-        return _command(step, {"match": match or {}}, name, ())
+        step = step_of("wait", event_type, {"on_timeout": on_timeout}, timeout=timeout)
+        return command(step, {"match": match or {}}, name, ())
 
     def call(
         self,
@@ -254,8 +221,8 @@ class Context:
         settings: dict[str, Any] = {"detach": detach, "on_cancel": on_cancel}
         if priority is not None:
             settings["priority"] = priority
-        step = _step("call", workflow, settings, retry=retry, timeout=timeout)
-        return _command(step, {"with": with_ or {}}, name, requires)
+        step = step_of("call", workflow, settings, retry=retry, timeout=timeout)
+        return command(step, {"with": with_ or {}}, name, requires)
 
     # --- control -------------------------------------------------------------------------------------------------
 
@@ -306,7 +273,7 @@ class Context:
             raise ValueError(f"a gather has at most {MAX_BRANCHES} branches; gather them in parts")
         if at_once < 1:
             raise ValueError("at_once is 1 or more")
-        return Gather(branches, _place(2), at_once=at_once, errors=errors, name=name_of(name))
+        return Gather(branches, place_at(2), at_once=at_once, errors=errors, name=name_of(name))
 
     def outcome(self, name: str, output: Mapping[str, Any] | None = None, /) -> RunOutcome:
         """What the workflow returns: one of its outcomes, and what the run gives to whoever started it."""
@@ -345,51 +312,3 @@ class Context:
         checked = name_of(name)
         assert checked is not None
         return self._host.patched(checked)
-
-
-def _step(
-    verb: Verb,
-    target: str,
-    settings: Mapping[str, Any] | None = None,
-    *,
-    retry: Mapping[str, Any] | None = None,
-    timeout: Duration | None = None,
-    once: str | None = None,
-    undo: UndoOption | None = None,
-) -> Step:
-    return Step(
-        name="",
-        verb=verb,
-        target=target,
-        settings=settings or {},
-        retry=retry_of(retry),
-        timeout_s=None if timeout is None else seconds_of(timeout, "timeout"),
-        once=None if once is None else Constant(once, once),
-        undo=undo_of(undo, ""),
-        error_mode="continue",
-    )
-
-
-def _command(
-    step: Step, arguments: Mapping[str, Any], name: str | None, requires: Requires, *, needed: bool = True
-) -> Command:
-    """A command of the workflow's line that called the verb."""
-    place = _place(3)
-    return Command(step, arguments, place, _paths(requires), needed, name_of(name))
-
-
-def _place(depth: int) -> Place:
-    frame = sys._getframe(depth)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (the caller's file and line, for people; nothing depends on it)
-    return Place(file_of(frame.f_code), frame.f_lineno)
-
-
-def _paths(requires: Requires) -> tuple[str, ...]:
-    items = [requires] if isinstance(requires, (Result, str)) else list(requires)
-    return tuple(dict.fromkeys(item.path if isinstance(item, Result) else item for item in items))
-
-
-def _shown(show: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
-    """What a review shows, by name: results under their paths, anything else under its place in the list."""
-    if isinstance(show, Mapping):
-        return dict(show)
-    return {item.path if isinstance(item, Result) else f"{place + 1}": item for place, item in enumerate(show)}

@@ -10,10 +10,9 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
-from types import CoroutineType
 from typing import Any, cast
 from uuid import UUID
 
@@ -24,7 +23,8 @@ from signoff.core.labels import Labels
 from signoff.workflows.ends import MAX_ATTRIBUTES
 from signoff.workflows.model import Step
 from signoff.workflows.python.authoring import WorkflowFunction
-from signoff.workflows.python.commands import Command, Continuation, Gather, Place, Result, RunOutcome
+from signoff.workflows.python.branches import Branch, Group, Scope, coroutine_of
+from signoff.workflows.python.commands import Command, Composed, Continuation, Gather, Place, Result, RunOutcome
 from signoff.workflows.python.context import Context
 from signoff.workflows.python.endings import end_of
 from signoff.workflows.python.errors import NonResponsiveError, StepBlocked, StepFailed, WorkflowFailed
@@ -65,51 +65,6 @@ class Issued:
     def arguments(self) -> Mapping[str, Any]:
         """The evaluated arguments, none of a command that does not run."""
         return self.decision.arguments if isinstance(self.decision, Ready) else {}
-
-
-@dataclass(slots=True, eq=False)
-class _Scope:
-    """Where commands are counted: the workflow itself, or one branch of a gather."""
-
-    prefix: str = ""
-    depth: int = 0
-    ordinal: int = 0
-    noises: int = 0
-    names: set[str] = field(default_factory=set[str])
-
-    def path(self, kind: str, name: str | None) -> str:
-        """The path of the next command: by its own name, or by its place; a name that comes again gets a number."""
-        self.ordinal += 1
-        chosen = wanted = name or f"{kind}_{self.ordinal}"
-        again = 1
-        while chosen in self.names:
-            again += 1
-            chosen = f"{wanted}_{again}"
-        self.names.add(chosen)
-        return f"{self.prefix}{chosen}"
-
-
-@dataclass(slots=True, eq=False)
-class _Branch:
-    """A coroutine and its place among others."""
-
-    coroutine: CoroutineType[Any, Any, Any]
-    scope: _Scope
-    group: _Group | None = None
-    index: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Group:
-    """A gather under way."""
-
-    gather: Gather[Any]
-    parent: _Branch
-    path: str
-    waiting: deque[_Branch]
-    results: list[Any]
-    failed: dict[int, BaseException] = field(default_factory=dict[int, BaseException])
-    left: int = 0
 
 
 class Driver:
@@ -162,14 +117,14 @@ class Driver:
         self._outcomes = outcomes
         self._code_s = code_s
         self._states: dict[str, StepState] = {}
-        self._waiting: dict[str, _Branch] = {}
-        self._ready: deque[tuple[_Branch, Any, BaseException | None]] = deque()
+        self._waiting: dict[str, Branch] = {}
+        self._ready: deque[tuple[Branch, Any, BaseException | None]] = deque()
         self._unissued = set(recorded)
         self._patches: dict[str, bool] = dict.fromkeys(patches, True)
         self._new_patches: list[str] = []
-        self._current: _Branch | None = None
-        self._live: list[_Branch] = []
-        self._main = self._branch(function(Context(self), deepcopy(dict(input_value))), _Scope())
+        self._current: Branch | None = None
+        self._live: list[Branch] = []
+        self._main = self._branch(function(Context(self), deepcopy(dict(input_value))), Scope())
 
     # --- what goes in --------------------------------------------------------------------------------------------
 
@@ -249,18 +204,18 @@ class Driver:
             raise ValueError(f"a workflow has at most {MAX_ATTRIBUTES} attributes")
         self.attributes |= attributes
 
-    def _scope(self) -> _Scope:
+    def _scope(self) -> Scope:
         assert self._current is not None, "a context is used by its own workflow only, while that runs"
         return self._current.scope
 
     # --- the machine ---------------------------------------------------------------------------------------------
 
-    def _go_on(self, branch: _Branch, value: Any, error: BaseException | None) -> None:
+    def _go_on(self, branch: Branch, value: Any, error: BaseException | None) -> None:
         self._ready.append((branch, value, error))
         while self._ready:
             self._advance(*self._ready.popleft())
 
-    def _advance(self, branch: _Branch, value: Any, error: BaseException | None) -> None:
+    def _advance(self, branch: Branch, value: Any, error: BaseException | None) -> None:
         """Run one branch to its next command, or to its end."""
         self._current = branch
         try:
@@ -288,13 +243,15 @@ class Driver:
             self._issue(branch, wanted)
         elif isinstance(wanted, Gather):
             self._open(branch, cast("Gather[Any]", wanted))
+        elif isinstance(wanted, Composed):
+            self._compose(branch, wanted)
         else:
             raise foreign_await(branch.coroutine, type(wanted).__name__)
 
-    def _watching(self, branch: _Branch) -> AbstractContextManager[None]:
+    def _watching(self, branch: Branch) -> AbstractContextManager[None]:
         return WATCHDOG.watching(str(self.run_id), self._code_s, branch.coroutine.cr_code)
 
-    def _issue(self, branch: _Branch, command: Command) -> None:
+    def _issue(self, branch: Branch, command: Command) -> None:
         if command.used:
             self._ready.append((branch, None, RuntimeError("this command was awaited before; keep its result instead")))
             return
@@ -309,9 +266,9 @@ class Driver:
         except (TypeError, ValueError) as error:  # no plain data; requires something that has not ended
             self._ready.append((branch, None, type(error)(f"{command.step.verb} at {command.place}: {error}")))
             return
-        path = branch.scope.path(command.step.verb, command.name)
+        path = branch.scope.path(command.step.verb, command.name, command.inside)
         undo = command.step.undo
-        name = path.removeprefix(branch.scope.prefix)
+        name = path[path.rfind("/") + 1 :]
         step = replace(command.step, name=name, line=command.place.line, requires=command.requires)
         if undo is not None:
             step = replace(step, undo=replace(undo, name=f"{name}/undo"))
@@ -330,7 +287,7 @@ class Driver:
                 return Ended("blocked", f"it requires '{name}', which ended {state.result}", labels=self.labels)
         return Ready(arguments, self.labels, command.needed)
 
-    def _open(self, parent: _Branch, gather: Gather[Any]) -> None:
+    def _open(self, parent: Branch, gather: Gather[Any]) -> None:
         if gather.used:
             self._ready.append((parent, None, RuntimeError("this gather was awaited before; keep its results instead")))
             return
@@ -340,22 +297,37 @@ class Driver:
             self._ready.append((parent, None, WorkflowFailed(f"gathers are nested at most {MAX_NESTING} deep")))
             return
         path = scope.path("gather", gather.name)
-        group = _Group(gather, parent, path, deque(), [None] * len(gather.branches), left=len(gather.branches))
+        group = Group(gather, parent, path, deque(), [None] * len(gather.branches), left=len(gather.branches))
         for index, awaitable in enumerate(gather.branches):
-            inside = _Scope(f"{path}[{index}]/", scope.depth + 1)
+            inside = Scope(f"{path}[{index}]/", scope.depth + 1)
             group.waiting.append(self._branch(awaitable, inside, group, index))
         if not group.waiting:
             self._ready.append((parent, (), None))
         for _ in range(min(gather.at_once, len(group.waiting))):
             self._ready.append((group.waiting.popleft(), None, None))
 
-    def _branch(self, awaitable: Any, scope: _Scope, group: _Group | None = None, index: int = 0) -> _Branch:
-        branch = _Branch(_coroutine(awaitable), scope, group, index)
+    def _compose(self, parent: Branch, composed: Composed) -> None:
+        """Begin what is made of steps: they are asked for in a scope that has its name."""
+        if composed.used:
+            again = f"this {composed.verb} was awaited before; keep its result instead"
+            self._ready.append((parent, None, RuntimeError(again)))
+            return
+        composed.used = True
+        scope = parent.scope
+        branch = self._branch(composed.steps(), Scope(scope.path(composed.verb, composed.name), scope.depth))
+        branch.parent = parent
+        self._ready.append((branch, None, None))
+
+    def _branch(self, awaitable: Any, scope: Scope, group: Group | None = None, index: int = 0) -> Branch:
+        branch = Branch(coroutine_of(awaitable), scope, group, index)
         self._live.append(branch)
         return branch
 
-    def _ended(self, branch: _Branch, value: Any, failure: BaseException | None) -> None:
+    def _ended(self, branch: Branch, value: Any, failure: BaseException | None) -> None:
         self._live.remove(branch)
+        if branch.parent is not None:
+            self._ready.append((branch.parent, value, failure))
+            return
         group = branch.group
         if group is None:
             self.finished = end_of(value, self._outcomes) if failure is None else as_step_error(failure)
@@ -370,14 +342,3 @@ class Driver:
         elif not group.left:
             first = None if group.gather.errors or not group.failed else group.failed[min(group.failed)]
             self._ready.append((group.parent, tuple(group.results) if first is None else None, first))
-
-
-def _coroutine(awaitable: Any) -> CoroutineType[Any, Any, Any]:
-    """Something to send to: a coroutine as it is, anything else that is awaited inside one."""
-    if isinstance(awaitable, CoroutineType):
-        return cast("CoroutineType[Any, Any, Any]", awaitable)
-
-    async def wait() -> Any:
-        return await awaitable
-
-    return wait()

@@ -67,7 +67,10 @@ BUILTINS: Mapping[str, str] = {
 }
 PATH_METHODS = frozenset({"read_text", "read_bytes", "write_text", "write_bytes", "iterdir", "exists", "stat", "mkdir"})
 VERBS = frozenset(
-    ["ai", "model", "tool", "retrieve", "check", "decide", "review", "emit", "wait", "event", "call", "gather"]
+    [
+        *("ai", "agent", "plan", "model", "tool", "retrieve", "check", "decide", "review", "emit", "wait", "event"),
+        *("call", "gather"),
+    ]
 )
 
 _GROWING = ("append", "appendleft", "add", "extend", "insert", "update", "setdefault")

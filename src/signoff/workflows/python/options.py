@@ -58,7 +58,7 @@ def retry_of(given: Mapping[str, Any] | None) -> Retry:
     """
     if given is None:
         return Retry()
-    _known("retry", given, RETRY_KEYS)
+    require_known("retry", given, RETRY_KEYS)
     if "times" not in given:
         raise ValueError("retry needs 'times': how often is it tried again?")
     return Retry(
@@ -90,7 +90,7 @@ def undo_of(given: tuple[Any, ...] | None, step: str) -> Step | None:
         detail = "undo is (tool, function from the step's output to the tool's arguments), and options after it"
         raise ValueError(detail)
     options: Mapping[str, Any] = more[0] if more else {}
-    _known("undo", options, UNDO_KEYS)
+    require_known("undo", options, UNDO_KEYS)
     timeout = options.get("timeout")
     return Step(
         name=f"{step}/undo",
@@ -100,6 +100,17 @@ def undo_of(given: tuple[Any, ...] | None, step: str) -> Step | None:
         retry=retry_of(options.get("retry")),
         timeout_s=None if timeout is None else seconds_of(timeout, "undo's timeout"),
     )
+
+
+def count_of(key: str, value: int, most: int) -> int:
+    """A bound.
+
+    Raises:
+        ValueError: it is no whole number from 1 to `most`.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:  # pyright: ignore[reportUnnecessaryIsInstance]  (authors' code is not checked)
+        raise ValueError(f"{key} is a whole number from 1 to {most}, not {value!r}")
+    return value
 
 
 def name_of(name: str | None) -> str | None:
@@ -152,7 +163,7 @@ def escalate_of(given: Mapping[str, Any] | None, expire_s: float | None) -> dict
     """
     if given is None:
         return {}
-    _known("escalate", given, ("open_for", "also"))
+    require_known("escalate", given, ("open_for", "also"))
     if "open_for" not in given or "also" not in given:
         raise ValueError("escalate needs 'open_for' and 'also'")
     open_for_s = seconds_of(given["open_for"], "escalate's open_for")
@@ -161,7 +172,12 @@ def escalate_of(given: Mapping[str, Any] | None, expire_s: float | None) -> dict
     return {"open_for": open_for_s, "also": role_of(str(given["also"]), "escalate's also")}
 
 
-def _known(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
+def require_known(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Return where all keys are known.
+
+    Raises:
+        ValueError: one is not.
+    """
     for key in given:
         if key not in known:
             hint = did_you_mean(key, known) or f"It has {', '.join(known)}."

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from signoff.core.errors import NotFoundError, Problem, did_you_mean
-from signoff.workflows.python.options import escalate_of, retry_of, role_of, seconds_of
+from signoff.workflows.python.offered import INDEX_KEYS, TOOL_KEYS
+from signoff.workflows.python.options import count_of, escalate_of, retry_of, role_of, seconds_of
 from signoff.workflows.python.syntax import Source, context_names, workflow_call
+from signoff.workflows.verbs import VERBS, Count
 
 _DURATIONS = ("timeout", "expire")
+_PROMPTED = ("ai", "agent", "plan")
+_OFFERING = ("agent", "plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class Known:
 
     Attributes:
         prompts: finds a prompt by a reference such as `classify@^3`, or raises NotFoundError.
+        trusted: by tool, the arguments that take trusted values only.
     """
 
     prompts: Callable[[str], Any]
@@ -29,6 +34,7 @@ class Known:
     decisions: Sequence[str]
     workflows: Sequence[str]
     roles: Sequence[str]
+    trusted: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
 
 def unknown_names(source: Source, known: Known) -> Iterator[Problem]:
@@ -51,10 +57,12 @@ def unknown_names(source: Source, known: Known) -> Iterator[Problem]:
                 what, names = kinds[verb]
                 detail = f"There is no {what} named '{target.value}'."
                 yield _unknown(source, target, detail, did_you_mean(str(target.value), tuple(names)))
-            elif verb == "ai" and isinstance(target, ast.Constant):
+            elif verb in _PROMPTED and isinstance(target, ast.Constant):
                 yield from _prompt(source, target, known)
             elif verb == "outcome" and isinstance(target, ast.Constant):
                 yield from _outcome(source, function, target)
+            if verb in _OFFERING:
+                yield from _offers(source, verb, call, known)
             yield from _keys(source, call, known)
 
 
@@ -70,6 +78,54 @@ def _prompt(source: Source, target: ast.Constant, known: Known) -> Iterator[Prob
         known.prompts(str(target.value))
     except NotFoundError as error:
         yield _unknown(source, target, error.detail, None)
+
+
+def _offers(source: Source, verb: str, call: ast.Call, known: Known) -> Iterator[Problem]:
+    """The entries of `tools` and the bounds that are written out; what is not is looked at when the model is asked."""
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    listed = given.get("tools")
+    if listed is None and None not in given:
+        detail = f"'tools' is missing: ctx.{verb} needs what may be called."
+        yield Problem(detail, source.file, call.lineno, call.col_offset + 1, code="missing-key")
+    for item in listed.elts if isinstance(listed, (ast.List, ast.Tuple)) else ():
+        entry = item if isinstance(item, ast.Dict) else ast.Dict([ast.Constant("tool")], [item])
+        yield from _offer(source, item, entry, known)
+    for key, kind in (VERBS[verb].settings or {}).items():  # pyright: ignore[reportArgumentType]  (one of _OFFERING)
+        value = given.get(key)
+        if isinstance(kind, Count) and isinstance(value, ast.Constant):
+            try:
+                count_of(key, value.value, kind.most)  # pyright: ignore[reportArgumentType]  (whatever stands there)
+            except ValueError as error:
+                yield Problem(f"{error}.", source.file, value.lineno, value.col_offset + 1, code="value")
+
+
+def _offer(source: Source, item: ast.expr, entry: ast.Dict, known: Known) -> Iterator[Problem]:
+    parts = {_text(key): value for key, value in zip(entry.keys, entry.values, strict=True)}
+    if None in parts:
+        return  # known only when it runs
+    what, names = ("index", known.indexes) if "retrieve" in parts else ("tool", known.tools)
+    allowed = INDEX_KEYS if "retrieve" in parts else TOOL_KEYS
+    for key in parts:
+        if key not in allowed:
+            hint = did_you_mean(key or "", allowed) or f"It has {', '.join(allowed)}."
+            yield _unknown(source, item, f"An entry of tools has no '{key}'.", hint, "unknown-key")
+    named = parts.get("retrieve", parts.get("tool"))
+    target = _text(named)
+    if named is None or target is None:
+        return
+    if target not in names:
+        yield _unknown(source, named, f"There is no {what} named '{target}'.", did_you_mean(target, tuple(names)))
+    written = parts.get("with", ast.Dict([], []))
+    fixed = {_text(key) for key in written.keys} if isinstance(written, ast.Dict) else {None}
+    for name in sorted(known.trusted.get(target, frozenset()).difference(fixed)) if None not in fixed else ():
+        detail = f"A model chooses '{name}' of '{target}', which takes trusted values only."
+        hint = f'Write it in "with" of this entry: {{"tool": "{target}", "with": {{"{name}": …}}}}.'
+        yield _unknown(source, item, detail, hint, "flow-argument")
+
+
+def _text(node: ast.expr | None) -> str | None:
+    """A text that is written out; none of anything else."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 def _outcome(
@@ -118,6 +174,8 @@ def _role(source: Source, node: ast.expr, text: str, known: Known) -> Iterator[P
         yield _unknown(source, node, detail, hint)
 
 
-def _unknown(source: Source, node: ast.expr, detail: str, suggestion: str | None) -> Problem:
+def _unknown(
+    source: Source, node: ast.expr, detail: str, suggestion: str | None, code: str = "unknown-name"
+) -> Problem:
     line, column = node.lineno, node.col_offset + 1
-    return Problem(detail, source.file, line, column, suggestion=suggestion, code="unknown-name")
+    return Problem(detail, source.file, line, column, suggestion=suggestion, code=code)
