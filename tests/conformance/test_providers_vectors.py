@@ -167,3 +167,110 @@ async def test_cohere_ranks_and_what_is_no_ranking_is_told() -> None:
         with pytest.raises(ProviderError):
             await made.embed(["a"])
         await made.aclose()
+
+
+VERTEX = {"project": "acme", "location": "europe-west4", "access_token": "t"}
+BEDROCK = {"region": "eu-central-1", "access_key_id": "a", "secret_access_key": "s", "api_key": None}
+
+
+def _titan(body: Any) -> Any:
+    # By the user guide of Bedrock, "Amazon Titan Text Embeddings": one text, no list.
+    assert set(body) <= {"inputText", "dimensions", "normalize"}
+    number = float(body["inputText"].rsplit(" ", 1)[1])
+    return {"embedding": [number, 1.0], "inputTextTokenCount": 3}
+
+
+def _bedrock_cohere(body: Any) -> Any:
+    assert "model" not in body, "the address names it"
+    assert body["input_type"] == "search_document"
+    listed = [[float(text.rsplit(" ", 1)[1]), 1.0] for text in body["texts"]]
+    asked = body.get("embedding_types")
+    return {"embeddings": {"float": listed} if asked else listed, "response_type": "embeddings_by_type", "id": "x"}
+
+
+def _vertex(body: Any) -> Any:
+    # By Vertex AI's reference of the text embeddings API.
+    assert body["parameters"]["autoTruncate"] is False
+    listed = [[float(one["content"].rsplit(" ", 1)[1]), 1.0] for one in body["instances"]]
+    assert {one["task_type"] for one in body["instances"]} == {"RETRIEVAL_DOCUMENT"}
+    return {"predictions": [{"embeddings": {"values": values, "statistics": {"token_count": 2}}} for values in listed]}
+
+
+CLOUDS: list[tuple[str, str, Mapping[str, Any], Any, str, int, tuple[str, str]]] = [
+    (
+        "bedrock",
+        "amazon.titan-embed-text-v2:0",
+        BEDROCK,
+        _titan,
+        "/model/amazon.titan-embed-text-v2%3A0/invoke",
+        30,
+        ("", "dimensions"),
+    ),
+    (
+        "bedrock",
+        "eu.cohere.embed-v4:0",
+        BEDROCK,
+        _bedrock_cohere,
+        "/model/eu.cohere.embed-v4%3A0/invoke",
+        1,
+        ("", "output_dimension"),
+    ),
+    (
+        "google_vertex",
+        "text-embedding-005",
+        VERTEX,
+        _vertex,
+        "/v1beta1/projects/acme/locations/europe-west4/publishers/google/models/text-embedding-005:predict",
+        1,
+        ("parameters", "outputDimensionality"),
+    ),
+    (
+        "google_vertex",
+        "gemini-embedding-001",
+        VERTEX,
+        _vertex,
+        "/v1beta1/projects/acme/locations/europe-west4/publishers/google/models/gemini-embedding-001:predict",
+        30,
+        ("parameters", "outputDimensionality"),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "settings", "answer", "path", "requests", "place"), CLOUDS, ids=[one[1] for one in CLOUDS]
+)
+async def test_clouds_make_vectors_by_their_own_calls(  # noqa: PLR0917  (one row of the table)
+    kind: str, model: str, settings: Mapping[str, Any], answer: Any, path: str, requests: int, place: tuple[str, str]
+) -> None:
+    with loopback_server(_answering(answer)) as server:
+        made = _made(kind, server, model=model, dimensions=256, **settings)
+        assert "embed" in made.tasks
+        vectors = await made.embed([f"text {number}" for number in range(30)])
+        await made.aclose()
+    assert {one.path for one in server.received} == {path}
+    assert len(server.received) == requests
+    # In the order of the texts, though several requests were on their way together.
+    assert [vector[0] / vector[1] for vector in vectors] == pytest.approx(list(range(30)))
+    body = json.loads(server.received[0].body)
+    within, name = place
+    assert (body[within] if within else body)[name] == 256
+    if kind == "bedrock":
+        assert all("AWS4-HMAC-SHA256" in str(one.headers) for one in server.received)
+
+
+async def test_vertex_is_sent_no_more_at_once_than_it_takes() -> None:
+    with loopback_server(_answering(_vertex)) as server:
+        made = _made("google_vertex", server, model="text-embedding-005", **VERTEX)
+        await made.embed([f"{'word ' * 3_000} {number}" for number in range(5)])
+        await made.aclose()
+    assert [len(json.loads(one.body)["instances"]) for one in server.received] == [2, 2, 1]
+
+
+async def test_a_bedrock_model_that_makes_no_vectors_says_so() -> None:
+    with loopback_server(_answering(_titan)) as server:
+        made = _made("bedrock", server, model="eu.anthropic.claude-sonnet-4-5-20250929-v1:0", **BEDROCK)
+        assert "embed" not in made.tasks
+        with pytest.raises(ProviderError, match="bedrock does not embed") as caught:
+            await made.embed(["a"])
+        await made.aclose()
+    assert caught.value.kind == "cannot"

@@ -27,6 +27,7 @@ ALL: dict[str, Any] = {
     "presence_penalty": -0.5,
     "effort": "low",
     "thinking_tokens": 2000,
+    "adaptive_thinking": True,
     "parallel_tools": False,
     "verbosity": "low",
     "logit_bias": {"50256": -100},
@@ -48,7 +49,7 @@ FORMATS: list[Wire] = [
 ]
 
 
-def _body(wire: Wire, model: str = "m", limit: int | None = 10_000, **asked: Any) -> dict[str, Any]:
+def _body(wire: Wire, model: str = "claude-opus-5", limit: int | None = 10_000, **asked: Any) -> dict[str, Any]:
     messages = (ChatMessage("user", (TextPart("Hello"),)),)
     request = ChatRequest(messages, (ChatTool("weather"),), max_output_tokens=limit, tuning=Tuning(**asked))
     return wire.body(request, model, stream=False)
@@ -78,7 +79,7 @@ def test_each_vendor_has_its_own_words() -> None:
     assert _body(OpenAIChat(Dialect(places=MISTRAL)), seed=7)["random_seed"] == 7
     router = _body(OpenAIChat(Dialect(places=OPENROUTER)), effort="low")
     assert router["reasoning"] == {"effort": "low"}
-    claude = _body(AnthropicMessages(), effort="low", parallel_tools=False)
+    claude = _body(AnthropicMessages(), "claude-opus-4-5", effort="low", parallel_tools=False)
     assert claude["thinking"] == {"type": "enabled", "budget_tokens": 2_000}
     assert claude["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
     assert _body(OllamaChat(), **drawn)["options"] == {"num_predict": 10_000, **drawn}
@@ -96,6 +97,32 @@ def test_each_vendor_has_its_own_words() -> None:
 def test_an_effort_that_a_model_has_not_is_told(wire: Wire, model: str, limit: int | None, effort: str) -> None:
     with pytest.raises(ProviderError, match="no place for"):
         _body(wire, model, limit, effort=effort)
+
+
+def test_claude_thinks_adaptively_where_it_can() -> None:
+    def asked(model: str, **tuning: Any) -> dict[str, Any]:
+        body = _body(AnthropicMessages(), model, **tuning)
+        return {name: body[name] for name in ("thinking", "output_config") if name in body}
+
+    for model in ("claude-opus-4-6", "claude-sonnet-5", "claude-mythos-preview", "claude-haiku-5-5"):
+        assert asked(model, adaptive_thinking=True) == {"thinking": {"type": "adaptive"}}
+        wanted = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}
+        assert asked(model, adaptive_thinking=True, effort="low") == asked(model, effort="minimal") == wanted
+        assert asked(model, thinking_tokens=2_000) == {"thinking": {"type": "enabled", "budget_tokens": 2_000}}
+        assert asked(model, effort="none") == {"thinking": {"type": "disabled"}}
+    for model in ("claude-sonnet-4-5-20250929", "claude-opus-4-20250514", "claude-3-7-sonnet-latest"):
+        assert asked(model, effort="low") == {"thinking": {"type": "enabled", "budget_tokens": 2_000}}
+        with pytest.raises(ProviderError, match="`adaptive` thinking of this model"):
+            asked(model, adaptive_thinking=True)
+        assert asked(model, adaptive_thinking=True, optional=True) == {}
+
+
+def test_an_effort_stands_beside_the_form_of_an_answer() -> None:
+    schema: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+    messages = (ChatMessage("user", (TextPart("Hello"),)),)
+    request = ChatRequest(messages, output_schema=schema, max_output_tokens=9_000, tuning=Tuning(effort="high"))
+    config = AnthropicMessages().body(request, "claude-opus-5", stream=False)["output_config"]
+    assert config == {"effort": "high", "format": {"type": "json_schema", "schema": schema}}
 
 
 def test_a_provider_that_says_nothing_of_it_can_tune_nothing() -> None:

@@ -39,7 +39,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"top_p": 2}, "top_p", "invalid_value"),
     ({"presence_penalty": -3}, "presence_penalty", "invalid_value"),
     ({"reasoning_effort": "most"}, "reasoning_effort", "invalid_value"),
-    ({"thinking": {"type": "adaptive"}}, "thinking.type", "invalid_value"),
+    ({"thinking": {"type": "between_tools"}}, "thinking.type", "invalid_value"),
     ({"reasoning_effort": "low", "thinking": {"type": "enabled", "budget_tokens": 9}}, "thinking", "invalid_value"),
     ({"store": True}, "store", "unsupported_parameter"),
     ({"functions": []}, "functions", "unsupported_parameter"),
@@ -103,6 +103,10 @@ def test_chats_are_tuned_in_each_vendors_words() -> None:
     assert read_messages({**MESSAGE, **called}, BOUNDS).request.tuning == Tuning(parallel_tools=False)
     effort = {"output_config": {"effort": "medium"}}
     assert read_messages({**MESSAGE, **effort}, BOUNDS).request.tuning == Tuning(effort="medium")
+    adaptive = {**effort, "thinking": {"type": "adaptive", "display": "summarized"}}
+    wanted = Tuning(effort="medium", adaptive_thinking=True)
+    assert read_messages({**MESSAGE, **adaptive}, BOUNDS).request.tuning == wanted
+    assert wanted.thinks
 
 
 UNSUPPORTED: list[tuple[dict[str, Any], str]] = [

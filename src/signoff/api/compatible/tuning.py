@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from signoff.api.compatible.members import Known, a_count, a_flag, a_number, a_string, an_object, screened, wrong
 from signoff.capabilities.gateway.tuning import EFFORTS, VERBOSITIES, Effort, Tuning, Verbosity
@@ -50,7 +50,7 @@ def read_tuning(body: Mapping[str, Any], *, tools: bool, drops: bool = False) ->
         RequestError: a member is wrong.
     """
     top_p = a_number(body.get("top_p"), "top_p", 0, 1)
-    thinking_tokens = _thinking(body.get("thinking"))
+    adaptive, thinking_tokens = _thinking(body.get("thinking"))
     effort = _effort(body)
     if effort is not None and thinking_tokens is not None:
         raise wrong("thinking", "Say how much is thought by an effort or by a number of tokens, not by both.")
@@ -62,6 +62,7 @@ def read_tuning(body: Mapping[str, Any], *, tools: bool, drops: bool = False) ->
         presence_penalty=_penalty(body, "presence_penalty"),
         effort=effort,
         thinking_tokens=thinking_tokens,
+        adaptive_thinking=adaptive,
         parallel_tools=False if tools and _one_at_a_time(body) else None,
         verbosity=_verbosity(body),
         logit_bias=_logit_bias(body.get("logit_bias")),
@@ -137,18 +138,22 @@ def _effort(body: Mapping[str, Any]) -> Effort | None:
     return None
 
 
-def _thinking(value: Any) -> int | None:
+def _thinking(value: Any) -> tuple[Literal[True] | None, int | None]:
+    """Whether the model decides how much it thinks, or how many tokens are for that."""
     if value is None:
-        return None
+        return None, None
     thinking = an_object(value, "thinking")
     screened(thinking, _THINKING, "thinking")
     kind = thinking.get("type")
     if kind == "disabled":
-        return None
+        return None, None
+    if kind == "adaptive":
+        if thinking.get("budget_tokens") is not None:
+            raise wrong("thinking.budget_tokens", "'thinking.budget_tokens' is for the type enabled.")
+        return True, None
     if kind != "enabled":
-        instead = "'output_config.effort' leaves the number open."
-        raise wrong("thinking.type", f"'thinking.type' is enabled, with 'budget_tokens', or disabled; {instead}")
+        raise wrong("thinking.type", "'thinking.type' is adaptive, disabled, or enabled with 'budget_tokens'.")
     tokens = a_count(thinking.get("budget_tokens"), "thinking.budget_tokens")
     if tokens is None:
         raise wrong("thinking.budget_tokens", "'thinking.budget_tokens' is missing.", "missing_required_parameter")
-    return tokens
+    return None, tokens

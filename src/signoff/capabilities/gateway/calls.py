@@ -10,6 +10,7 @@ from typing import Any
 
 from signoff.capabilities.gateway.answers import Judged, judge, repair_messages
 from signoff.capabilities.gateway.asking import Estimate
+from signoff.capabilities.gateway.bounds import cut_at
 from signoff.capabilities.gateway.budget import BYTES_PER_TOKEN, Budget, estimated_input_tokens
 from signoff.capabilities.gateway.chats.bounding import most_characters
 from signoff.capabilities.gateway.failures import CallFailed, Failure
@@ -108,6 +109,7 @@ class Call:
             labels=task.labels,
             examples=task.examples,
             hints=task.hints,
+            stop=task.stop,
         )
         try:
             async with asyncio.timeout(task.timeout_s):
@@ -134,6 +136,8 @@ class Call:
 
 def _cut(reply: ProviderReply, request: ProviderRequest) -> ProviderReply:
     """No longer a text than was allowed, also of vendors that do not count; half a JSON is none, and judged as such."""
+    if (before := cut_at(reply.text, request.stop)) is not None:
+        reply = replace(reply, text=before, finish_reason="stop")
     most = most_characters(request.max_output_tokens)
     if request.output_schema is not None or most is None or len(reply.text) <= most:
         return reply

@@ -171,6 +171,7 @@ class ChatRequest:
         output_schema: JSON Schema of the answer; none means free text.
         output_name: what the schema is called, for the vendor.
         stop: texts at which the model stops, not part of the answer.
+        held_stop: more of them, which no vendor is told, as some models refuse them: the gateway ends the answer there.
         max_output_tokens: how long the answer may be, in tokens; none leaves it to the vendor.
         temperature: none leaves it to the model's settings.
         tuning: what not every vendor has; a model that lacks some of it is not asked.
@@ -184,6 +185,7 @@ class ChatRequest:
     output_schema: Mapping[str, Any] | None = None
     output_name: str = "answer"
     stop: Sequence[str] = ()
+    held_stop: Sequence[str] = ()
     max_output_tokens: int | None = None
     temperature: float | None = None
     tuning: Tuning = UNTUNED

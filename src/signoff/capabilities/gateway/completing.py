@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from signoff.capabilities.gateway.accounts import Account
 from signoff.capabilities.gateway.asking import AnswerCache, Asked
+from signoff.capabilities.gateway.bounds import bounded_task, bounds_of, note
 from signoff.capabilities.gateway.caching.replaying import kept_task, question_of_task, task_again
 from signoff.capabilities.gateway.calls import Call
 from signoff.capabilities.gateway.chat import ChatReply
@@ -73,7 +74,10 @@ class TaskCall:
             try:
                 # Anew for each candidate: another model's permit may demand more, or less.
                 gate = Gate(self._means.screen, self._screening, candidate, account.signals)
-                protected = await self._means.protector.protect(task, candidate.obligations, self._asked.vault)
+                bounds = bounds_of(candidate.obligations)
+                note(bounds, account.signals)
+                bounded = bounded_task(task, bounds)
+                protected = await self._means.protector.protect(bounded, candidate.obligations, self._asked.vault)
                 await gate.enter(texts_of(protected.task.variables))
                 async with guarded(self._means, self._asked, candidate, task.timeout_s, account):
                     call = Call(candidate.spec, candidate.provider, protected, account.payer)
@@ -101,11 +105,15 @@ class TaskCall:
         Raises:
             GatewayError: the first candidate's permit, or a filter, does not let it pass.
         """
-        output = task_again(kept, self._task)
         candidate = next(iter(self._turns), None)
-        if output is None or candidate is None or any(duty.kind == VAULT for duty in candidate.obligations):
+        if candidate is None or any(duty.kind == VAULT for duty in candidate.obligations):
             return None
         try:
+            bounds = bounds_of(candidate.obligations)
+            note(bounds, self._account.signals)
+            output = task_again(kept, bounded_task(self._task, bounds))
+            if output is None:
+                return None
             gate = Gate(self._means.screen, self._screening, candidate, self._account.signals)
             protected = await self._means.protector.protect(self._task, candidate.obligations)
             await gate.enter(texts_of(protected.task.variables))

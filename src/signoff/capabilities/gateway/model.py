@@ -48,6 +48,7 @@ class ModelTask:
         repairs: how often each model that can be talked to may correct an answer that breaks its contract.
         repair_budget: what all repairs of the task may cost together; none is no limit beside the run's.
         cached: whether an answer that was given before to the same task may be given again.
+        stop: texts before which a free text ends.
     """
 
     task: TaskKind
@@ -67,6 +68,7 @@ class ModelTask:
     repairs: int = DEFAULT_REPAIRS
     repair_budget: Budget | None = None
     cached: bool = False
+    stop: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,21 @@ from signoff.core.errors import SignoffError
 from signoff.governance.privacy import NAME_KINDS, Detector, Finding, Tokens, kinds_in, kinds_of, mapped, redacted
 from signoff.governance.privacy.redaction import TOKEN, Find
 
-CARRIED_OUT = frozenset({"block", "contain", "filter", "mark", "redact", "reveal", "tokenise", "vault"})
+CARRIED_OUT = frozenset(
+    {
+        "block",
+        "contain",
+        "filter",
+        "mark",
+        "max_tokens",
+        "redact",
+        "reveal",
+        "stop",
+        "tokenise",
+        "tools",
+        "vault",
+    }
+)
 """The obligations that the gateway carries out."""
 VAULT = "vault"
 """Replaced by tokens that the run's vault keeps; they stay in the answer."""

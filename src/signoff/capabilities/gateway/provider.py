@@ -40,6 +40,7 @@ class ProviderRequest:
         messages: what to send, in order; a repair adds the earlier answer and its problems at the end.
         output_schema: JSON Schema of the answer; none means free text.
         variables, labels, examples, hints: as in `ModelTask`.
+        stop: texts at which the model may end; the gateway cuts the answer there in any case.
         max_output_tokens: how long the answer may be, in tokens.
         timeout_s: the gateway cuts the call off after so many seconds; a provider may stop its own work then.
     """
@@ -53,6 +54,7 @@ class ProviderRequest:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     examples: Sequence[Example] = ()
     hints: Mapping[str, ExtractionHint] = field(default_factory=dict[str, ExtractionHint])
+    stop: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

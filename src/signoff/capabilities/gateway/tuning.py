@@ -23,11 +23,13 @@ class Tuning:
         frequency_penalty, presence_penalty: against what was said before, from -2 to 2.
         effort: how much the model thinks first.
         thinking_tokens: the same as a number of tokens.
+        adaptive_thinking: true: the model decides whether and how much it thinks.
         parallel_tools: false: one tool call at a time.
         verbosity: how much is said.
         logit_bias: what is added to the likelihood of tokens, by their ids, from -100 to 100.
         flex_tier: served later for less, where the vendor has such a tier.
         standard_tier: never served as what was reserved for more.
+        logprobs: how likely each token of the answer was, each with so many others that were likely; from 0 to 20.
         optional: what a model has no place for is left out, instead of the model.
     """
 
@@ -38,11 +40,13 @@ class Tuning:
     presence_penalty: float | None = None
     effort: Effort | None = None
     thinking_tokens: int | None = None
+    adaptive_thinking: Literal[True] | None = None
     parallel_tools: bool | None = None
     verbosity: Verbosity | None = None
     logit_bias: Mapping[str, float] | None = field(default=None, hash=False)
     flex_tier: Literal["flex"] | None = None
     standard_tier: Literal["standard_only"] | None = None
+    logprobs: int | None = None
     optional: bool = False
 
     @property
@@ -53,7 +57,7 @@ class Tuning:
     @property
     def thinks(self) -> bool:
         """Whether thoughts are asked for: vendors take no temperature then."""
-        return self.thinking_tokens is not None or self.effort not in (None, "none")
+        return bool(self.adaptive_thinking) or self.thinking_tokens is not None or self.effort not in (None, "none")
 
 
 _NAMES = tuple(one.name for one in fields(Tuning) if one.name != "optional")
@@ -61,6 +65,7 @@ UNTUNED = Tuning()
 _ASKED_AS: Mapping[str, str] = {
     "effort": "reasoning_effort",
     "thinking_tokens": "thinking",
+    "adaptive_thinking": "thinking",
     "parallel_tools": "parallel_tool_calls",
     "flex_tier": "service_tier",
     "standard_tier": "service_tier",

@@ -56,8 +56,8 @@ KEYS = {
     "azure_openai": (*_VECTOR_KEYS, "api", "api_version"),
     **dict.fromkeys(("mistral", "google", "cohere", "ollama"), _VECTOR_KEYS),
     "anthropic": _VENDOR_KEYS,
-    "google_vertex": (*_VENDOR_KEYS, "project", "location", "access_token", "credentials_file"),
-    "bedrock": (*_VENDOR_KEYS, "api", *_AWS_KEYS),
+    "google_vertex": (*_VECTOR_KEYS, "project", "location", "access_token", "credentials_file"),
+    "bedrock": (*_VECTOR_KEYS, "api", *_AWS_KEYS),
 }
 _REQUIRED = {
     **dict.fromkeys((*_NEED_KEY, "anthropic", "google", "cohere"), ("api_key",)),

@@ -97,7 +97,22 @@ ACTIONS = frozenset(
     )
 )
 OBLIGATIONS = frozenset(
-    ("block", "contain", "filter", "mark", "redact", "region", "retain", "reveal", "review", "tokenise", "vault")
+    (
+        "block",
+        "contain",
+        "filter",
+        "mark",
+        "max_tokens",
+        "redact",
+        "region",
+        "retain",
+        "reveal",
+        "review",
+        "stop",
+        "tokenise",
+        "tools",
+        "vault",
+    )
 )
 """What a permit may oblige its caller to do. A permit with any other annotation permits nothing."""
 FILTERS = frozenset(("links", "personal_data", "promises", "secrets", "toxicity"))

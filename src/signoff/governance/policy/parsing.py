@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from cedarpy import pst
 
 from signoff.core.durations import parse_duration_s
 from signoff.core.errors import DefinitionError, Problem, did_you_mean
+from signoff.governance.policy.bounds import BoundsError, max_tokens_of, stops_of, tools_of
 from signoff.governance.policy.model import ACTIONS, ENTITY_TYPES, FILTERS, OBLIGATIONS
 from signoff.governance.policy.source import PolicyText, limit_problem, split, syntax_problem
 from signoff.governance.privacy.model import PersonalDataError, kinds_of
@@ -22,6 +23,7 @@ MAX_FILE_CHARACTERS = 1_000_000
 """Characters in one policy file."""
 
 _PLAIN_ANNOTATIONS = frozenset(("id", "about"))
+_BOUNDS: Mapping[str, Callable[[str], object]] = {"max_tokens": max_tokens_of, "stop": stops_of, "tools": tools_of}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,11 @@ def _bad_obligations(source: PolicyText, effect: str, obligations: Mapping[str, 
                 kinds_of(value)
             except PersonalDataError as error:
                 problems.append(source.problem(f"@{name}: {error}", offset=offset, code="policy-obligation"))
+        elif name in _BOUNDS:
+            try:
+                _BOUNDS[name](value)
+            except BoundsError as error:
+                problems.append(source.problem(str(error), offset=offset, code="policy-obligation"))
         elif name == "filter" and (detail := _bad_filters(value)):
             problems.append(source.problem(detail, offset=offset, code="policy-obligation"))
     return problems

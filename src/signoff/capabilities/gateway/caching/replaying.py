@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from signoff.capabilities.gateway.bounds import cut_at
 from signoff.capabilities.gateway.chat import (
     ChatEvent,
     ChatMessage,
@@ -22,6 +23,7 @@ from signoff.capabilities.gateway.chat import (
     ToolCallPart,
     UsageReport,
 )
+from signoff.capabilities.gateway.chats.bounding import most_characters
 from signoff.capabilities.gateway.model import ModelTask
 
 
@@ -65,4 +67,8 @@ def kept_task(output: Mapping[str, Any], model: str) -> ChatReply:
 def task_again(reply: ChatReply, task: ModelTask) -> dict[str, Any] | None:
     """The answer that was kept; none where it breaks what this one is held to, such as quotes of what was retrieved."""
     output: dict[str, Any] = orjson.loads(reply.text)
+    if task.output_schema is None:
+        most = most_characters(task.max_output_tokens)
+        if cut_at(output["text"], task.stop) is not None or (most is not None and len(output["text"]) > most):
+            return None
     return None if any(problems for check in task.checks if (problems := check(output))) else output

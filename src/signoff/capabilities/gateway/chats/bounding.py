@@ -45,10 +45,10 @@ def held_to(request: ChatRequest, reply: ChatReply) -> ChatReply:
     """
     for call in reply.tool_calls:
         require_offered(request, call.name)
-    left = most_characters(request.max_output_tokens)
+    left, stops = most_characters(request.max_output_tokens), (*request.stop, *request.held_stop)
     parts: list[Part] = []
     for part in reply.parts:
-        kept, ended = _kept(part, request.stop, left)
+        kept, ended = _kept(part, stops, left)
         parts.append(kept)
         if ended is not None:
             return replace(reply, parts=tuple(parts), finish_reason=ended)
@@ -63,7 +63,8 @@ async def stream_held_to(request: ChatRequest, events: AsyncGenerator[ChatEvent]
     Raises:
         ProviderError: as `held_to`, before the call is shown.
     """
-    most, size, heard, words = most_characters(request.max_output_tokens), 0, Heard(), _Words(request.stop)
+    words = _Words((*request.stop, *request.held_stop))
+    most, size, heard = most_characters(request.max_output_tokens), 0, Heard()
     async with aclosing(events):
         async for event in events:
             if isinstance(event, TextDelta):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from signoff.capabilities.gateway.asking import Asked
+from signoff.capabilities.gateway.bounds import bounded_chat, bounds_of, note
 from signoff.capabilities.gateway.chat import (
     ChatEvent,
     ChatReply,
@@ -120,10 +121,13 @@ class ChatCall:
         """
         for candidate in self._turns:
             try:
-                gate, _ = await self._protected(candidate, self._request)
-                found = await gate.left(reply)
+                gate, protected = await self._protected(candidate, self._request)
+                found = await gate.left(held_to(protected.request, reply))
             except CallFailed as failed:
                 raise failed_chat(self._asked.task, [failed.failure]) from None
+            except ProviderError as error:
+                failure = Failure(candidate.spec.name, error.kind, error.detail)
+                raise failed_chat(self._asked.task, [failure]) from None
             self.model = candidate.spec.name
             return found
         raise failed_chat(self._asked.task, self._turns.failures)
@@ -184,9 +188,11 @@ class ChatCall:
     async def _protected(self, candidate: Candidate, request: ChatRequest) -> tuple[Gate, ProtectedChat]:
         try:
             gate = Gate(self._means.screen, self._screening, candidate, self._ledger.signals)
+            bounds = bounds_of(candidate.obligations)
+            note(bounds, self._ledger.signals)
             protected = await protect_chat(
                 self._means.protector,
-                request,
+                bounded_chat(request, bounds),
                 candidate.obligations,
                 may_see_of(candidate.obligations),
                 self._asked.vault,

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote
 import httpx
 
 from signoff.capabilities.gateway.configuration import required
+from signoff.capabilities.gateway.providers.vectors import VectorVendor, bedrock_vectors
 from signoff.capabilities.gateway.providers.vendors import Endpoint, Vendor, base_url, one_of
 from signoff.capabilities.gateway.providers.wire.bedrock import BedrockConverse, BedrockInvoke
 from signoff.catalog.models import ModelSpec
@@ -41,7 +42,8 @@ def create(spec: ModelSpec) -> Vendor:
         )
     ending = "-stream" if api == "converse" else "-with-response-stream"
     wire = BedrockConverse() if api == "converse" else BedrockInvoke()
-    return Vendor(spec, wire, Endpoint(f"{root}{api}", f"{root}{api}{ending}", headers, auth))
+    endpoint = Endpoint(f"{root}{api}", f"{root}{api}{ending}", headers, auth)
+    return VectorVendor(spec, wire, endpoint, bedrock_vectors(f"{root}invoke", model))
 
 
 class SignatureV4(httpx.Auth):

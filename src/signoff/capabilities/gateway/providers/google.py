@@ -11,7 +11,7 @@ import httpx
 
 from signoff.capabilities.gateway.configuration import required
 from signoff.capabilities.gateway.provider import ProviderError
-from signoff.capabilities.gateway.providers.vectors import VectorVendor, google_vectors
+from signoff.capabilities.gateway.providers.vectors import VectorVendor, google_vectors, vertex_vectors
 from signoff.capabilities.gateway.providers.vendors import Endpoint, Vendor, base_url
 from signoff.capabilities.gateway.providers.wire.google import GoogleGenerate
 from signoff.catalog.models import ModelSpec
@@ -38,7 +38,10 @@ def create(spec: ModelSpec) -> Vendor:
     name = model if "/" in model else f"models/{model}"
     path = root + name
     endpoint = Endpoint(f"{path}:generateContent", f"{path}:streamGenerateContent?alt=sse", headers, auth)
-    vectors = google_vectors(f"{path}:batchEmbedContents", name) if spec.provider == "google" else None
+    if spec.provider == "google":
+        vectors = google_vectors(f"{path}:batchEmbedContents", name)
+    else:
+        vectors = vertex_vectors(f"{path}:predict", model)
     return VectorVendor(spec, GoogleGenerate(), endpoint, vectors)
 
 

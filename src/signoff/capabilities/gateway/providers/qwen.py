@@ -169,6 +169,8 @@ class Qwen:
             "max_tokens": request.max_output_tokens,
             "temperature": 0,
         }
+        if request.stop:
+            body["stop"] = list(request.stop)
         if request.output_schema is not None:
             schema = _grammatical(shown_schema(request.output_schema))
             body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import math
 import struct
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,9 @@ from signoff.capabilities.gateway.providers.wire.errors import not_its_format
 from signoff.capabilities.gateway.providers.wire.reading import Wire
 from signoff.catalog.models import ModelSpec
 
+AT_ONCE = 4
+"""Requests of one call that are on their way together, to models that take one text a request."""
+
 
 @dataclass(frozen=True, slots=True)
 class VectorFormat:
@@ -28,12 +33,26 @@ class VectorFormat:
         most: texts of one request at most, by the vendor's documentation.
         body: of a request, for a model, texts and how many numbers a vector shall have (none leaves it to the model).
         read: the vectors of an answer, in the order of the texts, each an array of numbers or their bytes as base64.
+        most_characters: of all texts of one request together; one longer text is sent alone.
     """
 
     url: str
     most: int
     body: Callable[[str, Sequence[str], int | None], Mapping[str, Any]]
     read: Callable[[Mapping[str, Any]], Sequence[Any]]
+    most_characters: int = sys.maxsize
+
+    def batches(self, texts: Sequence[str]) -> list[list[str]]:
+        """The texts as requests take them, in their order."""
+        found: list[list[str]] = []
+        size = 0
+        for text in texts:
+            size += len(text)
+            if not found or len(found[-1]) >= self.most or size > self.most_characters:
+                found.append([])
+                size = len(text)
+            found[-1].append(text)
+        return found
 
 
 class VectorVendor(Vendor):
@@ -65,15 +84,23 @@ class VectorVendor(Vendor):
         form = self._vectors
         if form is None:
             return await super().embed(texts)
-        found: list[list[float]] = []
-        for start in range(0, len(texts), form.most):
-            batch = list(texts[start : start + form.most])
-            answer, _ = await self.post(form.url, form.body(self.model_name, batch, self._dimensions))
-            vectors = [unit(vector) for vector in form.read(answer)]
-            if len(vectors) != len(batch):
-                raise not_its_format()
-            found += vectors
+        batches, found = form.batches(texts), list[list[float]]()
+        at_once = AT_ONCE if form.most == 1 else 1
+        for start in range(0, len(batches), at_once):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    wave = [group.create_task(self._made(form, batch)) for batch in batches[start : start + at_once]]
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from None
+            found += [vector for vectors in wave for vector in vectors.result()]
         return found
+
+    async def _made(self, form: VectorFormat, batch: Sequence[str]) -> list[list[float]]:
+        answer, _ = await self.post(form.url, form.body(self.model_name, batch, self._dimensions))
+        vectors = [unit(vector) for vector in form.read(answer)]
+        if len(vectors) != len(batch):
+            raise not_its_format()
+        return vectors
 
     async def complete(self, request: ProviderRequest) -> ProviderReply:
         """A task, as one chat; a ranking by its own endpoint."""
@@ -170,6 +197,49 @@ def google_vectors(url: str, path: str) -> VectorFormat:
         return [item.get("values") for item in items(answer.get("embeddings"))]
 
     return VectorFormat(url, 100, body, read)
+
+
+def vertex_vectors(url: str, model: str) -> VectorFormat:
+    """https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api.
+
+    Of documents and queries alike, so that vectors of both compare. 250 texts and 20,000 tokens a request at most;
+    Gemini's models take one text. A text that is too long is an error: cut silently, its end would not be found.
+    """
+
+    def body(model: str, texts: Sequence[str], dimensions: int | None) -> Mapping[str, Any]:  # noqa: ARG001  (the path names it)
+        more = {} if dimensions is None else {"outputDimensionality": dimensions}
+        return {
+            "instances": [{"content": text, "task_type": "RETRIEVAL_DOCUMENT"} for text in texts],
+            "parameters": {"autoTruncate": False, **more},
+        }
+
+    def read(answer: Mapping[str, Any]) -> Sequence[Any]:
+        return [members(item.get("embeddings")).get("values") for item in items(answer.get("predictions"))]
+
+    return VectorFormat(url, 1 if "gemini" in model else 250, body, read, most_characters=40_000)
+
+
+def bedrock_vectors(url: str, model: str) -> VectorFormat | None:
+    """By `invoke`, with the body of the model's maker; none where it is no model of Amazon's or Cohere's for texts.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.html: one text a request;
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html: as Cohere, without the model.
+    """
+    if "titan-embed-text" in model:
+        return VectorFormat(url, 1, _titan_body, lambda answer: [answer.get("embedding")])
+    if "cohere.embed" not in model:
+        return None
+    form = cohere_vectors(url)
+
+    def body(model: str, texts: Sequence[str], dimensions: int | None) -> Mapping[str, Any]:
+        return {name: value for name, value in form.body(model, texts, dimensions).items() if name != "model"}
+
+    return VectorFormat(url, form.most, body, form.read)
+
+
+def _titan_body(model: str, texts: Sequence[str], dimensions: int | None) -> Mapping[str, Any]:  # noqa: ARG001  (the path names it)
+    asked: dict[str, Any] = {"inputText": texts[0]}
+    return asked if dimensions is None else {**asked, "dimensions": dimensions}
 
 
 def ollama_vectors(url: str) -> VectorFormat:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from signoff.capabilities.gateway.asking import Asked, Considered
+from signoff.capabilities.gateway.bounds import BOUNDING
 from signoff.capabilities.gateway.connected import Providers
 from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.model import MAX_CANDIDATES, Decide, GatewayError
@@ -21,6 +22,8 @@ from signoff.catalog.models import ModelsConfig, ModelSpec, Route
 
 LEFT_OUT = "left_out"
 """Of a considered model's reasons: what of a request's tuning it has no place for, and was asked without."""
+BOUNDS = "bounds"
+"""Likewise: what of its permit bounds its answer."""
 
 
 class Router:
@@ -117,8 +120,10 @@ class Router:
 
 
 def _less(candidate: Candidate) -> dict[str, str]:
-    """What a model is asked without, for explanations."""
-    return {LEFT_OUT: ", ".join(parameters(candidate.left_out))} if candidate.left_out else {}
+    """What a model is asked without, and what its permit bounds its answer to, for explanations."""
+    less = {LEFT_OUT: ", ".join(parameters(candidate.left_out))} if candidate.left_out else {}
+    bounds = [f'@{duty.kind}("{duty.value}")' for duty in candidate.obligations if duty.kind in BOUNDING]
+    return {**less, BOUNDS: " ".join(bounds)} if bounds else less
 
 
 def _in_use(route: Route, key: str) -> tuple[list[str], list[Failure]]:

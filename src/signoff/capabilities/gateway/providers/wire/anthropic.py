@@ -46,7 +46,7 @@ _FINISH: dict[str, ChatFinish] = {
     "tool_use": "tool_calls",
     "refusal": "refusal",
 }
-_TUNED_HERE = frozenset({"effort", "thinking_tokens", "parallel_tools"})
+_TUNED_HERE = frozenset({"effort", "thinking_tokens", "adaptive_thinking", "parallel_tools"})
 _OLD = re.compile(r"claude-(instant|v?[12]\b|2\.|3-|(sonnet|opus)-4-(0|2025)|(sonnet|opus)-4$)")
 """Models without structured output."""
 
@@ -77,8 +77,7 @@ class AnthropicMessages:
         if request.temperature is not None:
             body["temperature"] = request.temperature
         tuned(body, request.tuning, self._places, elsewhere=_TUNED_HERE)
-        if (thinking := anthropic_thinking(request.tuning, body["max_tokens"])) is not None:
-            body["thinking"] = thinking
+        body |= anthropic_thinking(request.tuning, model, body["max_tokens"])
         if request.stop:
             body["stop_sequences"] = list(request.stop)
         if request.tools:
@@ -95,7 +94,8 @@ class AnthropicMessages:
             if request.tuning.parallel_tools is False and request.tool_choice != "none":
                 body["tool_choice"]["disable_parallel_tool_use"] = True
         if request.output_schema is not None:
-            body["output_config"] = {"format": {"type": "json_schema", "schema": request.output_schema}}
+            shape = {"type": "json_schema", "schema": request.output_schema}
+            body["output_config"] = {**body.get("output_config", {}), "format": shape}
         return {**body, **request.vendor}
 
     def reader(self) -> _Reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -86,6 +87,10 @@ ANTHROPIC: Places = {**ANTHROPIC_BEDROCK, "standard_tier": "service_tier"}
 
 _SHARES = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95, "max": 0.95}
 _LEAST_THOUGHTS = 1_024
+_ADAPTS = re.compile(r"claude-[a-z]+-(4-[6-9]\b|[5-9]\b|\d\d|preview)")
+"""Models that decide by themselves how much they think: from the generation 4.6 on."""
+_EFFORTS: Mapping[str, str] = {"minimal": "low"}
+"""Efforts that Anthropic has another word for."""
 _BUDGETS = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576}
 
 
@@ -107,22 +112,34 @@ def tuned(body: dict[str, Any], tuning: Tuning, places: Places, *, elsewhere: fr
         at[last] = getattr(tuning, name)
 
 
-def anthropic_thinking(tuning: Tuning, max_tokens: int) -> dict[str, Any] | None:
-    """Anthropic's `thinking`; an effort is the share of the limit that OpenRouter documents for it; none where unasked.
+def anthropic_thinking(tuning: Tuning, model: str, max_tokens: int) -> dict[str, Any]:
+    """Anthropic's `thinking`, and `output_config` where an effort belongs there; nothing where nothing is asked for.
+
+    Newer models decide by themselves how much they think, and take an effort in so many words
+    (https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking). To older ones an effort is the share of
+    the limit that OpenRouter documents for it.
 
     Raises:
-        ProviderError: `cannot`: the limit leaves no room to think.
+        ProviderError: `cannot`: the limit leaves no room to think, or the model does not decide by itself.
     """
     if tuning.effort == "none":
-        return {"type": "disabled"}
+        return {"thinking": {"type": "disabled"}}
+    adapts = _ADAPTS.search(model) is not None
+    if tuning.adaptive_thinking and not adapts:
+        if tuning.optional:
+            return {}
+        raise cannot("`adaptive` thinking of this model")
+    if adapts and tuning.thinking_tokens is None and (tuning.effort or tuning.adaptive_thinking):
+        effort = {"output_config": {"effort": _EFFORTS.get(tuning.effort, tuning.effort)}} if tuning.effort else {}
+        return {"thinking": {"type": "adaptive"}, **effort}
     tokens = tuning.thinking_tokens
     if tokens is None and tuning.effort is not None:
         tokens = max(_LEAST_THOUGHTS, int(max_tokens * _SHARES[tuning.effort]))
         if tokens >= max_tokens:
             if tuning.optional:
-                return None
+                return {}
             raise cannot(f"thoughts of at least {_LEAST_THOUGHTS} tokens in an answer of {max_tokens}")
-    return None if tokens is None else {"type": "enabled", "budget_tokens": tokens}
+    return {} if tokens is None else {"thinking": {"type": "enabled", "budget_tokens": tokens}}
 
 
 def google_thinking(tuning: Tuning, model: str) -> dict[str, Any]:
