@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from signoff.catalog.registry.cases import judge
-from signoff.catalog.registry.compatibility import compare_prompts, compare_schemas, heaviest, lowest_next
+from signoff.catalog.registry.compatibility import compare_schemas, heaviest, lowest_next
 from signoff.catalog.registry.differences import side_by_side
 from signoff.catalog.registry.exchange import export_prompt, import_prompt
 from signoff.catalog.registry.lint import RULES, lint
+from signoff.catalog.registry.prompt_changes import compare_prompts
 from signoff.catalog.registry.versions import parse_source
 from signoff.catalog.variants import Alternative, Dimension, choose
 from signoff.catalog.versions import Parts

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from signoff.catalog.delivery.model import Change, Kind
+from signoff.catalog.delivery.other_files import other_files
 from signoff.catalog.delivery.steps import workflow_details
 from signoff.catalog.model import Project
 from signoff.catalog.prompts import Prompt
-from signoff.catalog.registry.compatibility import Side, compare_prompts, compare_schemas, heaviest
+from signoff.catalog.registry.compatibility import Side, compare_schemas, heaviest
+from signoff.catalog.registry.prompt_changes import compare_prompts
+from signoff.catalog.rules import Rule
 from signoff.catalog.tools import ToolContract
 from signoff.catalog.versions import parse_version
 from signoff.governance.policy.parsing import ParsedPolicy, parse_policies
@@ -28,7 +31,7 @@ NOTHING = Project(name="")
 
 def compare_projects(old: Project, new: Project) -> tuple[Change, ...]:
     """Everything that is another: what runs first, what it may next, then what is around it."""
-    return (
+    told = (
         *_named("workflow", old.workflows, new.workflows, _workflow, lambda item: item.version),
         *_named("prompt", _latest(old), _latest(new), _prompt, lambda item: item.version),
         *_other_versions(old, new),
@@ -37,7 +40,7 @@ def compare_projects(old: Project, new: Project) -> tuple[Change, ...]:
         *_named("policy", _policies(old), _policies(new), _policy),
         *_named("model", old.models.models, new.models.models, _fields),
         *_named("route", _routes(old), _routes(new), _written),
-        *_named("rule", _rules(old), _rules(new), lambda _old, _new: ("", ("its file changed",))),
+        *_named("rule", old.rules, new.rules, _rule),
         *_named("knowledge", old.knowledge, new.knowledge, _sources),
         *_named("schedule", _dicts(old.schedules), _dicts(new.schedules), _members),
         *_named("queue", old.queues, new.queues, _fields),
@@ -45,8 +48,8 @@ def compare_projects(old: Project, new: Project) -> tuple[Change, ...]:
         *_named("role", old.roles, new.roles, _written),
         *_named("environment", old.environments, new.environments, _fields),
         *_named("retention", {"runs": old.retention}, {"runs": new.retention}, _fields),
-        *_files(old, new),
     )
+    return (*told, *other_files(old, new, told))
 
 
 def _named(
@@ -118,7 +121,8 @@ def _tool(old: ToolContract, new: ToolContract) -> tuple[str, tuple[str, ...]]:
     if old.effect != new.effect:
         found.append("it changes the world now" if new.effect else "it changes nothing any more")
     others = ("call", "timeout_s", "settle_s", "idempotency", "errors", "auth", "sinks", "output_labels", "trigger")
-    found += [f"{name} changed" for name in (*others, "quota", "owner") if getattr(old, name) != getattr(new, name)]
+    others = (*others, "quota", "owner", "argument_classes", "filters", "about")
+    found += [f"{name} changed" for name in others if getattr(old, name) != getattr(new, name)]
     return heaviest(changes) or "", tuple(found)
 
 
@@ -146,8 +150,24 @@ def _policy(old: ParsedPolicy, new: ParsedPolicy) -> tuple[str, tuple[str, ...]]
     return "", tuple(found)
 
 
-def _rules(project: Project) -> dict[str, str]:
-    return {name: rule.digest for name, rule in project.rules.items()}
+def _rule(old: Rule, new: Rule) -> tuple[str, tuple[str, ...]]:
+    """What is checked now, and what was."""
+    if old.digest == new.digest:
+        return "", ()
+    before, after = ({one.id: one for one in rule.conditions} for rule in (old, new))
+    found = [
+        f"{change.place} {change.detail}" for change in compare_schemas(old.input_schema, new.input_schema, "input")
+    ]
+    for name in (*before, *(name for name in after if name not in before)):
+        one, other = before.get(name), after.get(name)
+        if one is None or other is None:
+            found.append(f"condition {name} {'is new' if one is None else 'was removed'}")
+            continue
+        if one.expression.source != other.expression.source:
+            found.append(f"condition {name} was {one.expression.source}, is {other.expression.source}")
+        if one.severity != other.severity:
+            found.append(f"condition {name} was {one.severity}, is {other.severity}")
+    return "", tuple(found) or ("its text changed",)
 
 
 def _routes(project: Project) -> dict[str, str]:
@@ -187,15 +207,3 @@ def _sources(old: tuple[tuple[str, str], ...], new: tuple[tuple[str, str], ...])
     found += [f"{name} was removed" for name in before if name not in after]
     found += [f"{name} changed" for name in before if name in after and before[name] != after[name]]
     return "", tuple(found)
-
-
-def _files(old: Project, new: Project) -> Iterator[Change]:
-    """Code, whose change nothing above tells."""
-    names = {name for name in (*old.files, *new.files) if name.endswith(".py")}
-    for name in sorted(names):
-        if name not in old.files:
-            yield Change("file", name, "added")
-        elif name not in new.files:
-            yield Change("file", name, "removed")
-        elif old.files[name] != new.files[name]:
-            yield Change("file", name, "changed", details=("its code changed",))

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from signoff.catalog.prompts import Prompt
 from signoff.catalog.versions import Parts
 
 Bump = Literal["major", "minor", "patch"]
@@ -64,48 +63,6 @@ def lowest_next(version: Parts, bump: Bump) -> Parts:
     if bump in ("major", "minor"):
         return major, minor + 1, 0
     return major, minor, patch + 1
-
-
-def compare_prompts(old: Prompt, new: Prompt) -> tuple[ContractChange, ...]:
-    """Every difference between two versions of a prompt that somebody could notice; none where nothing changed."""
-    found = [
-        *compare_schemas(old.input_schema, new.input_schema, "input"),
-        *compare_schemas(old.contract.output_schema, new.contract.output_schema, "output"),
-    ]
-    if old.task != new.task:
-        found.append(ContractChange("major", "task", f"was {old.task}, is {new.task}"))
-    if old.data_class != new.data_class:
-        bump: Bump = "minor" if new.data_class > old.data_class else "major"
-        change = f"was {old.data_class.name.lower()}, is {new.data_class.name.lower()}"
-        found.append(ContractChange(bump, "data_class", change))
-    if _texts(old) != _texts(new):
-        found.append(ContractChange("patch", "text", "the templates changed"))
-    quiet: tuple[tuple[str, Any, Any], ...] = (
-        ("labels", old.labels, new.labels),
-        ("examples", old.examples, new.examples),
-        ("limits", (old.max_output_tokens, old.timeout_s), (new.max_output_tokens, new.timeout_s)),
-        ("needs", old.needs, new.needs),
-        ("quality", old.quality, new.quality),
-        ("owners", old.owners, new.owners),
-        ("purpose", old.purpose, new.purpose),
-        ("hints", old.hints, new.hints),
-        ("tests", _tests(old), _tests(new)),
-    )
-    found += [ContractChange("patch", name, "changed") for name, before, after in quiet if before != after]
-    if not found and old.digest != new.digest:
-        found.append(ContractChange("patch", "file", "comments or layout changed"))
-    return tuple(found)
-
-
-def _texts(prompt: Prompt) -> Any:
-    return prompt.sections, prompt.alternatives, prompt.dimensions
-
-
-def _tests(prompt: Prompt) -> list[Any]:
-    return [
-        (test.name, test.input, test.expect, test.answer, [item.source for item in test.asserts])
-        for test in prompt.tests
-    ]
 
 
 def compare_schemas(old: Mapping[str, Any], new: Mapping[str, Any], side: Side) -> tuple[ContractChange, ...]:

@@ -6,7 +6,8 @@ import difflib
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from signoff.catalog.registry.compatibility import ContractChange, compare_prompts, heaviest
+from signoff.catalog.registry.compatibility import ContractChange, heaviest
+from signoff.catalog.registry.prompt_changes import compare_prompts
 from signoff.catalog.registry.versions import parse_source
 from signoff.core.errors import DefinitionError
 

@@ -1,51 +1,51 @@
-"""Prompts from and to Langfuse and LangSmith, by their public JSON forms.
-
-Langfuse: a prompt as its API gives it (`GET /api/public/v2/prompts/{name}`): `type` text or chat, `{{variable}}`.
-LangSmith: a commit's manifest: LangChain's serialised `ChatPromptTemplate`, in f-strings or mustache.
+"""Prompts from and to Langfuse and LangSmith, by their public JSON forms (`foreign.py` reads them).
 
 What either cannot say (contracts, owners, tests) travels as our own file in Langfuse's `config` and in the manifest's
-`metadata`, so that what we exported comes back as it was. What ours cannot say is an error, never dropped.
+`metadata`, so that what we exported comes back as it was. What ours cannot say in the messages is an error; what else
+stands there (models and their settings, labels) is told, never dropped in silence.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from signoff.catalog.prompts import Prompt
+from signoff.catalog.registry.foreign import (
+    CARRIED,
+    MAX_BYTES,
+    Foreign,
+    ForeignMessage,
+    Syntax,
+    from_langfuse,
+    from_langsmith,
+)
+from signoff.catalog.registry.front_matter import written
 from signoff.catalog.registry.versions import parse_source
-from signoff.catalog.templates import DATA_NOTICE, exported
+from signoff.catalog.templates import AUTHORED_VARIABLES, DATA_NOTICE, exported
 from signoff.core.errors import DefinitionError, InvalidError
+
+__all__ = ["MAX_BYTES", "Form", "Imported", "export_prompt", "import_prompt"]
 
 Form = Literal["langfuse", "langsmith"]
 
-LANGFUSE_TEXT_ROLE = "user"
-CARRIED = "signoff"
-"""The member that carries the front matter."""
-MAX_BYTES = 1_048_576
-"""Largest file that is read."""
+MOST_OUTPUT_TOKENS = 32_000
+"""The longest answer that a prompt of ours may allow."""
 
-_MUSTACHE = re.compile(r"\{\{\{?\s*(?P<name>[A-Za-z_][\w.]*)\s*\}?\}\}")
-_SECTION_TAG = re.compile(r"\{\{\s*[#/^>!&][^}]*\}\}")
-_FSTRING = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}")
+_NAME = r"(?P<name>[^\W\d][\w. -]*?)"
+_VARIABLES: Mapping[Syntax, re.Pattern[str]] = {
+    # Langfuse replaces {{name}} wherever it stands; mustache knows {{{name}}} and {{&name}} for the same besides.
+    "langfuse": re.compile(rf"\{{\{{\s*{_NAME}\s*\}}\}}"),
+    "mustache": re.compile(rf"\{{\{{\{{\s*{_NAME}\s*\}}\}}\}}|\{{\{{&?\s*{_NAME.replace('name', 'bare')}\s*\}}\}}"),
+    "f-string": re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<name>[^{}]*)\}"),
+}
 _OUR_DATA = re.compile(r'<data name="[^"]*">(\{\{\s*[A-Za-z_]\w*\s*\}\})</data>')
-_CLASSES = {
-    "SystemMessagePromptTemplate": "system",
-    "HumanMessagePromptTemplate": "user",
-    "AIMessagePromptTemplate": "assistant",
-}
-_MESSAGES = {"SystemMessage": "system", "HumanMessage": "user", "AIMessage": "assistant"}
-_ROLES = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "ai": "assistant",
-}
+_PRINTED = re.compile(r"\{\{\s*(?P<name>\w+)\s*\}\}")
+_BRACE = re.compile("\\{(?=[{%#\ue000])")
+_MARK = re.compile("\ue000(\\w+)\ue001")
+_HEADING = re.compile(r"^#(?=[ \t]+\S+(?:[ \t]+\([^()]*\))?[ \t]*$)", re.MULTILINE)
 _BACK = {
     "system": "SystemMessagePromptTemplate",
     "user": "HumanMessagePromptTemplate",
@@ -71,11 +71,10 @@ def import_prompt(data: Any, form: Form, *, name: str | None = None) -> Imported
     if not isinstance(data, Mapping):
         raise InvalidError(f"This is no prompt of {form}: it is no JSON object.")
     given = cast("Mapping[str, Any]", data)
-    messages, found, carried = _from_langfuse(given) if form == "langfuse" else _from_langsmith(given)
-    if not messages:
+    foreign = from_langfuse(given) if form == "langfuse" else from_langsmith(given)
+    if not foreign.messages:
         raise InvalidError(f"The prompt of {form} has no messages.")
-    chosen = _name(name or str(found or "imported"))
-    return _file(chosen, messages, carried)
+    return _kept(foreign) or _file(_name(name or foreign.name or "imported"), foreign)
 
 
 def export_prompt(prompt: Prompt, text: str, form: Form) -> dict[str, Any]:
@@ -115,120 +114,29 @@ def _exported(prompt: Prompt) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
     return exported(prompt.sections, variables, authored), variables
 
 
-def _from_langfuse(data: Mapping[str, Any]) -> tuple[list[tuple[str, str]], str, Any]:
-    carried = _carried(data.get("config"))
-    body = data.get("prompt")
-    if isinstance(body, str):
-        return [(LANGFUSE_TEXT_ROLE, body)], str(data.get("name", "")), carried
-    if not isinstance(body, list):
-        raise InvalidError("This is no prompt of Langfuse: 'prompt' is neither a text nor a list of messages.")
-    messages: list[tuple[str, str]] = []
-    for item in cast("list[Any]", body):
-        message = cast("Mapping[str, Any]", item if isinstance(item, Mapping) else {})
-        if message.get("type") == "placeholder":
-            detail = (
-                f"The placeholder '{message.get('name')}' stands for messages, which a prompt of ours does not take."
-            )
-            raise InvalidError(detail)
-        messages.append((_role(message.get("role")), _text(message.get("content"))))
-    return messages, str(data.get("name", "")), carried
-
-
-def _from_langsmith(data: Mapping[str, Any]) -> tuple[list[tuple[str, str]], str, Any]:
-    manifest = cast("Mapping[str, Any]", data.get("manifest") or data)
-    name = str(data.get("repo") or data.get("name") or data.get("repo_handle") or "")
-    kind, kwargs = _constructor(manifest)
-    if kind == "PromptTemplate":
-        return [("user", _template(kwargs))], name, _carried(kwargs.get("metadata"))
-    if kind not in ("ChatPromptTemplate", "StructuredPrompt"):
-        raise InvalidError(f"This is no prompt of LangSmith: its manifest is a '{kind}'.")
-    messages: list[tuple[str, str]] = []
-    for item in cast("list[Any]", kwargs.get("messages") or []):
-        inner, arguments = _constructor(item)
-        if inner in _CLASSES:
-            _, template = _constructor(arguments.get("prompt"))
-            messages.append((_CLASSES[inner], _template(template)))
-        elif inner in _MESSAGES:
-            messages.append((_MESSAGES[inner], _literal(_text(arguments.get("content")))))
-        else:
-            raise InvalidError(f"A message of the kind '{inner}' cannot be taken over.")
-    return messages, name, _carried(kwargs.get("metadata"))
-
-
-def _constructor(value: Any) -> tuple[str, Mapping[str, Any]]:
-    """The class and arguments of what LangChain serialised (`lc`, `type: constructor`)."""
-    item = cast("Mapping[str, Any]", value if isinstance(value, Mapping) else {})
-    path = cast("Sequence[Any]", item.get("id") or [""])
-    kwargs = item.get("kwargs")
-    return str(path[-1]), cast("Mapping[str, Any]", kwargs if isinstance(kwargs, Mapping) else {})
-
-
-def _template(kwargs: Mapping[str, Any]) -> str:
-    source, form = _text(kwargs.get("template")), kwargs.get("template_format", "f-string")
-    if form == "mustache":
-        return source
-    if form != "f-string":
-        raise InvalidError(f"A template in '{form}' cannot be taken over.")
-
-    def replaced(found: re.Match[str]) -> str:
-        if found["name"] is None:
-            return found.group(0)[0]
-        if not re.fullmatch(r"[A-Za-z_]\w*", found["name"]):
-            raise InvalidError(f"'{found.group(0)}' is more than a variable.")
-        return f"{{{{ {found['name']} }}}}"
-
-    return _FSTRING.sub(replaced, source)
-
-
-def _literal(text: str) -> str:
-    """Text that no template may read anything into."""
-    if "{{" in text or "{%" in text or "{#" in text:
-        raise InvalidError("A fixed message holds braces of a template; write it by hand.")
-    return text
-
-
-def _role(value: Any) -> str:
-    if value not in _ROLES:
-        raise InvalidError(f"A message has the role '{value}', which a prompt of ours does not know.")
-    return _ROLES[value]
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise InvalidError("A message holds more than text.")
-    if len(value.encode()) > MAX_BYTES:
-        raise InvalidError(f"A message is larger than {MAX_BYTES} bytes.")
-    return value
-
-
-def _carried(value: Any) -> Any:
-    return cast("Mapping[str, Any]", value).get(CARRIED) if isinstance(value, Mapping) else None
-
-
 def _name(text: str) -> str:
     name = re.sub(r"[^a-z0-9_/-]+", "-", text.lower().removeprefix("-")).strip("-/")
     return name if re.match(r"^[a-z]", name) else f"p-{name}"
 
 
-def _file(name: str, messages: list[tuple[str, str]], carried: Any) -> Imported:
-    kept = _kept(name, messages, carried)
-    if kept is not None:
-        return kept
+def _file(name: str, foreign: Foreign) -> Imported:
     notes: list[str] = []
     sections: list[str] = []
     names: dict[str, None] = {}
-    for role, source in messages:
-        body, found = _converted(source, notes)
+    for message in foreign.messages:
+        body, found = _converted(message, notes)
         names |= dict.fromkeys(found)
         if body.strip():
-            sections.append(f"# {role}\n{body.strip()}\n")
+            sections.append(f"# {message.role}\n{_trimmed(body)}\n")
     if not any(section.startswith("# user") for section in sections):
         sections.append("# user\nGo on.\n")
         notes.append("It had no user message; one was added.")
-    front = {
+    if foreign.left:
+        notes.append(f"Not taken over: {'; '.join(foreign.left)}. Models and their settings stand in models.yaml.")
+    front: dict[str, Any] = {
         "name": name,
         "version": "1.0.0",
-        "purpose": "Imported; say what it is for.",
+        "purpose": f"Imported from {foreign.origin}; say what it is for.",
         "task": "generate",
         "input": {
             "type": "object",
@@ -236,58 +144,108 @@ def _file(name: str, messages: list[tuple[str, str]], carried: Any) -> Imported:
             "required": list(names),
             "additionalProperties": False,
         },
-        "output": {
-            "type": "object",
-            "properties": {"text": {"type": "string", "maxLength": 8_000}},
-            "required": ["text"],
-            "additionalProperties": False,
-        },
+    }
+    if foreign.max_output_tokens and 0 < foreign.max_output_tokens <= MOST_OUTPUT_TOKENS:
+        front["limits"] = {"max_output_tokens": foreign.max_output_tokens}
+    body = "\n".join(sections)
+    if foreign.output is not None:
+        text = written({**front, "output": foreign.output}, body)
+        try:
+            parse_source(f"prompts/{name}.md", text)
+        except DefinitionError as error:
+            notes.append(f"Its output schema cannot be taken over: {error.problems[0].detail}")
+        else:
+            return Imported(name, text, tuple(dict.fromkeys(notes)))
+    front["output"] = {
+        "type": "object",
+        "properties": {"text": {"type": "string", "maxLength": 8_000}},
+        "required": ["text"],
+        "additionalProperties": False,
     }
     notes.append("Its output contract is one text; say what the answer must be.")
-    # Each value as JSON, which YAML 1.2 reads as it is.
-    head = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items())
-    return Imported(name, f"---\n{head}\n---\n{chr(10).join(sections)}", tuple(notes))
+    text = written(front, body)
+    try:
+        parse_source(f"prompts/{name}.md", text)
+    except DefinitionError as error:
+        raise InvalidError("It cannot be written as a prompt of ours.", problems=error.problems) from error
+    return Imported(name, text, tuple(dict.fromkeys(notes)))
 
 
-def _kept(name: str, messages: list[tuple[str, str]], carried: Any) -> Imported | None:
+def _kept(foreign: Foreign) -> Imported | None:
     """Our own file where it came along: as it was, or with the templates as somebody edited them there."""
+    carried: Any = foreign.carried
     text = cast("Mapping[str, Any]", carried).get("file") if isinstance(carried, Mapping) else None
     if not isinstance(text, str):
         return None
-    file = f"prompts/{name}.md"
     try:
-        prompt = parse_source(file, text)
+        prompt = parse_source("prompts/imported.md", text)
     except DefinitionError as error:
         raise InvalidError("The file that it carries is no prompt of ours.", problems=error.problems) from error
-    if _exported(prompt)[0] == messages:
+    if _exported(prompt)[0] == [(message.role, message.source) for message in foreign.messages]:
         return Imported(prompt.name, text, ())
     notes = ["Its templates were edited there; the front matter is as it was exported. Give it another version."]
-    sections = [f"# {role}\n{_converted(source, notes)[0].strip()}\n" for role, source in messages]
+    sections = [f"# {message.role}\n{_trimmed(_converted(message, notes)[0])}\n" for message in foreign.messages]
     head = text.split("\n---", 1)[0]
-    return Imported(prompt.name, f"{head}\n---\n{chr(10).join(sections)}", tuple(notes))
+    return Imported(prompt.name, f"{head}\n---\n{chr(10).join(sections)}", tuple(dict.fromkeys(notes)))
 
 
-def _converted(source: str, notes: list[str]) -> tuple[str, list[str]]:
-    """A mustache template in ours, and its variables."""
-    if _SECTION_TAG.search(source) or "{%" in source or "{#" in source:
-        raise InvalidError("The template has conditions or sections; write them by hand.")
-    source = source.replace(DATA_NOTICE, "")
-    source = _OUR_DATA.sub(r"\1", source)
+def _converted(message: ForeignMessage, notes: list[str]) -> tuple[str, list[str]]:
+    """A template of theirs in ours, and its variables."""
+    source = message.source.replace(DATA_NOTICE, "")
+    if message.syntax in ("langfuse", "mustache"):
+        source = _OUR_DATA.sub(r"\1", source)
     names: list[str] = []
-
-    def replaced(found: re.Match[str]) -> str:
-        plain = found["name"].replace(".", "_")
-        if plain != found["name"]:
-            notes.append(f"'{found['name']}' is called '{plain}'.")
+    text = ""
+    for literal, name in _pieces(source, message.syntax):
+        text += literal
+        if name is None:
+            continue
+        if name in message.fixed:
+            text += message.fixed[name]
+            continue
+        plain = re.sub(r"\W", "_", name)
+        plain = f"{plain}_given" if plain in AUTHORED_VARIABLES else plain
+        if plain != name:
+            notes.append(f"'{name}' is called '{plain}'.")
         names.append(plain)
-        return f"{{{{ {plain} }}}}"
+        text += f"\ue000{plain}\ue001"
+    # A brace that would begin a tag of ours, also together with that of a variable behind it, is text there.
+    text = _MARK.sub(r"{{ \1 }}", _BRACE.sub("{{ '{' }}", text))
+    # So is a line that would begin a section of ours, or look like one.
+    return _HEADING.sub(" #", text), names
 
-    body = _MUSTACHE.sub(replaced, source)
-    if "{{" in _MUSTACHE.sub("", body):
-        raise InvalidError("The template has braces that are no variable; write it by hand.")
-    # A line that would begin a section of ours is text there.
-    lines = [f" {line}" if re.match(r"^#[ \t]+(system|user|assistant)\b", line) else line for line in body.splitlines()]
-    return "\n".join(lines), names
+
+def _trimmed(text: str) -> str:
+    """Without blank lines around it; the blank before a heading that is none stays."""
+    return text.strip("\n").rstrip()
+
+
+def _pieces(source: str, syntax: Syntax) -> Iterator[tuple[str, str | None]]:
+    """Texts, each with the variable that follows it."""
+    if syntax == "fixed":
+        yield source, None
+        return
+    at, text = 0, ""
+    for found in _VARIABLES[syntax].finditer(source):
+        text += _plain(source[at : found.start()], syntax)
+        at = found.end()
+        groups = found.groupdict()
+        if groups.get("brace"):
+            text += groups["brace"][0]
+            continue
+        name = groups.get("name") or groups.get("bare") or ""
+        if syntax == "f-string" and not re.fullmatch(r"[^\W\d]\w*", name):
+            raise InvalidError(f"'{found.group(0)}' is more than a variable.")
+        yield text, name
+        text = ""
+    yield text + _plain(source[at:], syntax), None
+
+
+def _plain(text: str, syntax: Syntax) -> str:
+    """Text between variables, in which nothing may be left that means more."""
+    if syntax != "f-string" and ("{{" in text or "{%" in text or "{#" in text):
+        raise InvalidError("The template has conditions, sections, or braces that are no variable; write it by hand.")
+    return text
 
 
 def _langsmith(
@@ -297,7 +255,7 @@ def _langsmith(
         return {"lc": 1, "type": "constructor", "id": ["langchain_core", "prompts", *path], "kwargs": kwargs}
 
     def used(content: str) -> list[str]:
-        return list(_variables(content, variables))
+        return list(dict.fromkeys(found["name"] for found in _PRINTED.finditer(content) if found["name"] in variables))
 
     templates = [
         built(
@@ -321,7 +279,3 @@ def _langsmith(
         metadata={CARRIED: carried},
     )
     return {"name": prompt.name, "manifest": manifest}
-
-
-def _variables(content: str, known: tuple[str, ...]) -> Iterator[str]:
-    yield from dict.fromkeys(found["name"] for found in _MUSTACHE.finditer(content) if found["name"] in known)

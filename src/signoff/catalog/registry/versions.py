@@ -13,7 +13,8 @@ from signoff.catalog.parsing.fields import Fields, Report
 from signoff.catalog.parsing.prompts import parse_prompt, split_front_matter
 from signoff.catalog.prompts import Prompt, Threshold
 from signoff.catalog.registry import store
-from signoff.catalog.registry.compatibility import ContractChange, compare_prompts, heaviest, lowest_next
+from signoff.catalog.registry.compatibility import ContractChange, heaviest, lowest_next
+from signoff.catalog.registry.prompt_changes import compare_prompts
 from signoff.catalog.versions import parse_version
 from signoff.core.actors import Actor
 from signoff.core.errors import ConflictError, DefinitionError, NotFoundError, Problem
