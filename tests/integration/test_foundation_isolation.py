@@ -55,6 +55,7 @@ DEFINER_FUNCTIONS = {
     "signoff_release_use(uuid,text)": "tells of the own organisation alone why a release is in use",
     "signoff_delete_release(uuid,text)": "deletes a release of the own organisation that nothing uses",
     "signoff_drop_journal_month(date)": "drops a partition of the journal that is over and empty",
+    "signoff_long_transactions(double precision)": "counts transactions that are open for long; gives no text of them",
     "signoff_end_backends(text[])": "ends connections of the same login whose processes have no session that is alive",
 }
 

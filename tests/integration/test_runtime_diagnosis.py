@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 from support.engine import compiled, start
 
 from signoff.core.clock import SystemClock
 from signoff.foundation.database import Database
 from signoff.runtime.diagnosis import Finding, diagnose, worst
+from signoff.runtime.diagnosis import store as diagnosis_store
 
 GIB = 1024**3
 
@@ -62,3 +64,16 @@ async def test_work_that_does_not_move_is_found(database: Database):
     assert "far" in found["workers"].todo
     assert str(run_id) in found["stuck runs"].todo
     assert found["history"].status == "warning"
+
+
+async def test_a_transaction_that_is_open_for_long_is_told(database: Database, database_url: str):
+    """Whosever it is: old snapshots keep dead rows, and claims get slow."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT 1")  # open from here on
+        async with database.worker_connection() as asking:
+            found = await asking.fetchrow(diagnosis_store.LONG_TRANSACTIONS, 0.0)
+            server = await asking.fetchrow(diagnosis_store.SERVER)
+    assert found is not None
+    assert found["long"] >= 1
+    assert server is not None
+    assert server["connections"] >= 2

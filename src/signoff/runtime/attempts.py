@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from signoff.core.errors import StepError
-from signoff.runtime import effects, unsent
+from signoff.runtime import effects, refusals, unsent
 from signoff.runtime.breakers import BREAKER_OPEN
-from signoff.runtime.calling import called, effect_of
+from signoff.runtime.calling import called
 from signoff.runtime.context import RunContext
-from signoff.runtime.dry_effects import acts_dry, dry_answer
 from signoff.runtime.endings import as_step_error, describe, end_failed, not_plain, wait
-from signoff.runtime.handlers import Done, Message, StepCall, StepHandler, Waiting, turn_of
+from signoff.runtime.handlers import Done, Message, Waiting
 from signoff.runtime.journal import NotSentError
 from signoff.runtime.paths import is_undo
 from signoff.runtime.program import Beginning
@@ -25,6 +24,7 @@ from signoff.runtime.state import (
     SETTLING,
     StepRecord,
 )
+from signoff.runtime.trying import Try
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.model import Step
 
@@ -37,7 +37,7 @@ def next_work(execution: RunContext, step: Step, record: StepRecord, now: dateti
         return None
     if record.waiting is not None:
         return _next_of_waiting(execution, step, record, record.waiting, now=now)
-    told = effects.observed(record) or unsent.word(record)
+    told = effects.observed(record) or unsent.word(record) or refusals.word(record)
     if record.retry_at is not None and record.retry_at > now and told is None:
         return None
     if effects.unwound(execution, record) and not record.in_doubt:
@@ -104,12 +104,16 @@ async def run(execution: RunContext, step: Step, record: StepRecord) -> None:
     if message is not None:
         unsent.tried_again(execution, record, message)
         return
+    message = refusals.word(record)
+    if message is not None:
+        _take_refusal(execution, step, record, message)
+        return
     attempt = record.attempt
     if record.retry_at is not None:
         attempt += 1
         if not record.in_doubt:
             execution.emit("step.started", {"step": record.path, "attempt": attempt})
-    tried = _Try(execution, step, record, attempt)
+    tried = Try(execution, step, record, attempt)
     try:
         done = await tried.result()
         if execution.abandoned:
@@ -119,88 +123,20 @@ async def run(execution: RunContext, step: Step, record: StepRecord) -> None:
     except NotSentError:
         unsent.stayed(execution, record)
     except (StepError, Blocked, ExpressionError) as error:
-        if not execution.abandoned and record.state is None:
-            _failed(execution, step, record, as_step_error(error), tried=tried)
+        _tried_in_vain(execution, step, record, as_step_error(error), tried)
 
 
-class _Try:
-    """One try under way.
-
-    Attributes:
-        attempt: which one, from 1.
-        doubt: an earlier try may have taken effect.
-        sent: this try may have.
-        dry: its run acts dry, and nothing was sent.
-    """
-
-    def __init__(self, execution: RunContext, step: Step, record: StepRecord, attempt: int) -> None:
-        self._execution = execution
-        self._step = step
-        self._record = record
-        self.attempt = attempt
-        self.doubt = record.in_doubt
-        self.sent = False
-        self.dry = False
-
-    async def result(self) -> Done | Waiting:
-        """What the try comes to: found out where an earlier one may have acted, else by acting."""
-        execution, step, record = self._execution, self._step, self._record
-        handler = execution.engine.handlers[step.verb]
-        call = execution.call(step, record, attempt=self.attempt)
-        if self.doubt:
-            found = await effects.found(execution, step, handler, call, record)
-            if found is not None:
-                return found
-            if record.recovery == "lookup":
-                self.doubt = False  # it never happened
-                if effects.unwound(execution, record):
-                    raise StepError("the run unwinds, and the call had not taken effect", kind="not_sent")
-        # Tries may be lost whose intents came after the last one that is known. A run that acts dry never had any.
-        elif record.broke != execution.broke and not execution.state.started.get("dry"):
-            found = await self._lost(handler, call)
-            if found is not None:
-                return found
-        turn = turn_of(handler, call)
-        async with turn, execution.engine.slots:
-            await called(execution, call, lambda: handler.permit(call))
-            if execution.state.started.get("dry") and acts_dry(step, effect_of(handler, call)):
-                self.dry = True
-                return dry_answer(execution.state, step, record.path)
-            async with execution.engine.breakers.entered(handler, call) as entry:
-                effect = effect_of(handler, call)
-                if effect is not None:
-                    call = await effects.intend(execution, step, record, call, effect)
-                elif handler.visible:
-                    await (
-                        execution.durable()
-                    )  # after a crash the steps before it would be redone, and may come out otherwise
-                self.sent = entry.sent = True
-                final = call
-                return await called(execution, final, lambda: handler.execute(final), once=effect is not None)
-
-    async def _lost(self, handler: StepHandler, call: StepCall) -> Done | Waiting | None:
-        """What became of an effect whose intent may be among the events that a failover lost; none: it may be sent."""
-        execution, record = self._execution, self._record
-        async with execution.engine.slots:
-            await called(execution, call, lambda: handler.permit(call))
-            effect = effect_of(handler, call)
-            if effect is None:
-                return None
-            call = await effects.intend(execution, self._step, record, call, effect)
-        found = await effects.found(execution, self._step, handler, call, record)
-        self.doubt = record.recovery != "lookup"
-        return found
-
-    def leaves_doubt(self, error: StepError) -> bool:
-        """Whether an effect may have happened although the try failed.
-
-        With the same key, a final refusal that the contract declares speaks for the earlier tries too. Any other
-        failure is this try's own: nothing was sent, the credential was refused, the other side is busy.
-        """
-        if not self._record.in_doubt:
-            return False
-        settled = self.sent and error.declared and not error.retryable
-        return error.outcome_unknown or (self.doubt and not settled)
+def _tried_in_vain(execution: RunContext, step: Step, record: StepRecord, error: StepError, tried: Try) -> None:
+    """Journal a try's failure; tell whoever has the run instead where the other side's refusal is all that is known."""
+    in_doubt = tried.leaves_doubt(error)
+    told = refusals.telling(execution, record, error) if record.in_doubt and tried.sent and not in_doubt else None
+    if execution.abandoned:
+        if told is not None:
+            told()
+    elif record.state is None:
+        if told is not None:
+            execution.if_lost.append(told)
+        _failed(execution, step, record, error, attempt=tried.attempt, in_doubt=in_doubt)
 
 
 async def _end(
@@ -234,10 +170,18 @@ async def _end(
         await effects.undone(execution, record)
 
 
-def _failed(execution: RunContext, step: Step, record: StepRecord, error: StepError, *, tried: _Try) -> None:
-    in_doubt = tried.leaves_doubt(error)
+def _failed(
+    execution: RunContext,
+    step: Step,
+    record: StepRecord,
+    error: StepError,
+    *,
+    attempt: int,
+    in_doubt: bool,
+    message: Message | None = None,
+) -> None:
     held = error.kind == BREAKER_OPEN
-    made = tried.attempt - record.held  # a try that a breaker held back asked nothing of the tool
+    made = attempt - record.held  # a try that a breaker held back asked nothing of the tool
     tries = step.retry.times + 1
     if in_doubt and not held:
         least = LEAST_LOOK_UPS if record.recovery == "lookup" else 1
@@ -251,7 +195,7 @@ def _failed(execution: RunContext, step: Step, record: StepRecord, error: StepEr
         execution.emit("step.ended", {"step": record.path, "status": "cancelled", **facts})
         return
     elif not in_doubt and (effects.unwound(execution, record) or not (held or (_again(step, error) and made < tries))):
-        end_failed(execution, step, record, error)
+        end_failed(execution, step, record, error, message)
         return
     chance = execution.engine.chance()
     backoff_s = 0.0 if held else step.retry.delay_before_s(max(made, 1), chance)
@@ -260,13 +204,20 @@ def _failed(execution: RunContext, step: Step, record: StepRecord, error: StepEr
         "step.retrying",
         {
             "step": record.path,
-            "attempt": tried.attempt,
+            "attempt": attempt,
             "error": describe(error),
             "retry_at": execution.engine.clock.now() + timedelta(seconds=delay_s),
             "in_doubt": in_doubt,
             **({"held": True} if held else {}),
+            **({} if message is None else {"message_id": str(message.message_id), "by": message.sent_by}),
         },
     )
+
+
+def _take_refusal(execution: RunContext, step: Step, record: StepRecord, message: Message) -> None:
+    """Take what another worker was told of this run's effect, before it lost the run."""
+    error = refusals.error_of(message)
+    _failed(execution, step, record, error, attempt=record.attempt, in_doubt=False, message=message)
 
 
 async def _resume(execution: RunContext, step: Step, record: StepRecord, message: Message | None) -> None:
@@ -328,8 +279,10 @@ async def _resolve_by_person(execution: RunContext, step: Step, record: StepReco
         done = effects.observed_done(message)
     elif resolution == "happened":
         done = effects.resolved_done(message)
-    if waiting.kind == OUTCOME_UNKNOWN and unsent.is_on(record, message):
+    if waiting.kind == OUTCOME_UNKNOWN and effects.says(record, message, unsent.NOT_SENT):
         unsent.tried_again(execution, record, message)
+    elif waiting.kind == OUTCOME_UNKNOWN and effects.says(record, message, refusals.REFUSED):
+        _take_refusal(execution, step, record, message)
     elif done is not None:
         await _take_word(execution, record, done, message, step=step if resolution == "happened" else None)
     elif resolution == "retry" and not _unevaluated(step, record):

@@ -281,6 +281,13 @@ def is_observation(message: Message) -> bool:
     )
 
 
+def says(record: StepRecord, message: Message, resolution: str) -> bool:
+    """Whether a worker of ours says that of this very intent: of one made since, its word settles nothing."""
+    ours = message.kind == OBSERVED and message.sent_by.startswith(SYSTEM)
+    named = message.data.get("intent")
+    return ours and message.data.get("resolution") == resolution and named is not None and named == record.intent
+
+
 def observed_done(message: Message) -> Done:
     """The result that a fenced worker saw."""
     return Done(cast("dict[str, Any]", message.data["output"]), Labels.from_dict(message.data["labels"]))

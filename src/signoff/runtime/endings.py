@@ -44,9 +44,9 @@ def end_failed(
         about = (
             f"'{record.path}' failed: {error.detail[:DETAIL_CHARS]}. Undo it by hand, then signal effect.resolution."
         )
-        wait(execution, record, Waiting(UNDO_FAILED, about=about), error)
+        wait(execution, record, Waiting(UNDO_FAILED, about=about), error, message=message)
         return
-    if _fell_back(execution, step, record, error) or _fall_back(execution, step, record, error, message):
+    if _fell_back(execution, step, record, error, message) or _fall_back(execution, step, record, error, message):
         return
     end_uncaught(execution, step, record, error, message, labels=labels)
 
@@ -93,14 +93,17 @@ def end_early(execution: RunContext, step: Step, path: str, ended: Ended) -> Non
     execution.emit("step.ended", data)
 
 
-def _fell_back(execution: RunContext, step: Step, record: StepRecord, error: StepError) -> bool:
+def _fell_back(
+    execution: RunContext, step: Step, record: StepRecord, error: StepError, message: Message | None
+) -> bool:
     """Whether `on_error` gave an output. Where it fails itself, the first failure is the one to tell of."""
     if step.on_error is None:
         return False
     scope = execution.program.scope(record.path)
+    facts = {} if message is None else {"message_id": str(message.message_id)}
     try:
         caught = Done(step.on_error.evaluate(scope), step.on_error.labels(scope))
-        execution.end_done(record, caught, via="fallback", error=describe(error))
+        execution.end_done(record, caught, via="fallback", error=describe(error), **facts)
     except (Blocked, ExpressionError, StepError, TypeError):
         return False
     return True

@@ -12,7 +12,7 @@ from typing import Any
 
 from signoff.runtime import effects
 from signoff.runtime.context import RunContext
-from signoff.runtime.effects import OBSERVED, SYSTEM
+from signoff.runtime.effects import says
 from signoff.runtime.handlers import Message
 from signoff.runtime.state import StepRecord
 
@@ -55,11 +55,4 @@ def word(record: StepRecord) -> Message | None:
     """A worker's word that the intent in doubt was not sent."""
     if not record.in_doubt:
         return None
-    return next((message for message in record.undelivered if is_on(record, message)), None)
-
-
-def is_on(record: StepRecord, message: Message) -> bool:
-    """Whether a worker of ours says of this very intent that it was not sent."""
-    ours = message.kind == OBSERVED and message.sent_by.startswith(SYSTEM)
-    named = message.data.get("intent")
-    return ours and message.data.get("resolution") == NOT_SENT and named is not None and named == record.intent
+    return next((message for message in record.undelivered if says(record, message, NOT_SENT)), None)

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 # The run at the top of those that called one another, as far as retention left them: one vault for all of them.
 ROOT = """
-WITH RECURSIVE up (run_id, height) AS (
-    SELECT $2::uuid, 0
-    UNION ALL
-    SELECT c.parent_id, up.height + 1 FROM run_call c JOIN up ON c.child_id = up.run_id
-    WHERE c.org_id = $1 AND up.height < 64
-)
-SELECT up.run_id FROM up JOIN run_view v ON v.run_id = up.run_id AND v.org_id = $1 ORDER BY up.height DESC LIMIT 1
+SELECT up.run_id FROM signoff_callers($1, $2) AS up JOIN run_view v ON v.run_id = up.run_id AND v.org_id = $1
+ORDER BY up.height DESC LIMIT 1
 """
 READ = "SELECT nonce, version, tokens FROM run_vault WHERE org_id = $1 AND run_id = $2"
 

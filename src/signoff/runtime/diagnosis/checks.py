@@ -16,6 +16,7 @@ Status = Literal["ok", "warning", "failed"]
 
 OLDEST_VERSION = 160000
 """Of PostgreSQL, as `server_version_num` has it: what is tested."""
+LONG_TRANSACTION_S = 300.0
 SKEW_S = 1.0
 """Between this host's clock and the server's: retries and timeouts come that much early or late."""
 LEAST_FREE_BYTES = 5 * 1024**3
@@ -79,7 +80,7 @@ async def _work(connection: Connection) -> list[Finding]:
     sessions: Any = await connection.fetchrow(store.SESSIONS)
     stuck: Any = await connection.fetchrow(store.STUCK)
     overdue: Any = await connection.fetchrow(store.OVERDUE)
-    long: Any = await connection.fetchrow(store.LONG_TRANSACTIONS)
+    long: Any = await connection.fetchrow(store.LONG_TRANSACTIONS, LONG_TRANSACTION_S)
     retention: Any = await connection.fetchrow(store.RETENTION)
     breaks: Any = await connection.fetchrow(store.BREAKS)
     return [

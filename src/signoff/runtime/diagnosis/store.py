@@ -1,6 +1,7 @@
 """What the diagnosis reads of PostgreSQL. All of it reads only, as the worker role."""
 
-# One row: settings as the server runs them, of this session, which has those of every session of Signoff.
+# One row: settings as the server runs them, of this session, which has those of every session of Signoff. Connections
+# are counted by database: of other logins' sessions PostgreSQL tells a worker nothing, not even that they are clients.
 SERVER = """
 SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_text,
     current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
@@ -9,7 +10,7 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('s
     (SELECT count(*) FROM pg_stat_replication) AS standbys,
     (SELECT setting::int FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout') AS idle_timeout_ms,
     current_setting('max_connections')::int AS max_connections,
-    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int AS connections,
+    (SELECT sum(numbackends) FROM pg_stat_database)::int AS connections,
     clock_timestamp() AS now, pg_database_size(current_database()) AS size_bytes
 """
 
@@ -33,11 +34,8 @@ SELECT count(*)::int AS overdue, min(due_at) AS since FROM (
 ) late
 """
 
-# Old snapshots keep dead rows from being removed, which slows claims down.
-LONG_TRANSACTIONS = """
-SELECT count(*)::int AS long, max(now() - xact_start) AS longest FROM pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend' AND xact_start < now() - interval '5 minutes'
-"""
+# Old snapshots keep dead rows from being removed, which slows claims down. `$1`: seconds.
+LONG_TRANSACTIONS = "SELECT long, longest FROM signoff_long_transactions($1)"
 
 # Finished runs that should have left, and cannot.
 RETENTION = """
