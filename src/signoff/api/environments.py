@@ -114,7 +114,7 @@ async def history(
     environment: str,
     services: ServicesOf,
     actor: ActorOf,
-    cursor: Annotated[int | None, Query(ge=1, description="The `next` of the page before.")] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="The `next` of the page before.")] = None,
     limit: Limit = DEFAULT_PAGE,
 ) -> MovePage:
     """Every move of the environment, newest first: who, when, where to, why. Nobody can change it."""

@@ -235,7 +235,7 @@ def _call_request(actor: Actor, call: CallSummary) -> PolicyRequest:
 
 def _days(services: Services, first: date | None, last: date | None, **facts: str) -> CostFilter:
     until = last or services.now().date()
-    since = first or until - timedelta(days=DEFAULT_DAYS)
+    since = first or max(until, date.min + timedelta(days=DEFAULT_DAYS)) - timedelta(days=DEFAULT_DAYS)
     if not timedelta(0) <= until - since <= timedelta(days=MAX_DAYS):
         detail = f"'from' is before 'to', by at most {MAX_DAYS} days."
         raise InvalidError(detail, problems=[Problem(detail, pointer="/from", code="limit")])

@@ -86,7 +86,7 @@ async def history(
     label: Name,
     services: ServicesOf,
     actor: ActorOf,
-    cursor: Annotated[int | None, Query(ge=1, description="The `next` of the page before.")] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="The `next` of the page before.")] = None,
     limit: Limit = DEFAULT_PAGE,
 ) -> LabelPage:
     """Every move of the label, newest first: who, when, from where to where, why. Nobody can change it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import MINYEAR, datetime, timedelta
 from uuid import UUID
 
 from signoff.catalog.model import Project
@@ -49,9 +49,9 @@ def window_of(
     """
     end = until or now
     begin = since
-    if begin is None:
+    if begin is None and end.year > MINYEAR:
         begin = (end - DEFAULT_WINDOW).replace(hour=0, minute=0, second=0, microsecond=0)
-    if not timedelta(0) < end - begin <= MAX_WINDOW:
+    if begin is None or not timedelta(0) < end - begin <= MAX_WINDOW:
         detail = f"'since' is before 'until', by at most {MAX_WINDOW.days} days."
         raise InvalidError(detail, problems=[Problem(detail, pointer="/since", code="value")])
     return Window(environment, begin, end, release)

@@ -1,4 +1,4 @@
-"""Which failures of the driver mean "not now": they become `UnavailableError`, everything else stays what it is."""
+"""Which failures of the driver mean "not now", which that a text cannot be kept; all others stay what they are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 
-from signoff.core.errors import UnavailableError
+from signoff.core.errors import InvalidError, UnavailableError
 from signoff.foundation.database.connection import driver
 
 SHARED_ANSWER_S = 10.0
@@ -29,6 +29,10 @@ _SHORTAGE: tuple[type[BaseException], ...] = (
     driver.LockNotAvailableError,  # 55P03: the lock timeout
     driver.TransactionRollbackError,  # class 40: it broke a deadlock by failing this one; once more, it goes through
 )
+_UNSTORABLE: tuple[type[BaseException], ...] = (
+    driver.CharacterNotInRepertoireError,  # 22021: a NUL in a text
+    driver.UntranslatableCharacterError,  # 22P05: one in JSON
+)
 _REFUSED: tuple[type[BaseException], ...] = (
     driver.InvalidAuthorizationSpecificationError,  # class 28: unknown user, wrong password
     driver.InvalidCatalogNameError,  # 3D000: no such database
@@ -50,7 +54,11 @@ def is_connection_lost(error: BaseException) -> bool:
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Turn failures of the connection or shortages of the server into `UnavailableError`; let all others pass."""
+    """Turn failures of the connection or shortages of the server into `UnavailableError`; let all others pass.
+
+    Raises:
+        InvalidError: somebody gave a text that PostgreSQL's have no place for, in whatever field it was.
+    """
     try:
         yield
     except Exception as error:
@@ -58,6 +66,8 @@ def translated() -> Generator[None]:
             raise DatabaseAwayError(f"The connection to PostgreSQL was lost: {error}") from error
         if isinstance(error, _SHORTAGE):
             raise UnavailableError(f"PostgreSQL could not do it now: {error}") from error
+        if isinstance(error, _UNSTORABLE):
+            raise InvalidError("A text has a NUL character (U+0000): leave it out.") from error
         raise
 
 
