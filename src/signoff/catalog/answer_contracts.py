@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, cast
 
 from signoff.core.money import Cost
+from signoff.core.values import value
 from signoff.workflows.model import Expression
 
 RuleSeverity = Literal["block", "warn"]
@@ -83,7 +84,7 @@ HTML_FIELD = "body_html"
 """A field of this name is sanitised whether the prompt says so or not."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AnswerRule:
     """A condition across the fields of an answer.
 
@@ -100,7 +101,7 @@ class AnswerRule:
     severity: RuleSeverity = "block"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RepairLimits:
     """How far a wrong answer is repaired.
 
@@ -113,7 +114,7 @@ class RepairLimits:
     cost: Cost | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CitationContract:
     """An answer must quote what was retrieved.
 
@@ -128,7 +129,7 @@ class CitationContract:
     least: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Agreement:
     """More answers to compare with the first.
 
@@ -143,7 +144,7 @@ class Agreement:
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ConfidenceContract:
     """How sure a step is of its answer, from several signals.
 
@@ -160,7 +161,7 @@ class ConfidenceContract:
     agreement: Agreement = Agreement()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FilterUse:
     """A filter on outgoing text.
 
@@ -178,7 +179,7 @@ class FilterUse:
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AnswerContract:
     """Everything that a prompt demands of an answer beside its schema. `filters` has those that need no asking, too."""
 

@@ -10,12 +10,12 @@ computed columns, schemas that say more than a domain) makes a finding one that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, cast
 
 from signoff.catalog.decisions import DecisionTable
 from signoff.core.schemas import validate
+from signoff.core.values import value
 from signoff.workflows.unary import Anything, Test, family
 
 MAX_VISITED = 200_000
@@ -27,7 +27,7 @@ MAX_SHOWN_TEXT = 40
 FindingKind = Literal["gap", "overlap", "never", "too-large"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finding:
     """What is wrong with a table as a whole.
 
@@ -61,7 +61,7 @@ def _shown(value: Any) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Domain:
     """A column's parts, each by a value that stands for it, and whether they are all and only what can come."""
 
@@ -80,9 +80,9 @@ class _Walk:
             tests = [row.tests.get(column.name, _ANYTHING) for row in table.rows]
             domain = _domain(table.input_schema, column.path, column.expression is None, tests)
             masks: dict[int, Any] = {}
-            for value in domain.values:
-                mask = sum(1 << at for at, test in enumerate(tests) if test.matches(value))
-                masks.setdefault(mask, value)
+            for tried in domain.values:
+                mask = sum(1 << at for at, test in enumerate(tests) if test.matches(tried))
+                masks.setdefault(mask, tried)
             self._parts.append(list(masks.items()))
             if any(not isinstance(test, Anything) for test in tests):
                 self._exact = self._exact and domain.exact
@@ -110,8 +110,8 @@ class _Walk:
             names = [column.name for column in self._table.columns]
             self._leaves.setdefault(mask, dict(zip(names, (*chosen, *rest), strict=True)))
             return
-        for part, value in self._parts[at]:
-            self._walk(at + 1, mask & part, (*chosen, value))
+        for part, tried in self._parts[at]:
+            self._walk(at + 1, mask & part, (*chosen, tried))
 
     def _gaps(self) -> Iterator[Finding]:
         if self._table.hit == "collect" or self._table.otherwise is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from signoff.core.errors import Problem
+from signoff.core.values import value
 from signoff.workflows.model import Contract, Expression
 from signoff.workflows.unary import Test
 
@@ -20,7 +20,7 @@ OTHERWISE = "otherwise"
 """What `matched` says where no row was hit and the table says what then."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Column:
     """What the cells of a column are about.
 
@@ -35,7 +35,7 @@ class Column:
     expression: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Row:
     """One rule of the table: it is hit when all of its cells hold.
 
@@ -55,7 +55,7 @@ class Row:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DecisionTable:
     """A named table of rules.
 

@@ -7,11 +7,12 @@ whatever else is wrong with it; the second compiles each after those it calls, s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 from signoff.catalog.memo import Memo
 from signoff.core.errors import DefinitionError, Problem
+from signoff.core.values import value
 from signoff.workflows.compiler import compile_with_uses
 from signoff.workflows.documents import Node, load_document
 from signoff.workflows.fragment_checks import check_fragments
@@ -22,7 +23,7 @@ ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 """What a workflow takes or gives as far as is known before it is compiled."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Document:
     file: str
     node: Node
@@ -130,10 +131,10 @@ def _input(node: Node | None, contracts: Contracts) -> Mapping[str, Any]:
 
 def _called(node: Node) -> Iterator[str]:
     """Names that stand behind a `call` anywhere in the steps; one that is data only costs an order of compiling."""
-    for key, value in node.entries.items():
-        if key == "call" and value.text:
-            yield value.text
-        yield from _called(value)
+    for key, named in node.entries.items():
+        if key == "call" and named.text:
+            yield named.text
+        yield from _called(named)
     for item in node.items:
         yield from _called(item)
 

@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from signoff.catalog.flow_policy import PolicyCheck
 from signoff.catalog.memo import APART, Memo
 from signoff.catalog.model import Project, PromptRegistry
 from signoff.core.errors import DefinitionError, NotFoundError, Problem
+from signoff.core.values import value
 from signoff.workflows.flow import Finding, FlowResult, PromptFacts, RuleFacts, Surroundings, ToolFacts, check_flow
 from signoff.workflows.flow.checking import settle_events
 from signoff.workflows.model import Workflow
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProjectFlow:
     """What is known of a project's data flow.
 

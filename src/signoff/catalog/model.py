@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from signoff.catalog.decisions import DecisionTable
@@ -15,6 +15,7 @@ from signoff.catalog.tools import ToolContract
 from signoff.catalog.versions import parse_constraint, parse_version, split_reference
 from signoff.core.errors import NotFoundError, did_you_mean
 from signoff.core.ids import digest as sha256
+from signoff.core.values import value
 from signoff.runtime.queues import Queue
 from signoff.runtime.retention import KEEP_FOREVER, RetentionPolicy
 from signoff.runtime.starting import Schedule
@@ -95,7 +96,7 @@ class PromptRegistry:
         raise NotFoundError(f"Prompt '{name}' has no version that '{constraint}' allows. There is: {there}.")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class IndexSettings:
     """How an index cuts its sources: `knowledge/<index>.yaml`.
 
@@ -110,7 +111,7 @@ class IndexSettings:
     trusted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EnvironmentSpec:
     """An environment that a project declares: where its releases can be deployed to.
 
@@ -134,7 +135,7 @@ DEFAULT_ENVIRONMENTS: Mapping[str, EnvironmentSpec] = {
 """What a project has that declares none."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Project:
     """A project directory, read, checked and compiled.
 
@@ -192,7 +193,7 @@ class Project:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Release:
     """An immutable, content-addressed snapshot of a project. Handlers get it as `call.release`.
 

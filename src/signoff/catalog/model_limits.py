@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import orjson
 
 from signoff.core.ids import digest
+from signoff.core.values import value
 
 Of = Literal["project", "team", "workflow", "key", "model"]
 Unit = Literal["requests", "tokens", "micro_usd"]
@@ -21,7 +21,7 @@ SLOTS = 10
 """Into how many parts a sliding window is cut: room comes back in steps of one part."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Window:
     """The time over which a limit counts.
 
@@ -53,7 +53,7 @@ class Window:
         return self.length_s / SLOTS
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelLimit:
     """One limit.
 

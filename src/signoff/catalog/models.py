@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, get_args
 
 from signoff.catalog.model_limits import ModelLimit
@@ -11,6 +11,7 @@ from signoff.catalog.screening import UNFILTERED, Screening
 from signoff.catalog.served import ServedDefaults
 from signoff.core.errors import InvalidError, did_you_mean
 from signoff.core.labels import DataClass
+from signoff.core.values import value
 
 _LANGUAGE = ("classify", "extract", "generate", "embed", "chat")
 _OTHERS = ("rerank", "ocr", "transcribe", "forecast", "detect", "optimise")
@@ -59,7 +60,7 @@ LOCAL_LIMITS: Mapping[str, Mapping[str, tuple[int, int]]] = {
 """Settings of local kinds: how much one call may be given, each with its default and the most that it may be set to."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelSpec:
     """One model that a project may use.
 
@@ -94,7 +95,7 @@ CAPABILITIES = ("tools", "structured")
 """What else a model may be able to do: ask for tools, hold an answer to a schema."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Requires:
     """What a model must be able to do for a route or a request.
 
@@ -109,7 +110,7 @@ class Requires:
     context_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Canary:
     """A model on trial.
 
@@ -122,7 +123,7 @@ class Canary:
     share: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Route:
     """Which models answer: the first, and after a failure of one the next.
 
@@ -166,7 +167,7 @@ class Route:
         return fits and not only_named
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelsConfig:
     """A project's models and routes.
 

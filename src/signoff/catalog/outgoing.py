@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from signoff.catalog.answer_contracts import FilterUse
 from signoff.catalog.tools import ToolContract
+from signoff.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OutgoingFilters:
     """The filters that `signoff.yaml` declares.
 

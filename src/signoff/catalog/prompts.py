@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, cast
 
 from signoff.catalog.answer_contracts import AnswerContract
@@ -11,6 +11,7 @@ from signoff.catalog.variants import Alternative, Dimension, choose
 from signoff.core.errors import InvalidError, Problem
 from signoff.core.labels import DataClass
 from signoff.core.schemas import validate
+from signoff.core.values import value
 from signoff.workflows.model import Contract, Expression
 
 Task = Literal["classify", "extract", "generate"]
@@ -23,7 +24,7 @@ DEFAULT_TIMEOUT_S = 60.0
 """How long one model call may take where the prompt does not say, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PromptMessage:
     """One rendered message of a prompt."""
 
@@ -31,7 +32,7 @@ class PromptMessage:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Example:
     """An input and the output that is right for it: shown to models and used by classifiers."""
 
@@ -39,7 +40,7 @@ class Example:
     output: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ExtractionHint:
     """What a field of an extraction looks like, for extractors that are no language models.
 
@@ -56,7 +57,7 @@ class ExtractionHint:
     currency: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelNeeds:
     """What a model must be to answer a prompt; `signoff check` holds it against the prompt's routes.
 
@@ -71,7 +72,7 @@ class ModelNeeds:
     context_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PromptTest:
     """One of a prompt's own test cases.
 
@@ -92,7 +93,7 @@ class PromptTest:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Threshold:
     """What a version's score must reach: at least, or at most, a value."""
 
@@ -110,7 +111,7 @@ class Threshold:
         return {name: value for name, value in bounds.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prompt:
     """One version of a prompt.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from signoff.core.values import value
 from signoff.workflows.model import Contract, Expression
 
 Severity = Literal["block", "review", "warn"]
@@ -37,7 +37,7 @@ CHECK_OUTPUT_SCHEMA: Mapping[str, Any] = {
 only told; and every broken condition."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Condition:
     """One condition of a rule.
 
@@ -56,7 +56,7 @@ class Condition:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rule:
     """A named rule: conditions that are checked together on one input.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from pydantic import BaseModel, ConfigDict, Field
+from dataclasses import field
 
 from signoff.catalog.answer_contracts import FilterUse
+from signoff.core.values import value
 
 MOST_CHARACTERS = 200_000
 """More than this of one call is read by no detector, and held back of no stream."""
@@ -14,24 +13,27 @@ LEAST_HELD_CHARACTERS = 100
 """Less than this held back of a stream is shorter than what filters look for."""
 
 
-class ScreeningSettings(BaseModel):
-    """Bounds of what detectors read of one call, and of what filters hold back."""
+@value
+class ScreeningSettings:
+    """Bounds of what detectors read of one call, and of what filters hold back.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    No pydantic model, as others of our settings are: projects are read without it, which would take as long to import
+    as a tenth of all that `signoff check` does.
 
-    injection: bool = Field(default=True, description="Whether untrusted texts are scored for injections.")
-    injection_characters: int = Field(
-        default=20_000, ge=0, description="How much of the untrusted texts of one call is scored, the newest first."
-    )
-    outgoing: bool = Field(default=True, description="Whether answers are looked at for ways to carry data out.")
-    held_characters: int = Field(
-        default=0,
-        ge=0,
-        description="How much of a stream filters that block hold back; 0 holds all of it until its end.",
-    )
+    Attributes:
+        injection: whether untrusted texts are scored for injections.
+        injection_characters: how much of the untrusted texts of one call is scored, the newest first.
+        outgoing: whether answers are looked at for ways to carry data out.
+        held_characters: how much of a stream filters that block hold back; 0 holds all of it until its end.
+    """
+
+    injection: bool = True
+    injection_characters: int = 20_000
+    outgoing: bool = True
+    held_characters: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Screening:
     """What a project has its calls looked at for.
 

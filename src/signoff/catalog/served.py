@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from signoff.core.labels import DataClass
+from signoff.core.values import value
 from signoff.workflows.model import Risk
 
 RISKS: tuple[Risk, ...] = ("low", "medium", "high")
 """From the lowest up."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ServedDefaults:
     """The least that a program's call counts as. Programs may say that theirs is worse, never that it is better.
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 from signoff.catalog.answer_contracts import FilterUse
 from signoff.core.labels import DataClass, Fields, Labels, Trust, join_all
 from signoff.core.schemas import Validator
+from signoff.core.values import value
 from signoff.workflows.model import Contract
 
 Recovery = Literal["resend", "lookup", "ask"]
@@ -24,7 +25,7 @@ UNVOUCHED = Labels(DataClass.INTERNAL, Trust.UNTRUSTED)
 """Labels of what a contract does not vouch for: it came from outside."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HttpCall:
     """A tool that is an HTTP request.
 
@@ -41,7 +42,7 @@ class HttpCall:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PythonCall:
     """A tool that is a Python function of the project: `file` within the project, and the function's name."""
 
@@ -49,7 +50,7 @@ class PythonCall:
     function: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Auth:
     """A credential that goes with each HTTP call.
 
@@ -63,7 +64,7 @@ class Auth:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Idempotency:
     """How a write is kept from happening twice.
 
@@ -83,7 +84,7 @@ class Idempotency:
     lookup_argument: str = "idempotency_key"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolFailure:
     """What an HTTP status or a Python exception's name means: the StepError's kind and flags, or an ordinary answer.
 
@@ -100,7 +101,7 @@ class ToolFailure:
     output: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quota:
     """What untrusted data may spend through a tool, per holder and time. Effects that a person approved are free.
 

@@ -8,14 +8,16 @@ falls back, step by step, to the dimension's default and then to the section tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from signoff.core.values import value
 
 LOCALE = "locale"
 """The dimension whose values are language tags (RFC 5646): `de-AT` falls back to `de` by itself (RFC 4647, lookup)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dimension:
     """One way in which a prompt's sections vary.
 
@@ -65,7 +67,7 @@ class Dimension:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Alternative:
     """A section's text for some values: `# user (locale=de)`.
 

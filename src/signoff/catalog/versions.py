@@ -6,8 +6,9 @@ Caret and tilde mean what npm's `semver` says: `^` keeps the left-most part that
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+
+from signoff.core.values import value
 
 _VERSION = re.compile(r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\Z")
 _CONSTRAINT = re.compile(r"^(?P<operator>[\^~]?)(?P<parts>(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){0,2})\Z")
@@ -27,7 +28,7 @@ def parse_version(text: str) -> Parts:
     return int(match[1]), int(match[2]), int(match[3])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Constraint:
     """A half-open range of versions: `lowest <= version < above`; no `above` means any later one."""
 

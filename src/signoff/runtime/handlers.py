@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, Protocol, cast, runtime_checkable
@@ -91,7 +91,7 @@ class Effect:
     spending: Spending | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Approval:
     """A review's decision as a later step sees it.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from signoff.core.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Rate:
     """At most `count` runs begin in `period_s`, as a token bucket has it.
 
@@ -40,7 +41,7 @@ class Rate:
         return {"count": self.count, "period_s": self.period_s, "burst": self.burst}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bounds:
     """Bounds of one scope; none where it is unbounded."""
 
@@ -58,7 +59,7 @@ class Bounds:
         return Bounds(data.get("concurrency"), None if rate is None else Rate(**rate))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Queue:
     """A queue as a project declares it in `signoff.yaml`.
 
@@ -104,7 +105,7 @@ class Queue:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class QueuePlace:
     """Where a start queues.
 

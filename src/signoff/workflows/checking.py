@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from signoff.core.errors import did_you_mean
+from signoff.core.values import value
 from signoff.workflows.presence import fields_found, may_lack, path_of
 from signoff.workflows.reads import field_of
 from signoff.workflows.shapes import (
@@ -57,7 +58,7 @@ _AT_FIELDS = ("field", "missing")
 """Codes of findings that are about a field, and stand where its name does."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finding:
     """Something wrong in an expression, at an offset into its source."""
 

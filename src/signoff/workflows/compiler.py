@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from signoff.core.ids import digest as sha256
 from signoff.core.schemas import check_schema, pointer
+from signoff.core.values import value
 from signoff.workflows.contracts import known_contract
 from signoff.workflows.defaults import Defaults, defaults_of, read_defaults
 from signoff.workflows.documents import Node, load_document
@@ -61,7 +61,7 @@ def compile_document(document: Node, file: str, contracts: Contracts) -> Workflo
     return _WorkflowCompiler(document, file, contracts).compile()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Uses:
     """What a compiled document rests on besides itself: compiling it again gives the same while all of this holds.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from signoff.core.errors import Problem
+from signoff.core.values import value
 from signoff.workflows.documents import Node
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fragment:
     """A fragment as it was read.
 
@@ -31,7 +32,7 @@ class Fragment:
     broken: Problem | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Defaults:
     """All layers, merged.
 

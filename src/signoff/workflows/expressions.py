@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any, cast
 
@@ -251,7 +250,7 @@ def _explained(text: str) -> str:
     return re.sub(r"^[A-Z_]+: | \[[A-Z_]+\]$", "", text)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Faulty:
     """An expression that cannot be compiled: everything that is wrong with it."""
 

@@ -7,11 +7,12 @@ body of `do`, or the steps of an `on_error`: all of them are scopes whose steps 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, cast
 
 from signoff.core.errors import StepError
 from signoff.core.labels import BOTTOM, NO_FIELDS, Fields, Labels, Trust, join_all, no_fields
+from signoff.core.values import value
 from signoff.workflows.errors import Blocked, ExpressionError
 from signoff.workflows.labelling import given_labels
 from signoff.workflows.model import Expression, Step
@@ -21,7 +22,7 @@ MAX_FAILED_DETAIL = 500
 """Characters of a failed item's error that a group's output repeats."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BodyEnd:
     """How a body ended.
 
@@ -230,7 +231,7 @@ def _of_item(index: int, error: StepError | None) -> StepError:
 # --- repeat --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Again:
     """There is another turn.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol
 
 from signoff.core.labels import Labels
@@ -234,7 +234,7 @@ def every_step(steps: Iterable[Step]) -> Iterator[Step]:
         yield from every_step(step.fallback)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """A named end of the workflow; the first whose condition is true is the run's (rule 10).
 
@@ -247,7 +247,7 @@ class Outcome:
     give: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attribute:
     """A value that runs are listed and searched by.
 
@@ -261,7 +261,7 @@ class Attribute:
     type: AttributeType
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limits:
     """Bounds of one run; none means the deployment's default.
 
@@ -276,7 +276,7 @@ class Limits:
     events: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Goal:
     """What a workflow is for, as a number that evaluation measures.
 
@@ -291,7 +291,7 @@ class Goal:
     side: Literal["at_least", "at_most"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PythonFunction:
     """The code of a workflow that is written in Python.
 
@@ -308,7 +308,7 @@ class PythonFunction:
     requires: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Workflow:
     """A compiled document, or the head of a workflow in Python: that has no steps of its own to tell.
 
@@ -375,7 +375,7 @@ class Contract:
     key_argument: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Contracts:
     """Everything that a document may name, by kind and name; `prompts` by name and version constraint as written."""
 

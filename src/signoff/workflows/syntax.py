@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn
 
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
+
+from signoff.core.values import value
 
 _TYPE = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {
@@ -60,7 +61,7 @@ _ERROR = re.compile(r"ERROR: [^\n]*?:(?P<line>\d+):(?P<column>\d+): (?P<text>[^\
 _CROSS_NUMERIC = re.compile(r"applied to '\((int|uint|double), (int|uint|double)\)'")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fault:
     """What CEL's parser or checker rejects, at an offset into the source."""
 
@@ -76,7 +77,7 @@ class CelSyntaxError(Exception):
         self.faults = faults
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tree:
     """A parsed and checked expression.
 

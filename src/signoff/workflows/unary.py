@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from operator import ge, gt, le, lt
 from typing import Any, Literal, Protocol
+
+from signoff.core.values import value
 
 MAX_ALTERNATIVES = 200
 """Alternatives of one cell, between commas."""
@@ -66,7 +67,7 @@ class Test(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Anything:
     """`-`: every value, a missing one included."""
 
@@ -79,7 +80,7 @@ class Anything:
         return iter(())
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Equal:
     """A constant: `'de'`, `100`, `true`, `null`."""
 
@@ -94,7 +95,7 @@ class Equal:
         yield self.value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Compare:
     """`< 5`, `>= 'm'`."""
 
@@ -110,7 +111,7 @@ class Compare:
         yield self.value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Several:
     """All of some tests (an interval), or one of them (commas)."""
 
@@ -127,7 +128,7 @@ class Several:
             yield from test.constants()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Not:
     """`not(…)`, and `!=`: what does not pass, null included."""
 

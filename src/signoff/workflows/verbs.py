@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from signoff.core.values import value
 from signoff.workflows.model import Verb
 
 TargetKind = Literal[
@@ -74,7 +74,7 @@ LAST_PRIORITY = 9
 """Priorities of runs go from 1, the first, to this."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Count:
     """A setting that is a whole number from 1 to `most`; `default` where it is not written."""
 
@@ -82,14 +82,14 @@ class Count:
     most: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Choice:
     """A setting that is one of these words; the first where it is not written."""
 
     options: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Flag:
     """A setting that is true or false; false where it is not written."""
 
@@ -103,7 +103,7 @@ CALL_KEYS = ("retry", "timeout")
 """Keys of steps that ask something outside the engine."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VerbKeys:
     """What a step of a verb may say.
 

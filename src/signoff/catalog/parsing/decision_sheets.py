@@ -14,11 +14,11 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from signoff.catalog.decisions import HIT_POLICIES, OTHERWISE
 from signoff.core.errors import DefinitionError, Problem, did_you_mean
+from signoff.core.values import value
 from signoff.workflows.documents import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_VALUES, Node, Path
 
 _HEAD = re.compile(
@@ -31,7 +31,7 @@ _TYPES = {"text": "string", "integer": "integer", "number": "number", "boolean":
 MOST_DIGITS = 18
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Cell:
     text: str
     line: int
@@ -43,7 +43,7 @@ class _Cell:
         return Node("scalar", path, self.line, self.column, value=found, raw=self.text if raw is None else raw)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Head:
     side: str
     name: str

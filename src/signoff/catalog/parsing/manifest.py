@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 
 from signoff.catalog.model import DEFAULT_CHUNK_SIZE, DEFAULT_ENVIRONMENTS, EnvironmentSpec, IndexSettings
@@ -16,6 +16,7 @@ from signoff.catalog.parsing.retention import parse_retention
 from signoff.catalog.parsing.screening import parse_screening
 from signoff.catalog.references import find_references
 from signoff.catalog.screening import UNFILTERED, Screening
+from signoff.core.values import value
 from signoff.runtime.queues import Queue
 from signoff.runtime.retention import KEEP_FOREVER, RetentionPolicy
 from signoff.workflows.defaults import Defaults, read_defaults
@@ -32,7 +33,7 @@ _ENVIRONMENT = re.compile(r"^[a-z][a-z0-9-]{0,62}\Z")
 _ROLE = re.compile(r"^[a-z][a-z0-9-]{0,62}\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Manifest:
     """What `signoff.yaml` says."""
 
@@ -109,14 +110,14 @@ def _environments(fields: Fields) -> dict[str, EnvironmentSpec]:
 
 def _settings(fields: Fields) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name, value in fields.data.items():
+    for name, given in fields.data.items():
         if not _SETTING.match(name):
             suggestion = "Use lower-case letters, digits and '_', such as shop_url."
             fields.problem(name, f"'{name}' is not a setting's name.", suggestion=suggestion)
-        if isinstance(value, bool):
-            found[name] = "true" if value else "false"
-        elif isinstance(value, (str, int, float)):
-            found[name] = str(value)
+        if isinstance(given, bool):
+            found[name] = "true" if given else "false"
+        elif isinstance(given, (str, int, float)):
+            found[name] = str(given)
             if find_references(found[name]):
                 suggestion = f"Set SIGNOFF_SETTING_{name.upper()} where it should differ."
                 fields.problem(name, "A setting is a plain value.", suggestion=suggestion)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields as dataclass_fields
+
 from signoff.catalog.parsing.fields import Fields
 from signoff.catalog.parsing.filters import parse_content_filters
 from signoff.catalog.screening import LEAST_HELD_CHARACTERS, MOST_CHARACTERS, Screening, ScreeningSettings
@@ -10,7 +12,7 @@ from signoff.catalog.screening import LEAST_HELD_CHARACTERS, MOST_CHARACTERS, Sc
 def parse_screening(fields: Fields) -> Screening:
     """What a file declares; what is wrong with it is reported."""
     screening, usual = fields.mapping("screening"), ScreeningSettings()
-    screening.only(*ScreeningSettings.model_fields, "in", "out")
+    screening.only(*(one.name for one in dataclass_fields(ScreeningSettings)), "in", "out")
     held = screening.integer("held_characters", usual.held_characters, lowest=0, highest=MOST_CHARACTERS)
     if 0 < held < LEAST_HELD_CHARACTERS:
         suggestion = "Write 0 to hold a stream back until its end."

@@ -8,8 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from signoff.core.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class RetentionPolicy:
     """`retention:` of a project. A time that is none keeps runs of that status for ever.
 
@@ -38,7 +40,7 @@ KEEP_FOREVER = RetentionPolicy()
 """What holds for a project that says nothing: evidence is not removed because nobody thought of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProjectRetention:
     """What one project wants, by the release that is in force today.
 
@@ -52,7 +54,7 @@ class ProjectRetention:
     policy: RetentionPolicy
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Batch:
     """Runs that leave together.
 
@@ -72,7 +74,7 @@ class Batch:
     failures: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Trouble:
     """A batch that cannot be finished for now. Nothing of it was dropped.
 
@@ -88,7 +90,7 @@ class Trouble:
     retry_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Due:
     """Runs of one project and status whose time is over."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, get_args
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from signoff.core.actors import Actor
 from signoff.core.ids import digest
+from signoff.core.values import value
 from signoff.runtime.starting.timetable import Timetable
 
 Overlap = Literal["skip", "queue", "cancel_previous", "allow"]
@@ -26,7 +27,7 @@ TIME_REFERENCE = "${schedule.time}"
 NAME_REFERENCE = "${schedule.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Schedule:
     """`schedules/*.yaml`.
 
@@ -77,7 +78,7 @@ class Schedule:
         return {key: _filled(value, texts) for key, value in self.input.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SchedulePlace:
     """Where a schedule is."""
 
@@ -104,7 +105,7 @@ class SchedulePlace:
         return timedelta(seconds=drawn * most_s)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DueTimes:
     """What to do about the times up to now.
 

@@ -9,13 +9,15 @@ the times of a day are found here, as it takes each change of the clocks for a w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
+
+from signoff.core.values import value
 
 FIELDS = 5  # of a cron expression
 DAYS_AHEAD = 50 * 366  # looked at before a schedule counts as never due again
@@ -24,7 +26,7 @@ _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Timetable:
     """Nominal times, in UTC, to the second.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from signoff.core.labels import BOTTOM, DataClass, Labels
+from signoff.core.values import value
 from signoff.workflows.model import Expression, Workflow
 
 Path = tuple[str, ...]
@@ -17,7 +18,7 @@ DEFAULT_CLASS = DataClass.INTERNAL
 """The highest class that a tool's argument takes where its contract names none."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolFacts:
     """A tool, as far as data flow goes.
 
@@ -41,7 +42,7 @@ class ToolFacts:
     quota: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PromptFacts:
     """A prompt: the highest class that it takes, and what it gives."""
 
@@ -49,7 +50,7 @@ class PromptFacts:
     output_schema: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RuleFacts:
     """A rule set: its conditions over the fields of its input, and which must hold where no review is asked for."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from signoff.core.values import value
 from signoff.workflows.flow.model import Flow, Hop
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finding:
     """Something that the analysis cannot vouch for.
 

@@ -7,8 +7,9 @@ that nobody had to look, the values are what they were, with what `needed` being
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from signoff.core.values import value
 from signoff.workflows.flow.expressions import Selection, selected, value_of, whole_of
 from signoff.workflows.flow.model import KNOWN, MODEL, Atom, Flow, Value
 from signoff.workflows.flow.places import Place
@@ -16,7 +17,7 @@ from signoff.workflows.model import Expression, Step
 from signoff.workflows.templates import ListTemplate, MappingTemplate, ShowTemplate
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Presented:
     """What a review shows.
 

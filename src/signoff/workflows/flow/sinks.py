@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from signoff.core.labels import DataClass, Trust
+from signoff.core.values import value
 from signoff.workflows.flow.analysis import FlowResult, StepFlow, definite
 from signoff.workflows.flow.contracts import DEFAULT_CLASS, Path, SinkTrust, Surroundings, ToolFacts
 from signoff.workflows.flow.expressions import whole_of
@@ -23,7 +24,7 @@ SEARCHABLE_CLASS = DataClass.INTERNAL
 _UNDO = "/undo"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Endorsing:
     """The reviews that a step requires, as far as it may rely on them.
 

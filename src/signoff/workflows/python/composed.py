@@ -8,10 +8,11 @@ of those steps, so a run comes back to where it was by being given them again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from signoff.core.values import value
 from signoff.workflows.agents import CALLS, TURN
 from signoff.workflows.errors import ExpressionError
 from signoff.workflows.groups import MAX_FAILED_DETAIL
@@ -23,7 +24,7 @@ from signoff.workflows.python.host import Host
 from signoff.workflows.python.offered import Offered
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Composition:
     """What an author asked for.
 

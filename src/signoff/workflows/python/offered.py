@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
+from signoff.core.values import value
 from signoff.workflows.model import Step, Verb
 from signoff.workflows.offers import MAX_OFFERED, spoken_name, step_name
 from signoff.workflows.python.making import step_of
@@ -20,7 +21,7 @@ Arguments = Mapping[str, Any]
 Offers = Sequence[str | Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Offered:
     """One entry of `tools`.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from signoff.core.errors import NotFoundError, Problem, did_you_mean
+from signoff.core.values import value
 from signoff.workflows.python.offered import INDEX_KEYS, TOOL_KEYS
 from signoff.workflows.python.options import count_of, escalate_of, retry_of, role_of, seconds_of
 from signoff.workflows.python.syntax import Source, context_names, workflow_call
@@ -18,7 +19,7 @@ _PROMPTED = ("ai", "agent", "plan")
 _OFFERING = ("agent", "plan")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Known:
     """What a project has.
 

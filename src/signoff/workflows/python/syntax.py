@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from signoff.core.values import value
 from signoff.workflows.documents import Node, Path
 
 ROOM = "signoff.workflows.python"
@@ -23,7 +23,7 @@ class NotConstantError(Exception):
         self.where = where
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Source:
     """A file, parsed.
 
