@@ -61,7 +61,8 @@ def plan(
     elif markdown:
         print(plan_markdown(made))
     else:
-        print_plan(made)
+        named = f" {release}" if release else ""
+        print_plan(made, deploy=f"signoff deploy {environment}{named} --expect {made['version']} -m WHY")
     if made["problems"]:
         raise typer.Exit(EXIT_FAILURE)
     if made["changed"]:

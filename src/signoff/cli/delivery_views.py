@@ -11,8 +11,13 @@ _SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "ye
 _BUMPS = {"major": "bold red", "minor": "yellow", "patch": "dim", "": "dim"}
 
 
-def print_plan(plan: dict[str, Any]) -> None:
-    """Everything that would change, grouped as it is read."""
+def print_plan(plan: dict[str, Any], *, deploy: str = "") -> None:
+    """Everything that would change, grouped as it is read, and what it comes to.
+
+    Args:
+        plan: as the API has it.
+        deploy: the command that would deploy exactly this.
+    """
     from rich.text import Text
 
     target = console()
@@ -37,15 +42,45 @@ def print_plan(plan: dict[str, Any]) -> None:
             target.print(Text(f"      {clean(detail)}"), soft_wrap=True)
     _print_flows(plan)
     for cost in plan["costs"]:
-        target.print(
-            plain(f"  $ {cost['workflow']}: {cost_text(cost['before'])} → {cost_text(cost['after'])}, models per run"),
-            soft_wrap=True,
-        )
+        before, after = cost_texts(plan, cost)
+        target.print(plain(f"  $ {cost['workflow']}: {before} → {after}, models per run"), soft_wrap=True)
     for shortfall in plan["quality"]:
         target.print(Text(f"  ! {clean(shortfall_text(shortfall))}", style="yellow"), soft_wrap=True)
-    if plan["quality"]:
-        target.print("A deployment is refused until these are measured and reached, or overridden.")
     _print_problems(plan)
+    if plan["changed"]:
+        target.print()
+        target.print(f"Plan: {summary(plan)}")
+        _print_verdict(plan, deploy)
+
+
+def _print_verdict(plan: dict[str, Any], deploy: str) -> None:
+    """What becomes of it."""
+    from rich.text import Text
+
+    target = console()
+    if plan["problems"]:
+        target.print(Text("It would be refused: see the problems above.", style="bold red"))
+    elif plan["quality"]:
+        told = "A deployment is refused until the thresholds above are measured and reached, or overridden."
+        target.print(Text(told, style="yellow"), soft_wrap=True)
+    elif deploy:
+        target.print(plain(f"To deploy exactly this: {deploy}"), soft_wrap=True)
+
+
+def summary(plan: dict[str, Any]) -> str:
+    """How much changes, in a line."""
+    counts = {action: sum(change["action"] == action for change in plan["changes"]) for action in _SIGNS}
+    breaking = sum(change["bump"] == "major" for change in plan["changes"])
+    broken = f" {breaking} {'contract breaks' if breaking == 1 else 'contracts break'}." if breaking else ""
+    return f"{counts['added']} to add, {counts['changed']} to change, {counts['removed']} to remove.{broken}"
+
+
+def cost_texts(plan: dict[str, Any], cost: dict[str, Any]) -> tuple[str, str]:
+    """What a run may cost before and afterwards; of a workflow that comes or goes one side is nothing."""
+    actions = {change["name"]: change["action"] for change in plan["changes"] if change["kind"] == "workflow"}
+    action = actions.get(cost["workflow"])
+    before = "not there" if action == "added" else cost_text(cost["before"])
+    return before, "not there" if action == "removed" else cost_text(cost["after"])
 
 
 def shortfall_text(shortfall: dict[str, Any]) -> str:
@@ -57,12 +92,23 @@ def shortfall_text(shortfall: dict[str, Any]) -> str:
 
 
 def _print_flows(plan: dict[str, Any]) -> None:
+    """What is said of arguments before and afterwards; of workflows that come or go how many there are."""
     from rich.text import Text
 
     target = console()
+    whole = {change["name"]: change["action"] for change in plan["changes"] if change["kind"] == "workflow"}
+    whole = {name: action for name, action in whole.items() if action != "changed"}
     if plan["flows"]:
         target.print(Text("Data flow", style="bold"))
+    for name, action in whole.items():
+        sign, style = _SIGNS[action]
+        count = sum(flow["workflow"] == name for flow in plan["flows"])
+        line = Text(f"  {sign} ", style=style) + Text(f"{clean(name)}: {count} places")
+        more = f"; signoff explain flow STEP.FIELD -w {name} says each" if action == "added" else ""
+        target.print(line + Text(clean(more), style="dim"), soft_wrap=True)
     for flow in plan["flows"]:
+        if flow["workflow"] in whole:
+            continue
         target.print(Text(f"  {clean(flow['workflow'])} {clean(flow['place'])}"), soft_wrap=True)
         for sign, text, style in (("-", flow["before"], "red"), ("+", flow["after"], "green")):
             if text:
