@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support.api_cases import deployed, serving
+from support.cli_cases import inside
 from support.http_server import loopback_server
 
 from signoff.capabilities.gateway import Gateway
@@ -74,7 +77,32 @@ async def stored(database: Database) -> str:
     return "\n".join(found)
 
 
-async def test_no_output_of_a_call_has_a_secret_in_it(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+async def shown(url: str, key: str, place: Path) -> str:
+    """What the commands say of the calls: in words and as JSON, of each call all that there is."""
+    found: list[str] = []
+
+    async def told(*arguments: str) -> str:
+        done = await asyncio.to_thread(inside, *arguments, "--url", url, "--key", key, cwd=place)
+        assert done.code == 0, done.err
+        found.extend((done.out, done.err))
+        return done.out
+
+    calls = [json.loads(line) for line in (await told("calls", "--json")).splitlines()]
+    for arguments in (
+        ("calls",),
+        ("costs", "--by", "model"),
+        ("costs", "--json"),
+        ("costs", "--differences", "--json"),
+    ):
+        await told(*arguments)
+    for call in calls[:5]:
+        await told("calls", call["call_id"])
+    return "\n".join(found)
+
+
+async def test_no_output_of_a_call_has_a_secret_in_it(
+    database: Database, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
     caplog.set_level(logging.DEBUG)
     for name in ("signoff", "httpx", "httpcore", "asyncpg"):
         logging.getLogger(name).propagate = True
@@ -87,7 +115,7 @@ async def test_no_output_of_a_call_has_a_secret_in_it(database: Database, caplog
         models: dict[str, Any] = {
             way: {
                 "provider": "openai_compatible",
-                "base_url": f"http://user:{URL}@{address}/{way}/v1",
+                "base_url": f"http://user:${{env.VENDOR_PASSWORD}}@{address}/{way}/v1",
                 "api_key": "${env.VENDOR_KEY}",
                 "headers": {"x-extra-key": "${env.EXTRA_KEY}"},
                 "model": way,
@@ -104,7 +132,7 @@ async def test_no_output_of_a_call_has_a_secret_in_it(database: Database, caplog
             },
         )
         gateway = Gateway(
-            environment={"VENDOR_KEY": SETTING, "EXTRA_KEY": HEADER},
+            environment={"VENDOR_KEY": SETTING, "EXTRA_KEY": HEADER, "VENDOR_PASSWORD": URL},
             settings=ResilienceSettings(retries=0, total_s=20),
             protector=Protector(Detector()),
             recorder=Recorders([recorder, CallTelemetry(tracers, MeterProvider([reader]))]),
@@ -122,14 +150,17 @@ async def test_no_output_of_a_call_has_a_secret_in_it(database: Database, caplog
             await recorder.flush()
             for path in ("/metrics", "/v1/model-calls", "/v1/model-calls/00000000-0000-0000-0000-000000000000"):
                 outputs.append((await client.get(path)).text)
+            told = await shown(api.url, key, tmp_path)
         await gateway.aclose()
         await recorder.aclose()
         sent = "".join(str(one) for one in vendor.received)
     assert SETTING in sent, "the vendor was called with the key"
     records = await stored(database)
     assert "refuses" in records, "the calls were recorded"
+    assert all(way in told for way in WAYS), "the commands tell of the calls"
     everything = {
         "answers": "\n".join(outputs),
+        "commands": told,
         "logs": caplog.text + "".join(str(vars(record)) for record in caplog.records),
         "tables": records,
         "spans": "".join(span.to_json() for span in spans.get_finished_spans()),

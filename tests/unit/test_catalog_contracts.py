@@ -240,6 +240,11 @@ def test_mistakes_in_an_extraction(old: str, new: str, detail: str) -> None:
     ("old", "new", "detail"),
     [
         ("${env.KEY}", "sk-abc", "credential may not stand in the project"),
+        (
+            "provider: openai_compatible",
+            'provider: openai_compatible, base_url: "http://a:sk-abc@h/v1"',
+            "password may not stand in the project",
+        ),
         ("${env.KEY}", "${settings.key}", "cannot be used here"),
         (", model: gpt", "", "'model' is missing"),
         ("input_usd: 0.15", "input_usd: free", "amount in US dollars"),

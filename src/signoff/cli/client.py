@@ -88,6 +88,13 @@ class ApiClient:
             if cursor is None:
                 return
 
+    @property
+    def _shown(self) -> str:
+        """The URL without a user's name and password, which are nobody's business in an error."""
+        scheme, mark, rest = self.url.rpartition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+
     def _ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         return self._answered(method, path, **arguments).json()
 
@@ -95,10 +102,11 @@ class ApiClient:
         try:
             response = self._http.request(method, path, **arguments)
         except httpx.TransportError as error:
-            detail = f"No server answers at {self.url}: {error}. Start one with 'signoff dev', or name it with --url."
+            said = str(error).rstrip(".")
+            detail = f"No server answers at {self._shown}: {said}. Start one with 'signoff dev', or name it with --url."
             raise UnavailableError(detail) from error
         except httpx.InvalidURL as error:
-            raise InvalidError(f"'{self.url}' is not a URL: {error}.") from error
+            raise InvalidError(f"'{self._shown}' is not a URL: {error}.") from error
         if response.is_success:
             return response
         raise _error(response)

@@ -44,6 +44,8 @@ _AWS_KEYS = ("access_key_id", "secret_access_key", "session_token")
 _NEED_KEY = ("openai", "azure_openai", "mistral", "groq", "openrouter", "deepseek", "cerebras", "huggingface")
 _SECRETS = ("api_key", "access_token", "secret_access_key", "session_token")
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
+_WITHIN_ADDRESS = re.compile(r"://[^/?#@]*:([^/?#@]*)@")
+"""A user's password in a URL (RFC 3986, section 3.2.1)."""
 _APIS = ("openai", "openai_compatible", "openrouter", "deepseek")
 KEYS = {
     "minilm": _LOCAL_KEYS,
@@ -98,6 +100,10 @@ def _model(name: str, fields: Fields) -> ModelSpec:
         if key in fields and not find_references(fields.text(key, "")):
             suggestion = f'Write "${{env.{_variable(provider, key)}}}" and set the variable where the worker runs.'
             fields.problem(key, "A credential may not stand in the project.", suggestion=suggestion, code="secret")
+    address = fields.text("base_url", "") if "base_url" in fields else ""
+    if (secret := _WITHIN_ADDRESS.search(address)) and not find_references(secret[1]):
+        suggestion = 'Write the address as "${env.NAME}" and set the variable where the worker runs.'
+        fields.problem("base_url", "A password may not stand in the project.", suggestion=suggestion, code="secret")
     fields.boolean("trace", default=False)
     if "headers" in fields:
         _check_headers(fields.mapping("headers"))

@@ -11,6 +11,7 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 from signoff.core.errors import InvalidError, UnavailableError
+from signoff.foundation.database.addresses import require_address, said_of
 from signoff.foundation.database.connection import Connection, driver, opened_transaction
 from signoff.foundation.database.failures import connect_problem, is_connection_lost, may_recover, translated
 from signoff.foundation.database.listener import listening
@@ -80,6 +81,9 @@ class Database:
         """
         if not settings.url:
             raise InvalidError("No database URL is configured: set SIGNOFF_DATABASE__URL or use the embedded server")
+        for address in (settings.url, settings.listen_url):
+            if address and address != NOT_LISTENING:
+                require_address(address)
         pools: list[Any] = []
         backends = Backends()
         try:
@@ -98,7 +102,7 @@ class Database:
             if problem is not None:
                 raise problem from error
             if isinstance(error, (driver.ClientConfigurationError, ValueError)):
-                raise InvalidError(f"The database URL is not usable: {error}") from error
+                raise InvalidError(f"The database URL is not usable: {said_of(error, settings.url)}") from error
             raise
         return Database(settings, pools[0], pools[1], backends)
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from signoff.core.errors import UnavailableError
+from signoff.foundation.database.addresses import require_address, said_of
 
 MIGRATIONS_DIRECTORY = Path(__file__).parent / "migrations"
 DEFAULT_WAIT_S = 600.0
@@ -32,8 +33,10 @@ def migrate(url: str, *, wait_s: float = DEFAULT_WAIT_S, directory: Path = MIGRA
     work and the other wait. (yoyo's own lock is a row that outlives a killed process.)
 
     Raises:
+        InvalidError: the URL cannot be read.
         UnavailableError: the server does not answer, another process holds the lock too long, or a statement failed.
     """
+    require_address(url)
     psycopg: Any = importlib.import_module("psycopg")
     try:
         with psycopg.connect(url, autocommit=True) as lock:
@@ -41,7 +44,7 @@ def migrate(url: str, *, wait_s: float = DEFAULT_WAIT_S, directory: Path = MIGRA
             lock.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
             return _apply(url, directory)
     except psycopg.Error as error:
-        raise UnavailableError(f"The database could not be migrated: {str(error).strip()}") from error
+        raise UnavailableError(f"The database could not be migrated: {said_of(error, url)}") from error
 
 
 def _apply(url: str, directory: Path) -> tuple[str, ...]:
