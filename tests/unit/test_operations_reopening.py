@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.engine import HEAD, OBJECT
+from support.python_workflows import python_workflow
 
 from signoff.core.errors import ConflictError
 from signoff.runtime.events import Event
@@ -194,6 +195,39 @@ def test_what_is_void_inside_something_void_keeps_its_count() -> None:
     told.begun("lines", items=[1]).over("lines[0]/pay", key="k").over("lines", "failed", error={})
     told("run.unwinding", cause="failed", error={}).over("lines[0]/pay/undo", key="undo/k").end()
     assert told.reopened(workflow).steps["lines[0]/pay"].generation == 1
+
+
+def approved_in_python() -> Told:
+    """A step that came before a review; the payment that this permits comes next."""
+    told = Told().over("before").begun("ok")
+    approval = {"step": "ok", "review_id": "r-1", "digest": "d", "decided_by": "user/ana", "result": "approved"}
+    return told("step.ended", step="ok", status="done", result="approved", approval=approval)
+
+
+@pytest.mark.parametrize("stands", [False, True])
+def test_a_review_in_python_that_permitted_something_undone_is_asked_again(stands: bool) -> None:
+    """The second payment was made on the approval of the first, which permits one effect."""
+    told = approved_in_python()
+    if stands:
+        told.over("book", key="book")
+    told(
+        "effect.intended",
+        step="pay",
+        attempt=1,
+        key="pay",
+        recovery="ask",
+        settle_s=0,
+        approvals=["r-1"],
+        arguments={},
+        labels={},
+    )
+    told.over("pay").over("pay/undo", key="undo/pay").over("last", status="failed").end(step="last")
+    workflow = python_workflow("again", lambda: None)
+    if stands:
+        with pytest.raises(ConflictError, match="'book' took effect, and that stands"):
+            reopening(workflow, told.state)
+    else:
+        assert reopening(workflow, told.state).void == {"ok": 1, "pay": 1, "last": 1, "pay/undo": 0}
 
 
 def test_a_run_that_went_on_as_another_does_not_do_so_again_when_forked() -> None:

@@ -63,6 +63,7 @@ class Meant:
     once: str | None
     recovery: str | None
     settle_s: float
+    approvals: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class StepRecord:
         once: the key by business meaning, without its generation; none where the document gives none.
         recovery: what the tool's contract says to do when the outcome is unknown, of an effect.
         settle_s: how long after `tried_at` the call may still take effect, in seconds.
+        approvals: ids of the reviews that its latest intent used up, of an effect.
         in_doubt: an intent is journaled, and no answer yet.
         intent: which intent that is, the latest: its place and whose it was.
         doubted: an earlier try was in doubt already when that intent was journaled.
@@ -114,6 +116,7 @@ class StepRecord:
     once: str | None = None
     recovery: str | None = None
     settle_s: float = 0.0
+    approvals: tuple[str, ...] = ()
     in_doubt: bool = False
     intent: str | None = None
     doubted: bool = False
@@ -138,7 +141,15 @@ class StepRecord:
     def meant(self) -> Meant:
         """What it knows of its latest intent."""
         return Meant(
-            self.in_doubt, self.intent, self.doubted, self.broke, self.key, self.once, self.recovery, self.settle_s
+            self.in_doubt,
+            self.intent,
+            self.doubted,
+            self.broke,
+            self.key,
+            self.once,
+            self.recovery,
+            self.settle_s,
+            self.approvals,
         )
 
     def take_back(self, before: Meant) -> None:

@@ -97,14 +97,18 @@ def _broken(past: Past, name: str) -> bool:
 def _void_commands(state: RunState, start: str | None) -> dict[str, int]:
     """Of a workflow in Python: what failed the run, was cancelled or undone, and all that began after one had ended.
 
-    What its code asked for later may come from any of them, and what it asked for earlier from none.
+    What its code asked for later may come from any of them, and what it asked for earlier from none. A review that
+    permitted what was undone is among them: an approval permits one effect.
     """
     records = {path: record for path, record in state.steps.items() if not is_undo(path) and record.begun_seq}
     if start is not None and start not in records:
         raise NotFoundError(f"There is no step '{start}'. {did_you_mean(start, tuple(records)) or ''}".rstrip())
     error: Mapping[str, Any] = (state.end or {}).get("error") or {}
     chosen = {path for path in (start, error.get("step")) if path is not None and path in records}
-    chosen |= {path for path in records if is_done(state.steps.get(f"{path}{UNDO}"))}
+    undone = {path for path in records if is_done(state.steps.get(f"{path}{UNDO}"))}
+    used = {review_id for path in undone for review_id in records[path].approvals}
+    chosen |= undone
+    chosen |= {path for path, record in records.items() if record.approval and record.approval.review_id in used}
     chosen |= {path for path, record in records.items() if record.state is None or record.state.status == "cancelled"}
     first = min((records[path].ended_seq for path in chosen), default=state.last_seq)
     later = {path for path, record in records.items() if record.begun_seq > first}

@@ -172,6 +172,7 @@ def _step_tried(state: RunState, event: Event) -> None:
         record.once = data.get("once")
         record.recovery = data["recovery"]
         record.settle_s = data["settle_s"]
+        record.approvals = tuple(data.get("approvals", ()))
 
 
 def _step_noted(state: RunState, event: Event) -> None:
