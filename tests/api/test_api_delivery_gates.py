@@ -54,6 +54,12 @@ async def test_a_release_whose_prompt_misses_its_threshold_is_not_deployed(datab
         denied = await move(client, "staging", release, 0, override_quality="It is urgent")
         assert denied.status_code == 403
         assert (await move(lead, "staging", release, 0, override_quality="")).status_code == 422
+        # What was never there is no way back: the threshold would not be asked about.
+        for dry_run in (True, False):
+            body = {"release": release, "reason": "round the gate", "dry_run": dry_run}
+            headers = {"If-None-Match": "*"}
+            round_it = await client.post(f"{BASE}/environments/staging/rollback", json=body, headers=headers)
+            assert round_it.status_code == 409, round_it.text
         passed = await move(lead, "staging", release, 0, override_quality="It is urgent")
         assert passed.status_code == 200, passed.text
         kept = (await client.get(f"{BASE}/environments/staging/history")).json()["items"][0]["quality_override"]

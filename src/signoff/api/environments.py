@@ -39,6 +39,7 @@ from signoff.catalog.delivery.environments import (
     list_environments,
     move_environment,
     read_environment,
+    require_earlier,
     require_environment,
     rollback_target,
 )
@@ -251,6 +252,9 @@ async def _moved(
     if move.operation == "deploy" and current.release != digest:
         override = await _require_quality(services, actor, authority, move, facts)
     if dry_run:
+        if move.operation == "rollback":
+            async with services.database.transaction(actor.org_id) as connection:
+                await require_earlier(connection, actor.org_id, loaded.name, current.name, digest)
         if current.version != seen and current.release != digest:
             raise PreconditionFailedError(f"Environment '{current.name}' is at version {current.version}.")
         return Moved(current, current.release, changed=False)

@@ -115,8 +115,11 @@ async def move_environment(
 
     Raises:
         NotFoundError: no such release in the project.
+        ConflictError: a rollback to what was never there.
         EnvironmentMovedError: somebody moved it meanwhile; says who and where to.
     """
+    if operation == "rollback":
+        await require_earlier(connection, org_id, project, name, release)
     if await catalog_store.select_project(connection, org_id, release) != project:
         raise NotFoundError(f"Project '{project}' has no release {release}.")
     before = await read_environment(connection, org_id, project, name)
@@ -160,6 +163,17 @@ async def rollback_target(connection: Connection, current: Environment, org_id: 
         detail = f"Environment '{current.name}' of '{current.project}' has no earlier release to go back to."
         raise ConflictError(f"{detail} Name one: 'signoff releases list'.")
     return found
+
+
+async def require_earlier(connection: Connection, org_id: UUID, project: str, name: str, release: str) -> None:
+    """Return only where an environment pointed at a release before: no threshold of quality gates a rollback.
+
+    Raises:
+        ConflictError: it never did.
+    """
+    if not await store.select_was_there(connection, org_id, project, name, release):
+        detail = f"Environment '{name}' of '{project}' never pointed at release {release[:12]}: there is no going back."
+        raise ConflictError(f"{detail} Deploy it: 'signoff deploy {name}'.")
 
 
 async def _not_moved(

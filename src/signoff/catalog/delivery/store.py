@@ -46,6 +46,11 @@ WHERE c.org_id = $1 AND c.project = $2 AND c.name = $3 AND c.version < $4 AND c.
 ORDER BY c.version DESC LIMIT 1
 """
 
+# Whether an environment ever pointed at a release.
+_SELECT_WAS_THERE = """
+SELECT EXISTS (SELECT FROM environment_change WHERE org_id = $1 AND project = $2 AND name = $3 AND release = $4)
+"""
+
 # A release by its digest or by how that begins; two rows are enough to know that it is ambiguous.
 _SELECT_RELEASE = """
 SELECT r.digest, r.project, r.created_at, r.created_by, p.message, p.published_at, p.published_by,
@@ -117,6 +122,11 @@ async def select_before(
 ) -> str | None:
     """The last other release that an environment pointed at before a version of it."""
     return await connection.fetchval(_SELECT_BEFORE, org_id, project, name, version, release)
+
+
+async def select_was_there(connection: Connection, org_id: UUID, project: str, name: str, release: str) -> bool:
+    """Whether an environment ever pointed at a release."""
+    return await connection.fetchval(_SELECT_WAS_THERE, org_id, project, name, release)
 
 
 async def select_release(connection: Connection, org_id: UUID, project: str, start: str) -> list[Record]:
