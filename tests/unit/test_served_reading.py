@@ -20,6 +20,10 @@ MESSAGE = {**ASK, "max_tokens": 9}
 RESPONSE: dict[str, Any] = {"model": "m", "input": "Hello"}
 
 
+def _picture(url: str) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}
+
+
 def _told(read: Callable[[dict[str, Any], Bounds], Wanted], body: dict[str, Any]) -> tuple[str | None, str]:
     with pytest.raises(RequestError) as raised:
         read(body, BOUNDS)
@@ -27,6 +31,8 @@ def _told(read: Callable[[dict[str, Any], Bounds], Wanted], body: dict[str, Any]
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"max_tokens": 2**31}, "max_tokens", "integer_above_max_value"),
+    ({"messages": [_picture("https://[::1")]}, "messages[0].content[0].image_url.url", "invalid_value"),
     ({"n": 2}, "n", "unsupported_parameter"),
     ({"logprobs": True}, "logprobs", "unsupported_parameter"),
     ({"top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),

@@ -23,8 +23,7 @@ def image_at(url: str, where: str) -> ImagePart:
     if url.startswith("data:"):
         media_type, data = data_url(url, where)
         return image_of(media_type, data, where)
-    _https(url, where)
-    guessed, _ = mimetypes.guess_type(urlsplit(url).path)
+    guessed, _ = mimetypes.guess_type(_web(url, where))
     return ImagePart(guessed if guessed in _PICTURES else _DEFAULT_PICTURE, url=url)
 
 
@@ -48,8 +47,7 @@ def document_at(url: str, name: str, where: str) -> DocumentPart:
     if url.startswith("data:"):
         media_type, data = data_url(url, where)
         return DocumentPart(media_type, data, name=name)
-    _https(url, where)
-    guessed, _ = mimetypes.guess_type(urlsplit(url).path)
+    guessed, _ = mimetypes.guess_type(_web(url, where))
     return DocumentPart(guessed or _DEFAULT_FILE, url=url, name=name)
 
 
@@ -58,8 +56,12 @@ def no_upload(where: str) -> RequestError:
     return unsupported(where, UPLOADS)
 
 
-def _https(url: str, where: str) -> None:
-    # Not fetched here: the vendor does, so no address of our own network can be reached through it.
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+def _web(url: str, where: str) -> str:
+    """The path of an address. It is not fetched here: the vendor does, so nothing of our own network is reached."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = None  # such as a bracket that nothing closes
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise wrong(where, f"'{where}' has to be an https or data URL.")
+    return parts.path

@@ -17,6 +17,8 @@ import orjson
 from signoff.core.errors import InvalidError, did_you_mean
 
 _LONGEST_SHOWN = 60
+MOST_COUNTED = 2**31 - 1
+"""The largest number of anything that is counted, such as tokens: sums and prices of such numbers can be kept."""
 
 
 class RequestError(InvalidError):
@@ -192,7 +194,7 @@ def a_count(value: Any, where: str) -> int | None:
     """A positive whole number, or none.
 
     Raises:
-        RequestError: it is none.
+        RequestError: it is none, or is above `MOST_COUNTED`.
     """
     if value is None:
         return None
@@ -200,6 +202,8 @@ def a_count(value: Any, where: str) -> int | None:
         raise wrong(where, f"'{where}' has to be a whole number, not {_kind(value)}.", "invalid_type")
     if value < 1:
         raise wrong(where, f"'{where}' has to be at least 1.", "integer_below_min_value")
+    if value > MOST_COUNTED:
+        raise wrong(where, f"'{where}' has to be at most {MOST_COUNTED}.", "integer_above_max_value")
     return value
 
 

@@ -21,6 +21,9 @@ from signoff.capabilities.gateway.chat import (
     UsageReport,
 )
 
+MOST_TOKENS = 1_000_000_000
+"""That a vendor is believed to have counted for one call."""
+
 
 @dataclass(slots=True)
 class _Piece:
@@ -220,8 +223,8 @@ def items(value: Any) -> list[dict[str, Any]]:
 
 
 def count(value: Any) -> int:
-    """A number of tokens; 0 where it is none."""
-    return max(int(value), 0) if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    """A number of tokens; 0 where it is none. Bounded: one vendor's nonsense must not break the sums of all."""
+    return min(max(int(value), 0), MOST_TOKENS) if isinstance(value, int | float) and not isinstance(value, bool) else 0
 
 
 def words(value: Any) -> str:

@@ -5,6 +5,7 @@ The vendor's words stay behind: they may repeat the key or the customer's text. 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -196,15 +197,16 @@ def _retry_after(headers: Mapping[str, str], body: Any, message: str) -> float |
     if wait is None:
         wait = _retry_info(body)
     if wait is None and (found := _WAIT.search(message)):
-        wait = sum(float(number) * _SECONDS[unit] for number, unit in _SPAN.findall(found[1]))
+        wait = sum((_number(number, _SECONDS[unit]) or 0.0) for number, unit in _SPAN.findall(found[1]))
     return None if wait is None else min(max(wait, 0.0), MAX_RETRY_AFTER_S)
 
 
 def _number(text: str, factor: float) -> float | None:
     try:
-        return float(text) * factor
+        number = float(text) * factor
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _retry_info(body: Any) -> float | None:
