@@ -28,6 +28,7 @@ from signoff.capabilities.gateway.chat import (
     VendorPart,
 )
 from signoff.capabilities.gateway.provider import ProviderError
+from signoff.core.clock import SystemClock
 from signoff.core.ids import uuid7
 from signoff.core.labels import DataClass, Labels
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
@@ -242,3 +243,13 @@ def test_answers_come_back_as_they_were():
         "req_1",
     )
     assert unpacked(packed(reply)) == reply
+
+
+async def test_nobody_waits_for_anothers_answer_longer_than_for_its_own(database: Database):
+    cache, slow = KeptAnswers(database, SystemClock()), Asking()
+    slow.gate = asyncio.Event()
+    first = asyncio.create_task(said(cache, slow))
+    await slow.begun.wait()
+    assert await said(cache, Asking(), of=request(timeout_s=0.05)) == "answer 1"
+    slow.gate.set()
+    assert await first == "answer 1"

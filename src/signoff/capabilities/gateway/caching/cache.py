@@ -88,8 +88,12 @@ class KeptAnswers:
             yield question
             return
         key = (asked.caller.org_id, question_of(asked, models, request))
+        deadline_s = self._clock.monotonic_s() + request.timeout_s
         while (other := self._under_way.get(key)) is not None:
-            await asyncio.shield(other)
+            over, _ = await asyncio.wait((other,), timeout=max(deadline_s - self._clock.monotonic_s(), 0.0))
+            if not over:
+                yield question  # another one asks for longer than this call has time: it asks for itself
+                return
         mine = self._under_way[key] = asyncio.get_running_loop().create_future()
         try:
             async with self._asking(key, request.timeout_s, question):
