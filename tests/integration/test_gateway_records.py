@@ -223,3 +223,15 @@ async def test_health_is_measured_over_the_latest_tries(database: Database):
     past = await ModelHistory(database, clock).calls(DEFAULT_ORG_ID, "dev")
     assert (past["vendor/a"].tries, past["vendor/a"].failed) == (10, 1)
     assert past["vendor/b"].latency_s is None
+
+
+async def test_a_record_that_cannot_be_written_takes_no_others_with_it(database: Database):
+    clock = MovedClock()
+    good, bad = record(clock, tried()), record(clock, tried(cost=2**70))
+    recorder = CallRecorder(database, clock, AT_ONCE)
+    recorder.record(bad)
+    recorder.record(good)
+    await recorder.aclose()
+    assert recorder.dropped == 1
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        assert [one.call_id for one in await list_calls(connection, DEFAULT_ORG_ID, CallFilter())] == [good.id]

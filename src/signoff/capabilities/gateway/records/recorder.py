@@ -119,9 +119,17 @@ class CallRecorder:
                 _log.warning("records of %s calls wait for the database: %s", len(self._queue), error.detail)
                 await self._clock.sleep(self._settings.retry_s)
             except Exception:  # noqa: BLE001  (whatever it is, calls go on without their records)
-                self._drop(len(batch))
-                _log.exception("the records of %s calls could not be written", len(batch))
+                await self._keep_each(batch)
             await self._sweep_at_times()
+
+    async def _keep_each(self, batch: Sequence[CallRecord]) -> None:
+        """One by one: what cannot be written of one call must not take the records of others with it."""
+        for record in batch:
+            try:
+                await self._keep([record])
+            except Exception:  # noqa: BLE001  (likewise)
+                self._drop(1)
+                _log.exception("the record of call %s could not be written", record.id)
 
     async def _keep(self, batch: Sequence[CallRecord]) -> None:
         calls = [call_row(record) for record in batch]
