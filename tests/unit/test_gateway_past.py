@@ -10,8 +10,10 @@ import pytest
 from support.chat_cases import ASKED, HELLO, ScriptedChat, models
 from support.gateway_cases import permit_all
 
-from signoff.capabilities.gateway.routing.past import PastCalls
+from signoff.capabilities.gateway.resilience.health import Health
+from signoff.capabilities.gateway.routing.past import MAX_PROMPTS, Known, PastCalls
 from signoff.catalog.models import Route
+from signoff.core.clock import SystemClock
 from signoff.core.errors import UnavailableError
 
 BOTH = Route(("a", "b"), task="chat")
@@ -74,3 +76,15 @@ async def test_what_evaluations_found_of_the_prompt_ranks():
     assert records.read.count("sort") == 1, "it is fresh for a while"
     assert (await first(records, BOTH, prompt="sort", risk="high"))[0] == "b"
     assert (await first(records, BOTH, prompt="sort"))[0] == "a"
+
+
+async def test_a_prompt_is_not_missed_that_was_forgotten_while_it_was_read():
+    class Busy(Records):
+        async def qualities(self, org_id: UUID, project: str, prompt: str) -> Mapping[str, float]:
+            for number in range(MAX_PROMPTS if prompt == "first" else 0):
+                await known.of(replace(ASKED, prompt=f"other {number}"))
+            return {"a": 0.9}
+
+    clock = SystemClock()
+    known = Known(Busy(), Health(clock), clock)
+    assert await known.of(replace(ASKED, prompt="first")) == {"a": 0.9}

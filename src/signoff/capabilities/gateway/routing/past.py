@@ -108,6 +108,6 @@ class Known:
                 found = await past.qualities(*key)
         except (TimeoutError, UnavailableError) as error:
             _log.warning("how good models were found is not known: %s", error)
-        else:
-            self._qualities[key] = (now_s, found)
-        return self._qualities[key][1]
+            return {} if known is None else known[1]
+        self._qualities[key] = (now_s, found)
+        return found
