@@ -54,6 +54,18 @@ def test_the_same_value_has_the_same_token_and_comes_back():
     assert "4111" not in repr(own)
 
 
+def test_numbers_are_texts_too_however_a_table_wrote_them():
+    rows = [{"card": 4111111111111111}, {"card": 4111111111111111.0}, {"card": 4.5}, {"card": True}]
+    shown = mapped(rows, lambda text: redacted(text, find, KINDS))
+    assert [row["card"] for row in shown] == ["[CREDIT_CARD]", "[CREDIT_CARD]", 4.5, True]
+
+
+def test_names_that_become_the_same_stay_apart_however_many_there_are():
+    found = mapped({f"{number}@example.com": number for number in range(5_000)}, lambda _: "[EMAIL_ADDRESS]")
+    assert list(found.values()) == list(range(5_000))
+    assert list(found)[:3] == ["[EMAIL_ADDRESS]", "[EMAIL_ADDRESS]_2", "[EMAIL_ADDRESS]_3"]
+
+
 def test_a_token_of_another_call_restores_nothing():
     own, other = tokens(1), tokens(2)
     shown = own.tokenised(TEXT, find, KINDS)

@@ -16,6 +16,7 @@ from signoff.catalog.prompts import Example, PromptMessage
 from signoff.core.errors import SignoffError
 from signoff.governance.privacy import NAME_KINDS, Detector, Finding, Tokens, kinds_in, kinds_of, mapped, redacted
 from signoff.governance.privacy.redaction import TOKEN, Find
+from signoff.governance.privacy.spans import Spans
 
 CARRIED_OUT = frozenset(
     {
@@ -278,10 +279,8 @@ def _outside_tokens(text: str, found: list[Finding]) -> list[Finding]:
     """Without what was found in tokens, which stand for data and have none."""
     if not found or "[" not in text:
         return found
-    spans = [match.span() for match in TOKEN.finditer(text)]
-    if not spans:
-        return found
-    return [one for one in found if all(one.end <= start or end <= one.start for start, end in spans)]
+    tokens = Spans(Finding(*match.span(), "", "") for match in TOKEN.finditer(text))
+    return [one for one in found if not tokens.touching(one.start, one.end)]
 
 
 def _local_detector() -> Detector:

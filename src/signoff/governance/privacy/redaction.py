@@ -164,7 +164,7 @@ class StreamRestorer:
 
 
 def mapped(value: Any, change: Callable[[str], str], depth: int = 0) -> Any:
-    """A JSON value with every text of it changed: members' names and long integers too. The value itself stays as it is.
+    """A JSON value with every text of it changed: members' names and long numbers too. The value itself stays as it is.
 
     Raises:
         PersonalDataError: it is nested too deep.
@@ -174,19 +174,27 @@ def mapped(value: Any, change: Callable[[str], str], depth: int = 0) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
-        result: dict[str, Any] = {}
-        for key, member in cast("Mapping[str, Any]", value).items():
-            name = change(key)
-            while name in result:  # two names may be redacted to the same
-                name += "_"
-            result[name] = mapped(member, change, depth + 1)
-        return result
+        return _mapped_members(cast("Mapping[str, Any]", value), change, depth)
     if isinstance(value, (list, tuple)):
         return [mapped(item, change, depth + 1) for item in cast("list[Any]", value)]
-    if isinstance(value, int) and not isinstance(value, bool) and len(str(abs(value))) >= MIN_NUMBER_DIGITS:
-        changed = change(str(value))
-        return value if changed == str(value) else changed
+    # Tables that lack some cells write telephone numbers as 4915112345678.0.
+    number = int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(number, int) and not isinstance(number, bool) and len(str(abs(number))) >= MIN_NUMBER_DIGITS:
+        changed = change(str(number))
+        return value if changed == str(number) else changed
     return value
+
+
+def _mapped_members(value: Mapping[str, Any], change: Callable[[str], str], depth: int) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    times: dict[str, int] = {}
+    for key, member in value.items():
+        first = name = change(key)
+        while name in result:  # two names may be redacted to the same
+            times[first] = times.get(first, 1) + 1
+            name = f"{first}_{times[first]}"
+        result[name] = mapped(member, change, depth + 1)
+    return result
 
 
 def _replaced(text: str, found: list[Finding], replacement: Callable[[Finding, str], str]) -> str:
