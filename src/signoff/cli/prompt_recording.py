@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from signoff.cli.output import tell
-from signoff.core.errors import ConflictError, InvalidError
+from signoff.core.errors import ConflictError, InvalidError, NotFoundError
 
 if TYPE_CHECKING:
     from signoff.catalog import Project, Prompt
@@ -17,21 +17,32 @@ DATASET = "tests"
 """What a score of a prompt's own cases names as its data set."""
 
 
+def require_released(through: Deliverer, project: Project, prompts: Sequence[Prompt]) -> None:
+    """Return only where the prompts' versions were released as they are; ask before any model is.
+
+    Raises:
+        ConflictError: the file is another than the version that was released: the score would be of something else.
+        NotFoundError: the version was not released yet.
+    """
+    for prompt in prompts:
+        try:
+            released = through.prompt_source(project.name, prompt.name, prompt.version)
+        except NotFoundError as error:
+            raise NotFoundError(f"{error.detail} A score is of a released version: 'signoff release' first.") from error
+        if released["digest"] != prompt.digest:
+            detail = f"{prompt.file} is not what {prompt.name}@{prompt.version} was released with."
+            raise ConflictError(f"{detail} Release it under a new version first.")
+
+
 def keep_scores(
     through: Deliverer, project: Project, prompts: Sequence[Prompt], results: Sequence[CaseResult], *, metric: str
 ) -> None:
     """Keep a score of each prompt whose cases were run.
 
     Raises:
-        ConflictError: the file is another than the version that was released: the score would be of something else.
         InvalidError: several models answered, or none did: a score is of one.
-        NotFoundError: the version was not released yet.
     """
     for prompt in prompts:
-        released = through.prompt_source(project.name, prompt.name, prompt.version)
-        if released["digest"] != prompt.digest:
-            detail = f"{prompt.file} is not what {prompt.name}@{prompt.version} was released with."
-            raise ConflictError(f"{detail} Release it under a new version first.")
         given = _score(prompt, [one for one in results if (one.prompt, one.version) == (prompt.name, prompt.version)])
         kept = through.add_score(project.name, prompt.name, prompt.version, {"metric": metric, **given}, None)
         met = {True: "reaches its threshold", False: "misses its threshold", None: "no threshold"}[kept["met"]]

@@ -122,7 +122,8 @@ def print_cases(results: Sequence[CaseResult]) -> None:
     target = console()
     for result in results:
         mark = Text("passed ", style="green") if result.passed else Text("failed ", style="bold red")
-        target.print(mark + Text(clean(f"{result.prompt}@{result.version} {result.case}")), soft_wrap=True)
+        by = f" ({result.model})" if result.model else ""
+        target.print(mark + Text(clean(f"{result.prompt}@{result.version} {result.case}{by}")), soft_wrap=True)
         for wrong in result.wrong:
             target.print(Text(clean(f"    {wrong}")), soft_wrap=True)
     passed = sum(result.passed for result in results)

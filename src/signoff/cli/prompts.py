@@ -181,6 +181,8 @@ def run_tests(
     """
     import asyncio
 
+    from signoff.cli.deliverers import deliverer
+    from signoff.cli.prompt_recording import keep_scores, require_released
     from signoff.cli.prompt_testing import run_cases
 
     if record and scripted:
@@ -188,16 +190,16 @@ def run_tests(
 
     loaded = _project(project)
     prompts = [prompt for prompt in _chosen(loaded, name) if prompt.tests]
+    through = deliverer(project, url, key) if record else None
+    if through is not None:
+        require_released(through, loaded, prompts)
     results = asyncio.run(run_cases(loaded, prompts, profile=models, scripted=scripted))
     if as_json:
         print_json([result.as_dict() for result in results])
     else:
         print_cases(results)
-    if record:
-        from signoff.cli.deliverers import deliverer
-        from signoff.cli.prompt_recording import keep_scores
-
-        keep_scores(deliverer(project, url, key), loaded, prompts, results, metric=metric)
+    if through is not None:
+        keep_scores(through, loaded, prompts, results, metric=metric)
     if any(not result.passed for result in results):
         raise typer.Exit(EXIT_FAILURE)
 

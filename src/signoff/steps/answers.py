@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from signoff.capabilities.gateway import ModelResult, ModelTask
 from signoff.capabilities.validation.answers import agreement, completeness, signals_of
@@ -17,13 +17,20 @@ from signoff.catalog.answer_contracts import ConfidenceContract
 from signoff.catalog.models import ModelsConfig, Route
 from signoff.core.errors import InvalidError, StepError
 from signoff.core.schemas import validate
-from signoff.runtime.handlers import StepCall
 
 Ask = Callable[[ModelTask, ModelsConfig], Awaitable[ModelResult]]
 
 
+class Records(Protocol):
+    """Keeps facts: a step in its run's journal, a prompt's test case in its result."""
+
+    def record(self, kind: str, fact: Mapping[str, Any], /) -> None:
+        """Keep one."""
+        ...
+
+
 async def finished(
-    call: StepCall,
+    call: Records,
     project: Project,
     prompt: Prompt,
     *,
@@ -36,7 +43,7 @@ async def finished(
     """The step's output from a model's first answer, as the prompt's contract wants it.
 
     Args:
-        call: the step.
+        call: the step, or what else keeps what is found.
         project: whose models and calibrations there are.
         prompt: whose contract it is.
         task: what the model was asked.
@@ -102,7 +109,7 @@ def _signals(
     return signals
 
 
-def _confidence(call: StepCall, project: Project, contract: ConfidenceContract, signals: Mapping[str, float]) -> float:
+def _confidence(call: Records, project: Project, contract: ConfidenceContract, signals: Mapping[str, float]) -> float:
     rounded = {name: round(value, 6) for name, value in signals.items()}
     fact: dict[str, Any] = {"rule": contract.kind, "signals": rounded}
     try:

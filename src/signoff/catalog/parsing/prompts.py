@@ -88,6 +88,7 @@ def parse_prompt(fields: Fields, body: str, body_line: int, *, digest: str) -> P
     data_class = DataClass[fields.one_of("data_class", CLASSES, "internal").upper()]
     dimensions = parse_dimensions(fields, input_schema)
     sections = parse_sections(fields, body, body_line, input_schema, dimensions)
+    answer = parse_answer(fields, input_schema, output_schema)
     return Prompt(
         name=name,
         version=version,
@@ -109,11 +110,11 @@ def parse_prompt(fields: Fields, body: str, body_line: int, *, digest: str) -> P
         digest=digest,
         owners=parse_owners(fields, data_class),
         needs=parse_needs(fields),
-        tests=parse_tests(fields, input_schema, output_schema),
+        tests=parse_tests(fields, input_schema, answer.step_schema(output_schema)),
         quality=parse_quality(fields),
         dimensions=dimensions,
         alternatives=tuple(section.alternatives for section in sections) if dimensions else (),
-        answer=parse_answer(fields, input_schema, output_schema),
+        answer=answer,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from signoff.catalog.prompts import Prompt, PromptTest
@@ -14,13 +14,22 @@ from signoff.workflows.errors import Blocked, ExpressionError
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What became of a case: nothing wrong, or what."""
+    """What became of a case.
+
+    Attributes:
+        wrong: what is wrong with the answer, in words; nothing where it passed.
+        model: who answered.
+        answer: what a step would give; none where there was no answer.
+        signals: what its confidence is made of, by name; empty where the prompt declares none.
+    """
 
     prompt: str
     version: str
     case: str
     wrong: tuple[str, ...] = ()
     model: str = ""
+    answer: Mapping[str, Any] | None = None
+    signals: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def passed(self) -> bool:
@@ -36,6 +45,8 @@ class CaseResult:
             "passed": self.passed,
             "wrong": list(self.wrong),
             "model": self.model,
+            "answer": None if self.answer is None else dict(self.answer),
+            "signals": dict(self.signals),
         }
 
 
@@ -56,8 +67,9 @@ class _Answer:
 
 
 def judge(prompt: Prompt, test: PromptTest, answer: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is wrong with an answer, in words; nothing where the case passes."""
-    wrong = [f"breaks the contract: {problem.detail}" for problem in validate(prompt.output_schema, dict(answer))]
+    """What is wrong with what a step would give, in words; nothing where the case passes."""
+    schema = prompt.contract.output_schema or {}
+    wrong = [f"breaks the contract: {problem.detail}" for problem in validate(schema, dict(answer))]
     wrong += _differences(test.expect, answer, "")
     scope = _Answer(answer)
     for condition in test.asserts:
