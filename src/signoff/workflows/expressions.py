@@ -20,9 +20,9 @@ from signoff.workflows.model import Expression, Read, Scope
 from signoff.workflows.possible import ends_asked_for
 from signoff.workflows.presence import fields_found
 from signoff.workflows.reads import STATUS_FIELDS, ReadSite, find_reads
-from signoff.workflows.shapes import Shape
+from signoff.workflows.shapes import ANY, Shape
 from signoff.workflows.strict import make_strict
-from signoff.workflows.syntax import CelSyntaxError, Checker, Fault, message, program
+from signoff.workflows.syntax import CelSyntaxError, Checker, Fault, Tree, message, program
 
 MAX_EXPRESSION_BYTES = 4096
 """Length of one expression as UTF-8."""
@@ -91,6 +91,14 @@ class CelExpression:
         data = [site for site in sites if not site.status_only]
         self._definite = tuple(dict.fromkeys(site.root for site in data if not site.lazy))
         self._lazy = frozenset(site.root for site in data).difference(self._definite)
+
+    def shaped(self, shape: Shape) -> CelExpression:
+        """The same with another shape."""
+        made = CelExpression.__new__(CelExpression)
+        made._definite, made._lazy, made._program = self._definite, self._lazy, self._program  # noqa: SLF001  (of its own kind)
+        made._reads, made._source, made._variables = self._reads, self._source, self._variables  # noqa: SLF001  (the same)
+        made.shape, made.tree = shape, self.tree
+        return made
 
     @property
     def source(self) -> str:
@@ -299,9 +307,27 @@ class ExpressionCompiler:
         checked: Checked = check_tree(tree, known, self.there)
         if checked.findings:
             return Faulty(tuple(checked.findings))
+        # The same source means the same to all to whom its names are the same kind of thing: all but its value's shape.
+        key = (tree.names.intersection(known), tree.names & self._steps, frozenset(checked.mixed))
+        prepared = tree.prepared.get(key)
+        if prepared is None:
+            try:
+                prepared = tree.prepared[key] = self._prepared(tree, *key)
+            except CelSyntaxError as error:
+                return Faulty(tuple(self._finding(source, fault) for fault in error.faults))
+        return prepared.shaped(checked.shape)
+
+    def _prepared(
+        self, tree: Tree, roots: frozenset[str], steps: frozenset[str], mixed: frozenset[int]
+    ) -> CelExpression:
+        """A tree as a program over the values that it reads.
+
+        Raises:
+            CelSyntaxError: it nests deeper than protocol buffers can.
+        """
         root = message("Expr")()
         root.CopyFrom(tree.root)
-        sites = find_reads(root, known, self._steps)
+        sites = find_reads(root, roots, steps)
         variables: dict[tuple[str, tuple[str, ...], bool], _Variable] = {}
         for site in sites:
             key = (site.root, site.prefix, site.status_only)
@@ -310,14 +336,11 @@ class ExpressionCompiler:
             site.node.Clear()
             site.node.id = identity
             site.node.ident_expr.name = variable.name
-        if root.WhichOneof("kind") == "ident_expr":
-            return CelExpression(source, sites, list(variables.values()), None, shape=checked.shape, tree=tree.root)
-        make_strict(root, checked.mixed)
-        try:
+        evaluable = None
+        if root.WhichOneof("kind") != "ident_expr":
+            make_strict(root, mixed)
             evaluable = program(root)
-        except CelSyntaxError as error:
-            return Faulty(tuple(self._finding(source, fault) for fault in error.faults))
-        return CelExpression(source, sites, list(variables.values()), evaluable, shape=checked.shape, tree=tree.root)
+        return CelExpression(tree.source, sites, list(variables.values()), evaluable, shape=ANY, tree=tree.root)
 
     def found_by(self, source: str) -> frozenset[tuple[str, ...]]:
         """The fields that are there where a condition holds; none of a source that is no CEL."""

@@ -170,8 +170,11 @@ def shape_of(expression: Expression) -> Shape:
     return shape if isinstance(shape, Shape) else ANY
 
 
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _written(node: Node) -> str:
-    return node.text if node.text is not None else json.dumps(node.plain(), ensure_ascii=False)
+    return node.text if node.text is not None else _as_json(node.plain())
 
 
 class _Nothing:
