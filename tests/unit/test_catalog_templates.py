@@ -120,6 +120,11 @@ def test_value_cannot_close_or_open_its_delimiters(hostile: str) -> None:
     assert not re.search(r"<\s*/?\s*data\b", inside, re.IGNORECASE)
 
 
+def test_a_value_is_looked_through_once_whatever_it_is() -> None:
+    # As many blanks, read from each of them to the end of all, took an hour.
+    assert rendered("{{ text }}", text="<" + " " * 150_000).endswith(" </data>")
+
+
 @given(st.text())
 def test_no_value_leaves_its_delimiters(value: str) -> None:
     text = rendered("{{ text }}!", text=value)

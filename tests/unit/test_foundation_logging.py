@@ -64,3 +64,7 @@ def test_plain_lines_follow_the_level_and_mask() -> None:
     logger.warning("loud password=%s", "hunter2", extra={"run_id": 7})
     (line,) = stream.getvalue().splitlines()
     assert line.endswith("warning signoff.api: loud password=*** run_id=7")
+
+
+def test_a_long_line_is_masked_in_time():
+    assert mask_credentials("a-" * 100_000 + "postgresql+psycopg://user:hunter2@db/x").endswith("://user:***@db/x")

@@ -70,7 +70,7 @@ _WRAP = "as_data"
 _UNSEEN = r"[\s\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]*"
 _WORD = _UNSEEN.join(f"[{letter}{chr(ord(letter) + 0xFEE0)}]" for letter in "data")
 _TAG = re.compile(
-    rf"[<\uff1c\ufe64\u2039\u3008\u27e8](?={_UNSEEN}[/\uff0f\u2044\u2215\u29f8]?{_UNSEEN}{_WORD}\b)", re.IGNORECASE
+    rf"[<\uff1c\ufe64\u2039\u3008\u27e8](?={_UNSEEN}(?:[/\uff0f\u2044\u2215\u29f8]{_UNSEEN})?{_WORD}\b)", re.IGNORECASE
 )
 
 

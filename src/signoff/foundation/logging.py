@@ -37,7 +37,7 @@ _CREDENTIALS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/\-]{8,}=*"), rf"\1 {MASK}"),
     # Passwords in URLs: postgresql://user:password@host.
-    (re.compile(r"(\b[a-z][a-z0-9+.\-]*://[^\s:/@]*:)[^\s/@]+@"), rf"\1{MASK}@"),
+    (re.compile(r"(\b[a-z][a-z0-9+.\-]{0,30}://[^\s:/@]*:)[^\s/@]+@"), rf"\1{MASK}@"),
 )
 
 

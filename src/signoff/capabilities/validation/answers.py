@@ -17,7 +17,7 @@ MAX_DEPTH = 32
 MIN_WORD_LENGTH = 4
 """Shorter words say nothing about where a text comes from."""
 
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def answer_checks(

@@ -32,7 +32,7 @@ _TODAY = re.compile(r"\b(today'?s?|current (date|time|year)|right now|as of now)
 _SECRET = re.compile(
     r"\b(sk-[A-Za-z0-9_-]{16,}|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|xox[abp]-[A-Za-z0-9-]{10,})\b"
 )
-_MAIL = re.compile(r"\b[A-Za-z0-9._%+-]+@(?!example\.(com|org|net)\b)[A-Za-z0-9-]+\.[A-Za-z]{2,}\b")
+_MAIL = re.compile(r"\b[A-Za-z0-9._%+-]{1,64}@(?!example\.(com|org|net)\b)[A-Za-z0-9-]+\.[A-Za-z]{2,}\b")
 _CARD = re.compile(r"\b(?:\d[ -]?){13,19}\b")
 _OTHER = frozenset({"other", "unknown", "none", "unclear", "unsure", "neither", "else", "misc", "out_of_scope"})
 
