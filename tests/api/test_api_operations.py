@@ -163,6 +163,9 @@ async def test_a_fork_has_the_past_asks_again_and_acts_dry(database: Database) -
         assert (again.status_code, again.json()["run_id"]) == (200, forked.json()["run_id"])
         other = f"/v1/runs/{forked.json()['run_id']}"
         run = await until(lead, other, status("waiting"))  # the approval of the past is void
+        shown = (await lead.get(other, params={"steps": True})).json()["origin"]
+        assert (shown["kind"], shown["run_id"], shown["dry"], shown["reason"]) == ("fork", run_id, True, "what if")
+        assert shown["about"] in str((await lead.get(f"{other}/explain")).json())
         await _approve(lead, run)
         await until(lead, other, status("done"))
         assert len((await lead.get("/v1/events")).json()["items"]) == 1

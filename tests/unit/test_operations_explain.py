@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from signoff.core.money import NO_USAGE
 from signoff.runtime.client.explaining import Explanation, Place, explain
 from signoff.runtime.client.explaining_starts import Standing, Use
 from signoff.runtime.client.history import timeline
@@ -31,6 +32,7 @@ STARTED: Mapping[str, Any] = {"workflow": "w", "input": {}, "started_by": {"kind
 TRIED: Mapping[str, Any] = {
     "step": "pay", "attempt": 1, "arguments": {}, "labels": {}, "argument_labels": {}, "needed": True
 }  # fmt: skip
+CONTINUED: Mapping[str, Any] = {"usage": NO_USAGE.as_dict(), "ended": ()}
 BEGUN: tuple[Told, ...] = (("run.started", STARTED), ("step.started", TRIED))
 
 
@@ -197,3 +199,23 @@ def test_a_timeline_has_every_stretch_and_who_or_what_ended_it() -> None:
         "user/ana", "the run began", "pay", "its next try was due", "pay", "user/bo", "user/bo", "its last step"
     ]  # fmt: skip
     assert all(span.ended_at is not None for span in found.spans)
+
+
+@pytest.mark.parametrize(
+    ("origin", "words"),
+    [
+        (
+            {"forked_from": {"run_id": "f-1", "seq": 7, "reason": "what if"}, "dry": True},
+            "a fork of run f-1 as of event 7 (what if). It acts dry: no tool",
+        ),
+        ({"forked_from": {"run_id": "f-1", "seq": 7, "reason": ""}}, "as of event 7. Its effects are real."),
+        ({"parent": {"run_id": "p-1", "path": "lines[2]/ship"}}, "Step 'lines[2]/ship' of run p-1 called it."),
+        ({"continued_from": {**CONTINUED, "run_id": "c-1", "turns": 40}}, "the loop of run c-1, after 40 turns."),
+    ],
+)
+def test_a_run_that_came_from_another_says_which(origin: Mapping[str, Any], words: str) -> None:
+    """A fork that acts dry looked like any other run, in lists, explanations and to who approves."""
+    found = told(state(("run.started", {**STARTED, **origin}), ("step.started", TRIED), waiting("review")), IDLE)
+    assert words in found.reasons[-1].text
+    assert found.reasons[-1].commands[0].startswith("signoff runs explain ")
+    assert found.reasons[-1].commands[0][-3:] in found.reasons[-1].text

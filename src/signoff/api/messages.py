@@ -80,6 +80,21 @@ class StepOut(_Response):
     output: JsonObject | None = Field(default=None, description="With `?at=SEQ`: what it gave.")
 
 
+class RunOrigin(_Response):
+    """The run that a run came from, and how."""
+
+    kind: Literal["fork", "call", "loop"] = Field(
+        description="A fork of it; a run that a step of it called; a run that goes on with its loop."
+    )
+    run_id: UUID
+    seq: int | None = Field(default=None, description="Of a fork: the last event that it has from there.")
+    dry: bool | None = Field(default=None, description="Of a fork: its effects are not sent.")
+    reason: str | None = Field(default=None, description="Of a fork: why.")
+    step: str | None = Field(default=None, description="Of a called run: the step that called it.")
+    turns: int | None = Field(default=None, description="Of one that goes on with a loop: how many there were before.")
+    about: str = Field(description="All of it as a sentence.")
+
+
 class RunOut(_Response):
     """A run."""
 
@@ -98,6 +113,9 @@ class RunOut(_Response):
     ended_at: datetime | None
     steps: list[StepOut] | None = Field(default=None, description="With `?steps=true`, and with `?at=SEQ`.")
     at: int | None = Field(default=None, description="With `?at=SEQ`: all of it is as of that event.")
+    origin: RunOrigin | None = Field(
+        default=None, description="The run that it came from. With `?steps=true` or `?at=SEQ`."
+    )
 
 
 class RunStartedOut(_Response):

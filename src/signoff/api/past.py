@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from signoff.api.messages import RunOut
+from signoff.api.messages import RunOrigin, RunOut
 from signoff.api.step_views import steps_of
 from signoff.runtime.client import JournalEvent, RunSummary
 from signoff.runtime.client.history import state_of, status_of
+from signoff.runtime.client.origins import origin_of, origin_text
 from signoff.runtime.views import waiting_for
 
 
@@ -32,5 +33,12 @@ def as_of(run: RunSummary, events: Sequence[JournalEvent]) -> RunOut:
         "ended_at": state.ended_at,
         "steps": steps_of(events, outputs=True),
         "at": state.last_seq,
+        "origin": came_from(state.started),
     }
     return RunOut.model_validate(facts)
+
+
+def came_from(started: Mapping[str, Any]) -> RunOrigin | None:
+    """The run that a run came from, by the data of its first event."""
+    found = origin_of(started)
+    return None if found is None else RunOrigin.model_validate({**found, "about": origin_text(found)})

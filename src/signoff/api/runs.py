@@ -14,6 +14,7 @@ from signoff.api.messages import (
     Accepted,
     JournalEventOut,
     JournalPage,
+    RunOrigin,
     RunOut,
     RunPage,
     RunStartedOut,
@@ -23,7 +24,7 @@ from signoff.api.messages import (
     StepOut,
 )
 from signoff.api.paging import DEFAULT_PAGE, Limit, visible_page
-from signoff.api.past import as_of
+from signoff.api.past import as_of, came_from
 from signoff.api.problems import documented
 from signoff.api.resolutions import KIND, check_resolution
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
@@ -206,7 +207,8 @@ async def read(
         async with services.database.transaction(actor.org_id) as connection:
             out = as_of(run, await events_until(connection, actor.org_id, run_id, at))
     elif steps:
-        out = out.model_copy(update={"steps": await _steps(services, actor, run_id)})
+        found, origin = await _steps(services, actor, run_id)
+        out = out.model_copy(update={"steps": found, "origin": origin})
     body = out.model_dump_json().encode()
     return tagged(request, body, tag_of(body))
 
@@ -280,15 +282,23 @@ def _wait_s(services: Services, wait: str | None) -> float | None:
     return seconds
 
 
-async def _steps(services: Services, actor: Actor, run_id: UUID) -> list[StepOut]:
-    """What became of each step. Of each event only what that needs is kept, so that a long journal fits."""
+async def _steps(services: Services, actor: Actor, run_id: UUID) -> tuple[list[StepOut], RunOrigin | None]:
+    """What became of each step, and where the run came from.
+
+    Of each event only what that needs is kept, so that a long journal fits.
+    """
+    events: list[JournalEvent] = []
+    origin = None
     async with services.database.transaction(actor.org_id) as connection:
-        events = [slim(event) async for event in each_event(connection, actor.org_id, run_id)]
+        async for event in each_event(connection, actor.org_id, run_id):
+            if event.seq == 1:
+                origin = came_from(event.data)
+            events.append(slim(event))
     steps = steps_of(events)
     if len(steps) > MAX_STEPS:
         detail = f"The run has {len(steps)} steps; at most {MAX_STEPS} are shown so. Read its journal page by page."
         raise LimitError(detail)
-    return steps
+    return steps, origin
 
 
 def _out(run: RunSummary) -> RunOut:

@@ -63,11 +63,14 @@ def print_run(run: dict[str, Any]) -> None:
     """Everything that a person asks about one run."""
     target = console()
     usage = run["usage"]
+    origin: Mapping[str, Any] = run.get("origin") or {}
     facts = [
         ("run", plain(run["run_id"])),
         ("workflow", plain(f"{run['workflow']} {run['version']}  (release {run['release'][:12]})")),
+        ("as of", plain(f"event {run['at']}, {moment(run['updated_at'])}" if run.get("at") else "")),
         ("status", status_text(run["status"])),
         ("outcome", plain(run["outcome"])),
+        ("origin", plain(origin.get("about"))),
         ("started", plain(f"{moment(run['started_at'])} by {run['started_by']}")),
         ("ended", plain(moment(run["ended_at"]))),
         ("models", plain(_usage(usage))),

@@ -27,6 +27,7 @@ from signoff.runtime.client.explaining_starts import (
     worker_text,
 )
 from signoff.runtime.client.model import RunSummary
+from signoff.runtime.client.origins import origin_of, origin_text
 from signoff.runtime.queues import Queue
 from signoff.runtime.state import RunState, StepRecord
 
@@ -160,7 +161,7 @@ def explain(run: RunSummary, state: RunState, place: Place | None, now: datetime
         summary, reasons = teller.unwinding(state.unwinding)
     else:
         summary, reasons = teller.under_way()
-    return Explanation(run.run_id, run.status, summary, (*reasons, *teller.asked()))
+    return Explanation(run.run_id, run.status, summary, (*reasons, *teller.asked(), *teller.came_from()))
 
 
 class _Teller:
@@ -316,6 +317,15 @@ class _Teller:
         if self._place is None or self._place.messages == 0:
             return ()
         return (Reason(f"{self._place.messages} messages wait until a worker takes them."),)
+
+    def came_from(self) -> tuple[Reason, ...]:
+        """Which run it came from, as a fork that acts dry looks like any other."""
+        origin = origin_of(self._state.started)
+        return (
+            ()
+            if origin is None
+            else (Reason(origin_text(origin), commands=(f"signoff runs explain {origin['run_id']}",)),)
+        )
 
     # --- by what a step waits for ------------------------------------------------------------------------------
 
