@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
+from starlette.types import Receive, Scope, Send
 
 from signoff.api import (
     artifacts,
@@ -97,7 +98,7 @@ def create_app(
         gateway: answers what the vendors' SDKs ask; closed by whoever made it. None serves no models.
         call_metrics: what the gateway counts its calls in, for `/metrics`.
     """
-    app = FastAPI(
+    app = _Api(
         title="Signoff",
         version=version("signoff"),
         description=_ABOUT,
@@ -113,16 +114,36 @@ def create_app(
     app.add_api_route("/docs", _docs, include_in_schema=False, response_class=HTMLResponse)
     app.openapi = lambda: _openapi(app)
     problems.install(app)
-    app.add_middleware(
-        Boundary,
-        database=database,
-        now=clock.now,
-        max_body_bytes=settings.max_body_bytes,
-        max_project_bytes=settings.max_project_bytes,
-        max_chat_bytes=settings.max_chat_bytes,
-        known_keys=KnownKeys(database, clock, fresh_s=settings.key_fresh_s),
-    )
+    bounds: dict[str, Any] = {
+        "database": database,
+        "now": clock.now,
+        "max_body_bytes": settings.max_body_bytes,
+        "max_project_bytes": settings.max_project_bytes,
+        "max_chat_bytes": settings.max_chat_bytes,
+        "known_keys": KnownKeys(database, clock, fresh_s=settings.key_fresh_s),
+    }
+    app.add_middleware(Boundary, **bounds)
+    app.served_boundary = Boundary(app.router, **bounds)
     return app
+
+
+class _Api(FastAPI):
+    """The application. Calls to models go from their boundary to their handler: the framework's own layers add nothing
+    to them, and look at each message that is sent.
+
+    Attributes:
+        served_boundary: the boundary of calls to models, which answers every error itself.
+    """
+
+    served_boundary: Boundary | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if self.served_boundary is not None and scope["type"] == "http" and served.handler_of(scope) is not None:
+            scope["app"] = self
+            await self.served_boundary(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 async def _docs(request: Request) -> HTMLResponse:

@@ -5,8 +5,8 @@ It stands before routing, so that a route somebody adds is closed until its path
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
@@ -34,6 +34,8 @@ _OWN_HEADERS = (_ID_HEADER, b"x-content-type-options")
 _CARRIES_FILES = re.compile(r"/v1/projects/[^/]+/(releases|environments/[^/]+/plan)")
 """Bodies that hold a whole project; they have a limit of their own."""
 
+REQUEST_ID_BYTES = 16
+"""Of randomness in the id of a request that brings none."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
@@ -66,7 +68,7 @@ class Boundary:
             return
         headers = headers_of(scope)
         given = headers.get(REQUEST_ID_HEADER, "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(REQUEST_ID_BYTES).hex()
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         started = False

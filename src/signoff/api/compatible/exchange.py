@@ -163,22 +163,36 @@ async def _written(send: Send, data: bytes, *, more: bool) -> None:
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, Done]) -> Done:
     """The result of some work, which is cancelled when the client leaves.
 
+    It is done in the caller's own task, as a task for it alone took longer than much of what it does; its own end is
+    thereby awaited: what it set aside is settled, and the vendor's stream is closed.
+
     Raises:
         ClientGoneError: it left.
     """
-    doing = asyncio.ensure_future(work)
+    mine, gone = asyncio.current_task(), False
+    assert mine is not None
     leaving = asyncio.ensure_future(_left(receive))
+
+    def left(_: asyncio.Future[None]) -> None:
+        nonlocal gone
+        gone = True
+        mine.cancel()
+
+    leaving.add_done_callback(left)
     try:
-        await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if doing.done():
-            return doing.result()
-        raise ClientGoneError
+        found = await work
+    except BaseException as error:
+        # Who is cancelled for another reason too, such as the server's end, stays cancelled.
+        if gone and (mine.uncancel() == 0 or not isinstance(error, asyncio.CancelledError)):
+            raise ClientGoneError from None
+        raise
     finally:
+        leaving.remove_done_callback(left)
         leaving.cancel()
-        if not doing.done():
-            doing.cancel()
-            # Its own end is awaited: what it set aside is settled, and the vendor's stream is closed.
-            await asyncio.wait((doing,))
+    if gone:  # it came in the same moment, or would not be stopped
+        mine.uncancel()
+        raise ClientGoneError
+    return found
 
 
 async def _left(receive: Receive) -> None:

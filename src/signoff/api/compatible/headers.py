@@ -14,13 +14,19 @@ from signoff.core.labels import DataClass, Labels, Trust
 from signoff.workflows.model import Risk
 
 LATENCY_MOST_S = 600.0
+_READ = "signoff.headers"
+"""Where a scope keeps them."""
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}", re.ASCII)
 _FLAGS = {"true": True, "false": False}
 
 
 def headers_of(scope: Scope) -> Mapping[str, str]:
     """A request's headers by their names in lower case; of one that comes twice, the first. Read once, asked often."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+    known = scope.get(_READ)
+    if known is None:
+        found = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        known = scope[_READ] = found
+    return known
 
 
 def labels_of(headers: Mapping[str, str], least: ServedDefaults) -> Labels:
