@@ -14,7 +14,7 @@ from signoff.workflows.model import Contracts, Workflow
 from signoff.workflows.python.authoring import MARK
 from signoff.workflows.python.heads import compile_heads
 from signoff.workflows.python.lint import lint
-from signoff.workflows.python.references import Known, unknown_names
+from signoff.workflows.python.references import Known, agents_of, unknown_names
 from signoff.workflows.python.syntax import Source, parse
 
 FOLDER = "workflows/"
@@ -84,6 +84,12 @@ def check_code(project: Project) -> Iterator[Problem]:
 def code_warnings(project: Project) -> list[Problem]:
     """What in the code of a project's workflows may come out otherwise when a run is run again."""
     return [problem for source in _sources(project.files) for problem in lint(source)]
+
+
+def agents_named(project: Project) -> Iterator[tuple[str, int, str]]:
+    """File, line and prompt of every agent in Python whose prompt is written out."""
+    for source in _sources(project.files):
+        yield from ((source.file, line, prompt) for line, prompt in agents_of(source))
 
 
 def _sources(files: Mapping[str, bytes]) -> Iterator[Source]:

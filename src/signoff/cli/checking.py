@@ -37,6 +37,7 @@ def check_project(directory: Path, memo: Memo | None, *, as_json: bool) -> bool:
     try:
         project = load_project(directory, memo)
         _require_budgets(project)
+        _require_tool_users(project)
     except DefinitionError as error:
         problems = [problem.as_dict() for problem in error.problems]
         if as_json:
@@ -61,6 +62,14 @@ def _require_budgets(project: Project) -> None:
         from signoff.capabilities.gateway.cheapest import require_budgets
 
         require_budgets(project)
+
+
+def _require_tool_users(project: Project) -> None:
+    """The models that agents are routed to, which have to use tools; few projects have agents."""
+    if any(b"agent" in text for name, text in project.files.items() if name.startswith(("workflows/", "fragments/"))):
+        from signoff.capabilities.gateway.tool_users import require_tool_users
+
+        require_tool_users(project)
 
 
 def _warnings(project: Project) -> tuple[Any, ...]:

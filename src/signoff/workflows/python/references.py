@@ -67,6 +67,19 @@ def unknown_names(source: Source, known: Known) -> Iterator[Problem]:
             yield from _keys(source, call, known)
 
 
+def agents_of(source: Source) -> Iterator[tuple[int, str]]:
+    """The line and the prompt of every agent whose prompt is written out."""
+    for function in source.functions():
+        contexts = context_names(source, function)
+        for node in ast.walk(function):
+            verb, call = _verb(node, contexts)
+            if verb != "agent" or call is None or not call.args:
+                continue
+            prompt = _text(call.args[0])
+            if prompt is not None:
+                yield call.lineno, prompt
+
+
 def _verb(node: ast.AST, contexts: set[str]) -> tuple[str, ast.Call | None]:
     called = node.func if isinstance(node, ast.Call) else None
     if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id in contexts:
