@@ -52,7 +52,7 @@ async def test_a_new_process_knows_who_fails_before_its_first_call():
     records = Records(a=PastCalls(200, 150, 0.3), b=PastCalls(10, 1, 2.5))
     model, why = await first(records, BOTH, times=3)
     assert model == "b", "the other fails most of its calls"
-    assert "'latency_s': 2.5" in why or "'calls'" in why
+    assert "'latency_s': 2.5" in why
     assert records.read == ["dev"], "once"
 
 
