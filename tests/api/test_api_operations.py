@@ -166,6 +166,8 @@ async def test_a_fork_has_the_past_asks_again_and_acts_dry(database: Database) -
         shown = (await lead.get(other, params={"steps": True})).json()["origin"]
         assert (shown["kind"], shown["run_id"], shown["dry"], shown["reason"]) == ("fork", run_id, True, "what if")
         assert shown["about"] in str((await lead.get(f"{other}/explain")).json())
+        review = run["waiting_for"][0]["about"].rpartition(" ")[2]
+        assert (await lead.get(f"/v1/reviews/{review}")).json()["title"].startswith("Dry run: ")
         await _approve(lead, run)
         await until(lead, other, status("done"))
         assert len((await lead.get("/v1/events")).json()["items"]) == 1

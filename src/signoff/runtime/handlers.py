@@ -37,6 +37,7 @@ class RunFacts:
         team: whose share of a queue it takes.
         ceilings: the limits of cost that hold over several runs at once, with the run whose they are: its callers', and
             its own where it may call others.
+        dry: it is a fork that acts dry: what a step of it would do is not done.
     """
 
     run_id: UUID
@@ -53,6 +54,7 @@ class RunFacts:
     depth: int = 0
     team: str = ""
     ceilings: tuple[tuple[UUID, Cost], ...] = ()
+    dry: bool = False
 
 
 @value

@@ -253,6 +253,7 @@ def _facts(run_id: UUID, org_id: UUID, state: RunState, workflow: Workflow) -> R
         depth=0 if parent is None else parent["depth"],
         team=started.get("team", ""),
         ceilings=_ceilings(run_id, workflow, state.started),
+        dry=bool(started.get("dry")),
     )
 
 

@@ -29,6 +29,8 @@ from signoff.steps.acting import ActingStep
 from signoff.steps.services import Services
 
 BY_POLICY = "policy"
+DRY_RUN = "Dry run: "
+"""Before the title of a review in a fork that acts dry: nothing will be done, whoever approves it."""
 
 
 class ReviewStep(ActingStep):
@@ -96,7 +98,7 @@ def _request(call: StepCall, proposed: Mapping[str, Any]) -> ReviewRequest:
         workflow_version=run.version,
         risk=run.risk,
         release=run.release,
-        title=call.step.target,
+        title=f"{DRY_RUN}{call.step.target}" if run.dry else call.step.target,
         role=settings["by"],
         proposed=proposed,
         started_by=run.started_by,
