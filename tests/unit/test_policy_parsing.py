@@ -62,11 +62,11 @@ def test_comments_and_strings_with_semicolons_do_not_split() -> None:
     policies = PolicySet.parse(
         {"p.cedar": '// a; b "c\n@id("a;\\"b") permit(principal, action, resource) // ;\n when { "x;" == ";" };'}
     )
-    assert policies.policy_ids == ('a;"b',)
+    assert [policy.id for policy in policies.parsed] == ['a;"b']
 
 
 def test_empty_files_are_fine() -> None:
-    assert PolicySet.parse({"p.cedar": "", "q.cedar": "// only words\n"}).policy_ids == ()
+    assert PolicySet.parse({"p.cedar": "", "q.cedar": "// only words\n"}).parsed == ()
 
 
 @pytest.mark.parametrize(

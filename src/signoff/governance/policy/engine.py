@@ -103,13 +103,8 @@ class PolicySet:
         return cls(parse_policies(texts), digest(framed.encode()))
 
     @property
-    def policy_ids(self) -> tuple[str, ...]:
-        """The ids of all policies, in the order of files and text."""
-        return tuple(self._policies)
-
-    @property
     def parsed(self) -> tuple[ParsedPolicy, ...]:
-        """All policies as parsed, in the same order."""
+        """All policies as parsed, in the order of files and text."""
         return tuple(self._policies.values())
 
     def warnings(self) -> tuple[Problem, ...]:

@@ -25,7 +25,6 @@ from signoff.runtime.queues import Queue, QueuePlace
 from signoff.runtime.state import UNDO_FAILED, RunState
 
 OperationName = Literal["cancel", "terminate", "pause", "resume", "retry", "skip", "priority"]
-NAMES: tuple[OperationName, ...] = ("cancel", "terminate", "pause", "resume", "retry", "skip", "priority")
 ENDED = frozenset(("done", "failed", "cancelled", "terminated"))
 REOPENABLE = ENDED - {"done"}
 DEFAULT_PRIORITY = 5
