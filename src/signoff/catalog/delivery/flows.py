@@ -8,6 +8,7 @@ from signoff.catalog.delivery.model import FlowChange
 from signoff.catalog.flow import project_flow
 from signoff.catalog.model import Project
 from signoff.core.labels import Trust
+from signoff.workflows.agents import is_turn
 from signoff.workflows.flow.model import Flow, Value
 
 
@@ -18,6 +19,8 @@ def flow_facts(project: Project) -> dict[tuple[str, str], str]:
         for path, step in result.steps.items():
             found[name, f"{path} (that it runs)"] = _said(step.control)
             for key, value in step.arguments.fields.items():
+                if key == "last" and is_turn(step.step):
+                    continue  # what an agent's turn sees of those before is no argument that anybody wrote
                 for place, flow in _places(value, f"{path}.{key}"):
                     found[name, place] = _said(flow)
     return found

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
-from signoff.workflows.model import Outcome, Step, Workflow
+from signoff.workflows.model import Outcome, Step, Workflow, every_step
 
 MAX_TEXT = 120
 """How much of an expression a plan shows, in characters."""
+
+OFFERING = ("agent", "plan")
+"""Verbs whose model is offered tools."""
 
 _PLACES = frozenset({"line", "waits_for", "body", "fallback", "name"})
 
@@ -32,6 +36,7 @@ def _details(old: Workflow, new: Workflow) -> Iterator[str]:
     for path, step in before.items():
         if path in after:
             yield from (f"step {path}: {change}" for change in _step(step, after[path]))
+            yield from (f"step {path}: {change}" for change in _offers(step, after[path]))
     yield from _outcomes(old.outcomes, new.outcomes)
     if [item.name for item in old.attributes] != [item.name for item in new.attributes]:
         yield "attributes changed"
@@ -40,7 +45,8 @@ def _details(old: Workflow, new: Workflow) -> Iterator[str]:
 def _steps(steps: tuple[Step, ...], prefix: str) -> Iterator[tuple[str, Step]]:
     for step in steps:
         yield prefix + step.name, step
-        yield from _steps(step.body, f"{prefix}{step.name}/")
+        if step.verb not in OFFERING:  # the steps of an agent and of a plan are ours: what its author wrote is told
+            yield from _steps(step.body, f"{prefix}{step.name}/")
         yield from _steps(step.fallback, f"{prefix}{step.name}!")
 
 
@@ -62,6 +68,31 @@ def _step(old: Step, new: Step) -> Iterator[str]:
                     yield f"{key} was {_short(mapped.get(key))}, is {_short(other.get(key))}"
         else:
             yield f"{name.replace('_', ' ')} was {_short(before)}, is {_short(after)}"
+
+
+def _offers(old: Step, new: Step) -> Iterator[str]:
+    """What is different of what an agent or a plan may call, and of how its model is asked."""
+    if old.verb not in OFFERING or new.verb != old.verb:
+        return
+    yield from _step(_asking(old), _asking(new))
+    before, after = _offered(old), _offered(new)
+    yield from (f"may call {step.target}" for name, step in after.items() if name not in before)
+    yield from (f"may no longer call {step.target}" for name, step in before.items() if name not in after)
+    for name, step in before.items():
+        if name in after:
+            yield from (f"of {step.target}, {change}" for change in _step(step, after[name]))
+
+
+def _asking(step: Step) -> Step:
+    """The step that asks the model, without what its group says as well."""
+    asked = next((one for one in every_step(step.body) if one.verb == "ai"), step)
+    with_only = {name: given for name, given in asked.arguments.items() if name == "with"}
+    return replace(asked, target="", arguments=with_only, settings={})
+
+
+def _offered(step: Step) -> dict[str, Step]:
+    """The steps that make the calls, by their names."""
+    return {one.name: one for one in every_step(step.body) if one.verb in ("tool", "retrieve")}
 
 
 def _outcomes(old: tuple[Outcome, ...], new: tuple[Outcome, ...]) -> Iterator[str]:
