@@ -150,4 +150,5 @@ async def test_grave_workflows_are_changed_by_their_owners(database: Database) -
         for attempt in (changed, taken, lowered):
             refused = await ana.post(f"{BASE}/releases", json={"files": encoded(attempt)})
             assert (refused.status_code, "grave-workflows" in refused.text) == (403, True)
+            assert "In 'dev' it is owned by role/owner." in refused.json()["detail"]
         assert (await olga.post(f"{BASE}/releases", json={"files": encoded(changed)})).status_code == 201

@@ -26,6 +26,8 @@ from signoff.catalog.delivery.model import Change
 from signoff.catalog.delivery.publishing import publish, require_sound
 from signoff.catalog.registry.versions import NewVersion, Versioning, versioning_of
 from signoff.core.actors import Actor
+from signoff.core.errors import ForbiddenError
+from signoff.governance.policy import PolicyRequest
 from signoff.governance.policy.requests import prompt_request, release_request, workflow_change_request
 
 router = APIRouter(
@@ -121,7 +123,7 @@ def require_workflow_changes(
             environment=services.environment,
             facts=change.facts,
         )
-        authority.decide(request).require()
+        _require_owned(authority, request, change.owners, services.environment)
 
 
 def require_prompt_change(
@@ -140,7 +142,16 @@ def require_prompt_change(
         environment=services.environment,
         facts=change_facts(new, version),
     )
-    authority.decide(request).require()
+    _require_owned(authority, request, owners_before(current, prompt), services.environment)
+
+
+def _require_owned(authority: Authority, request: PolicyRequest, owners: tuple[str, ...], environment: str) -> None:
+    """Return only where policy permits it; a denial says who could, as most policies ask for an owner."""
+    try:
+        authority.decide(request).require()
+    except ForbiddenError as error:
+        whose = f"owned by {', '.join(owners)}" if owners else "owned by nobody"
+        raise ForbiddenError(f"{error.detail} In '{environment}' it is {whose}.", **error.members) from error
 
 
 async def prepare_indexes(services: Services, actor: Actor, project: Project) -> None:
