@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from signoff.catalog.model_limits import ModelLimit
@@ -13,6 +14,8 @@ from signoff.core.errors import InvalidError, did_you_mean
 from signoff.core.labels import DataClass
 from signoff.core.values import value
 
+KNOWN_NAMES = 1_024
+"""Of how many models the route is kept that a request means which names one: it is asked for twice in each."""
 _LANGUAGE = ("classify", "extract", "generate", "embed", "chat")
 _OTHERS = ("rerank", "ocr", "transcribe", "forecast", "detect", "optimise")
 TASKS = (*_LANGUAGE, *_OTHERS)
@@ -49,6 +52,14 @@ LOCAL_PROVIDERS = frozenset(
     {"minilm", "fields", "qwen", "rapidocr", "whisper", "statsforecast", "isolation_forest", "highs", "scripted"}
 )
 """Kinds whose models run inside the deployment: nothing leaves it, and calls cost nothing."""
+
+LIKELIHOOD_PROVIDERS = frozenset(
+    (
+        *("openai", "openai_compatible", "azure_openai", "openrouter", "deepseek", "cerebras", "huggingface"),
+        *("google", "google_vertex", "scripted"),
+    )
+)
+"""Kinds that can say how likely a model found its words; those with `api: responses` do not."""
 
 LOCAL_LIMITS: Mapping[str, Mapping[str, tuple[int, int]]] = {
     "rapidocr": {"max_pages": (20, 500), "max_pixels": (40_000_000, 400_000_000)},
@@ -167,6 +178,12 @@ class Route:
         return fits and not only_named
 
 
+@lru_cache(maxsize=KNOWN_NAMES)
+def _route_of(model: str) -> Route:
+    """The route that has only one model."""
+    return Route((model,), name=model)
+
+
 @value
 class ModelsConfig:
     """A project's models and routes.
@@ -214,7 +231,7 @@ class ModelsConfig:
         """
         routes = (*self._profile_routes(profile), *self.routes)
         named = next((route for route in routes if name and route.name == name), None)
-        return Route((name,), name=name) if named is None and name in self.models else named
+        return _route_of(name) if named is None and name in self.models else named
 
     def routed(self, task: str, prompt: str | None = None) -> bool:
         """Whether some route is for that task and prompt, whatever models it names."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+
+from signoff.core.values import value
 
 _MICROS = Decimal(1_000_000)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value
 class Cost:
     """An amount of US dollars in millionths, as vendors' prices need (one token may cost 0.15 millionths)."""
 
@@ -28,11 +29,23 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.micro_usd + other.micro_usd)
 
+    def __lt__(self, other: Cost) -> bool:
+        return self.micro_usd < other.micro_usd
+
+    def __le__(self, other: Cost) -> bool:
+        return self.micro_usd <= other.micro_usd
+
+    def __gt__(self, other: Cost) -> bool:
+        return self.micro_usd > other.micro_usd
+
+    def __ge__(self, other: Cost) -> bool:
+        return self.micro_usd >= other.micro_usd
+
     def __str__(self) -> str:
         return f"{self.usd:.6f} USD"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """What calls to models used; adds up over calls, steps and runs."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from fastapi import Request, Response
@@ -32,6 +32,7 @@ from signoff.capabilities.gateway.chat import ChatEvent, ChatReply, StreamEnd
 from signoff.capabilities.gateway.chats.streaming import ChatStream
 from signoff.capabilities.gateway.routing.router import LEFT_OUT
 from signoff.core.errors import UnavailableError
+from signoff.core.values import value
 from signoff.foundation.settings import ApiSettings
 
 
@@ -47,7 +48,7 @@ class Frames(Protocol):
     def failed(self, fault: Fault, request_id: str) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Format:
     """One vendor's format of chats.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -20,6 +19,7 @@ from signoff.capabilities.gateway.chat import (
     TextDelta,
     ToolCallDelta,
 )
+from signoff.core.values import value
 
 DECLINED = "The model declined to answer."
 """What a refusal says where the model has no words of its own for it."""
@@ -33,7 +33,7 @@ _FINISH: dict[ChatFinish, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Head:
     """What an answer begins with.
 

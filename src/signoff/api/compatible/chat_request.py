@@ -31,6 +31,7 @@ from signoff.capabilities.gateway.chat import (
     ToolCallPart,
     ToolResultPart,
 )
+from signoff.core.values import value
 
 MAX_STOPS = 16
 _FUNCTIONS = "Use 'tools' and 'tool_choice'."
@@ -99,7 +100,7 @@ _ROLES: Mapping[str, Role] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bounds:
     """How much of a conversation this server takes.
 
@@ -128,7 +129,7 @@ class Reading:
     names: dict[str, str] = field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wanted:
     """A vendor's request, understood.
 

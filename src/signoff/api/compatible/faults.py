@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from signoff.api.compatible.members import RequestError
@@ -18,6 +18,7 @@ from signoff.core.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from signoff.core.values import value
 
 Shape = Literal["openai", "anthropic"]
 INTERNAL = "Something went wrong on our side. Quote the request id when you report it."
@@ -25,7 +26,7 @@ INCOMPLETE = "The model's answer broke off before its end, and nothing else coul
 SERVER_ERRORS = 500
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fault:
     """One error, as both vendors tell it.
 

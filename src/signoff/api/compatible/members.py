@@ -9,12 +9,13 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, cast
 
 import orjson
 
 from signoff.core.errors import InvalidError, did_you_mean
+from signoff.core.values import value
 
 _LONGEST_SHOWN = 60
 MOST_COUNTED = 2**31 - 1
@@ -49,7 +50,7 @@ def unsupported(where: str, advice: str) -> RequestError:
     return RequestError(f"'{where}' is not supported here. {advice}", param=where, reason="unsupported_parameter")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Known:
     """The members of one kind of request.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from signoff.api.compatible.headers import flag, labels_of, latency_s, risk_of, word
@@ -17,6 +16,7 @@ from signoff.catalog.models import ModelsConfig
 from signoff.core.actors import Actor
 from signoff.core.errors import NotFoundError, did_you_mean
 from signoff.core.labels import Labels
+from signoff.core.values import value
 from signoff.governance.identity.model import read_key_text
 from signoff.governance.policy.served_requests import direct_model_request, gateway_request, team_request
 from signoff.workflows.model import Risk
@@ -75,7 +75,7 @@ class Places:
         return book
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """Who asks, of which release, and who decides."""
 

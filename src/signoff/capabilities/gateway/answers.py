@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
@@ -13,6 +12,7 @@ from signoff.capabilities.gateway.provider import ProviderReply
 from signoff.catalog.prompts import PromptMessage
 from signoff.core.errors import Problem
 from signoff.core.schemas import validate
+from signoff.core.values import value
 
 MAX_PROBLEMS = 5
 """How many problems of one answer are kept and shown to the model: the first ones usually cause the rest."""
@@ -24,7 +24,7 @@ MAX_REPEATED_ANSWER_CHARACTERS = 4_000
 _FENCE = "```"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Judged:
     """An answer's output, or what is wrong with it; one of the two is empty."""
 

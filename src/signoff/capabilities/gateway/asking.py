@@ -20,12 +20,13 @@ from signoff.capabilities.gateway.protection import TokenVault
 from signoff.catalog.models import ModelSpec
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import Cost, Usage
+from signoff.core.values import value
 
 AtLimit = Literal["refuse", "cheaper", "ask", "park"]
 """What happens at a limit: the call fails; a cheaper candidate is tried; a person is asked; the run waits for room."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Caller:
     """On whose account a call is made: what limits count by, and records are found by.
 
@@ -67,7 +68,7 @@ class Purse:
     observe: Callable[[Attempt], None]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Asked:
     """What the caller wants of whichever model answers.
 
@@ -110,7 +111,7 @@ class Asked:
     vault: TokenVault | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Estimate:
     """What a call may come to at most, before it is made.
 
@@ -148,6 +149,11 @@ class LimitReached(Exception):  # noqa: N818  (never leaves the gateway; it beco
         self.at_limit: AtLimit = at_limit
         self.retry_after_s = retry_after_s
 
+    @property
+    def detail(self) -> str:
+        """Why the call is not made, as a sentence."""
+        return f"A limit lets it not pass: {self.limit}."
+
 
 class Admission(Protocol):
     """Room that was set aside for one call. It is leased: what nobody settles is given back when its time is over."""
@@ -173,7 +179,7 @@ class Limits(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Considered:
     """One model that a route named, and what became of it.
 
@@ -192,7 +198,7 @@ class Considered:
     why: Mapping[str, float | str] = field(default_factory=dict[str, "float | str"])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tried:
     """One call to one model within a call to the gateway. It holds no content.
 
@@ -216,7 +222,7 @@ class Tried:
     estimate: Estimate | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallRecord:
     """What is kept of one call to the gateway. It holds no content and no secret.
 
@@ -262,7 +268,7 @@ class Recorder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Recorders:
     """Several that keep records of calls; each is told of all."""
 
@@ -274,7 +280,7 @@ class Recorders:
             one.record(record)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChatResult:
     """An answer and how it was come by.
 

@@ -7,7 +7,7 @@ does (`chats/bounding.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -17,6 +17,7 @@ from signoff.capabilities.gateway.model import ModelTask, ObligationLike
 from signoff.capabilities.gateway.protection import NotProtectedError
 from signoff.capabilities.gateway.screening.incoming import texts_of
 from signoff.core.errors import Problem
+from signoff.core.values import value
 from signoff.governance.policy.bounds import BoundsError, max_tokens_of, stops_of, tools_of
 
 MAX_TOKENS, STOP, TOOLS = "max_tokens", "stop", "tools"
@@ -26,7 +27,7 @@ SIGNAL = "bounds"
 """Where a record says what held."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bounds:
     """What all obligations of one permit together allow.
 
@@ -127,7 +128,7 @@ def cut_at(text: str, stops: Sequence[str]) -> str | None:
     return text[: min(places)] if places else None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Without:
     """A check that no value of an answer has one of these texts in it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from signoff.capabilities.gateway.answers import Judged, judge, repair_messages
@@ -14,7 +14,7 @@ from signoff.capabilities.gateway.bounds import cut_at
 from signoff.capabilities.gateway.budget import BYTES_PER_TOKEN, Budget, estimated_input_tokens
 from signoff.capabilities.gateway.chats.bounding import most_characters
 from signoff.capabilities.gateway.failures import CallFailed, Failure
-from signoff.capabilities.gateway.model import FinishReason, ModelTask
+from signoff.capabilities.gateway.model import ModelTask
 from signoff.capabilities.gateway.paying import Lacking, Payer
 from signoff.capabilities.gateway.pricing import price
 from signoff.capabilities.gateway.protection import Protected
@@ -23,9 +23,10 @@ from signoff.catalog.models import ModelSpec
 from signoff.catalog.prompts import PromptMessage
 from signoff.core.errors import Problem
 from signoff.core.money import Cost, Usage
+from signoff.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """A task given to one model, with the repairs that it gets.
 
@@ -44,8 +45,8 @@ class Call:
         """As the model may see it."""
         return self.protected.task
 
-    async def run(self) -> tuple[Mapping[str, Any], FinishReason]:
-        """The validated output.
+    async def run(self) -> tuple[Mapping[str, Any], ProviderReply]:
+        """The validated output, and the reply that it was read from.
 
         Raises:
             CallFailed: there is none from this model.
@@ -58,7 +59,7 @@ class Call:
             reply, judged = await self._try(messages, repair, problems)
             _raise_declined(self.spec.name, reply)
             if not judged.problems:
-                return judged.output, reply.finish_reason
+                return judged.output, reply
             cut = reply.finish_reason == "length"
             problems = judged.problems
             messages = repair_messages(self.task.messages, reply, problems, self.protected.conceal)
@@ -109,6 +110,7 @@ class Call:
             labels=task.labels,
             examples=task.examples,
             hints=task.hints,
+            likelihood=task.likelihood,
             stop=task.stop,
         )
         try:

@@ -7,11 +7,12 @@ what only one vendor has is kept raw in `vendor` members, so that it can be sent
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from signoff.capabilities.gateway.provider import ProviderError
 from signoff.capabilities.gateway.tuning import UNTUNED, Tuning
+from signoff.core.values import value
 
 Role = Literal["system", "user", "assistant", "tool"]
 ChatFinish = Literal["stop", "length", "tool_calls", "refusal", "content_filter", "incomplete", "other"]
@@ -24,14 +25,14 @@ reason, verbatim in `ChatReply.vendor_finish`.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TextPart:
     """Words."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ImagePart:
     """A picture: its bytes, or where it is.
 
@@ -46,7 +47,7 @@ class ImagePart:
     url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DocumentPart:
     """A file, such as a PDF: its bytes, or where it is.
 
@@ -62,7 +63,7 @@ class DocumentPart:
     name: str = "document"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReasoningPart:
     """What a model thought before it answered, as far as the vendor shows it.
 
@@ -75,7 +76,7 @@ class ReasoningPart:
     vendor: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolCallPart:
     """The model asks for a tool of ours.
 
@@ -92,7 +93,7 @@ class ToolCallPart:
     vendor: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolResultPart:
     """What a tool gave.
 
@@ -109,7 +110,7 @@ class ToolResultPart:
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VendorPart:
     """A block of the vendor's own: a search it ran, code it executed. Meaningful to that vendor only.
 
@@ -125,7 +126,7 @@ class VendorPart:
 Part = TextPart | ImagePart | DocumentPart | ReasoningPart | ToolCallPart | ToolResultPart | VendorPart
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChatMessage:
     """One turn. Tool results stand in messages of the role `tool`."""
 
@@ -133,7 +134,7 @@ class ChatMessage:
     parts: Sequence[Part]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChatTool:
     """A tool that the model may ask for.
 
@@ -150,7 +151,7 @@ class ChatTool:
     strict: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OnlyTool:
     """The tool that must be called."""
 
@@ -160,7 +161,7 @@ class OnlyTool:
 ToolChoice = Literal["auto", "none", "required"] | OnlyTool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChatRequest:
     """One call to a chat model. Whether it streams is for the caller: `Chats.chat` or `Chats.stream`.
 
@@ -193,7 +194,7 @@ class ChatRequest:
     vendor: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChatUsage:
     """Tokens as the vendor reports them, put on one footing: parts are counted in their whole, for every vendor.
 
@@ -220,7 +221,7 @@ class ChatUsage:
     vendor: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChatReply:
     """What came back, unjudged.
 
@@ -232,6 +233,7 @@ class ChatReply:
         request_id: what the vendor calls this answer, for its support.
         vendor_finish: the vendor's own word for why it ends; empty where it gave none.
         refusal: the model's words where it declined in a channel of their own.
+        likelihood: how likely the model found its words, from 0 to 1; none where it was not asked or does not say.
     """
 
     parts: tuple[Part, ...]
@@ -241,6 +243,7 @@ class ChatReply:
     request_id: str = ""
     vendor_finish: str = ""
     refusal: str = ""
+    likelihood: float | None = None
 
     @property
     def text(self) -> str:
@@ -253,21 +256,21 @@ class ChatReply:
         return tuple(part for part in self.parts if isinstance(part, ToolCallPart))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TextDelta:
     """More words."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ReasoningDelta:
     """More thoughts."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolCallDelta:
     """More of a tool call.
 
@@ -283,14 +286,14 @@ class ToolCallDelta:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsageReport:
     """Usage so far; a later report stands for all earlier ones."""
 
     usage: ChatUsage
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StreamEnd:
     """The last event of every stream, broken ones too.
 

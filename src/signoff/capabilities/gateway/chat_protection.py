@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import orjson
@@ -39,6 +39,7 @@ from signoff.capabilities.gateway.protection import (
     sealed_by,
 )
 from signoff.core.errors import SignoffError
+from signoff.core.values import value
 from signoff.governance.privacy import StreamRestorer, Tokens, mapped
 
 MaySee = Callable[[str], Collection[str]]
@@ -54,7 +55,7 @@ def sees_nothing(_tool: str) -> Collection[str]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProtectedChat:
     """A chat as a model may see it, and the way back.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from signoff.capabilities.gateway.asking import Estimate
 from signoff.capabilities.gateway.budget import BYTES_PER_TOKEN
@@ -14,11 +13,12 @@ from signoff.capabilities.gateway.pricing import price
 from signoff.capabilities.gateway.provider import Provider, ProviderError
 from signoff.catalog.models import ModelSpec
 from signoff.core.money import Cost, Usage
+from signoff.core.values import value
 
 Vectors = tuple[tuple[float, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Embedding:
     """Texts given to one model."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from signoff.capabilities.gateway.model import Attempt, GatewayError
 from signoff.core.errors import Problem
+from signoff.core.values import value
 from signoff.runtime.breakers import BREAKER_OPEN
 
 RETRYABLE = frozenset({"timeout", "rate_limited", "unavailable"})
 """Kinds of failure that may pass by themselves."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failure:
     """Why one model gave no answer.
 
@@ -96,5 +96,7 @@ def final_error(task: str, failures: Sequence[Failure], attempts: Sequence[Attem
         retry_after_s=min(waits, default=None) if retryable else None if limited is None else limited.retry_after_s,
         problems=problems,
         attempts=attempts,
+        # Who asks for what no model does cannot mend it by asking again, though others of the route failed otherwise.
+        reason="cannot" if kind == "model_unavailable" and not retryable and "cannot" in kinds else "",
         at_limit="" if limited is None or kind in ("model_refused", "model_filtered") else limited.at_limit,
     )

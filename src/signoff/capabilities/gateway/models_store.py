@@ -9,12 +9,12 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 from signoff.capabilities.gateway import models_sources
 from signoff.capabilities.gateway.models_catalogue import KNOWN_MODELS, KnownModel, ModelFile, known_model
 from signoff.core.errors import InvalidError, Problem, UnavailableError
+from signoff.core.values import value
 
 DIRECTORY_VARIABLE = "SIGNOFF_MODELS_DIRECTORY"
 """The environment variable that overrides where models are kept."""
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 _HASH_BLOCK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InstalledModel:
     """A model's state on this machine.
 

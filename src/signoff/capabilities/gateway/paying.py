@@ -15,6 +15,7 @@ from signoff.capabilities.gateway.provider import Provider
 from signoff.catalog.models import ModelSpec
 from signoff.core.clock import Clock
 from signoff.core.money import Cost, Usage
+from signoff.core.values import value
 
 Lacking = Callable[[Cost | None], Failure]
 """What to say where a budget has no room for so much, or where nobody knows how much."""
@@ -35,7 +36,7 @@ class Payment:
     broken: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Payer:
     """Who pays for a task's calls, and who is told of each.
 
@@ -111,7 +112,7 @@ class Payer:
         try:
             return await self.limits.admit(self.asked, spec, most)
         except LimitReached as full:
-            failure = Failure(spec.name, full.kind, full.limit, full.retry_after_s, at_limit=full.at_limit)
+            failure = Failure(spec.name, full.kind, full.detail, full.retry_after_s, at_limit=full.at_limit)
             raise CallFailed(failure) from None
 
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +14,8 @@ from signoff.capabilities.gateway.model import ModelTask, ObligationLike
 from signoff.capabilities.gateway.models_store import ModelStore
 from signoff.catalog.prompts import Example, PromptMessage
 from signoff.core.errors import SignoffError
+from signoff.core.identities import OncePerObject
+from signoff.core.values import value
 from signoff.governance.privacy import NAME_KINDS, Detector, Finding, Tokens, kinds_in, kinds_of, mapped, redacted
 from signoff.governance.privacy.redaction import TOKEN, Find
 from signoff.governance.privacy.spans import Spans
@@ -61,7 +63,7 @@ class TokenVault(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Protected:
     """A task as a model may see it, and the way back.
 
@@ -78,7 +80,7 @@ class Protected:
     lasting: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Changing:
     """What is to be done with the texts of one call.
 
@@ -214,9 +216,9 @@ class Protector:
         return self._refusing(lambda _, duties: self._changing(duties, sealed), None, obligations)
 
     def _changing(self, obligations: Sequence[ObligationLike], sealed: Tokens | None = None) -> Changing:
-        blocked, removed, vaulted, tokenised = (
-            self._kinds(obligations, kind) for kind in ("block", "redact", VAULT, "tokenise")
-        )
+        # Decisions are remembered, and their obligations with them: the same tuple comes with each call.
+        read = _duties if isinstance(obligations, tuple) else _read_duties
+        blocked, removed, vaulted, tokenised = read(obligations)
         changing = Changing(self._find, blocked, removed, tokenised - removed - vaulted, vaulted - removed)
         return changing if sealed is None else replace(changing, sealed=sealed)
 
@@ -251,10 +253,6 @@ class Protector:
         removed = changing.removed | changing.tokenised | changing.vaulted
         return [redacted(text, self._find, removed) for text in texts] if removed else texts
 
-    @staticmethod
-    def _kinds(obligations: Sequence[ObligationLike], kind: str) -> frozenset[str]:
-        return frozenset[str]().union(*(kinds_of(duty.value) for duty in obligations if duty.kind == kind))
-
     def _find(self, text: str, kinds: Collection[str], /) -> list[Finding]:
         detector, key = self._loaded(), (text, frozenset(kinds))
         with self._remembering:
@@ -273,6 +271,17 @@ class Protector:
             if self._detector is None:
                 self._detector = _local_detector()
             return self._detector
+
+
+def _read_duties(obligations: Sequence[ObligationLike]) -> tuple[frozenset[str], ...]:
+    """The kinds that are blocked, taken out, kept in a vault, and replaced by tokens."""
+    return tuple(
+        frozenset[str]().union(*(kinds_of(duty.value) for duty in obligations if duty.kind == kind))
+        for kind in ("block", "redact", VAULT, "tokenise")
+    )
+
+
+_duties = OncePerObject(_read_duties)
 
 
 def _outside_tokens(text: str, found: list[Finding]) -> list[Finding]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from signoff.capabilities.gateway.model import FinishReason, TaskKind
 from signoff.catalog.models import ModelSpec
 from signoff.catalog.prompts import Example, ExtractionHint, PromptMessage
+from signoff.core.values import value
 
 FailureKind = Literal[
     "timeout",
@@ -31,7 +32,7 @@ FailureKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProviderRequest:
     """One call to one model.
 
@@ -40,6 +41,7 @@ class ProviderRequest:
         messages: what to send, in order; a repair adds the earlier answer and its problems at the end.
         output_schema: JSON Schema of the answer; none means free text.
         variables, labels, examples, hints: as in `ModelTask`.
+        likelihood: whether it is asked how likely it found its words.
         stop: texts at which the model may end; the gateway cuts the answer there in any case.
         max_output_tokens: how long the answer may be, in tokens.
         timeout_s: the gateway cuts the call off after so many seconds; a provider may stop its own work then.
@@ -54,10 +56,11 @@ class ProviderRequest:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     examples: Sequence[Example] = ()
     hints: Mapping[str, ExtractionHint] = field(default_factory=dict[str, ExtractionHint])
+    likelihood: bool = False
     stop: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProviderReply:
     """What came back, unjudged: the gateway parses and validates it.
 
@@ -67,12 +70,14 @@ class ProviderReply:
         output_tokens: likewise.
         finish_reason: `stop`; `length` where the answer was cut; `refusal` where the model declined; `content_filter`
             where a filter of the vendor's withheld the answer, or refused the input.
+        likelihood: how likely the model found its words, from 0 to 1; none where it does not say.
     """
 
     text: str
     input_tokens: int = 0
     output_tokens: int = 0
     finish_reason: FinishReason = "stop"
+    likelihood: float | None = None
 
 
 class ProviderError(Exception):

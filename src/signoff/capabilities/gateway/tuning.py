@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Literal, Protocol, get_args, runtime_checkable
+
+from signoff.core.values import value
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
@@ -12,7 +14,7 @@ Verbosity = Literal["low", "medium", "high"]
 VERBOSITIES: tuple[Verbosity, ...] = get_args(Verbosity)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tuning:
     """What is asked for; none leaves a thing to the model.
 

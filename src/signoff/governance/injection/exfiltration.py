@@ -45,6 +45,8 @@ _LINKS = re.compile(
     re.IGNORECASE,
 )
 _SCRIPT = re.compile(r"\b(?:javascript|vbscript)\s*:|<script\b|\bdata:text/html", re.IGNORECASE)
+_LEADS = re.compile(r"[:/\\<]|www\.", re.IGNORECASE)
+"""What every address and script has: most answers have none of it, and are looked at no further."""
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?/*", re.IGNORECASE)
 _DATA = re.compile(rf"[A-Za-z0-9+/=_%-]{{{DATA_CHARACTERS},}}")
 
@@ -93,8 +95,10 @@ def check_outgoing(text: str, *, hosts: Collection[str] = (), canaries: Collecti
     Raises:
         InvalidError: a canary is too short to be told from ordinary words.
     """
-    found = [*_addresses(text[:MAX_CHARACTERS], hosts)]
-    found += [ExfiltrationFinding("script", *match.span()) for match in _SCRIPT.finditer(text[:MAX_CHARACTERS])]
+    found: list[ExfiltrationFinding] = []
+    if _LEADS.search(text) is not None:
+        found += _addresses(text[:MAX_CHARACTERS], hosts)
+        found += [ExfiltrationFinding("script", *match.span()) for match in _SCRIPT.finditer(text[:MAX_CHARACTERS])]
     found += [ExfiltrationFinding("canary", *place) for place in canary_places(text[:MAX_CHARACTERS], canaries)]
     found += [ExfiltrationFinding("encoded", *place) for place in encoded_places(text[:MAX_CHARACTERS])]
     if len(text) > MAX_CHARACTERS:

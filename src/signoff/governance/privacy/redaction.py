@@ -51,7 +51,8 @@ class Tokens:
     """
 
     def __init__(self, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
-        self._nonce = base64.b32encode(random_bytes(NONCE_BYTES)).decode("ascii").lower()
+        self._random_bytes = random_bytes
+        self._nonce = ""
         self._values: dict[str, str] = {}
         self._tokens: dict[str, str] = {}
         self._counts: dict[str, int] = {}
@@ -70,7 +71,9 @@ class Tokens:
 
     @property
     def nonce(self) -> str:
-        """The randomness of its tokens."""
+        """The randomness of its tokens. Made when first needed, as `pattern` is."""
+        if not self._nonce:
+            self._nonce = base64.b32encode(self._random_bytes(NONCE_BYTES)).decode("ascii").lower()
         return self._nonce
 
     @property
@@ -82,7 +85,7 @@ class Tokens:
     def pattern(self) -> re.Pattern[str]:
         """What tokens of this call look like. Made when first needed: most calls have none, and it takes a while."""
         if self._pattern is None:
-            self._pattern = re.compile(rf"\[([A-Z_]+)_\d+_{self._nonce}\]")
+            self._pattern = re.compile(rf"\[([A-Z_]+)_\d+_{self.nonce}\]")
         return self._pattern
 
     def __len__(self) -> int:
@@ -125,7 +128,7 @@ class Tokens:
     def _token(self, kind: str, value: str) -> str:
         if value not in self._values:
             self._counts[kind] = self._counts.get(kind, 0) + 1
-            token = f"[{kind}_{self._counts[kind]}_{self._nonce}]"
+            token = f"[{kind}_{self._counts[kind]}_{self.nonce}]"
             self._values[value], self._tokens[token] = token, value
         return self._values[value]
 

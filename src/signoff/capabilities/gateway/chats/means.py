@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from signoff.capabilities.gateway.asking import Limits
 from signoff.capabilities.gateway.protection import Protector
@@ -12,6 +12,7 @@ from signoff.capabilities.gateway.resilience.guarding import Guard
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.capabilities.gateway.screening.screen import Screen
 from signoff.core.clock import Clock
+from signoff.core.values import value
 
 
 class Finishing:
@@ -33,7 +34,7 @@ class Finishing:
             await asyncio.wait(self._tasks)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Means:
     """What a chat works with.
 

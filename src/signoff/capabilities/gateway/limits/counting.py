@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 from signoff.capabilities.gateway.asking import Asked, AtLimit, Caller, Estimate, LimitReached
 from signoff.catalog.model_limits import ModelLimit, Unit
 from signoff.core.money import Cost, Usage
+from signoff.core.values import value
 
 KNOWN_CALLERS = 4_096
 """Of how many callers, by limit and model, it is kept what counts them: a program asks with the same key all day."""
@@ -18,7 +19,7 @@ UNENDING = -1
 """The length of a part in milliseconds that says that the window never ends."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Counter:
     """One row of counts.
 
@@ -36,7 +37,7 @@ class Counter:
     about: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Share:
     """What one call needs of one counter.
 

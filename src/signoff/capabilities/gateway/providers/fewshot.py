@@ -14,11 +14,12 @@ does not cover, which is why reviews, and not it, guard money.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+
+from signoff.core.values import value
 
 Vector = npt.NDArray[np.float64]
 Indexes = npt.NDArray[np.int64]
@@ -48,7 +49,7 @@ ZERO_SHOT_SCALE = 5.0
 descriptions alone hardly ever reach a confidence of 0.9."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Classifier:
     """What was learnt from examples.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from signoff.capabilities.gateway.configuration import required
 from signoff.capabilities.gateway.provider import ProviderError
@@ -24,11 +23,12 @@ from signoff.capabilities.gateway.providers.wire.tuning import (
     RESPONSES,
 )
 from signoff.catalog.models import ModelSpec
+from signoff.core.values import value
 
 _AZURE = "https://YOUR-RESOURCE.openai.azure.com"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Accent:
     """What a kind has of its own.
 
@@ -60,13 +60,15 @@ _ACCENTS: Mapping[str, _Accent] = {
     # Mistral refuses `stream_options`, reports usage unasked, calls "some tool" `any`, and takes files by their URLs.
     "mistral": _Accent(
         "https://api.mistral.ai/v1",
-        Dialect(usage_on_request=False, required="any", documents="document_url", places=MISTRAL),
+        Dialect(usage_on_request=False, required="any", documents="document_url", places=MISTRAL, likelihood=False),
         embeds=True,
     ),
     # Groq's structured output is of few models and not of streams or tools; the schema in words works with all.
     "groq": _Accent(
         "https://api.groq.com/openai/v1",
-        Dialect(max_tokens="max_completion_tokens", structured="words", documents="none", places=GROQ),
+        Dialect(
+            max_tokens="max_completion_tokens", structured="words", documents="none", places=GROQ, likelihood=False
+        ),
     ),
     "openrouter": _Accent("https://openrouter.ai/api/v1", Dialect(places=OPENROUTER), apis=_BOTH),
     # DeepSeek knows `json_object` only.

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+
+from signoff.core.values import value
 
 MODEL = "local/rampart"
 """Its name in the store of models."""
@@ -30,7 +31,7 @@ LABELS = (
 """In the order of the model's outputs: the first is none of them, then two for each label, its begin and its inside."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Piece:
     """A piece of a word.
 

@@ -8,7 +8,6 @@ import math
 import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,12 +18,13 @@ from signoff.capabilities.gateway.providers.wire.building import count, items, m
 from signoff.capabilities.gateway.providers.wire.errors import not_its_format
 from signoff.capabilities.gateway.providers.wire.reading import Wire
 from signoff.catalog.models import ModelSpec
+from signoff.core.values import value
 
 AT_ONCE = 4
 """Requests of one call that are on their way together, to models that take one text a request."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VectorFormat:
     """How a vendor is asked for vectors.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -31,8 +31,9 @@ from signoff.capabilities.gateway.providers.client import Answer, VendorClient
 from signoff.capabilities.gateway.providers.prompting import instructed, shown_schema
 from signoff.capabilities.gateway.providers.wire.errors import NotItsFormatError, not_its_format, of_status
 from signoff.capabilities.gateway.providers.wire.framing import decoder, read_object
-from signoff.capabilities.gateway.providers.wire.reading import Wire, read_reply
+from signoff.capabilities.gateway.providers.wire.reading import SaysLikelihood, Wire, read_reply
 from signoff.catalog.models import ModelSpec
+from signoff.core.values import value
 
 CONNECT_TIMEOUT_S = 10.0
 """How long a connection may take to open, in seconds; `connect_s` of a model's `timeouts` says otherwise."""
@@ -44,7 +45,7 @@ _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-
 _FINISH: dict[str, FinishReason] = {"length": "length", "refusal": "refusal", "content_filter": "content_filter"}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Endpoint:
     """Where a model is called, and as whom.
 
@@ -167,6 +168,7 @@ class Vendor:
             max_output_tokens=request.max_output_tokens,
             temperature=self._temperature,
             timeout_s=request.timeout_s,
+            vendor=self._wire.likelihood if request.likelihood and isinstance(self._wire, SaysLikelihood) else {},
         )
         try:
             reply = await self._call(asked)
@@ -177,7 +179,7 @@ class Vendor:
         if reply.finish_reason == "incomplete":
             raise not_its_format()
         usage, finish = reply.usage, _FINISH.get(reply.finish_reason, "stop")
-        return ProviderReply(reply.text, usage.input_tokens, usage.output_tokens, finish)
+        return ProviderReply(reply.text, usage.input_tokens, usage.output_tokens, finish, reply.likelihood)
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:  # noqa: ARG002  (the protocol's signature)
         """Not offered by this vendor's provider.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from signoff.capabilities.gateway.records import store
 from signoff.core.ids import uuid7
+from signoff.core.values import value
 from signoff.foundation.database import Connection
 
 MAX_CALLS = 5_000
@@ -16,7 +16,7 @@ FAILED = ("timeout", "rate_limited", "unavailable", "setup", "quota")
 """Outcomes that speak against a model; what a request has of itself (`context_overflow`, `rejected`) does not."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModelHealth:
     """How a model did lately.
 

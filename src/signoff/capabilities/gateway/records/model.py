@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from signoff.core.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class CallFilter:
     """Which calls; what is empty leaves open."""
 
@@ -21,7 +23,7 @@ class CallFilter:
     environment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallSummary:
     """One call as it is kept. It holds no content.
 
@@ -58,7 +60,7 @@ class CallSummary:
     details: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CostFilter:
     """Which days' sums; what is empty leaves open. Both days are included."""
 
@@ -71,7 +73,7 @@ class CostFilter:
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CostLine:
     """What calls came to that have the same `by`.
 
@@ -91,7 +93,7 @@ class CostLine:
     cost_micro_usd: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Difference:
     """What a model's calls of a day were estimated at, what its vendor reported, and what was counted.
 

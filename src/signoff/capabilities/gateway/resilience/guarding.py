@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from uuid import UUID
 
 from signoff.capabilities.gateway.asking import NOBODY
@@ -11,6 +10,7 @@ from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.resilience.health import Health
 from signoff.core.errors import StepError, UnavailableError
 from signoff.core.ids import digest
+from signoff.core.values import value
 from signoff.runtime.breakers import BREAKER_OPEN, SLOW, Breakers
 from signoff.runtime.breakers.guard import Entry
 
@@ -24,7 +24,7 @@ BROKEN_OFF = "broken_off"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """How one call ended, as far as it tells of its model.
 

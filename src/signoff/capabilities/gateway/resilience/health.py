@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 from uuid import UUID
 
 from signoff.core.clock import Clock
+from signoff.core.values import value
 
 WINDOW_S = 300.0
 """How long a call counts, in seconds."""
@@ -20,7 +20,7 @@ Key = tuple[UUID, str]
 """An organisation's model, by its name in `models.yaml`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Measured:
     """Of one model in the window.
 
@@ -39,7 +39,7 @@ class Measured:
 UNMEASURED = Measured()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Seen:
     at_s: float
     failed: bool

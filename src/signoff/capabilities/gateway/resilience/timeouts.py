@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.catalog.models import ModelSpec
+from signoff.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Timeouts:
     """Of one model, in seconds. How long a connection may take to open is the provider's.
 

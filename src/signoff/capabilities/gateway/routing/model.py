@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from signoff.capabilities.gateway.asking import Considered
 from signoff.capabilities.gateway.failures import Failure
 from signoff.capabilities.gateway.model import ObligationLike
 from signoff.capabilities.gateway.provider import Provider
 from signoff.catalog.models import ModelSpec, Requires
+from signoff.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Needs:
     """What a request needs of whoever answers it.
 
@@ -30,7 +31,7 @@ class Needs:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidate:
     """A model that may answer.
 
@@ -49,7 +50,7 @@ class Candidate:
     left_out: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Routed:
     """A route as it is for one request.
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from signoff.capabilities.gateway.asking import NOBODY, Asked
 from signoff.capabilities.gateway.resilience.health import MAX_CALLS, Health
 from signoff.core.clock import Clock
 from signoff.core.errors import UnavailableError
+from signoff.core.values import value
 
 FRESH_S = 60.0
 """How long measured qualities are taken as they were read, in seconds."""
@@ -25,7 +25,7 @@ MAX_PROMPTS = 1_024
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PastCalls:
     """How a model did lately, over all processes.
 

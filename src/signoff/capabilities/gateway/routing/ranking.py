@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from signoff.capabilities.gateway.resilience.health import Measured
 from signoff.catalog.models import Route
 from signoff.core.money import Cost
+from signoff.core.values import value
 
 FEW_CALLS = 5
 """Fewer calls than this say nothing of a model's health."""
@@ -17,7 +17,7 @@ FAILING = 0.5
 """A model that fails a larger share of its calls ranks behind all that do not."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Standing:
     """What is known of one candidate when it is ranked.
 

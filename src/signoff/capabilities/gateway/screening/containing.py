@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from signoff.capabilities.gateway.model import ObligationLike
 from signoff.capabilities.gateway.protection import NotProtectedError
+from signoff.core.values import value
 from signoff.governance.injection.canaries import MIN_CANARY_CHARACTERS
 
 CONTAIN = "contain"
@@ -14,7 +14,7 @@ CONTAIN = "contain"
 _CANARY = "canary:"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Containment:
     """Where an answer may lead.
 

@@ -7,13 +7,13 @@ other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
 from signoff.capabilities.gateway.model import ObligationLike
 from signoff.capabilities.gateway.protection import NotProtectedError
 from signoff.catalog.answer_contracts import CONTENT_FILTERS, FilterName, FilterUse
 from signoff.catalog.screening import Screening
+from signoff.core.values import value
 
 FILTER = "filter"
 """The obligation's name."""
@@ -32,7 +32,7 @@ class ContentFilters(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Filtering:
     """The filters of one candidate.
 
@@ -53,7 +53,7 @@ class Filtering:
 UNFILTERED = Filtering()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Filtered:
     """What filters said of some texts.
 
@@ -81,8 +81,8 @@ def filtering_of(screening: Screening, obligations: Sequence[ObligationLike]) ->
         "in": {use.name: use for use in screening.before},
         "out": {use.name: use for use in screening.after},
     }
-    for value in demanded:
-        for side, name in _read(value):
+    for duty in demanded:
+        for side, name in _read(duty):
             other = sides["out" if side == "in" else "in"].get(name)
             known = sides[side].get(name) or other or FilterUse(name, "block")
             if name == "promises" and not any(known.settings.values()):

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -21,6 +20,7 @@ from signoff.catalog.answer_contracts import FilterUse
 from signoff.catalog.screening import ScreeningSettings
 from signoff.core.errors import SignoffError
 from signoff.core.ids import digest
+from signoff.core.values import value
 from signoff.governance.injection import VERSION, check_outgoing, detect
 
 INLINE_CHARACTERS = 500
@@ -30,7 +30,7 @@ MAX_REMEMBERED = 1_024
 """Texts whose scores, and what filters say of them, are kept: a conversation shows the same ones each time."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InjectionScore:
     """How much the untrusted texts of one call look like an injection: of the most suspicious of them.
 

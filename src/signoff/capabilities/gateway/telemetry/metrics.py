@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from signoff.capabilities.gateway.asking import NOBODY, CallRecord
+from signoff.core.values import value
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 MAX_ORGANISATIONS = 1_000
@@ -23,7 +23,7 @@ SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 MICRO_USD = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Gauge:
     """How something stands now.
 
@@ -145,6 +145,6 @@ class _Shown(CollectorRegistry):
                 yield metric
         for gauge in self._gauges:
             family = GaugeMetricFamily(gauge.name, gauge.about, labels=list(gauge.labels))
-            for labels, value in gauge.values:
-                family.add_metric(list(labels), value)
+            for labels, number in gauge.values:
+                family.add_metric(list(labels), number)
             yield family

@@ -10,12 +10,12 @@ import base64
 import binascii
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
 import orjson
 
 from signoff.capabilities.gateway.providers.wire.errors import NotItsFormatError
+from signoff.core.values import value
 
 Framing = Literal["sse", "json_lines", "aws"]
 
@@ -27,7 +27,7 @@ _AWS_FIXED = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 """Header value types of a fixed size: booleans, integers, timestamp, UUID."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Event:
     """One event of a stream.
 

@@ -6,7 +6,7 @@ Format: https://platform.openai.com/docs/api-reference/chat. Legacy completions 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from signoff.capabilities.gateway.chat import (
@@ -32,6 +32,7 @@ from signoff.capabilities.gateway.providers.wire.pictures import dumped, picture
 from signoff.capabilities.gateway.providers.wire.reading import cannot, data_url
 from signoff.capabilities.gateway.providers.wire.schemas import is_strict, without_annotations
 from signoff.capabilities.gateway.providers.wire.tuning import OPENAI, Places, tuned
+from signoff.core.values import value
 
 _FINISH: dict[str, ChatFinish] = {
     "stop": "stop",
@@ -51,7 +52,7 @@ _EXTRAS = ("annotations", "audio", "executed_tools")
 """Members of a message that only the vendor understands, kept as `VendorPart`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dialect:
     """How one vendor differs from OpenAI.
 
@@ -62,6 +63,7 @@ class Dialect:
         structured: `schema`: it takes a JSON Schema; `words`: it is told the schema in words.
         documents: how it takes files: as `file` with their bytes, as Mistral's `document_url`, or not at all.
         places: where it has what chats are tuned by.
+        likelihood: whether it takes `logprobs`.
     """
 
     max_tokens: str = "max_tokens"
@@ -70,6 +72,11 @@ class Dialect:
     structured: Literal["schema", "words"] = "schema"
     documents: Literal["file", "document_url", "none"] = "file"
     places: Places = field(default_factory=lambda: OPENAI)
+    likelihood: bool = True
+
+
+PLAIN = Dialect()
+"""OpenAI's own."""
 
 
 class OpenAIChat:
@@ -77,9 +84,10 @@ class OpenAIChat:
 
     framing: Framing = "sse"
 
-    def __init__(self, dialect: Dialect = Dialect()) -> None:
+    def __init__(self, dialect: Dialect = PLAIN) -> None:
         self._dialect = dialect
         self.tunings = frozenset(dialect.places)
+        self.likelihood = {"logprobs": True} if dialect.likelihood else {}
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:  # noqa: ARG002  (the protocol's)
         """See `Wire`."""
@@ -209,6 +217,7 @@ class _Reader:
             message = members(choice.get(member))
             events += self._message(message)
             events += built.text(words(choice.get("text")))
+            built.likely(_logprobs(members(choice.get("logprobs")).get("content")))
             reason = choice.get("finish_reason")
             if isinstance(reason, str) and reason:
                 built.finish(reason, _FINISH.get(reason, "other"))
@@ -264,6 +273,15 @@ class _Reader:
             arguments=arguments if isinstance(arguments, str) else dumped(arguments),
             vendor=more,
         )
+
+
+def _logprobs(tokens: Any) -> list[float]:
+    """Of the tokens that say something: those without a letter or digit are the braces and commas of JSON."""
+    return [
+        float(token["logprob"])
+        for token in items(tokens)
+        if isinstance(token.get("logprob"), int | float) and any(map(str.isalnum, words(token.get("token"))))
+    ]
 
 
 def _usage(usage: dict[str, Any]) -> ChatUsage:
