@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -52,6 +53,7 @@ class ReplyBuilder:
         self.model = ""
         self.request_id = ""
         self.refusal = ""
+        self._logprobs: list[float] = []
 
     @property
     def ended(self) -> bool:
@@ -160,6 +162,10 @@ class ReplyBuilder:
         self.usage = usage
         return [UsageReport(usage)]
 
+    def likely(self, logprobs: Sequence[float]) -> None:
+        """How likely the vendor's model found more of its words: natural logarithms of probabilities, one per token."""
+        self._logprobs.extend(logprobs)
+
     def finish(self, vendor_finish: str, reason: ChatFinish) -> None:
         """The vendor said why it stopped."""
         self._vendor_finish, self._finish = vendor_finish, reason
@@ -184,7 +190,26 @@ class ReplyBuilder:
                 reason = "refusal"
             else:
                 reason = "tool_calls" if any(isinstance(part, ToolCallPart) for part in parts) else "stop"
-        return ChatReply(parts, reason, self.usage, self.model, self.request_id, self._vendor_finish, self.refusal)
+        return ChatReply(
+            parts,
+            reason,
+            self.usage,
+            self.model,
+            self.request_id,
+            self._vendor_finish,
+            self.refusal,
+            self._likelihood(),
+        )
+
+    def _likelihood(self) -> float | None:
+        """The geometric mean of the tokens' probabilities, so that long answers are not less likely than short ones.
+
+        Length-normalised likelihood: Malinin and Gales, "Uncertainty Estimation in Autoregressive Structured
+        Prediction", ICLR 2021.
+        """
+        if not self._logprobs:
+            return None
+        return math.exp(min(math.fsum(self._logprobs) / len(self._logprobs), 0.0))
 
     def _piece(self, kind: Literal["text", "reasoning"], key: Hashable) -> _Piece:
         if key is None:

@@ -51,6 +51,7 @@ class GoogleGenerate:
     """The format."""
 
     framing: Framing = "sse"
+    likelihood: Mapping[str, Any] = {"generationConfig": {"responseLogprobs": True}}
     tunings = frozenset(GOOGLE) | {"effort"}
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:  # noqa: ARG002  (the protocol's)
@@ -148,6 +149,8 @@ class _Reader:
         for candidate in items(body.get("candidates"))[:1]:
             for part in items(members(candidate.get("content")).get("parts")):
                 events += self._part(part)
+            average = candidate.get("avgLogprobs")
+            built.likely([float(average)] if isinstance(average, int | float) else [])
             reason = words(candidate.get("finishReason"))
             if reason and reason != _UNSAID:
                 built.finish(reason, _FINISH.get(reason, "other"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from signoff.capabilities.gateway.chat import ChatEvent, ChatReply, ChatRequest, DocumentPart, ImagePart
 from signoff.capabilities.gateway.provider import ProviderError
@@ -67,6 +67,16 @@ class Wire(Protocol):
 
     def reader(self) -> Reader:
         """A reader for one answer."""
+        ...
+
+
+@runtime_checkable
+class SaysLikelihood(Protocol):
+    """A wire format in which a model can say how likely it found its words."""
+
+    @property
+    def likelihood(self) -> Mapping[str, Any]:
+        """What its request has besides for that; empty where this vendor's dialect has no such thing."""
         ...
 
 
