@@ -128,8 +128,10 @@ def create_app(
 
 
 class _Api(FastAPI):
-    """The application. Calls to models go from their boundary to their handler: the framework's own layers add nothing
-    to them, and look at each message that is sent.
+    """The application.
+
+    Calls to models go from their boundary to their handler: the framework's own layers add nothing to them, and look at
+    each message that is sent.
 
     Attributes:
         served_boundary: the boundary of calls to models, which answers every error itself.
