@@ -56,4 +56,6 @@ async def test_the_page_is_self_contained_and_escaped(api: Api) -> None:
     assert "<script" not in page.text
     assert "http://" not in page.text
     assert "Decide a review" in page.text
+    assert "<code>application/problem+json</code>" in page.text
+    assert "<a href='#'>" not in page.text
     assert "/v1/reviews/{review_id}/decision" in page.text
