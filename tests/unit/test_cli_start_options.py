@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from signoff.cli.start_options import attributes_of
+from signoff.cli.start_options import attributes_of, known_by
 
 
 def test_values_have_the_types_that_they_look_like() -> None:
@@ -26,3 +26,11 @@ def test_values_have_the_types_that_they_look_like() -> None:
 def test_a_mistake_is_told(given: list[str]) -> None:
     with pytest.raises(typer.BadParameter):
         attributes_of(given)
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [({}, "idempotency key"), ({"deduplicate": {}}, "is not used"), ({"debounce": {}}, "with this input")],
+)
+def test_a_start_that_made_no_run_says_by_which_key(body: dict[str, object], word: str) -> None:
+    assert word in known_by(body)

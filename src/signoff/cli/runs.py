@@ -22,6 +22,7 @@ from signoff.cli.start_options import (
     QueueOption,
     StartAtOption,
     TeamOption,
+    known_by,
     start_options,
 )
 
@@ -33,7 +34,7 @@ POLL_S = 5.0
 PAUSE_S = 1.0
 ENDED = ("done", "failed", "cancelled", "terminated")
 
-app = typer.Typer(help="Runs: list, show, journal, cancel, signal.", rich_markup_mode=None)
+app = typer.Typer(help="Runs: list, show, explain, steer, move, fork.", rich_markup_mode=None)
 
 RunId = Annotated[UUID, typer.Argument(help="The run's id.")]
 InputOption = Annotated[
@@ -82,7 +83,7 @@ def run(
     with server_named(url, key, project) as client:
         started = client.post("/v1/runs", body, headers)
         if not started["created"]:
-            tell("This idempotency key started the run before.")
+            tell(known_by(body))
         if not wait:
             if as_json:
                 print_json(started)
@@ -100,7 +101,7 @@ def run(
 
 @app.callback(invoke_without_command=True)
 def runs(context: typer.Context) -> None:
-    """Runs: list, show, journal, cancel, signal. Without a command: list."""
+    """Runs: list, show, explain, steer, move, fork. Without a command: list."""
     if context.invoked_subcommand is None:
         list_()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -80,3 +81,12 @@ def start_options(
         "debounce": None if quiet is None else dict(zip(("key", "quiet", "max_wait"), quiet, strict=True)),
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def known_by(body: Mapping[str, Any]) -> str:
+    """Why a start made no run of its own."""
+    if "debounce" in body:
+        return "A start with this debounce key waits already: one run starts for both, with this input."
+    if "deduplicate" in body:
+        return "This deduplication key started the run before, within its window; this input is not used."
+    return "This idempotency key started the run before."
