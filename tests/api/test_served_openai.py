@@ -130,6 +130,10 @@ async def test_embeddings_and_models(database: Database) -> None:
         assert plain.usage.prompt_tokens > 0
         with pytest.raises(openai.BadRequestError, match="rather than tokens"):
             await client.embeddings.create(model="says", input=[[1, 2, 3]])
+        # Nothing to try again: the SDK would, of a 503.
+        with pytest.raises(openai.BadRequestError, match="does not do the task 'embed'") as told:
+            await client.embeddings.create(model="anthropic/says", input="one")
+        assert told.value.code == "not_supported_by_model"
         listed = [model.id async for model in await client.models.list()]
         assert {"says", "anthropic/says", "first-that-works"} <= set(listed)
         assert "kept" not in listed

@@ -57,6 +57,7 @@ async def test_a_limit_lets_through_exactly_what_it_says_and_says_when_to_come_a
     limit = await refused(book)
     assert (limit.kind, limit.at_limit) == ("quota", "refuse")
     assert limit.limit == "3 requests every 60s of team/support"
+    assert limit.detail == "A limit lets it not pass: 3 requests every 60s of team/support."
     assert limit.retry_after_s == 66  # a whole window, and the part of it that is under way
     assert await admitted(book, 4, asked("sales")) == 3
     clock.move(65.9)

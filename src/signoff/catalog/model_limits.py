@@ -81,7 +81,8 @@ class ModelLimit:
 
     def told(self, holder: str) -> str:
         """The limit in words: `600 requests every 60s of team/support`."""
-        whole = f"{self.most / 1_000_000:g} USD" if self.unit == "micro_usd" else f"{self.most} {self.unit}"
+        usd = f"{self.most / 1_000_000:.6f}".rstrip("0").rstrip(".")
+        whole = f"{usd} USD" if self.unit == "micro_usd" else f"{self.most} {self.unit}"
         return (
             f"{whole} every {self.every.name} of {self.of}/{holder}" if holder else f"{whole} every {self.every.name}"
         )

@@ -66,7 +66,8 @@ def calls(
         who = item["workflow"] or item["principal"]
         outcome_told = f"{item['outcome']} (kept)" if item["cached"] else item["outcome"]
         first = "" if item["first_token_s"] is None else f"{item['first_token_s']:.2f} s"
-        cells = (item["call_id"], moment(item["began_at"]), who, item["step"], item["model"], outcome_told)
+        answered = item["model"] or "none"
+        cells = (item["call_id"], moment(item["began_at"]), who, item["step"], answered, outcome_told)
         counts = (item["model_calls"], item["input_tokens"], item["output_tokens"], dollars(item["cost_micro_usd"]))
         table.add_row(*(plain(cell) for cell in (*cells, *counts, first, f"{item['latency_s']:.2f} s")))
     console().print(table)
@@ -121,7 +122,9 @@ def _print_costs(found: list[dict[str, Any]], names: list[str]) -> None:
     for item in found:
         counts = [item[name] for name in ("calls", "failed_calls", "cached_calls", "tries")]
         tokens = (item["input_tokens"], item["output_tokens"], dollars(item["cost_micro_usd"]))
-        table.add_row(*(plain(cell) for cell in (*item["by"].values(), *counts, *tokens)))
+        # Where nobody answered there is no model, where no run asked no run.
+        groups = (value or "none" for value in item["by"].values())
+        table.add_row(*(plain(cell) for cell in (*groups, *counts, *tokens)))
     console().print(table)
 
 

@@ -16,12 +16,11 @@ from signoff.capabilities.gateway.model import Attempt as Noted
 from signoff.capabilities.gateway.paying import run_lacks, unanswered
 from signoff.capabilities.gateway.pricing import price_version
 from signoff.capabilities.gateway.provider import ProviderError
-from signoff.capabilities.gateway.resilience.guarding import Outcome
+from signoff.capabilities.gateway.resilience.guarding import OK, Outcome
 from signoff.capabilities.gateway.routing.model import Candidate
 from signoff.capabilities.gateway.tracing import trace
 from signoff.core.money import Cost, Usage
 
-OK = "ok"
 CANCELLED = "cancelled"
 
 
@@ -99,7 +98,12 @@ async def attempted(
                 if admission is not None:
                     await admission.settle(usage)
 
-        await means.finishing.done(over())
+        if means.guard.went_well(org_id, spec.name, entry, outcome):
+            # Nothing of it waits, so that no cancellation can come between.
+            if admission is not None:
+                await admission.settle(usage)
+        else:
+            await means.finishing.done(over())
 
 
 async def _room(means: Means, asked: Asked, candidate: Candidate, estimated: Estimate) -> Admission | None:
@@ -135,7 +139,7 @@ async def _admitted(means: Means, asked: Asked, candidate: Candidate, estimated:
         return await means.limits.admit(asked, candidate.spec, estimated)
     except LimitReached as reached:
         failure = Failure(
-            candidate.spec.name, reached.kind, reached.limit, reached.retry_after_s, at_limit=reached.at_limit
+            candidate.spec.name, reached.kind, reached.detail, reached.retry_after_s, at_limit=reached.at_limit
         )
         raise CallFailed(failure) from None
 
