@@ -12,12 +12,12 @@ from signoff.workflows.model import Expression
 
 RuleSeverity = Literal["block", "warn"]
 ConfidenceKind = Literal["minimum", "product", "mean", "logistic"]
-Signal = Literal["own", "agreement", "completeness", "rules", "support"]
+Signal = Literal["own", "likelihood", "agreement", "completeness", "rules", "support"]
 FilterName = Literal["html", "secrets", "links", "personal_data", "promises", "toxicity"]
 FilterVerdict = Literal["change", "review", "block", "warn"]
 
 CONFIDENCE_KINDS: tuple[ConfidenceKind, ...] = ("minimum", "product", "mean", "logistic")
-SIGNALS: tuple[Signal, ...] = ("own", "agreement", "completeness", "rules", "support")
+SIGNALS: tuple[Signal, ...] = ("own", "likelihood", "agreement", "completeness", "rules", "support")
 FILTER_VERDICTS: Mapping[FilterName, tuple[FilterVerdict, ...]] = {
     "html": ("change",),
     "secrets": ("block", "change", "review", "warn"),
@@ -159,6 +159,11 @@ class ConfidenceContract:
     signals: tuple[Signal, ...]
     calibration: str | None = None
     agreement: Agreement = Agreement()
+
+    @property
+    def asks_likelihood(self) -> bool:
+        """Whether models are asked how likely they found their words."""
+        return "likelihood" in self.signals
 
 
 @value

@@ -6,18 +6,28 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from signoff.catalog.calibrations import check_calibration
 from signoff.catalog.model import Project
-from signoff.catalog.models import LOCAL_PROVIDERS, ModelSpec
+from signoff.catalog.models import LIKELIHOOD_PROVIDERS, LOCAL_PROVIDERS, ModelSpec
 from signoff.catalog.prompts import Prompt
 from signoff.core.errors import NotFoundError, Problem, did_you_mean
 from signoff.workflows.model import Expression, Step, Workflow, every_step
+
+
+_APART = {
+    "agreement": "compares several answers, and it gives one only",
+    "likelihood": "rests on how likely one answer's words are, and it has a conversation",
+}
+"""Signals of single answers, and why agents and plans have none of them."""
 
 
 def check_prompts(project: Project) -> Iterator[Problem]:
     """Everything that prompts need of other files and that is not there."""
     for prompt in project.prompts:
         yield from _owners(project, prompt)
-        for model in _models(project, prompt):
+        models = _models(project, prompt)
+        for model in models:
             yield from _needs(prompt, model)
+        if prompt.answer.confidence is not None and prompt.answer.confidence.asks_likelihood:
+            yield from _likelihoods(prompt, models)
         yield from _confidence(project, prompt)
     for workflow in project.workflows.values():
         if workflow.python is None:
@@ -83,6 +93,18 @@ def _confidence(project: Project, prompt: Prompt) -> Iterator[Problem]:
     yield from check_calibration(prompt, contract, file, project.files[file])
 
 
+def _likelihoods(prompt: Prompt, models: Iterable[ModelSpec]) -> Iterator[Problem]:
+    """Models that answer a prompt whose confidence rests on log-probabilities, and say none: each would be unsure."""
+    for model in models:
+        if model.provider in LIKELIHOOD_PROVIDERS and model.settings.get("api") != "responses":
+            continue
+        detail = (
+            f"Model '{model.name}', which answers prompt '{prompt.name}', does not say how likely it finds its words."
+        )
+        suggestion = "Give the prompt a route of models that do, or take 'likelihood' out of its signals."
+        yield Problem(detail, prompt.file, suggestion=suggestion, code="unable-model")
+
+
 def _asked_reviews(project: Project, workflow: Workflow) -> Iterator[Problem]:
     """Filters that can ask for a person, and a workflow that does not listen: nobody would be asked."""
     steps = list(every_step(workflow.steps))
@@ -117,9 +139,11 @@ def _compared(project: Project, workflow: Workflow) -> Iterator[Problem]:
             confidence = project.prompts.find(step.target).answer.confidence
         except NotFoundError:
             continue  # told by the compiler
-        if confidence is not None and "agreement" in confidence.signals:
-            detail = f"The confidence of the prompt of '{step.name}' compares several answers, and it gives one only."
-            suggestion = "Take 'agreement' out of the prompt's signals."
+        for signal in _APART:
+            if confidence is None or signal not in confidence.signals:
+                continue
+            detail = f"The confidence of the prompt of '{step.name}' {_APART[signal]}."
+            suggestion = f"Take '{signal}' out of the prompt's signals."
             yield Problem(detail, step.file or workflow.file, step.line, suggestion=suggestion, code="value")
 
 

@@ -47,7 +47,7 @@ class CaseProvider:
         """
         if self.answer is None:
             raise ProviderError("rejected", "The case gives no 'answer', which --scripted needs.")
-        return ProviderReply(orjson.dumps(dict(self.answer)).decode())
+        return ProviderReply(orjson.dumps(dict(self.answer)).decode(), likelihood=1.0)
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """Nothing: no prompt embeds.
@@ -135,6 +135,7 @@ def _task(prompt: Prompt, test: PromptTest) -> ModelTask:
         data_labels=Labels(prompt.data_class),
         checks=answer_checks(prompt.answer, test.input),
         repairs=repair.attempts,
+        likelihood=prompt.answer.confidence is not None and prompt.answer.confidence.asks_likelihood,
         repair_budget=None if repair.cost is None else Budget(repair.cost),
     )
 

@@ -136,6 +136,11 @@ def _done(output: Mapping[str, Any], answered: Iterable[str]) -> Done:
     return Done(output, Labels(trust=Trust.UNTRUSTED, sources=frozenset(answered)))
 
 
+def _likelihood(prompt: Prompt) -> bool:
+    """Whether the model is asked how likely it finds its words: an answer that was kept does not say it any more."""
+    return prompt.answer.confidence is not None and prompt.answer.confidence.asks_likelihood
+
+
 def _as_result(output: Mapping[str, Any], model: str) -> ModelResult:
     """An agent's answer as that of a task: it is finished like any other."""
     return ModelResult(
@@ -176,6 +181,7 @@ def _task(prompt: Prompt, variables: Mapping[str, Any], call: StepCall, checks: 
         untrusted=untrusted_of(call, variables),
         checks=checks,
         repairs=prompt.answer.repair.attempts,
-        cached=prompt.cache,
+        cached=prompt.cache and not _likelihood(prompt),
+        likelihood=_likelihood(prompt),
         repair_budget=Budget(prompt.answer.repair.cost) if prompt.answer.repair.cost is not None else None,
     )

@@ -62,6 +62,9 @@ async def finished(
         signals = _signals(
             prompt, evidence or task.variables, output, [first.output, *(result.output for result in others)]
         )
+        if contract.confidence.asks_likelihood:
+            # Who says nothing of it, as an answer that was kept, is not sure.
+            signals["likelihood"] = first.likelihood or 0.0
         output["confidence"] = _confidence(call, project, contract.confidence, signals)
     if contract.filters:
         filtered = await asyncio.to_thread(apply_filters, contract.filters, output, filters)

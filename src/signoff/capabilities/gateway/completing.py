@@ -81,20 +81,21 @@ class TaskCall:
                 await gate.enter(texts_of(protected.task.variables))
                 async with guarded(self._means, self._asked, candidate, task.timeout_s, account):
                     call = Call(candidate.spec, candidate.provider, protected, account.payer)
-                    output, finish_reason = await call.run()
+                    output, reply = await call.run()
                 await gate.leave(list(texts_of(output)))
             except (NotProtectedError, CallFailed) as error:
                 turns.failed(candidate, account.failed_with(name, error))
                 continue
-            account.answered(name, finish_reason)
+            account.answered(name, reply.finish_reason)
             result = ModelResult(
                 output=output,
                 model=name,
                 provider=candidate.provider.name,
                 usage=total_usage(account.attempts),
                 attempts=tuple(account.attempts),
-                finish_reason=finish_reason,
+                finish_reason=reply.finish_reason,
                 latency_s=self._means.clock.monotonic_s() - self._began_s,
+                likelihood=reply.likelihood,
             )
             return result, protected.lasting
         raise final_error(task.task, turns.failures, account.attempts)
