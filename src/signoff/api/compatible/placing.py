@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import field, replace
 from typing import Any, cast
 
 from signoff.api.compatible.headers import flag, labels_of, latency_s, risk_of, word
@@ -23,6 +24,14 @@ from signoff.workflows.model import Risk
 
 MAX_TRACE_CHARACTERS = 100
 """A `traceparent` has 55; one that is none is passed over."""
+KNOWN_CALLS = 1_024
+"""Of how many calls, by caller, model and headers, it is kept what they ask and that they may."""
+MAX_KNOWN_CHARACTERS = 500
+"""Calls whose headers say more are not kept."""
+_SAYING = ("data-class", "residency", "risk", "latency", "region", "continues", "cache", "team")
+"""Headers, behind `signoff-`, that say what is the same for many calls."""
+_NAMES = tuple(f"signoff-{name}" for name in _SAYING)
+KnownCalls = OrderedDict[tuple[Any, ...], Asked]
 MAX_BOOKS = 32
 """Of how many environments the policies are kept prepared."""
 
@@ -37,6 +46,7 @@ class Places:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._books: OrderedDict[str, PolicyBook] = OrderedDict({services.environment: services.policies})
+        self._asked: KnownCalls = OrderedDict()
 
     async def find(self, actor: Actor, project: str | None, environment: str | None) -> Place:
         """The place that a base URL names; the server's own where it names none.
@@ -60,7 +70,7 @@ class Places:
             raise NotFoundError(f"Nothing of a project '{name[:80]}' is deployed in '{book.environment[:80]}'.")
         release = await self._services.releases.load(actor.org_id, digest)
         authority = await book.authority(actor.org_id, release, today=digest)
-        return Place(actor, name, book.environment, release, authority)
+        return Place(actor, name, book.environment, release, authority, self._asked)
 
     def _book(self, environment: str) -> PolicyBook:
         book = self._books.get(environment)
@@ -84,6 +94,7 @@ class Place:
     environment: str
     release: Release
     authority: Authority
+    known: KnownCalls = field(default_factory=OrderedDict[tuple[Any, ...], Asked], compare=False, repr=False)
 
     @property
     def config(self) -> ModelsConfig:
@@ -103,6 +114,21 @@ class Place:
             ForbiddenError: no policy permits `gateway.use`, or `gateway.team` for a team that is not the key's.
             NotFoundError: there is no such model or route.
         """
+        # A release's policies never change, so what they permitted once they permit again.
+        said = tuple([headers.get(name) for name in _NAMES])
+        key = (self.release.digest, self.project, self.environment, self.actor, key_of(headers), model, task, said)
+        found = self.known.get(key)
+        if found is None:
+            found = self._permitted(headers, model, task)
+            if sum(len(one) for one in said if one) <= MAX_KNOWN_CHARACTERS:
+                self.known[key] = found
+            if len(self.known) > KNOWN_CALLS:
+                self.known.popitem(last=False)
+        sticky, trace = word(headers, "signoff-sticky"), headers.get("traceparent", "")[:MAX_TRACE_CHARACTERS]
+        return replace(found, sticky=sticky, trace=trace) if sticky or trace else found
+
+    def _permitted(self, headers: Mapping[str, str], model: str, task: str) -> Asked:
+        """What every such call asks."""
         labels, risk = labels_of(headers, self.config.served), risk_of(headers, self.config.served)
         team = self._team(headers, task, labels, risk)
         self.authority.decide(self._use(model, task, labels, risk, team)).require()
@@ -130,8 +156,6 @@ class Place:
             region=word(headers, "signoff-region"),
             continues=flag(headers, "signoff-continues"),
             cached=flag(headers, "signoff-cache") if "signoff-cache" in headers else route.cache,
-            sticky=word(headers, "signoff-sticky"),
-            trace=headers.get("traceparent", "")[:MAX_TRACE_CHARACTERS],
         )
 
     def may_use(self, model: str) -> bool:

@@ -159,7 +159,10 @@ class Admission(Protocol):
     """Room that was set aside for one call. It is leased: what nobody settles is given back when its time is over."""
 
     async def settle(self, usage: Usage) -> None:
-        """Replace what was set aside by what was used. It may be called once; nothing used is settled as such."""
+        """Replace what was set aside by what was used. It may be called once; nothing used is settled as such.
+
+        It does not wait for anything: what is to be written is written later.
+        """
         ...
 
     async def renew(self) -> None:

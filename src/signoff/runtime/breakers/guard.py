@@ -266,17 +266,25 @@ class Breakers:
         if retry_at is not None:
             self._shut[key] = retry_at
 
-    async def _count(self, key: Key, wrong: str | None) -> None:
-        settings, now_s = self._settings, self._clock.monotonic_s()
+    def went_well(self, key: Key) -> None:
+        """Count a call whose target did well and that was no probe: nothing is written of it."""
+        self._counted(key)
+
+    def _counted(self, key: Key) -> _Window:
+        now_s = self._clock.monotonic_s()
         window = self._windows.get(key)
-        if window is None or now_s - window.since_s >= settings.window_s:
+        if window is None or now_s - window.since_s >= self._settings.window_s:
             window = self._windows[key] = _Window(now_s)
         window.calls += 1
+        return window
+
+    async def _count(self, key: Key, wrong: str | None) -> None:
+        window = self._counted(key)
         if wrong is None:
             return
         window.wrong += 1
         # A busy target always has some failures: they are written where they are a good part of what this worker sees.
-        if window.wrong < settings.share * window.calls:
+        if window.wrong < self._settings.share * window.calls:
             return
         await self._record(key, wrong)
 

@@ -16,11 +16,12 @@ from signoff.capabilities.gateway.model import Attempt as Noted
 from signoff.capabilities.gateway.paying import run_lacks, unanswered
 from signoff.capabilities.gateway.pricing import price_version
 from signoff.capabilities.gateway.provider import ProviderError
-from signoff.capabilities.gateway.resilience.guarding import OK, Outcome
+from signoff.capabilities.gateway.resilience.guarding import Outcome
 from signoff.capabilities.gateway.routing.model import Candidate
 from signoff.capabilities.gateway.tracing import trace
 from signoff.core.money import Cost, Usage
 
+OK = "ok"
 CANCELLED = "cancelled"
 
 

@@ -18,6 +18,7 @@ LONGEST_NAME = 200
 """Characters of a model's name that a breaker is called by as they are."""
 WRONG = frozenset({"timeout", "rate_limited", "unavailable"})
 """Failures that are the model's or its vendor's; others say that the request was wrong, or our set-up."""
+OK = "ok"
 BROKEN_OFF = "broken_off"
 """What a breaker calls a stream that broke after its first token."""
 
@@ -79,6 +80,18 @@ class Guard:
             # Without the database nobody knows better than this process: the call is made.
             _log.warning("the breaker of %s could not be asked: %s", model, error.detail)
             return Entry()
+
+    def went_well(self, org_id: UUID, model: str, entry: Entry, outcome: Outcome) -> bool:
+        """Note the end of a call of which nobody else has to know; false where it is another, for `ended`."""
+        breakers = self._of(org_id)
+        slow = breakers is not None and outcome.latency_s >= breakers.slow_s
+        if outcome.kind != OK or slow or entry.probe is not None:
+            return False
+        entry.sent = True
+        self.health.saw((org_id, model), failed=False, latency_s=outcome.latency_s)
+        if breakers is not None:
+            breakers.went_well((org_id, target_of(model)))
+        return True
 
     async def ended(self, org_id: UUID, model: str, entry: Entry, outcome: Outcome | None) -> None:
         """A call that was let through has ended; none where nothing was sent."""
