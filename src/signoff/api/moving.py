@@ -42,7 +42,7 @@ from signoff.governance.policy import start_request
 from signoff.runtime.client import RunSummary, read_state
 from signoff.runtime.client.comparing import Difference, only_code_tells
 from signoff.runtime.client.forking import Fork, fork
-from signoff.runtime.client.migrating import Move, compared, migrate
+from signoff.runtime.client.migrating import Move, migrate, would_move
 from signoff.runtime.client.searching import find_runs, parse_filter
 from signoff.runtime.rehearsals import rehearse
 from signoff.runtime.state import RunState
@@ -94,7 +94,8 @@ async def _one_moved(
         detail = "; ".join([error.detail, *(problem.detail for problem in error.problems)])
         result = "forbidden" if isinstance(error, ForbiddenError) else "refused"
         return item.model_copy(update={"result": result, "detail": detail})
-    detail = "; ".join(f"{difference.step}: {difference.what}".lstrip(": ") for difference in found.differences)
+    told = [difference for difference in found.differences if found.possible or difference.begun]
+    detail = "; ".join(f"{difference.step}: {difference.what}".lstrip(": ") for difference in told)
     if not found.possible:
         return item.model_copy(update={"detail": detail})
     return item.model_copy(update={"result": "would" if body.dry_run else "asked", "detail": detail})
@@ -117,7 +118,7 @@ async def _moved(services: Services, actor: Actor, run: RunSummary, body: Migrat
     message_id: UUID | None = None
     if body.dry_run:
         async with services.database.transaction(actor.org_id) as connection:
-            _, differences = await compared(connection, actor, run.run_id, asked)
+            differences = await would_move(connection, actor, run.run_id, asked)
     else:
         async with services.commanding(actor, run.run_id) as connection:
             done, differences = await migrate(connection, actor, run.run_id, asked, now=services.now())

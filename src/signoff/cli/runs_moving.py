@@ -14,7 +14,6 @@ from signoff.cli.output import EXIT_CONFLICT, clean, console, plain, print_json
 from signoff.cli.runs import app, read_json
 from signoff.cli.runs_operations import (
     AllOption,
-    DryRunOption,
     FilterOption,
     OneRun,
     ReasonOption,
@@ -44,7 +43,7 @@ def migrate(
     workflow: WorkflowOption = None,
     status: StatusOption = None,
     filter_: FilterOption = "",
-    dry_run: DryRunOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would differ, and move nothing.")] = False,
     url: UrlOption = None,
     key: KeyOption = None,
     project: ProjectOption = None,

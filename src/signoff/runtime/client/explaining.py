@@ -286,7 +286,7 @@ class _Teller:
     def unwinding(self, data: Mapping[str, Any]) -> tuple[str, tuple[Reason, ...]]:
         error = data["error"]
         why = {"failed": "It failed", "cancelled": "It was cancelled"}.get(data["cause"], "It is being ended at once")
-        detail = error.get("detail") or ""
+        detail = str(error.get("detail") or "").rstrip(".")
         where = f" at step '{error['step']}'" if error.get("step") else ""
         reasons = [reason for record in self._open() if (reason := self._of(record)) is not None]
         because = f": {detail}" if detail else ""

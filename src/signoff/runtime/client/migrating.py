@@ -60,6 +60,23 @@ async def compared(connection: Connection, actor: Actor, run_id: UUID, move: Mov
     return state, compare(state, move.old, move.workflow, rehearsed=move.rehearsed)
 
 
+async def would_move(connection: Connection, actor: Actor, run_id: UUID, move: Move) -> list[Difference]:
+    """What would differ, asked before the move.
+
+    Raises:
+        NotFoundError: no such run in the actor's organisation.
+        ConflictError: as of `compared`, or it has that release.
+    """
+    state, differences = await compared(connection, actor, run_id, move)
+    _require_another(state, run_id, move)
+    return differences
+
+
+def _require_another(state: RunState, run_id: UUID, move: Move) -> None:
+    if state.started["release"] == move.release:
+        raise ConflictError(f"run {run_id} has this release already")
+
+
 async def migrate(
     connection: Connection, actor: Actor, run_id: UUID, move: Move, *, now: datetime
 ) -> tuple[Asked, list[Difference]]:
@@ -73,8 +90,7 @@ async def migrate(
     state, differences = await compared(connection, actor, run_id, move)
     if message_id in state.messages:
         return Asked(message_id, again=True), differences
-    if state.started["release"] == move.release:
-        raise ConflictError(f"run {run_id} has this release already")
+    _require_another(state, run_id, move)
     against = [difference for difference in differences if difference.begun]
     if against:
         problems = [Problem(f"{difference.step}: {difference.what}", code="differs") for difference in against]

@@ -66,7 +66,8 @@ class Retention:
             try:
                 report = await self.run()
                 if report.dropped_runs or report.dropped_months:
-                    _log.info("retention: dropped %d runs, %s", report.dropped_runs, report.dropped_months)
+                    months = ", ".join(report.dropped_months) or "no month"
+                    _log.info("retention dropped %d runs and, of the journal, %s", report.dropped_runs, months)
             except (SignoffError, DatabaseError) as error:
                 _log.warning("retention stopped and goes on later: %s", error)
             await self._clock.sleep(self._settings.interval_s)
