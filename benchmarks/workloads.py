@@ -2,7 +2,7 @@
 
 A plain step is `set`: an event of its own in the journal, with the 200 random bytes of its run as its output. A
 governed step calls a tool with an effect: a policy decision on the final arguments, labels, the intent on the disk
-before the call, and the outcome, four events in all.
+before the call, and the outcome. The first three are one event, where nothing comes between them, and the last another.
 """
 
 from __future__ import annotations

@@ -7,13 +7,14 @@ One method per statement, named like its constant. A statement is atomic; a tran
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from signoff.foundation.database import UniqueViolation
 
 Row = dict[str, Any]
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 TABLES = ("sessions", "runs", "queue", "views", "journal", "inbox", "approvals", "generations", "emitted", "servers")
 
 
@@ -174,7 +175,8 @@ class MemoryStore:
     # --- writing -----------------------------------------------------------------------------------------------
 
     def append(self, session_id: UUID, *arrays: Sequence[Any]) -> list[Row]:
-        events, views = _rows(arrays[0:5]), _rows(arrays[5:13])
+        moments = [EPOCH + int(us) * MICROSECOND for us in str(arrays[3]).strip("{}").split(",") if us]
+        events, views = _rows((*arrays[0:3], moments, arrays[4])), _rows(arrays[5:13])
         drained, finished, parked, keys = (
             _rows(arrays[13:15]),
             _rows(arrays[15:17]),

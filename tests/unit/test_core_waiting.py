@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
-from signoff.core.waiting import within
+from signoff.core.waiting import begun, resumed
 
 LONG_S, SHORT_S = 60.0, 0.01
+
+
+async def within(cut: asyncio.Timeout, work: Coroutine[Any, Any, Any]) -> Any:
+    """As the engine does with each call of a handler: what never waits needs no timer."""
+    ended, found = begun(work)
+    if ended:
+        return found
+    async with cut:
+        return await resumed(work, found)
 
 
 async def test_work_that_never_waits_needs_no_timer() -> None:

@@ -92,7 +92,10 @@ class PolicyBook:
         Raises:
             NotFoundError: the environment points at no release: nothing is permitted where nothing is deployed.
         """
-        today = today or await self._today(org_id, release.project.name)
+        if today is None:
+            known = self._current.get((org_id, release.project.name))
+            fresh = known is not None and self._clock.monotonic_s() - known[0] < self._fresh_s
+            today = known[1] if fresh and known is not None else await self._today(org_id, release.project.name)
         pinned = self._prepared(release.digest, release.project)
         if today == release.digest:
             return Authority((pinned,))

@@ -188,6 +188,8 @@ class Project:
 
     def resolved_settings(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The settings with a deployment's own values (`SIGNOFF_SETTING_SHOP_URL` for `shop_url`) put over them."""
+        if not self.settings:
+            return {}
         return {
             name: environment.get(f"SIGNOFF_SETTING_{name.upper()}", value) for name, value in self.settings.items()
         }

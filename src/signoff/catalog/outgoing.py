@@ -33,5 +33,7 @@ class OutgoingFilters:
 
 def _over(default: tuple[FilterUse, ...], own: tuple[FilterUse, ...]) -> tuple[FilterUse, ...]:
     """What is declared nearer replaces the project's filter of that name; one for a single field only adds to it."""
+    if not default:
+        return own
     whole = {use.name for use in own if use.output_field is None}
     return (*(use for use in default if use.name not in whole), *own)

@@ -146,7 +146,8 @@ def gist_of(kind: str, data: Mapping[str, Any]) -> str:
             text = f"{data['workflow']} {data['version']} by {data['started_by']['kind']}/{data['started_by']['id']}"
         case "step.started" | "effect.intended":
             key = f" key {data['key']}" if "key" in data else ""
-            text = f"try {data['attempt']}{key} {_short(data.get('arguments', {}))}"
+            decided = f" {_noted('policy.decision', data['decision'])}" if "decision" in data else ""
+            text = f"try {data['attempt']}{key}{decided} {_short(data.get('arguments', {}))}"
         case "step.noted":
             text = _noted(data["name"], data["data"])
         case "step.ended":

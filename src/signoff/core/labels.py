@@ -7,7 +7,7 @@ computed is the join of the labels of what was read, so a label can only rise as
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -52,6 +52,7 @@ class Labels:
     trust: Trust = Trust.TRUSTED
     residency: frozenset[str] = frozenset()
     sources: frozenset[str] = frozenset()
+    _known: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __hash__(self) -> int:
         # Sums, as the hash of a member of an enumeration is that of its name, by a function of its own.
@@ -86,7 +87,16 @@ class Labels:
 
     def as_dict(self) -> dict[str, Any]:
         """The label for JSON, in a fixed order."""
-        return dict(_written(self))
+        known = self._known
+        if known is None:
+            known = {
+                "class": self.data_class.name.lower(),
+                "trust": self.trust.name.lower(),
+                "residency": sorted(self.residency),
+                "sources": sorted(self.sources),
+            }
+            object.__setattr__(self, "_known", known)  # with the object: it is written with every step that it is of
+        return {**known}
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Labels:
@@ -112,16 +122,6 @@ def _read(data_class: str, trust: str, residency: tuple[str, ...], sources: tupl
         residency=frozenset(residency),
         sources=frozenset(sources),
     )
-
-
-@lru_cache(maxsize=KNOWN_LABELS)
-def _written(labels: Labels) -> Mapping[str, Any]:
-    return {
-        "class": labels.data_class.name.lower(),
-        "trust": labels.trust.name.lower(),
-        "residency": sorted(labels.residency),
-        "sources": sorted(labels.sources),
-    }
 
 
 BOTTOM = Labels()

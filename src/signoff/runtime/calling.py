@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from signoff.core.errors import SignoffError, StepError, UnavailableError
-from signoff.core.waiting import within
+from signoff.core.waiting import begun, resumed
 from signoff.foundation.database.failures import DatabaseAwayError
 from signoff.runtime.context import RunContext
 from signoff.runtime.handlers import Effect, StepCall, StepHandler
@@ -45,36 +45,64 @@ async def called(
         StepError: it failed, or took too long.
         SessionLostError: the run is not ours any more.
     """
-    clock, patience_s = execution.engine.clock, PATIENCE_LEASES * execution.engine.settings.lease_s
-    give_up_s = clock.monotonic_s() + patience_s
-    pause_s, was_away = FIRST_PAUSE_S, False
+    patience: _Patience | None = None
     while True:
+        coroutine = work()
         try:
-            return await _cut_off(call, work)
-        except SessionLostError:
+            ended, found = begun(coroutine)  # most permits and many calls need no more than this
+            return found if ended else await _bounded(call, coroutine, found)
+        except _AS_THEY_ARE:
             raise
         except (UnavailableError, _CutOffError) as error:
             if once:
                 raise _failure(error) from error
-            if execution.abandoned:
-                raise SessionLostError("the session was lost while the database was away") from error
-            asked_s = clock.monotonic_s()
-            if not await _answers(execution) or isinstance(error, DatabaseAwayError):
-                give_up_s, was_away = clock.monotonic_s() + patience_s, True
-            elif was_away or clock.monotonic_s() - asked_s > execution.engine.settings.heartbeat_s:
-                was_away = False  # it is back only now: what was cut off meanwhile may have waited for it
-            elif isinstance(error, _CutOffError) or clock.monotonic_s() >= give_up_s:
-                raise _failure(error) from error
-            _log.warning("step %s of run %s waits: %s", call.path, call.run.run_id, error)
-        await clock.sleep(pause_s)
-        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            patience = patience or _Patience(execution, call)
+            await patience.after(error)
+        except Exception as error:
+            raise raised(call, error) from error
+
+
+class _Patience:
+    """How long a call that breaks is made again, counted from its first break."""
+
+    def __init__(self, execution: RunContext, call: StepCall) -> None:
+        self._execution = execution
+        self._call = call
+        self._clock = execution.engine.clock
+        self._patience_s = PATIENCE_LEASES * execution.engine.settings.lease_s
+        self._give_up_s = self._clock.monotonic_s() + self._patience_s
+        self._pause_s, self._was_away = FIRST_PAUSE_S, False
+
+    async def after(self, error: Exception) -> None:
+        """Return when it is time for the next call.
+
+        Raises:
+            StepError: what broke is not our database, and its time is over.
+            SessionLostError: the run is not ours any more.
+        """
+        clock, call = self._clock, self._call
+        if self._execution.abandoned:
+            raise SessionLostError("the session was lost while the database was away") from error
+        asked_s = clock.monotonic_s()
+        if not await _answers(self._execution) or isinstance(error, DatabaseAwayError):
+            self._give_up_s, self._was_away = clock.monotonic_s() + self._patience_s, True
+        elif self._was_away or clock.monotonic_s() - asked_s > self._execution.engine.settings.heartbeat_s:
+            self._was_away = False  # it is back only now: what was cut off meanwhile may have waited for it
+        elif isinstance(error, _CutOffError) or clock.monotonic_s() >= self._give_up_s:
+            raise _failure(error) from error
+        _log.warning("step %s of run %s waits: %s", call.path, call.run.run_id, error)
+        await clock.sleep(self._pause_s)
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
 
 
 class _CutOffError(Exception):
     """A handler gave nothing in its time."""
 
 
-def _failure(error: UnavailableError | _CutOffError) -> StepError:
+_AS_THEY_ARE = (StepError, Blocked, ExpressionError, SessionLostError)
+
+
+def _failure(error: Exception) -> StepError:
     if isinstance(error, UnavailableError):
         return StepError(error.detail, kind="unavailable", retryable=True, outcome_unknown=True)
     return StepError(str(error), kind="timeout", retryable=True, outcome_unknown=True)
@@ -90,16 +118,16 @@ async def _answers(execution: RunContext) -> bool:
     return True
 
 
-async def _cut_off(call: StepCall, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+async def _bounded(call: StepCall, work: Coroutine[Any, Any, _T], awaited: Any) -> _T:
+    """The rest of work that has begun, within the step's time."""
     cut = asyncio.timeout(call.timeout_s + CUT_OFF_SLACK_S)
     try:
-        return await within(cut, work())
-    except (StepError, UnavailableError, Blocked, ExpressionError):
-        raise
-    except Exception as error:
-        if isinstance(error, TimeoutError) and cut.expired():
+        async with cut:
+            return await resumed(work, awaited)
+    except TimeoutError as error:
+        if cut.expired():
             raise _CutOffError(f"no result within {call.timeout_s:g} s") from error
-        raise raised(call, error) from error
+        raise
 
 
 def raised(call: StepCall, error: Exception) -> StepError:

@@ -8,7 +8,7 @@ effect could still be undone does not continue as another.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -141,7 +141,7 @@ def _carried(record: StepRecord) -> dict[str, Any]:
     }
     more = {"via": record.via, "error": record.error, "caught": record.caught or None}
     if isinstance(record.approval, Approval):
-        more["approval"] = {name: getattr(record.approval, name) for name in record.approval.__slots__}
+        more["approval"] = asdict(record.approval)
     return data | {name: value for name, value in more.items() if value is not None}
 
 

@@ -28,9 +28,11 @@ def advance(execution: RunContext) -> bool:
     if terminating(execution.state):
         _go_on_terminating(execution)
         return True
-    for path, said in list(execution.state.operated.skips.items()):
-        _go_on_skipping(execution, path, said)
-    return execution.state.operated.paused is not None
+    operated = execution.state.operated
+    if operated.skips:
+        for path, said in list(operated.skips.items()):
+            _go_on_skipping(execution, path, said)
+    return operated.paused is not None
 
 
 def terminating(state: RunState) -> bool:

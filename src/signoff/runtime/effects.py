@@ -42,7 +42,7 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
         SessionLostError: the run is not ours any more; nothing was sent. A `NotSentError` once the intent may be on
             the disk.
     """
-    tried_before, before = record.key is not None, record.meant()
+    tried_before = record.key is not None
     once, key, generation = record.once, record.key, None
     if key is None:
         once, key, generation = await _key(execution, step, record)
@@ -51,40 +51,47 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
         raise SessionLostError("the run is not ours any more; nothing was sent")
     bound = effect_digest(execution, step, call)
     broke = execution.broke
-    execution.emit(
-        "effect.intended",
-        {
-            "step": record.path,
-            "attempt": call.attempt,
-            "key": key,
-            "once": once,
-            "intent": f"{execution.state.last_seq + 1}/{execution.engine.journal.session_id.hex[:12]}",
-            "recovery": effect.recovery,
-            "settle_s": effect.settle_s,
-            "approvals": [approval.review_id for approval in approvals],
-            "digest": bound,
-            **({} if broke is None else {"broke": broke}),
-        },
-    )
+    spending = None if approvals or is_undo(record.path) else effect.spending
+    before = record.meant() if approvals or spending is not None else None
+    data: dict[str, Any] = {
+        "key": key,
+        "once": once,
+        "intent": _named(execution, record.begun_seq),
+        "recovery": effect.recovery,
+        "settle_s": effect.settle_s,
+        "approvals": [approval.review_id for approval in approvals],
+        "digest": bound,
+    }
+    if broke is not None:
+        data["broke"] = broke
+    # What is granted in the same transaction may be refused: then the step has begun all the same.
+    if before is not None or call.attempt > 1 or not execution.begun_with_intent(record, data):
+        execution.tell_decision()  # an event of its own, and before this one
+        data["intent"] = _named(execution, execution.state.last_seq + 1)
+        execution.emit("effect.intended", {"step": record.path, "attempt": call.attempt, **data})
     entry = execution.take_buffer()
     if once is not None and generation is not None:
         entry.key = (once, generation)
-    spending = None if approvals or is_undo(record.path) else effect.spending
     try:
-        if spending is not None:
+        if before is None:
+            await execution.written(entry)
+        elif spending is not None:
             if not await _granted(execution, record, entry, before, _spent(execution, spending, key)):
                 raise _used_up(spending)
-        elif approvals:
+        else:
             uses = _uses(execution, record, approvals, entry.rows[-1], bound)
             if not await _granted(execution, record, entry, before, uses):
                 raise _refused(execution, step, moved=tried_before and execution.state.operated.release is not None)
-        else:
-            await execution.written(entry)
         await _lease(execution)
     except SessionLostError as error:
         raise NotSentError(error.detail) from error
     execution.sent_s[record.path] = execution.engine.clock.monotonic_s()
-    return execution.call(step, record, attempt=call.attempt, may_send=_Leave(execution))
+    return call.sent_with(record.key, _Leave(execution))
+
+
+def _named(execution: RunContext, seq: int) -> str:
+    """What an intent is called: by its event, and by who writes it."""
+    return f"{seq}/{execution.engine.journal.writer}"
 
 
 class _Leave:

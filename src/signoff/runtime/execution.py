@@ -7,7 +7,7 @@ inline; others become tasks (`attempts.py`). Failure and cancellation are in `un
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from signoff.runtime import attempts, cutting_off, endings, operating, resting, settling, unwinding
@@ -65,40 +65,42 @@ class RunExecution(RunContext):
         """Start whatever may start now, and rest when nothing can."""
         if self.resting or self.abandoned:
             return
+        self.spawned = False
         if self.engine.draining():
             self.push()  # nothing new begins; what is under way ends, and another worker goes on from there
             return
-        if self.state.end is None:
-            self._check_unwinding()
+        if self.state.end is None and self.state.unwinding is not None:
+            self._check_unwinding(self.state.unwinding)
         if self.stale:
             pass  # what it is made of has changed: what is under way ends, and then it is loaded anew
         elif self.state.end is None and not cutting_off.advance(self):
             self._check_limits()
             while self.state.unwinding is None:
                 self.program.proceed()
-                self._check_limits()
+                self._check_history()
                 if self.state.unwinding is not None or self.state.end is not None or not self._continue_begun():
                     break
             if self.state.unwinding is not None:
                 unwinding.advance(self)
         if self.tasks:
-            self.push()
+            if not self.spawned:
+                self.push()
         else:
             resting.rest(self)
 
     def _check_limits(self) -> None:
-        if self.state.unwinding is not None:
-            return
-        if self.engine.clock.now() >= self.deadline:
+        if self.state.unwinding is None and self.engine.clock.now() >= self.deadline:
             self.unwind(cause="failed", error={"kind": "time_limit", "detail": "the run's time is over"})
-        elif self.state.last_seq > self.most_events:
+        self._check_history()
+
+    def _check_history(self) -> None:
+        if self.state.last_seq > self.most_events and self.state.unwinding is None:
             self.unwind(cause="failed", error={"kind": "history_limit", "detail": "the journal is full"})
 
-    def _check_unwinding(self) -> None:
+    def _check_unwinding(self, unwinding: Mapping[str, Any]) -> None:
         """Unwinding has room of its own. Where that is used up too, the run ends at once and says what it leaves."""
-        unwinding = self.state.unwinding
         most = self.most_events + self.engine.settings.unwinding_events
-        if unwinding is None or cutting_off.terminating(self.state) or self.state.last_seq <= most:
+        if cutting_off.terminating(self.state) or self.state.last_seq <= most:
             return
         detail = "the journal is full, and so is what it has for unwinding"
         error = {**unwinding["error"], "history_limit": detail}
@@ -131,12 +133,12 @@ class RunExecution(RunContext):
 
         True where something has ended by that, so that the program has to look again.
         """
-        now, before = self.engine.clock.now(), self.state.last_seq
+        before = self.state.last_seq
         for path, record in list(self.state.open.items()):
             if self.program.closing(path):
                 settling.settle(self, self.step(path), record)
             elif path not in self.tasks:
-                work = attempts.next_work(self, self.step(path), record, now)
+                work = attempts.next_work(self, self.step(path), record, self.engine.clock.now())
                 if work is not None:
                     self.spawn(path, work)
         return self.state.last_seq > before

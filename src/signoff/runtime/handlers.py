@@ -8,7 +8,7 @@ so a handler's effects are idempotent or declared through `effect`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import field
 from datetime import datetime
 from functools import lru_cache
@@ -133,6 +133,9 @@ class Told:
 
 Record = Callable[[str, Mapping[str, Any]], None]
 
+DECISION = "policy.decision"
+"""The fact that policy permitted a try, or did not; of an effect it is told with its intent."""
+
 
 @value
 class StepCall:
@@ -182,6 +185,12 @@ class StepCall:
     given_by: Callable[[str], Iterable[Mapping[str, Any]]] = lambda verb: ()  # noqa: ARG005  (nothing, without a run)
     told: Callable[[], Iterable[Told]] = tuple
     control: Labels | None = None
+
+    def sent_with(self, idempotency_key: str | None, may_send: Callable[[], None]) -> StepCall:
+        """The call as it is sent, once its intent is on the disk: the same one, which is nobody else's."""
+        object.__setattr__(self, "idempotency_key", idempotency_key)
+        object.__setattr__(self, "may_send", may_send)
+        return self
 
 
 @value
@@ -303,9 +312,9 @@ def _queues(kind: type[StepHandler]) -> bool:
     return issubclass(kind, Queueing)
 
 
-def turn_of(handler: StepHandler, call: StepCall) -> AbstractAsyncContextManager[None]:
-    """What the call waits for before it begins. Each kind is looked at once: asking a protocol is as dear as a step."""
-    return cast("Queueing", handler).turn(call) if _queues(type(handler)) else nullcontext()
+def turn_of(handler: StepHandler, call: StepCall) -> AbstractAsyncContextManager[None] | None:
+    """What the call waits for before it begins, if for anything. Each kind is looked at once: asking takes its time."""
+    return cast("Queueing", handler).turn(call) if _queues(type(handler)) else None
 
 
 class PureHandler(Protocol):

@@ -113,7 +113,11 @@ class Entry:
 
 
 class Journal:
-    """Writes entries in order. `submit` never blocks; whoever must know awaits the entry's `written`."""
+    """Writes entries in order. `submit` never blocks; whoever must know awaits the entry's `written`.
+
+    Attributes:
+        writer: who writes: the beginning of the session's id, hexadecimal.
+    """
 
     def __init__(
         self,
@@ -125,6 +129,7 @@ class Journal:
     ) -> None:
         self._database = database
         self._session_id = session_id
+        self.writer = session_id.hex[:12]
         self._flush_events = flush_events
         self._rejected = rejected
         self._pending: dict[UUID, deque[Entry]] = {}
@@ -137,11 +142,6 @@ class Journal:
         self._submitted = 0
         self.flushes = 0
         self.events = 0
-
-    @property
-    def session_id(self) -> UUID:
-        """Whose events it writes."""
-        return self._session_id
 
     @property
     def lost(self) -> bool:

@@ -138,6 +138,17 @@ class StepRecord:
     turns: dict[int, Turn] = field(default_factory=fresh_dict)
     generation: int = 0
 
+    def means(self, intent: Mapping[str, Any]) -> None:
+        """A try with an effect is about to act: what `effect.intended` says of it."""
+        self.doubted, self.in_doubt = self.in_doubt, True
+        self.intent = intent.get("intent")
+        self.broke = intent.get("broke")
+        self.key = intent["key"]
+        self.once = intent.get("once")
+        self.recovery = intent["recovery"]
+        self.settle_s = intent["settle_s"]
+        self.approvals = tuple(intent.get("approvals", ()))
+
     def meant(self) -> Meant:
         """What it knows of its latest intent."""
         return Meant(

@@ -165,14 +165,7 @@ def _step_tried(state: RunState, event: Event) -> None:
         record.command = data.get("command")
         record.begun_seq = event.seq
     if event.kind == "effect.intended":
-        record.doubted, record.in_doubt = record.in_doubt, True
-        record.intent = data.get("intent")
-        record.broke = data.get("broke")
-        record.key = data["key"]
-        record.once = data.get("once")
-        record.recovery = data["recovery"]
-        record.settle_s = data["settle_s"]
-        record.approvals = tuple(data.get("approvals", ()))
+        record.means(data)
 
 
 def _step_noted(state: RunState, event: Event) -> None:

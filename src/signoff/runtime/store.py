@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -121,9 +121,10 @@ WITH fence AS MATERIALIZED (
     WHERE coalesce(k.generation, 0) <> u.generation
 ), appended AS (
     INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data)
-    SELECT q.org_id, u.run_id, u.seq, fence.id, u.kind, u.recorded_at, u.data
-    FROM fence, unnest($2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::bytea[])
-        AS u(run_id, seq, kind, recorded_at, data)
+    SELECT q.org_id, u.run_id, u.seq, fence.id, u.kind, timestamptz 'epoch' + u.recorded_us * interval '1 microsecond',
+        u.data
+    FROM fence, unnest($2::uuid[], $3::int[], $4::text[], $5::text::bigint[], $6::bytea[])
+        AS u(run_id, seq, kind, recorded_us, data)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
     WHERE u.run_id NOT IN (SELECT run_id FROM moved)
     RETURNING run_id
@@ -198,9 +199,10 @@ WITH fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
 ), appended AS (
     INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data)
-    SELECT q.org_id, u.run_id, u.seq, fence.id, u.kind, u.recorded_at, u.data
-    FROM fence, unnest($2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::bytea[])
-        AS u(run_id, seq, kind, recorded_at, data)
+    SELECT q.org_id, u.run_id, u.seq, fence.id, u.kind, timestamptz 'epoch' + u.recorded_us * interval '1 microsecond',
+        u.data
+    FROM fence, unnest($2::uuid[], $3::int[], $4::text[], $5::text::bigint[], $6::bytea[])
+        AS u(run_id, seq, kind, recorded_us, data)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
     RETURNING run_id
 ), viewed AS (
@@ -313,6 +315,7 @@ async def use_approvals(connection: Connection, uses: Sequence[tuple[str, UUID, 
 
 
 _BY_KEY = itemgetter(0, 1)
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 def _transposed(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
@@ -326,7 +329,10 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
         ConflictError: a row is there already or a deadlock was broken; nothing of the batch was written.
         UnavailableError: the connection was lost; whether the batch was written is not known.
     """
-    events = sorted(columns.events, key=_BY_KEY)  # unsorted batches deadlocked
+    run_ids, seqs, event_kinds, moments, data = _transposed(sorted(columns.events, key=_BY_KEY), 5)  # else: deadlocks
+    # Microseconds since 1970, as text: moments are by far the dearest of the columns for the driver to encode.
+    recorded_us = "{" + ",".join([str((moment - _EPOCH) // _MICROSECOND) for moment in moments]) + "}"
+    events = run_ids, seqs, event_kinds, recorded_us, data
     views = _transposed(columns.views, 9)
     finished = _transposed(columns.finished, 2)
     searched: list[list[Any]] = []
@@ -337,7 +343,7 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
             row = await connection.fetchrow(
                 APPEND_SEARCHED if searched else APPEND,
                 session_id,
-                *_transposed(events, 5),
+                *events,
                 *views[:8],
                 *_transposed(columns.drained, 2),
                 *finished,
@@ -347,7 +353,7 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
                 *searched,
             )
         else:
-            row = await connection.fetchrow(APPEND_PLAIN, session_id, *_transposed(events, 5), *views, *finished)
+            row = await connection.fetchrow(APPEND_PLAIN, session_id, *events, *views, *finished)
     assert row is not None
     gone, parked, moved = (frozenset(row[name]) for name in ("finished", "parked", "moved"))
     return Appended(row["fenced"] == 1, row["appended"], gone, parked, moved)

@@ -50,7 +50,14 @@ class Try:
             if found is not None:
                 return found
         turn = turn_of(handler, call)
-        async with turn, execution.engine.slots:
+        if turn is None:
+            return await self._acted(handler, call)
+        async with turn:
+            return await self._acted(handler, call)
+
+    async def _acted(self, handler: StepHandler, call: StepCall) -> Done | Waiting:
+        execution, step, record = self._execution, self._step, self._record
+        async with execution.engine.slots:
             await called(execution, call, lambda: handler.permit(call))
             if execution.state.started.get("dry") and acts_dry(step, effect_of(handler, call)):
                 self.dry = True

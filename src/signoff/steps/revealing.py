@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, quote_plus
 
 import orjson
@@ -22,6 +22,8 @@ from signoff.steps.services import Services
 
 REVEALED = "vault.revealed"
 """The fact that a tool was shown values: of which kinds, and how many; never the values."""
+
+_WITHOUT_TEXT = (int, float, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,17 @@ class Revealed:
 
 def has_tokens(arguments: Mapping[str, Any]) -> bool:
     """Whether any text of them has what may be a token."""
-    return any("[" in text and TOKEN.search(text) is not None for text in texts_of(arguments))
+    # Asked with every call, and most often answered by the first look, which is a third of what all texts would take.
+    return _has_bracket(arguments) and any(TOKEN.search(text) is not None for text in texts_of(arguments))
+
+
+def _has_bracket(value: Any) -> bool:
+    if isinstance(value, dict):
+        for name, member in cast("dict[str, Any]", value).items():
+            if "[" in name or ("[" in member if isinstance(member, str) else _has_bracket(member)):
+                return True
+        return False
+    return not isinstance(value, _WITHOUT_TEXT)  # a list or the like is rare: then all texts are looked at
 
 
 async def revealed(call: StepCall, arguments: Mapping[str, Any], decision: Decision, services: Services) -> Revealed:

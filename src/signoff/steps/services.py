@@ -19,7 +19,7 @@ from signoff.core.money import Cost
 from signoff.foundation.database import Database
 from signoff.governance.policy import Decision, PolicyRequest
 from signoff.governance.privacy.vault import Vault, Vaults
-from signoff.runtime.handlers import StepCall
+from signoff.runtime.handlers import DECISION, StepCall
 
 
 class RunBudgets:
@@ -97,7 +97,7 @@ def project_of(call: StepCall) -> Project:
 def decided(call: StepCall, authority: Authority, request: PolicyRequest) -> Decision:
     """Ask, and journal the answer."""
     decision = authority.decide(request)
-    call.record("policy.decision", {"action": request.action, **decision.as_dict()})
+    call.record(DECISION, {"action": request.action, **decision.as_dict()})
     return decision
 
 
@@ -108,10 +108,11 @@ def required(call: StepCall, authority: Authority, request: PolicyRequest, fulfi
         StepError: kind `forbidden`, naming the policies.
     """
     decision = decided(call, authority, request)
-    unmet = [duty for duty in decision.obligations if duty.kind not in fulfils]
+    duties = decision.obligations
+    unmet = [duty for duty in duties if duty.kind not in fulfils] if duties else ()
     if not decision.permit or unmet:
         reason = "; ".join(decision.errors) or ", ".join(decision.policies) or "no policy permits it"
-        duties = ", ".join(f"@{duty.kind}" for duty in unmet)
-        detail = f"Denied: {decision.about} ({reason})" + (f"; it demands {duties}" if duties else "")
+        wanted = ", ".join(f"@{duty.kind}" for duty in unmet)
+        detail = f"Denied: {decision.about} ({reason})" + (f"; it demands {wanted}" if wanted else "")
         raise StepError(detail, kind="forbidden")
     return decision

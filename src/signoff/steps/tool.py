@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from signoff.capabilities.gateway.revealing import REVEAL
 from signoff.capabilities.tools.failures import broken_answer
+from signoff.capabilities.tools.model import ToolResult
 from signoff.capabilities.tools.runner import always
-from signoff.catalog import ToolContract
+from signoff.catalog import Project, ToolContract
 from signoff.core.errors import StepError
 from signoff.governance.policy import PolicyRequest, tool_request
 from signoff.runtime.handlers import Done, Effect, Spending, StepCall
@@ -17,6 +18,8 @@ from signoff.steps.outgoing import require_clean
 from signoff.steps.revealing import REVEALED, Revealed, has_tokens, revealed
 from signoff.steps.services import Services, project_of, required
 from signoff.steps.unproven import require_flow
+
+_FULFILLED = frozenset((REVEAL,))
 
 
 class ToolStep(ActingStep):
@@ -46,35 +49,43 @@ class ToolStep(ActingStep):
         Raises:
             StepError: kind `flow`, `forbidden`, `filtered`, `unreviewed` or `filter_failed`.
         """
-        contract = _contract(call)
+        project, given = project_of(call), _arguments(call)
+        contract = project.tools[call.step.target]
         require_flow(call, contract)
         authority = await self._services.authority(call)
-        decision = required(call, authority, self._request(call, contract), fulfils={REVEAL})
-        if has_tokens(_arguments(call)):
-            shown = await revealed(call, _arguments(call), decision, self._services)
+        decision = required(call, authority, self._request(call, contract), fulfils=_FULFILLED)
+        if has_tokens(given):
+            shown = await revealed(call, given, decision, self._services)
             if shown.kinds:
                 call.record(REVEALED, {"tool": contract.name, "kinds": list(shown.kinds)})
-        uses = project_of(call).outgoing.of_tool(contract)
-        await require_clean(
-            call, uses, _arguments(call), what=f"What '{contract.name}' would get", services=self._services
-        )
+        uses = project.outgoing.of_tool(contract)
+        if uses:
+            what = f"What '{contract.name}' would get"
+            await require_clean(call, uses, given, what=what, services=self._services)
 
     async def execute(self, call: StepCall) -> Done:
         """The tool's answer, which meets its contract."""
-        contract = _contract(call)
-        project = project_of(call)
+        project, given = project_of(call), _arguments(call)
+        contract = project.tools[call.step.target]
+        if not has_tokens(given):
+            return _done(contract, (await self._called(call, project, contract, given)).output)
         shown = await self._shown(call, contract)
         async with shown.told():
-            result = await self._services.tools.call(
-                contract,
-                shown.arguments,
-                idempotency_key=call.idempotency_key,
-                timeout_s=call.timeout_s,
-                settings=project.resolved_settings(self._services.variables),
-                files=project.files,
-                may_send=call.may_send if contract.effect else always,
-            )
+            result = await self._called(call, project, contract, shown.arguments)
         return _done(contract, shown.concealed(result.output))
+
+    def _called(
+        self, call: StepCall, project: Project, contract: ToolContract, arguments: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, ToolResult]:
+        return self._services.tools.call(
+            contract,
+            arguments,
+            idempotency_key=call.idempotency_key,
+            timeout_s=call.timeout_s,
+            settings=project.resolved_settings(self._services.variables),
+            files=project.files,
+            may_send=call.may_send if contract.effect else always,
+        )
 
     async def look_up(self, call: StepCall) -> Done | None:
         """What the contract's look-up tool knows of this key."""

@@ -22,7 +22,7 @@ from signoff.capabilities.tools.secrets import mask_secrets
 from signoff.catalog.modules import ReleaseModules, Sources, python_files
 from signoff.catalog.tools import PythonCall, ToolContract
 from signoff.core.errors import StepError
-from signoff.core.waiting import within
+from signoff.core.waiting import begun, resumed
 from signoff.foundation.logging import mask_credentials
 
 MAX_MESSAGE_CHARACTERS = 300
@@ -75,11 +75,12 @@ class PythonTools:
             StepError: `misconfigured`, `timeout`, `contract`, the contract's kinds by exception name, or `tool_error`.
         """
         sending = _Sending(may_send)
+        work = self._answer(contract, call, _own(arguments), files, sending=sending, idempotency_key=idempotency_key)
         try:
-            result = await within(
-                asyncio.timeout(timeout_s),
-                self._answer(contract, call, _own(arguments), files, sending=sending, idempotency_key=idempotency_key),
-            )
+            ended, result = begun(work)
+            if not ended:
+                async with asyncio.timeout(timeout_s):
+                    result = await resumed(work, result)
         except TimeoutError as error:
             if _raised_inside(error):
                 return _declared_answer(contract, error)
@@ -232,6 +233,8 @@ class _StayedError(Exception):
 
 def _own(value: Any) -> Any:
     """Plain data again, as the function's own: whatever it changes in there is sent by no later try."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, Mapping):
         return {name: _own(member) for name, member in cast("Mapping[str, Any]", value).items()}
     if isinstance(value, list):

@@ -210,7 +210,7 @@ def _told_apart(request: PolicyRequest, read: frozenset[str] | None) -> tuple[by
     arguments = context.get("arguments")
     unread: dict[str, Any] = {}
     if read is not None and isinstance(arguments, SeenRecord):
-        unread = {name: value for name, value in arguments.items() if name not in read}
+        unread = {name: value for name, value in arguments.items() if name not in read} if read else arguments
         context = {**context, "arguments": {name: arguments[name] for name in arguments.keys() & read}}
     inputs = [
         [principal.kind, principal.id, sorted(principal.roles)],

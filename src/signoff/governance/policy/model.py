@@ -189,17 +189,22 @@ class Decision:
     policy_digest: str
     errors: tuple[str, ...] = ()
     about: str = ""
+    _known: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """The decision for the journal."""
-        return {
-            "permit": self.permit,
-            "about": self.about,
-            "policies": list(self.policies),
-            "obligations": [obligation.as_dict() for obligation in self.obligations],
-            "policy_digest": self.policy_digest,
-            "errors": list(self.errors),
-        }
+        known = self._known
+        if known is None:
+            known = {
+                "permit": self.permit,
+                "about": self.about,
+                "policies": list(self.policies),
+                "obligations": [obligation.as_dict() for obligation in self.obligations],
+                "policy_digest": self.policy_digest,
+                "errors": list(self.errors),
+            }
+            object.__setattr__(self, "_known", known)  # with the object: a remembered decision is journaled with each
+        return {**known}
 
     def require(self, *, fulfils: Collection[str] = ()) -> None:
         """Return only where the action may go ahead.

@@ -215,14 +215,16 @@ class _Teller:
                 cause = str(data["sent_by"])
             case "step.started" if data["attempt"] > 1:
                 cause = "its next try was due"
-            case "step.started" if not step.endswith("/undo"):
+            case "effect.intended" if "arguments" not in data:
+                cause = step
+            case "step.started" | "effect.intended" if not step.endswith("/undo"):
                 cause = self._what_let_it_begin(step)
             case "run.unwinding":
                 error = data["error"]
                 cause = str(error.get("by") or error.get("step") or error.get("kind") or "")
             case "run.ended" if not self._unwinding:
                 cause = "its last step"
-            case "step.started" | "run.ended":
+            case "step.started" | "effect.intended" | "run.ended":
                 cause = f"the run unwinds ({self._unwinding})"
             case "step.ended" if not said and self._waited_for_a_moment(step):
                 cause = "the moment it waited for"
