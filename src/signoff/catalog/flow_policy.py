@@ -16,7 +16,7 @@ from signoff.catalog.models import LOCAL_PROVIDERS
 from signoff.catalog.prompts import Prompt
 from signoff.core.actors import Actor
 from signoff.core.errors import NotFoundError
-from signoff.core.labels import BOTTOM, Labels
+from signoff.core.labels import BOTTOM, DataClass, Labels, Trust
 from signoff.governance.policy import (
     PolicyRequest,
     PolicySet,
@@ -25,11 +25,14 @@ from signoff.governance.policy import (
     retrieve_request,
     review_request,
 )
-from signoff.governance.policy.possible import Permits, PossiblePermits
+from signoff.governance.policy.partial import Between, Facts, OneOf
+from signoff.governance.policy.possible import Never, Permits, PossiblePermits
+from signoff.governance.policy.requests import RISK_LEVELS
 from signoff.runtime.handlers import RunFacts
 from signoff.workflows.flow import Finding, FlowResult, StepFlow
 from signoff.workflows.flow.model import Hop
-from signoff.workflows.model import Workflow
+from signoff.workflows.model import Expression, Workflow
+from signoff.workflows.templates import Constant
 
 ENVIRONMENTS = ("prod", "staging", "dev")
 """Environments that policy is asked for: what one of them permits is possible."""
@@ -73,15 +76,57 @@ class _WorkflowCheck:
             yield from self._review(flow)
         elif verb in _KINDS:
             action, kind = _KINDS[verb]
-            why = self._possible.forbidden_by(action, kind, target)
+            why = self._possible.never(self._facts(flow, action, (kind, target)))
             if why is not None:
-                yield self._finding(flow, "flow-permission", _never(action, f'{kind}::"{target}"', why))
+                yield self._impossible(flow, action, f'{kind}::"{target}"', why)
             elif verb != "tool":
                 yield from self._labelled(flow, f"'{target}'", self._asking(verb, target))
         elif verb == "ai":
             yield from self._prompted(flow)
         elif verb == "model":
             yield from self._model(flow, target, None)
+
+    def _facts(self, flow: StepFlow, action: str, resource: tuple[str, str]) -> list[Facts]:
+        """What is known of the request that the step will make, in each environment."""
+        workflow, labels = self._workflow, flow.arguments.whole().join(flow.control).labels()
+        context: dict[str, Any] = {
+            "workflow": workflow.name,
+            "workflow_version": workflow.version,
+            "risk": workflow.risk,
+            "risk_level": RISK_LEVELS[workflow.risk],
+            **_classes(labels.data_class),
+            **_trusts(labels.trust),
+        }
+        if not labels.residency:
+            context["residency"] = []
+        attributes: dict[str, Any] = {}
+        tool = self._project.tools.get(resource[1]) if action == "tool.call" else None
+        if tool is not None:
+            context["effect"] = attributes["effect"] = "write" if tool.effect else "none"
+            context["arguments"] = _constants(flow.step.arguments.get("with"))
+            if not any(_is_review(flow, name) for name in flow.step.requires):
+                context["approvals"] = context["approved_by"] = []
+        return [
+            Facts(action, resource, attributes, {**context, "environment": environment}) for environment in ENVIRONMENTS
+        ]
+
+    def _impossible(self, flow: StepFlow, action: str, resource: str, why: Never) -> Finding:
+        if not why.policies:
+            return self._finding(flow, "flow-permission", f"No policy can ever permit '{action}' on {resource}.")
+        named = " and ".join(f"'{policy}'" for policy in why.policies)
+        reads = f" ({', '.join(f'context.{name}' for name in why.reads)})" if why.reads else ""
+        if why.effect == "permit":
+            detail = (
+                f"No policy can permit '{action}' on {resource} for this step: {named} wants what is never so{reads}."
+            )
+        elif why.reads:
+            detail = f"Policy {named} forbids '{action}' on {resource} in every run: what it asks is always so{reads}."
+        else:
+            detail = f"Policy {named} forbids '{action}' on {resource} whatever the request says."
+        hint = "Permit it in policies/, or take the step out."
+        if {"approvals", "approved_by"} & {*why.reads}:
+            hint = "Write a review into 'requires' whose decision the policy asks for, or permit it without one."
+        return self._finding(flow, "flow-permission", detail, hint=hint)
 
     def _asking(self, verb: str, target: str) -> Ask:
         def ask(run: RunFacts, labels: Labels, environment: str) -> list[PolicyRequest]:
@@ -151,10 +196,12 @@ class _WorkflowCheck:
         )
 
     def _starters(self) -> Iterator[Actor]:
-        """Somebody of each role, and somebody of none: whoever may have started the run."""
+        """Somebody of each role, somebody of none, and whom policies name: whoever may have started the run."""
         yield Actor(NOBODY, "user", "anybody")
         for role in self._project.roles:
             yield Actor(NOBODY, "user", "anybody", frozenset((role,)))
+        for kind, name in sorted(self._possible.named):
+            yield Actor(NOBODY, kind, name, frozenset(self._project.roles))
 
     def _run(self, actor: Actor) -> RunFacts:
         workflow = self._workflow
@@ -192,9 +239,30 @@ class _WorkflowCheck:
             for path in _places(flow.path)
         )
 
-    def _finding(self, flow: StepFlow, code: str, detail: str, word: str = "") -> Finding:
-        hint = "Permit it in policies/, or take the step out."
+    def _finding(
+        self,
+        flow: StepFlow,
+        code: str,
+        detail: str,
+        word: str = "",
+        hint: str = "Permit it in policies/, or take the step out.",
+    ) -> Finding:
         return Finding(code, flow.path, flow.step.line, detail, word or flow.step.target, (), hint)
+
+
+def _is_review(flow: StepFlow, name: str) -> bool:
+    """Whether a step that is required may give an approval; what is not known here may."""
+    known = flow.frame.step(name)
+    return known is None or known.step.verb == "review"
+
+
+def _constants(given: Expression | None) -> dict[str, Any]:
+    """The arguments that the document writes out; of money and counts, as policies see nothing else of numbers."""
+    parts: Mapping[str, Expression] = {} if given is None else given.parts
+    kinds = (bool, int, str)
+    return {
+        name: part.value for name, part in parts.items() if isinstance(part, Constant) and isinstance(part.value, kinds)
+    }
 
 
 def _places(path: str) -> tuple[str, ...]:
@@ -202,7 +270,15 @@ def _places(path: str) -> tuple[str, ...]:
     return (path, path.replace("/", "[0]/"), path.replace("/", "!/")) if "/" in path else (path,)
 
 
-def _never(action: str, resource: str, why: str) -> str:
-    if why:
-        return f"Policy '{why}' forbids '{action}' on {resource} whatever the request says."
-    return f"No policy can ever permit '{action}' on {resource}."
+def _classes(most: DataClass) -> Mapping[str, Any]:
+    return {
+        "data_class": Between(0, int(most)),
+        "data_class_name": OneOf(frozenset(one.name.lower() for one in DataClass if one <= most)),
+    }
+
+
+def _trusts(least: Trust) -> Mapping[str, Any]:
+    return {
+        "trust": Between(0, int(least)),
+        "trust_name": OneOf(frozenset(one.name.lower() for one in Trust if one <= least)),
+    }

@@ -2,40 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, cast
 
 import orjson
 
+from signoff.core.actors import ActorKind
+from signoff.core.values import value
 from signoff.governance.policy.engine import PolicySet
-from signoff.governance.policy.model import PolicyRequest
+from signoff.governance.policy.model import PRINCIPAL_KINDS, PolicyRequest
 from signoff.governance.policy.parsing import ParsedPolicy
+from signoff.governance.policy.partial import Entity, Facts, satisfied
 from signoff.governance.policy.reading import attributes_read
 
 
+@value
+class Never:
+    """Why something is never permitted.
+
+    Attributes:
+        policies: the ids of what stands against it: one that always forbids it, or all that would permit it.
+        effect: of those; they are none where nothing is about it at all.
+        reads: what of the context their conditions read; empty where they have none.
+    """
+
+    policies: tuple[str, ...] = ()
+    effect: Literal["permit", "forbid"] = "permit"
+    reads: tuple[str, ...] = ()
+
+
 class PossiblePermits:
-    """The scopes of a project's policies. Conditions are not evaluated: they may hold."""
+    """Whether a project's policies could permit something, by what is known of it before anything runs.
+
+    Conditions are evaluated as far as that goes; whatever is open in them may hold. Who starts the run is open.
+
+    Attributes:
+        named: the actors that any policy names, by kind and id.
+    """
 
     def __init__(self, policies: PolicySet) -> None:
         self._policies = policies.parsed
-        self._known: dict[tuple[str, str, str], str | None] = {}
+        self.named = frozenset(one for policy in policies.parsed for one in _principals(policy.body))
+        self._matching: dict[tuple[str, Entity], tuple[ParsedPolicy, ...]] = {}
 
-    def forbidden_by(self, action: str, kind: str, name: str) -> str | None:
-        """Why nobody can ever do that: the id of a policy that always forbids it, or empty where none permits it.
+    def never(self, facts: Sequence[Facts]) -> Never | None:
+        """Why nobody can ever do that in any of these cases; none where some policy may permit it in one."""
+        found: Never | None = None
+        for one in facts:
+            found = self._never(one)
+            if found is None:
+                return None
+        return found
 
-        None where some policy may permit it.
-        """
-        asked = (action, kind, name)
-        if asked not in self._known:
-            self._known[asked] = self._forbidden_by(action, kind, name)
-        return self._known[asked]
-
-    def _forbidden_by(self, action: str, kind: str, name: str) -> str | None:
-        matching = [policy for policy in self._policies if _matches(policy, action, kind, name)]
+    def _never(self, facts: Facts) -> Never | None:
+        about = facts.action, facts.resource
+        if about not in self._matching:
+            self._matching[about] = tuple(one for one in self._policies if _matches(one, facts.action, *facts.resource))
+        matching = self._matching[about]
         for policy in matching:
-            if policy.effect == "forbid" and not policy.body["conditions"] and policy.body["principal"]["op"] == "All":
-                return policy.id
-        return None if any(policy.effect == "permit" for policy in matching) else ""
+            of_all = policy.effect == "forbid" and policy.body["principal"]["op"] == "All"
+            if of_all and satisfied(policy.body["conditions"], facts) is True:
+                return _reason((policy,))
+        permits = tuple(policy for policy in matching if policy.effect == "permit")
+        if any(satisfied(policy.body["conditions"], facts) is not False for policy in permits):
+            return None
+        return _reason(permits) if permits else Never()
+
+
+def _principals(node: Any) -> Iterator[tuple[ActorKind, str]]:
+    """The actors that a policy names anywhere: as entities, or as `context.started_by` has them."""
+    if isinstance(node, str):
+        kind, slash, name = node.partition("/")
+        if slash and kind in PRINCIPAL_KINDS and name:
+            yield cast("ActorKind", kind), name
+    elif isinstance(node, list):
+        for item in cast("list[Any]", node):
+            yield from _principals(item)
+    elif isinstance(node, dict):
+        members = cast("dict[str, Any]", node)
+        kind = _KINDS.get(members.get("type", "")) if members.keys() == {"type", "id"} else None
+        if kind is not None:
+            yield kind, str(members["id"])
+        for item in members.values():
+            yield from _principals(item)
+
+
+_KINDS: Mapping[str, ActorKind] = {entity: cast("ActorKind", kind) for kind, entity in PRINCIPAL_KINDS.items()}
+
+
+def _reason(policies: Sequence[ParsedPolicy]) -> Never:
+    read = [attributes_read([policy.body], "context") for policy in policies]
+    names = sorted({name for one in read for name in one or ()})
+    effect: Literal["permit", "forbid"] = "forbid" if policies[0].effect == "forbid" else "permit"
+    return Never(tuple(policy.id for policy in policies), effect, tuple(names))
 
 
 class Permits:

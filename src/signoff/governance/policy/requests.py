@@ -18,7 +18,8 @@ from signoff.runtime.handlers import Approval, RunFacts
 KNOWN_PARTS = 1_024
 """How many parts of contexts are kept to be used again: a worker asks about the same workflows and labels all day."""
 
-_RISKS = {"low": 0, "medium": 1, "high": 2}
+RISK_LEVELS = {"low": 0, "medium": 1, "high": 2}
+"""`context.risk_level` by risk."""
 
 
 def tool_request(
@@ -382,7 +383,7 @@ def _workflow_context(workflow: str, version: str, risk: str, environment: str) 
         "workflow": workflow,
         "workflow_version": version,
         "risk": risk,
-        "risk_level": _RISKS[risk],
+        "risk_level": RISK_LEVELS[risk],
         "environment": environment,
     }
 
