@@ -14,6 +14,9 @@ from re import _parser  # pyright: ignore[reportAttributeAccessIssue, reportUnkn
 from typing import Any, cast
 
 _DIGIT = re.compile(r"\d")
+_WORD = re.compile(r"\w")
+_RUN = re.compile(r"\w+")
+_LETTERS = (("0", "9"), ("A", "Z"), ("a", "z"))
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 
 
@@ -24,30 +27,102 @@ class Needs:
     Attributes:
         digits: how many, of any script.
         characters: which; letters only where their case counts.
+        run: so many letters, digits and underscores side by side.
+        digit_run: as `run`, with a digit among them.
     """
 
     digits: int = 0
     characters: frozenset[str] = frozenset()
+    run: int = 0
+    digit_run: int = 0
 
 
 class Held:
     """What a text has."""
 
     def __init__(self, text: str) -> None:
-        self._digits = len(_DIGIT.findall(text))
         self._characters = frozenset(text)
+        runs = _RUN.findall(text)
+        self._run = max(map(len, runs), default=0)
+        of_digits = [run for run in runs if _DIGIT.search(run)] if _DIGIT.search(text) else []
+        self._digit_run = max(map(len, of_digits), default=0)
+        self._digits = len(_DIGIT.findall("".join(of_digits))) if of_digits else 0
 
     def meets(self, needs: Needs) -> bool:
         """Whether there can be a match."""
-        return needs.digits <= self._digits and needs.characters <= self._characters
+        return (
+            needs.digits <= self._digits
+            and needs.digit_run <= self._digit_run
+            and needs.run <= self._run
+            and needs.characters <= self._characters
+        )
 
 
 def needs_of(pattern: re.Pattern[str]) -> Needs:
     """What every match of a pattern has. What is not understood needs nothing."""
-    found = _all_of(cast("Any", _parser).parse(pattern.pattern, pattern.flags))
+    tree = cast("Any", _parser).parse(pattern.pattern, pattern.flags)
+    found, runs = _all_of(tree), _Runs()
+    runs.read(tree)
+    characters = found.characters
     if pattern.flags & re.IGNORECASE or "(?i" in pattern.pattern:
-        return Needs(found.digits, frozenset(one for one in found.characters if one.lower() == one.upper()))
-    return found
+        characters = frozenset(one for one in characters if one.lower() == one.upper())
+    return Needs(found.digits, characters, runs.longest, runs.longest_with_digit)
+
+
+class _Runs:
+    """The longest piece of every match that has letters, digits and underscores only: nothing may come between."""
+
+    def __init__(self) -> None:
+        self.longest = self.longest_with_digit = 0
+        self._length = 0
+        self._digit = False
+
+    def read(self, items: Any) -> None:
+        """The next items of a pattern."""
+        for operator, argument in items:
+            self._read(str(operator), argument)
+
+    def _read(self, operator: str, argument: Any) -> None:
+        if operator in ("ASSERT", "ASSERT_NOT", "AT"):
+            return  # they take nothing of the text
+        if operator == "SUBPATTERN":
+            self.read(argument[-1])
+        elif operator == "ATOMIC_GROUP":
+            self.read(argument)
+        elif operator in _REPEATS and len(argument[2]) == 1 and _is_word(*argument[2][0]):
+            self._add(argument[0], digit=bool(argument[0]) and bool(_of(*_named(argument[2][0])).digits))
+        elif _is_word(operator, argument):
+            self._add(1, digit=bool(_of(operator, argument).digits))
+        else:
+            # It may have other characters, or be two things: what comes behind it is another piece.
+            self._length, self._digit = 0, False
+
+    def _add(self, count: int, *, digit: bool) -> None:
+        self._length += count
+        self._digit = self._digit or digit
+        self.longest = max(self.longest, self._length)
+        if self._digit:
+            self.longest_with_digit = max(self.longest_with_digit, self._length)
+
+
+def _named(item: Any) -> tuple[str, Any]:
+    return str(item[0]), item[1]
+
+
+def _is_word(operator: Any, argument: Any) -> bool:
+    """Whether an item is one character, and that a letter, a digit or an underscore."""
+    operator = str(operator)
+    if operator == "LITERAL":
+        return _WORD.fullmatch(chr(argument)) is not None
+    return operator == "IN" and all(_is_word_part(str(one), value) for one, value in argument)
+
+
+def _is_word_part(operator: str, value: Any) -> bool:
+    if operator == "LITERAL":
+        return _WORD.fullmatch(chr(value)) is not None
+    if operator == "RANGE":
+        return any(first <= chr(value[0]) and chr(value[1]) <= last for first, last in _LETTERS)
+    return operator == "CATEGORY" and str(value) in ("CATEGORY_DIGIT", "CATEGORY_WORD")
 
 
 def _all_of(items: Any) -> Needs:

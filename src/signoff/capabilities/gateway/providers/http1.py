@@ -11,8 +11,8 @@ import asyncio
 import select
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import contextmanager, suppress
 from functools import cache
 from types import TracebackType
 from typing import Any, cast
@@ -68,8 +68,7 @@ class VendorTransport(httpx.AsyncBaseTransport):
         try:
             connection.begin()
             connection.write(request)
-            async with _limited(read_s, httpx.ReadTimeout):
-                await connection.headed()
+            await connection.headed(read_s)
         except BaseException:
             connection.abort()
             raise
@@ -194,11 +193,6 @@ class _Connection(asyncio.Protocol):
         return not looking.poll(0)
 
     @property
-    def has_more(self) -> bool:
-        """Whether `body` need not wait."""
-        return self._complete or bool(self._chunks)
-
-    @property
     def _until_closed(self) -> bool:
         """Whether the answer says no length, so that its end is the connection's."""
         named = {name.lower() for name, _ in self.headers}
@@ -214,17 +208,20 @@ class _Connection(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(data)
 
-    async def headed(self) -> None:
+    async def headed(self, timeout_s: float | None) -> None:
         """Return when the head of the answer is there."""
-        while not self._begun:
-            await self._more()
+        with self._waiting(timeout_s):
+            while not self._begun:
+                await self._more()
 
-    async def body(self) -> bytes | None:
+    async def body(self, timeout_s: float | None) -> bytes | None:
         """More of the body; none at its end."""
-        while not self._chunks:
-            if self._complete:
-                return None
-            await self._more()
+        if not self._chunks and not self._complete:
+            with self._waiting(timeout_s):
+                while not self._chunks and not self._complete:
+                    await self._more()
+        if not self._chunks:
+            return None
         # All that is there at once: a vendor's words come in bursts.
         chunk = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
@@ -250,6 +247,23 @@ class _Connection(asyncio.Protocol):
             await self._waiter
         finally:
             self._waiter = None
+
+    @contextmanager
+    def _waiting(self, timeout_s: float | None) -> Generator[None]:
+        """At most so long: the connection fails then, which takes a third of the time of asyncio's own limits."""
+        if timeout_s is None:
+            yield
+            return
+        limit = asyncio.get_running_loop().call_later(timeout_s, self._late)
+        try:
+            yield
+        finally:
+            limit.cancel()
+
+    def _late(self) -> None:
+        self._fail(httpx.ReadTimeout("the server did not answer in time"))
+        self.abort()
+        self._wake()
 
     def _fail(self, error: Exception) -> None:
         if self._failure is None:
@@ -277,10 +291,7 @@ class Exchange(httpx.AsyncByteStream):
 
     async def more(self) -> bytes | None:
         """More of the body; none at its end."""
-        if self._connection.has_more:  # at once: a time limit takes longer than what it would limit
-            return await self._connection.body()
-        async with _limited(self._timeout_s, httpx.ReadTimeout):
-            return await self._connection.body()
+        return await self._connection.body(self._timeout_s)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while (chunk := await self.more()) is not None:
