@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signoff.catalog.templates import MAX_RENDERED_SIZE_BYTES, PromptTemplateError, render_sections
+from signoff.catalog.templates import MAX_RENDERED_SIZE_BYTES, PromptTemplateError, render_sections, variables_of
 from signoff.core.errors import InvalidError, LimitError
 
 KNOWN = {
@@ -36,6 +36,15 @@ KNOWN = {
     "autoescape": "{% autoescape false %}{{ text }}{% endautoescape %}",
     "call block": "{% call text() %}{% endcall %}",
     "line statement": "{% for x in text.__class__.mro() %}{{ x }}{% endfor %}",
+    "CVE-2025-27516 method through a filter": "{{ [text]|map('attr', 'format')|list }}",
+    "CVE-2024-56201 name of the template": "{% import text as x %}{{ x }}",
+    "CVE-2020-28493 urlize": "{{ text|urlize }}",
+    "the template itself": "{{ self._TemplateReference__context.environment }}",
+    "the method's own object": "{{ labels.items.__self__.__class__ }}",
+    "the view's class": "{% for x in labels.items() %}{{ x.__class__ }}{% endfor %}",
+    "a filter's argument": "{{ text|default(text.__class__, true) }}{{ text|sort(reverse=text.__class__) }}",
+    "a condition of a loop": "{% for x in [text] if x.__class__ %}{{ x.__class__ }}{% endfor %}",
+    "a test's argument": "{{ text is eq(text.__class__) }}",
     "test as a gadget": "{{ text is callable }}{{ text.__call__ }}",
 }
 
@@ -70,6 +79,33 @@ def test_work_without_end_is_refused_at_once(source: str) -> None:
     with pytest.raises((InvalidError, LimitError)):
         render_sections([("user", source)], {"text": "x" * MAX_RENDERED_SIZE_BYTES, "number": 10**5000}, {})
     assert time.perf_counter() - started_s < PATIENCE_S
+
+
+LOOPS = [
+    "{% for a in text %}{% for b in text %}{% if a == 'z' %}x{% endif %}{% endfor %}{% endfor %}",
+    "{% for a in text %}{% for b in text if b == 'z' %}x{% endfor %}{% endfor %}",
+    "{% for a in text %}{% for b in text %}{% if loop.length == 0 %}x{% endif %}{% endfor %}{% endfor %}",
+]
+
+
+@pytest.mark.parametrize("source", LOOPS)
+def test_loops_that_print_nothing_end(source: str) -> None:
+    with pytest.raises(LimitError, match="turn more than 100000 times"):
+        render_sections([("user", source)], {"text": "x" * 3_000}, {})
+    (_, said) = render_sections([("user", source + "ok")], {"text": "x" * 300}, {})[-1]
+    assert said == "ok"
+
+
+def test_turns_of_all_sections_count_together() -> None:
+    loop = "{% for a in text %}{% if a == 'z' %}x{% endif %}{% endfor %}"
+    with pytest.raises(LimitError):
+        render_sections([("system", loop), ("user", loop)], {"text": "x" * 60_000}, {})
+
+
+@pytest.mark.parametrize("source", ["{{ self }}", "{% if self %}x{% endif %}", "{{ text|counted }}"])
+def test_what_belongs_to_the_template_itself_is_refused_before_anything_runs(source: str) -> None:
+    with pytest.raises(PromptTemplateError):
+        variables_of(source)
 
 
 CLOSING = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,7 +49,7 @@ def project(extra: str, model: str) -> Project:
 
 
 @contextmanager
-def vendor(choice: dict[str, Any]) -> Iterator[LoopbackServer]:
+def vendor(choice: dict[str, Any]) -> Generator[LoopbackServer]:
     with loopback_server(reply(json.dumps({"id": "1", "choices": [choice]}).encode())) as server:
         yield server
 

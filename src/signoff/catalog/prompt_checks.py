@@ -11,7 +11,6 @@ from signoff.catalog.prompts import Prompt
 from signoff.core.errors import NotFoundError, Problem, did_you_mean
 from signoff.workflows.model import Expression, Step, Workflow, every_step
 
-
 _APART = {
     "agreement": "compares several answers, and it gives one only",
     "likelihood": "rests on how likely one answer's words are, and it has a conversation",
@@ -139,10 +138,10 @@ def _compared(project: Project, workflow: Workflow) -> Iterator[Problem]:
             confidence = project.prompts.find(step.target).answer.confidence
         except NotFoundError:
             continue  # told by the compiler
-        for signal in _APART:
+        for signal, why in _APART.items():
             if confidence is None or signal not in confidence.signals:
                 continue
-            detail = f"The confidence of the prompt of '{step.name}' {_APART[signal]}."
+            detail = f"The confidence of the prompt of '{step.name}' {why}."
             suggestion = f"Take '{signal}' out of the prompt's signals."
             yield Problem(detail, step.file or workflow.file, step.line, suggestion=suggestion, code="value")
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, meta, nodes
-from jinja2.runtime import LoopContext
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, meta, nodes, pass_context
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from signoff.core.errors import InvalidError, LimitError
@@ -27,6 +27,8 @@ MAX_RENDERED_SIZE_BYTES = 200_000
 """How large the messages of one prompt may be together, in bytes of UTF-8: about 50,000 tokens."""
 MAX_LOOP_DEPTH = 2
 """How deep loops may be nested, so that a long list from outside cannot buy cubic time."""
+MAX_TURNS = 100_000
+"""How often the loops of one prompt may turn together: nothing else bounds a loop in a loop that prints nothing."""
 
 MAX_DIGITS = 15
 """To how many digits `round` rounds: a float has no more."""
@@ -65,6 +67,9 @@ _ALLOWED_NODES = (
     nodes.Call,
 )
 _WRAP = "as_data"
+_COUNT = "counted"
+_TURNS = "turns left"
+"""Of the values of a template, what its loops count down; no template can write this name."""
 # What a model may read as our tag: with blanks or characters that nobody sees in between (soft hyphens, zero-width and
 # direction marks, variation selectors), in any case, in full-width forms, with another slash.
 _UNSEEN = r"[\s\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]*"
@@ -98,6 +103,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         self.filters.clear()
         self.filters.update(allowed)
         self.filters[_WRAP] = as_data
+        self.filters[_COUNT] = cast("Any", _counted)
         self.filters["tojson"] = _as_json
         self.filters["join"] = _joined
         self.filters["round"] = _rounded
@@ -122,6 +128,17 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             except (LookupError, TypeError):
                 pass
         return self.undefined(obj=obj, name=argument)
+
+
+@pass_context
+def _counted(context: Context, value: Any) -> Iterator[Any]:
+    """The items of what a loop goes over, for as long as the prompt's loops may turn."""
+    left: list[int] = context[_TURNS]
+    for item in value:
+        left[0] -= 1
+        if left[0] < 0:
+            raise LimitError(f"The prompt's loops turn more than {MAX_TURNS} times once its variables are put in.")
+        yield item
 
 
 def _as_json(value: Any) -> str:
@@ -196,7 +213,7 @@ def render_sections(
         InvalidError: a value that a template needs is not there.
         LimitError: the messages together are larger than `MAX_RENDERED_SIZE_BYTES`.
     """
-    values = {**variables, **_mark_authored(authored)}
+    values = {**variables, **_mark_authored(authored), _TURNS: [MAX_TURNS]}
     messages: list[tuple[str, str]] = []
     room = MAX_RENDERED_SIZE_BYTES
     for role, source in sections:
@@ -266,6 +283,8 @@ def _compiled(source: str) -> Template:
     tree = _parse(source)
     for output in tree.find_all(nodes.Output):
         output.nodes = [_wrapped(node) for node in output.nodes]
+    for loop in tree.find_all(nodes.For):
+        loop.iter = nodes.Filter(loop.iter, _COUNT, [], [], None, None, lineno=loop.lineno)
     return _SANDBOX.from_string(tree)
 
 
@@ -304,7 +323,9 @@ def _refuse_more_than_data(node: nodes.Node, depth: int) -> None:
         raise PromptTemplateError(
             f"Templates of prompts may not use '{what}': they print, branch and loop.", node.lineno
         )
-    if isinstance(node, nodes.Filter) and (node.name not in _SANDBOX.filters or node.name == _WRAP):
+    if isinstance(node, nodes.Name) and node.name == "self":
+        raise PromptTemplateError("Templates of prompts have no 'self'.", node.lineno)
+    if isinstance(node, nodes.Filter) and (node.name not in _SANDBOX.filters or node.name in (_WRAP, _COUNT)):
         known = ", ".join(sorted((*FILTERS, *MORE_FILTERS)))
         raise PromptTemplateError(
             f"Templates of prompts have no filter '{node.name}'. They have: {known}.", node.lineno
