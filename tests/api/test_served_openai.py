@@ -169,8 +169,8 @@ async def test_errors_are_of_the_classes_that_programs_wait_for(database: Databa
         assert "signoff-call-id" in limited.response.headers
         assert (await failing(openai.InternalServerError, "500")).status_code == 503
         assert (await failing(openai.InternalServerError, "silence")).status_code == 504
-        unsupported = await failing(openai.BadRequestError, logprobs=True)
-        assert (unsupported.param, unsupported.code) == ("logprobs", "unsupported_parameter")
+        unsupported = await failing(openai.BadRequestError, store=True)
+        assert (unsupported.param, unsupported.code) == ("store", "unsupported_parameter")
         unknown = await failing(openai.BadRequestError, extra_body={"temprature": 1})
         assert "Did you mean 'temperature'?" in str(unknown)
         wrong = await failing(openai.BadRequestError, headers={"signoff-data-class": "secret"})

@@ -55,20 +55,20 @@ async def test_what_a_model_lacks_is_left_out_and_named_where_the_program_or_the
         answer = await chats.create(
             model="anthropic/says", messages=ASK, seed=7, verbosity="low", logit_bias={"5": -1}, logprobs=True
         )
-        assert answer.headers["signoff-ignored"] == "logprobs, logit_bias, seed, verbosity"
+        assert answer.headers["signoff-ignored"] == "logit_bias, logprobs, seed, verbosity"
         assert {"seed", "verbosity", "logit_bias", "logprobs"}.isdisjoint(here.vendor.asked[-1].body)
         streamed = await chats.create(model="anthropic/says", messages=ASK, seed=7, stream=True)
         assert streamed.headers["signoff-ignored"] == "seed"
         assert streamed.headers["signoff-model"] == "anthropic/says"
         with pytest.raises(openai.BadRequestError, match="has no `seed`"):
             await chats.create(model="anthropic/says", messages=ASK, seed=7, extra_headers=refusing)
-        with pytest.raises(openai.BadRequestError, match="logprobs"):
-            await chats.create(model="says", messages=ASK, logprobs=True, extra_headers=refusing)
+        with pytest.raises(openai.BadRequestError, match="store"):
+            await chats.create(model="says", messages=ASK, store=True, extra_headers=refusing)
         # LiteLLM's programs say so in the body.
         dropped = await chats.create(
-            model="says", messages=ASK, logprobs=True, extra_headers=refusing, extra_body={"drop_params": True}
+            model="says", messages=ASK, store=True, extra_headers=refusing, extra_body={"drop_params": True}
         )
-        assert dropped.headers["signoff-ignored"] == "logprobs"
+        assert dropped.headers["signoff-ignored"] == "store"
         assert "drop_params" not in here.vendor.asked[-1].body
         told: Any = claude.messages.with_raw_response
         answer = await told.create(model="says", max_tokens=50, messages=ASK, service_tier="standard_only")

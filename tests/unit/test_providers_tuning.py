@@ -32,6 +32,7 @@ ALL: dict[str, Any] = {
     "verbosity": "low",
     "logit_bias": {"50256": -100},
     "flex_tier": "flex",
+    "logprobs": 2,
     "standard_tier": "standard_only",
 }
 FORMATS: list[Wire] = [

@@ -72,9 +72,9 @@ def test_new_parameters_reach_the_tuning() -> None:
 
 
 def test_what_an_answer_can_do_without_is_dropped_and_named_where_that_is_wished() -> None:
-    more = {"logprobs": True, "service_tier": "priority", "prediction": {"type": "content", "content": "x"}}
+    more = {"store": True, "service_tier": "priority", "prediction": {"type": "content", "content": "x"}}
     wanted = read_chat({**CHAT, **more}, DROPPING)
-    assert wanted.ignored == ("logprobs", "prediction", "service_tier")
+    assert wanted.ignored == ("prediction", "service_tier", "store")
     assert wanted.request.tuning == Tuning(optional=True)
     by_body = read_chat({**CHAT, **more, "drop_params": True}, BOUNDS)
     assert by_body.ignored == wanted.ignored

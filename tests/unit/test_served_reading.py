@@ -34,8 +34,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"max_tokens": 2**31}, "max_tokens", "integer_above_max_value"),
     ({"messages": [_picture("https://[::1")]}, "messages[0].content[0].image_url.url", "invalid_value"),
     ({"n": 2}, "n", "unsupported_parameter"),
-    ({"logprobs": True}, "logprobs", "unsupported_parameter"),
-    ({"top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),
+    ({"logprobs": "yes"}, "logprobs", "invalid_type"),
+    ({"top_logprobs": 3}, "top_logprobs", "invalid_value"),
+    ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "invalid_value"),
     ({"logit_bias": {"the": -100}}, "logit_bias", "invalid_value"),
     ({"logit_bias": {"50256": -101}}, "logit_bias.50256", "invalid_value"),
     ({"verbosity": "very"}, "verbosity", "invalid_value"),
@@ -100,6 +101,10 @@ def test_chats_are_tuned_in_each_vendors_words() -> None:
     drawn: dict[str, Any] = {"top_p": 0.5, "top_k": 4, "seed": 7, "frequency_penalty": 0.5, "presence_penalty": -0.5}
     more = {**drawn, "reasoning_effort": "low", "parallel_tool_calls": False, "tools": tools}
     assert read_chat({**ASK, **more}, BOUNDS).request.tuning == Tuning(**drawn, effort="low", parallel_tools=False)
+    for likely, most in (({"logprobs": True}, 0), ({"logprobs": True, "top_logprobs": 3}, 3)):
+        assert read_chat({**ASK, **likely}, BOUNDS).request.tuning == Tuning(logprobs=most)
+    included = {"include": ["reasoning.encrypted_content", "message.output_text.logprobs"], "top_logprobs": 2}
+    assert read_response({"model": "m", "input": "x", **included}, BOUNDS).request.tuning == Tuning(logprobs=2)
     own = {"model": "m", "input": "x", "top_p": 0.5, "reasoning": {"effort": "high", "summary": "auto"}}
     assert read_response(own, BOUNDS).request.tuning == Tuning(top_p=0.5, effort="high")
     thinking = {"top_k": 4, "thinking": {"type": "enabled", "budget_tokens": 2000}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -84,9 +85,27 @@ def chat_body(head: Head, reply: ChatReply) -> dict[str, Any]:
         "object": "chat.completion",
         "created": head.created,
         "model": head.model,
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_of(reply)}],
+        "choices": [{"index": 0, "message": message, "logprobs": _logprobs(reply), "finish_reason": finish_of(reply)}],
         "usage": usage_body(reply.usage),
     }
+
+
+def _logprobs(reply: ChatReply) -> dict[str, Any] | None:
+    """Of each token, where they were asked for; of a stream they come with its last chunk."""
+    return {"content": likely(reply.logprobs), "refusal": None} if reply.logprobs else None
+
+
+def likely(tokens: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Tokens with all members that SDKs read, which not every server gives."""
+    return [
+        {**_token(token), "top_logprobs": [_token(one) for one in token.get("top_logprobs") or ()]} for token in tokens
+    ]
+
+
+def _token(token: Mapping[str, Any]) -> dict[str, Any]:
+    text = str(token.get("token", ""))
+    data = token.get("bytes")
+    return {"token": text, "logprob": token.get("logprob", 0), "bytes": list(text.encode()) if data is None else data}
 
 
 def images_of(reply: ChatReply) -> list[dict[str, Any]]:
@@ -164,7 +183,12 @@ class ChatFrames:
             frames.append(self._chunk({"refusal": refusal}))
         if images := images_of(reply):
             frames.append(self._chunk({"images": images}))
-        last: dict[str, Any] = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish_of(reply)}
+        last: dict[str, Any] = {
+            "index": 0,
+            "delta": {},
+            "logprobs": _logprobs(reply),
+            "finish_reason": finish_of(reply),
+        }
         frames.append(sse({**self._common, "choices": [last], **({"usage": None} if self._usage else {})}))
         if self._usage:
             frames.append(sse({**self._common, "choices": [], "usage": usage_body(reply.usage)}))

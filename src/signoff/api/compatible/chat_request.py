@@ -56,8 +56,6 @@ KNOWN = Known(
     | IN_CHATS,
     neutral={
         "n": (1,),
-        "logprobs": (False,),
-        "top_logprobs": (0,),
         "modalities": (["text"],),
         "service_tier": ("auto", "default", "flex"),
         "store": (False,),
@@ -65,8 +63,6 @@ KNOWN = Known(
     hints=HINTS,
     advice={
         "n": "Ask several times.",
-        "logprobs": "No model behind this server reports them; leave it out.",
-        "top_logprobs": "No model behind this server reports them; leave it out.",
         "store": "This server keeps no answers; the record of a call is under its 'signoff-call-id'.",
         "functions": _FUNCTIONS,
         "function_call": _FUNCTIONS,
@@ -77,7 +73,7 @@ KNOWN = Known(
         "service_tier": OTHER_TIERS,
         "prediction": COMMON_ONLY,
     },
-    droppable=frozenset(("logprobs", "top_logprobs", "store", "service_tier", "prediction")),
+    droppable=frozenset(("store", "service_tier", "prediction")),
 )
 MESSAGE = Known(
     frozenset(("role", "content")),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from signoff.api.compatible.chat_answer import Head, refusal_of
+from signoff.api.compatible.chat_answer import Head, likely, refusal_of
 from signoff.api.compatible.faults import Fault
 from signoff.api.compatible.messages_answer import InterleavedError
 from signoff.capabilities.gateway.chat import (
@@ -39,10 +39,13 @@ _REPEATED: Mapping[str, Any] = {
 def response_body(head: Head, asked: Mapping[str, Any], reply: ChatReply) -> dict[str, Any]:
     """A whole answer."""
     output: list[dict[str, Any]] = []
+    told = False
     for part in reply.parts:
         place = f"{head.id}_{len(output)}"
         if isinstance(part, TextPart) and part.text:
-            output.append(_message(place, [_text(part.text)]))
+            # A vendor tells of one text's tokens after the other's, and we of all with the first.
+            output.append(_message(place, [_text(part.text, () if told else reply.logprobs)]))
+            told = True
         elif isinstance(part, ReasoningPart):
             output.append(_reasoning(place, part))
         elif isinstance(part, ToolCallPart):
@@ -96,8 +99,8 @@ def _end(reply: ChatReply) -> dict[str, Any]:
     return {"status": "incomplete", "incomplete_details": {"reason": reason}}
 
 
-def _text(text: str) -> dict[str, Any]:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+def _text(text: str, logprobs: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": likely(logprobs)}
 
 
 def _message(place: str, content: list[dict[str, Any]], status: str = "completed") -> dict[str, Any]:
@@ -171,6 +174,9 @@ class ResponseFrames:
         if (refusal := refusal_of(reply)) is not None:
             frames.append(self._filled(("refusal", 0), refusal) + self._close())
         whole = {**_base(self._head, self._asked), **_end(reply), "usage": usage_body(reply.usage)}
+        said = [block for item in self._done for block in item.get("content", ()) if block["type"] == "output_text"]
+        if said:
+            said[0]["logprobs"] = likely(reply.logprobs)
         # The items as they were shown, with what only came at the end: a vendor's own form of its thoughts.
         whole["output"] = self._finished(reply)
         frames.append(self._event(f"response.{whole['status']}", {"response": whole}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from signoff.api.compatible.chat_request import Bounds, Reading, Wanted, dropping
 from signoff.api.compatible.functions import (
@@ -44,6 +44,7 @@ from signoff.capabilities.gateway.chat import (
 )
 
 _STORED = "This server keeps no answers: send the whole conversation as 'input'."
+_LIKELY = "message.output_text.logprobs"
 _VENDORS_OWN = "The gateway runs no tools of vendors: declare a function."
 
 KNOWN = Known(
@@ -68,7 +69,6 @@ KNOWN = Known(
         "include": ([], ["reasoning.encrypted_content"]),
         "truncation": ("disabled",),
         "service_tier": ("auto", "default", "flex"),
-        "top_logprobs": (0,),
     },
     hints=HINTS,
     advice={
@@ -76,11 +76,10 @@ KNOWN = Known(
         "previous_response_id": _STORED,
         "conversation": _STORED,
         "background": "Start a run of a workflow for work that nobody waits for.",
-        "include": "Only 'reasoning.encrypted_content' can be included.",
+        "include": "Only 'reasoning.encrypted_content' and 'message.output_text.logprobs' can be included.",
         "truncation": "Shorten the conversation before you send it.",
         "prompt": "Send the rendered prompt as 'input'.",
         "max_tool_calls": "The gateway runs no tools of vendors: count the calls where you run them.",
-        "top_logprobs": "No model behind this server reports them; leave it out.",
         "context_management": "Shorten the conversation before you send it.",
         "moderation": "Content filters are the project's own.",
         "service_tier": OTHER_TIERS,
@@ -88,9 +87,7 @@ KNOWN = Known(
         "image": "Only text is answered.",
         "access_programs": COMMON_ONLY,
     },
-    droppable=frozenset(
-        ("store", "include", "max_tool_calls", "top_logprobs", "service_tier", "truncation", "access_programs")
-    ),
+    droppable=frozenset(("store", "include", "max_tool_calls", "service_tier", "truncation", "access_programs")),
 )
 TEXT = Known(frozenset(("format", "verbosity")))
 _ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -104,7 +101,8 @@ def read_response(body: dict[str, Any], bounds: Bounds) -> Wanted:
     """
     reading = Reading(bounds)
     body, drops = dropping(body, bounds)
-    reading.ignored += screened(body, KNOWN, drops=drops)
+    likely, shown = _including(body)
+    reading.ignored += screened(shown, KNOWN, drops=drops)
     options = an_object(body.get("stream_options") or {}, "stream_options")
     reading.ignored += screened(
         options, Known(frozenset(), hints=frozenset(("include_obfuscation",))), "stream_options"
@@ -121,10 +119,18 @@ def read_response(body: dict[str, Any], bounds: Bounds) -> Wanted:
         output_name=name,
         max_output_tokens=a_count(body.get("max_output_tokens"), "max_output_tokens"),
         temperature=a_number(body.get("temperature"), "temperature", 0, 2),
-        tuning=read_tuning(body, tools=bool(tools), drops=drops),
+        tuning=read_tuning({**body, "logprobs": likely}, tools=bool(tools), drops=drops),
     )
     stream = a_flag(body.get("stream"), "stream")
     return Wanted(a_string(body.get("model"), "model"), request, stream, True, tuple(reading.ignored), body)
+
+
+def _including(body: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
+    """Whether how likely each token was is to be included, and the body without that wish."""
+    include: Any = body.get("include")
+    if not isinstance(include, list) or _LIKELY not in include:
+        return False, body
+    return True, {**body, "include": [one for one in cast("list[Any]", include) if one != _LIKELY]}
 
 
 def _said(role: Role, text: str) -> ChatMessage:

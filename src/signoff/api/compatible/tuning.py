@@ -20,10 +20,12 @@ IN_CHATS = frozenset(
         "parallel_tool_calls",
         "verbosity",
         "logit_bias",
+        "logprobs",
+        "top_logprobs",
     )
 )
 """Members of chat completions; `top_k` and `thinking` are what proxies and local servers added."""
-IN_RESPONSES = frozenset(("top_p", "reasoning", "parallel_tool_calls"))
+IN_RESPONSES = frozenset(("top_p", "reasoning", "parallel_tool_calls", "top_logprobs"))
 IN_MESSAGES = frozenset(("top_p", "top_k", "thinking"))
 _LARGEST_SEED = 2**63 - 1
 _MOST_PENALTY = 2
@@ -36,6 +38,7 @@ REASONING = Known(
 )
 _MOST_TOKENS_BIASED = 1_024
 _MOST_BIAS = 100
+_MOST_LIKELY = 20
 
 
 def read_tuning(body: Mapping[str, Any], *, tools: bool, drops: bool = False) -> Tuning:
@@ -68,8 +71,21 @@ def read_tuning(body: Mapping[str, Any], *, tools: bool, drops: bool = False) ->
         logit_bias=_logit_bias(body.get("logit_bias")),
         flex_tier="flex" if body.get("service_tier") == "flex" else None,
         standard_tier="standard_only" if body.get("service_tier") == "standard_only" else None,
+        logprobs=_logprobs(body),
         optional=drops,
     )
+
+
+def _logprobs(body: Mapping[str, Any]) -> int | None:
+    """How many likely tokens are wanted with each token of the answer; none where none of it is."""
+    most: Any = body.get("top_logprobs")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or not 0 <= most <= _MOST_LIKELY):
+        raise wrong("top_logprobs", f"'top_logprobs' is a whole number from 0 to {_MOST_LIKELY}.")
+    if a_flag(body.get("logprobs"), "logprobs"):
+        return most or 0
+    if most:
+        raise wrong("top_logprobs", "'top_logprobs' is for requests with 'logprobs': true.")
+    return None
 
 
 def _verbosity(body: Mapping[str, Any]) -> Verbosity | None:

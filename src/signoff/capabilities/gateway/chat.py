@@ -234,6 +234,8 @@ class ChatReply:
         vendor_finish: the vendor's own word for why it ends; empty where it gave none.
         refusal: the model's words where it declined in a channel of their own.
         likelihood: how likely the model found its words, from 0 to 1; none where it was not asked or does not say.
+        logprobs: of each token of its words, where they were asked for, as OpenAI tells them: `token`, `logprob`,
+            `bytes` and `top_logprobs`.
     """
 
     parts: tuple[Part, ...]
@@ -244,6 +246,7 @@ class ChatReply:
     vendor_finish: str = ""
     refusal: str = ""
     likelihood: float | None = None
+    logprobs: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def text(self) -> str:

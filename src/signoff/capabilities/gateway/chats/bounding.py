@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 from signoff.capabilities.gateway.chat import (
     ChatEvent,
@@ -51,7 +52,7 @@ def held_to(request: ChatRequest, reply: ChatReply) -> ChatReply:
         kept, ended = _kept(part, stops, left)
         parts.append(kept)
         if ended is not None:
-            return replace(reply, parts=tuple(parts), finish_reason=ended)
+            return _cut(replace(reply, parts=tuple(parts), finish_reason=ended))
         if left is not None:
             left -= _size(part)
     return reply
@@ -107,6 +108,18 @@ def require_offered(request: ChatRequest, name: str) -> None:
         offered = set[str]() if choice == "none" else {tool.name for tool in request.tools}
     if name not in offered:
         raise ProviderError("contract", "It called a tool that it was not offered.")
+
+
+def _cut(reply: ChatReply) -> ChatReply:
+    """Without the tokens of what was cut off: they are its words."""
+    kept: list[Mapping[str, Any]] = []
+    left = len(reply.text)
+    for token in reply.logprobs:
+        left -= len(str(token.get("token", "")))
+        if left < 0:
+            break
+        kept.append(token)
+    return replace(reply, logprobs=tuple(kept))
 
 
 def _kept(part: Part, stops: Sequence[str], left: int | None) -> tuple[Part, ChatFinish | None]:

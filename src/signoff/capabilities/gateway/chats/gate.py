@@ -163,7 +163,9 @@ def blocked(filters: Sequence[str], side: Side) -> str:
 def withheld(reply: ChatReply, seen: Heard | None = None) -> ChatReply:
     """An answer that nobody may see, but for what was shown of it before that was known."""
     parts = () if seen is None else seen.reply().parts
-    return replace(reply, parts=parts, refusal="", finish_reason="content_filter", vendor_finish="content_filter")
+    return replace(
+        reply, parts=parts, refusal="", logprobs=(), finish_reason="content_filter", vendor_finish="content_filter"
+    )
 
 
 def shown(request: ChatRequest) -> Iterator[str]:

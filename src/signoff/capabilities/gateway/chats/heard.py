@@ -70,7 +70,7 @@ class Heard:
         """The reply to all that came, which ended as its last part did."""
         parts = [part for part in rest.parts if not isinstance(part, TextPart | ReasoningPart)]
         mine = [part for part in self.reply().parts if not isinstance(part, ToolCallPart)]
-        return replace(rest, parts=(*mine, *parts), usage=self.counted(rest.usage))
+        return replace(rest, parts=(*mine, *parts), usage=self.counted(rest.usage), logprobs=())
 
     def reply(self) -> ChatReply:
         """What came, as an incomplete reply."""

@@ -54,6 +54,7 @@ class ReplyBuilder:
         self.request_id = ""
         self.refusal = ""
         self._logprobs: list[float] = []
+        self._tokens: list[Mapping[str, Any]] = []
 
     @property
     def ended(self) -> bool:
@@ -166,6 +167,10 @@ class ReplyBuilder:
         """How likely the vendor's model found more of its words: natural logarithms of probabilities, one per token."""
         self._logprobs.extend(logprobs)
 
+    def tokens(self, tokens: Sequence[Mapping[str, Any]]) -> None:
+        """More of its tokens, each with how likely it was."""
+        self._tokens.extend(tokens)
+
     def finish(self, vendor_finish: str, reason: ChatFinish) -> None:
         """The vendor said why it stopped."""
         self._vendor_finish, self._finish = vendor_finish, reason
@@ -199,6 +204,7 @@ class ReplyBuilder:
             self._vendor_finish,
             self.refusal,
             self._likelihood(),
+            tuple(self._tokens),
         )
 
     def _likelihood(self) -> float | None:

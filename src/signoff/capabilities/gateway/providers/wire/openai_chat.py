@@ -106,6 +106,8 @@ class OpenAIChat:
         if request.stop:
             body["stop"] = list(request.stop)
         tuned(body, request.tuning, dialect.places)
+        if request.tuning.logprobs is not None and "logprobs" in dialect.places:
+            body["logprobs"] = True
         if request.tools:
             body["tools"] = [
                 {"type": "function", "function": _function(tool.name, tool.description, tool.parameters, tool.strict)}
@@ -217,7 +219,9 @@ class _Reader:
             message = members(choice.get(member))
             events += self._message(message)
             events += built.text(words(choice.get("text")))
-            built.likely(_logprobs(members(choice.get("logprobs")).get("content")))
+            tokens = members(choice.get("logprobs")).get("content")
+            built.likely(_logprobs(tokens))
+            built.tokens(items(tokens))
             reason = choice.get("finish_reason")
             if isinstance(reason, str) and reason:
                 built.finish(reason, _FINISH.get(reason, "other"))

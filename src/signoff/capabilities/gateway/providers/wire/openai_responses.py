@@ -64,6 +64,8 @@ class OpenAIResponses:
         if request.temperature is not None:
             body["temperature"] = request.temperature
         tuned(body, request.tuning, self._places)
+        if request.tuning.logprobs is not None:
+            body["include"] = ["message.output_text.logprobs"]
         if request.tools:
             body["tools"] = [
                 {
@@ -199,6 +201,7 @@ class _Reader:
         events: list[ChatEvent] = []
         if kind == "message":
             for position, block in enumerate(items(item.get("content"))):
+                built.tokens(items(block.get("logprobs")))
                 if block.get("type") == "refusal" and not (streamed and built.refusal):
                     built.refusal += words(block.get("refusal"))
                 elif block.get("type") != "refusal" and not built.has(("text", output, position)):

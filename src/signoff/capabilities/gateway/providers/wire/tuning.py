@@ -19,6 +19,7 @@ _COMMON: Places = {
     "presence_penalty": "presence_penalty",
     "effort": "reasoning_effort",
     "parallel_tools": "parallel_tool_calls",
+    "logprobs": "top_logprobs",
 }
 """What most of those who speak OpenAI's format have too."""
 AZURE: Places = {**_COMMON, "verbosity": "verbosity", "logit_bias": "logit_bias"}
@@ -30,6 +31,7 @@ AZURE_RESPONSES: Places = {
     "effort": "reasoning.effort",
     "parallel_tools": "parallel_tool_calls",
     "verbosity": "text.verbosity",
+    "logprobs": "top_logprobs",
 }
 RESPONSES: Places = {**AZURE_RESPONSES, "flex_tier": "service_tier"}
 """https://platform.openai.com/docs/api-reference/responses/create"""
@@ -39,14 +41,14 @@ _NOT_LLAMA = ("effort", "parallel_tools", "logit_bias")
 LLAMA: Places = {name: place for name, place in COMPATIBLE.items() if name not in _NOT_LLAMA}
 """https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md"""
 MISTRAL: Places = {
-    **{name: place for name, place in _COMMON.items() if name != "effort"},
+    **{name: place for name, place in _COMMON.items() if name not in ("effort", "logprobs")},
     "seed": "random_seed",
 }
 """https://docs.mistral.ai/api/#tag/chat"""
 CEREBRAS: Places = {name: place for name, place in _COMMON.items() if not name.endswith("_penalty")}
 """https://inference-docs.cerebras.ai/api-reference/chat-completions"""
-GROQ: Places = {**CEREBRAS, "flex_tier": "service_tier"}
-"""https://console.groq.com/docs/api-reference: its penalties are "not yet supported by any of our models"."""
+GROQ: Places = {**{name: place for name, place in CEREBRAS.items() if name != "logprobs"}, "flex_tier": "service_tier"}
+"""https://console.groq.com/docs/api-reference: no penalties, no `logprobs` ("not yet supported by our models")."""
 OPENROUTER: Places = {
     **COMPATIBLE,
     "effort": "reasoning.effort",
@@ -54,7 +56,10 @@ OPENROUTER: Places = {
     "verbosity": "verbosity",
 }
 """https://openrouter.ai/docs/api-reference/parameters"""
-DEEPSEEK: Places = {name: name for name in ("top_p", "frequency_penalty", "presence_penalty")}
+DEEPSEEK: Places = {
+    **{name: name for name in ("top_p", "frequency_penalty", "presence_penalty")},
+    "logprobs": "top_logprobs",
+}
 """https://api-docs.deepseek.com/api/create-chat-completion"""
 HUGGINGFACE: Places = {name: place for name, place in _COMMON.items() if name != "parallel_tools"}
 """https://huggingface.co/docs/inference-providers/tasks/chat-completion"""
