@@ -1,21 +1,19 @@
-"""Effects: intents, approvals, what becomes of a call whose answer never came, and taking effects back."""
+"""Effects: intents, approvals, and taking effects back."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from uuid import UUID
 
-import pytest
 from support.engine import (
     ACTOR,
     FAST,
     ScriptedTool,
+    cancel,
     compiled,
     ended,
     eventually,
     journal,
-    lost,
     running,
     send,
     start,
@@ -24,31 +22,19 @@ from support.engine import (
     waits_for,
 )
 
-from signoff.core.clock import SystemClock
 from signoff.core.errors import StepError
 from signoff.core.ids import uuid7
 from signoff.foundation.database import Database
-from signoff.runtime import cancel_run, store
+from signoff.runtime import store
 from signoff.runtime.events import Event
 from signoff.runtime.handlers import Approval, Done, Effect, Message, StepCall, Waiting
 from signoff.runtime.state import RunState, fold
 
 REVIEW = "0198c5a0-0000-7000-8000-000000000001"
-PAY = "steps:\n  pay: {tool: pay, with: {}%s}\noutcome: {ok: pay.done}\n"
-QUICK = ", retry: {times: %d, delay: 10ms, backoff: 1}"
 
 
 async def state_of(database: Database, run_id: UUID) -> RunState:
     return fold(Event(e.seq, e.kind, e.recorded_at, e.data) for e in await journal(database, run_id))
-
-
-def empty(call: StepCall) -> Done:
-    return Done({})
-
-
-async def cancel(database: Database, run_id: UUID) -> None:
-    async with database.transaction(ACTOR.org_id) as connection:
-        await cancel_run(connection, actor=ACTOR, run_id=run_id, reason="stop", now=SystemClock().now())
 
 
 class Reviewer(ScriptedTool):
@@ -135,158 +121,6 @@ async def test_an_approval_serves_no_other_call_of_its_own_step(database: Databa
         assert await store.use_approvals(connection, [(*use, "a" * 64)])
         assert await store.use_approvals(connection, [(*use, "a" * 64)])  # the same call, after a crash
         assert not await store.use_approvals(connection, [(*use, "b" * 64)])
-
-
-async def test_a_look_up_that_finds_the_effect_ends_the_step_without_a_second_call(database: Database):
-    flow = compiled("found", PAY % QUICK % 3, pay=True)
-    tool = ScriptedTool({"pay": lost}, {"pay": Effect("lookup")}, {"pay": lambda call: Done({"id": "p1"})})
-    async with running(database, [flow], tool):
-        summary = await ended(database, await start(database, flow, {}))
-    assert summary.outcome == "ok"
-    assert len(tool.calls) == 1
-
-
-async def test_a_look_up_waits_until_the_call_has_settled(database: Database):
-    flow = compiled("settles", PAY % QUICK % 3, pay=True)
-    clock = SystemClock()
-    sent_s: list[float] = []
-    looked_s: list[float] = []
-
-    def send_it(call: StepCall) -> Done:
-        sent_s.append(clock.monotonic_s())
-        return lost(call)
-
-    def look(call: StepCall) -> Done:
-        looked_s.append(clock.monotonic_s())
-        return Done({})
-
-    tool = ScriptedTool({"pay": send_it}, {"pay": Effect("lookup", settle_s=0.6)}, {"pay": look})
-    async with running(database, [flow], tool):
-        await ended(database, await start(database, flow, {}))
-    assert looked_s[0] - sent_s[0] >= 0.59
-
-
-async def test_look_ups_that_keep_failing_end_with_a_person(database: Database):
-    flow = compiled("blind", PAY % ", retry: {times: 0, delay: 10ms, backoff: 1}", pay=True)
-    looked = 0
-
-    def look(call: StepCall) -> Done:
-        nonlocal looked
-        looked += 1
-        raise StepError("the look-up's answer breaks its contract", kind="contract")
-
-    tool = ScriptedTool({"pay": lost}, {"pay": Effect("lookup")}, {"pay": look})
-    async with running(database, [flow], tool):
-        run_id = await start(database, flow, {})
-        await until(database, run_id, waits_for("outcome_unknown"))
-        assert looked == 3
-        await send(database, run_id, "pay", {"resolution": "happened", "output": {"id": 7}}, "effect.resolution")
-        summary = await ended(database, run_id)
-    assert summary.outcome == "ok"
-    last = next(event for event in await journal(database, run_id) if event.kind == "step.ended")
-    assert last.data["output"] == {"id": 7}
-    assert last.data["labels"]["trust"] == "untrusted"  # a signal's word is nobody's contract
-    assert len(tool.calls) == 1
-
-
-@pytest.mark.parametrize("broken", ["look_up", "look_up_hangs", "permit", "later_refusal"])
-async def test_trouble_on_the_way_back_to_an_unknown_outcome_does_not_pass_for_an_answer(
-    database: Database, broken: str
-):
-    """Nothing but an answer about the earlier try may end a step whose effect may have happened."""
-    flow = compiled("doubt", PAY % ", timeout: 50ms, retry: {times: 2, delay: 10ms, backoff: 1}", pay=True)
-
-    def permit(call: StepCall) -> None:
-        if broken == "permit" and call.attempt > 1:
-            raise StepError("a kill switch", kind="forbidden")
-
-    def pay(call: StepCall) -> Done:
-        if broken == "later_refusal" and call.attempt > 1:
-            raise StepError("busy", kind="http_429", retryable=True)
-        return lost(call)
-
-    def look(call: StepCall) -> Done:
-        if broken == "look_up_hangs":
-            raise TimeoutError
-        raise KeyError("no such thing")
-
-    recovery = "lookup" if broken.startswith("look_up") else "resend"
-    tool = ScriptedTool({"pay": pay}, {"pay": Effect(recovery)}, {"pay": look}, permits={"pay": permit})
-    async with running(database, [flow], tool):
-        run_id = await start(database, flow, {})
-        await until(database, run_id, waits_for("outcome_unknown"))
-        await send(database, run_id, "pay", {"resolution": "failed"}, "effect.resolution")
-        assert (await ended(database, run_id)).status == "failed"
-
-
-async def test_a_person_is_asked_at_once_where_the_contract_says_so_and_may_let_it_be_sent_again(database: Database):
-    flow = compiled("asks", PAY % "", pay=True)
-
-    def second_time(call: StepCall) -> Done:
-        return lost(call) if len(tool.calls) == 1 else Done({"id": "p2"})
-
-    tool = ScriptedTool({"pay": second_time}, {"pay": Effect("ask")})
-    async with running(database, [flow], tool):
-        run_id = await start(database, flow, {})
-        await until(database, run_id, waits_for("outcome_unknown"))
-        # Neither a stray signal nor somebody who poses as a worker is a person's word.
-        await send(database, run_id, "pay", {"anything": 1})
-        await send(database, run_id, "pay", {"resolution": "maybe"}, "effect.resolution")
-        await send(database, run_id, "pay", {"output": {}, "labels": {}}, "effect.observed")
-        await send(database, run_id, "pay", {"resolution": "happened", "output": [1]}, "effect.resolution")
-        await until(database, run_id, waits_for("outcome_unknown"))
-        assert len(tool.calls) == 1
-        await send(database, run_id, "pay", {"resolution": "retry"}, "effect.resolution")
-        summary = await ended(database, run_id)
-    assert summary.outcome == "ok"
-    assert tool.calls[0].idempotency_key == tool.calls[1].idempotency_key
-
-
-async def test_what_a_fenced_worker_saw_reaches_the_runs_new_owner(database: Database):
-    flow = compiled("fenced", PAY % "", pay=True)
-    release = asyncio.Event()
-
-    async def pay(call: StepCall) -> Done:
-        await release.wait()
-        return Done({"id": "seen"})
-
-    tool = ScriptedTool({"pay": pay}, {"pay": Effect("ask")})
-    async with running(database, [flow], tool):
-        run_id = await start(database, flow, {})
-        await eventually(lambda: bool(tool.calls))
-        async with database.worker_connection() as connection:
-            await connection.execute("DELETE FROM worker_session")
-        await until(database, run_id, waits_for("outcome_unknown"))
-        release.set()
-        summary = await ended(database, run_id)
-    assert summary.outcome == "ok"
-    assert len(tool.calls) == 1
-    last = next(event for event in await journal(database, run_id) if event.kind == "step.ended")
-    assert last.data["output"] == {"id": "seen"}
-    assert last.data["by"].startswith("system/worker-")
-
-
-class LeapingClock(SystemClock):
-    """A clock that a stalled process sees: time has gone by without it."""
-
-    leap_s = 0.0
-
-    def monotonic_s(self) -> float:
-        return super().monotonic_s() + self.leap_s
-
-
-async def test_a_lease_that_ran_out_unnoticed_is_renewed_before_the_call(database: Database):
-    """Nothing is sent meanwhile, and nobody is asked about a call that was never made."""
-    flow = compiled("stalled", PAY % "", pay=True)
-    clock = LeapingClock()
-
-    def stall(call: StepCall) -> None:
-        clock.leap_s = 1000.0
-
-    tool = ScriptedTool({"pay": empty}, {"pay": Effect("ask")}, permits={"pay": stall})
-    async with running(database, [flow], tool, clock=clock):
-        assert (await ended(database, await start(database, flow, {}))).outcome == "ok"
-    assert len(tool.calls) == 1
 
 
 UNDOABLE = """
@@ -378,7 +212,7 @@ async def test_cancelling_lets_an_effect_under_way_end_and_takes_it_back(databas
         return Done({})
 
     effects = {"pay": Effect("resend"), "reverse": Effect("resend")}
-    tool = ScriptedTool({"pay": pay, "reverse": empty, "next": empty}, effects)
+    tool = ScriptedTool({"pay": pay, "reverse": lambda call: Done({}), "next": lambda call: Done({})}, effects)
     async with running(database, [flow], tool):
         run_id = await start(database, flow, {"n": 1})
         await eventually(lambda: bool(tool.calls))
@@ -387,30 +221,6 @@ async def test_cancelling_lets_an_effect_under_way_end_and_takes_it_back(databas
         gate.set()
         assert (await ended(database, run_id)).status == "cancelled"
     assert [call.path for call in tool.calls] == ["pay", "pay/undo"]
-
-
-@pytest.mark.parametrize("recovery", ["lookup", "resend"])
-async def test_what_unwinds_sends_nothing_new_to_find_out_an_outcome(database: Database, recovery: Any):
-    """A look-up that finds nothing ends the step; where one can only send again, a person looks (rule 8)."""
-    flow = compiled("unwound", PAY % ", retry: {times: 5, delay: 10ms, backoff: 1}", pay=True)
-    gate = asyncio.Event()
-
-    async def pay(call: StepCall) -> Done:
-        await gate.wait()
-        return lost(call)
-
-    tool = ScriptedTool({"pay": pay}, {"pay": Effect(recovery)}, {"pay": lambda call: None})
-    async with running(database, [flow], tool):
-        run_id = await start(database, flow, {})
-        await eventually(lambda: bool(tool.calls))
-        await cancel(database, run_id)
-        await unwinding(database, run_id)
-        gate.set()
-        if recovery == "resend":
-            await until(database, run_id, waits_for("outcome_unknown"))
-            await send(database, run_id, "pay", {"resolution": "failed"}, "effect.resolution")
-        assert (await ended(database, run_id)).status == "cancelled"
-    assert len(tool.calls) == 1
 
 
 async def test_a_wait_whose_resumption_is_cut_off_by_cancelling_is_withdrawn_all_the_same(database: Database):

@@ -13,7 +13,7 @@ from signoff.core.actors import Actor
 from signoff.core.clock import Clock, SystemClock
 from signoff.core.errors import NotFoundError, StepError
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
-from signoff.runtime import RuntimeSettings, StartRequest, Worker, client, start_run
+from signoff.runtime import RuntimeSettings, StartRequest, Worker, cancel_run, client, start_run
 from signoff.runtime.client import RunSummary
 from signoff.runtime.handlers import Done, Effect, Message, StepCall, StepHandler, Waiting
 from signoff.workflows import compile_workflow
@@ -170,6 +170,12 @@ async def send(database: Database, run_id: UUID, path: str, data: Mapping[str, A
             sent_by="user/ana",
             now=SystemClock().now(),
         )
+
+
+async def cancel(database: Database, run_id: UUID) -> None:
+    """A person cancels the run."""
+    async with database.transaction(ACTOR.org_id) as connection:
+        await cancel_run(connection, actor=ACTOR, run_id=run_id, reason="stop", now=SystemClock().now())
 
 
 async def until(
