@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -165,6 +166,28 @@ def test_a_for_gives_its_results_in_the_order_of_its_items(statuses: list[Any], 
     if broken:
         assert strict.error is not None
         assert strict.error.detail == f"item {broken[0]}: e{broken[0]}"
+
+
+def test_that_nothing_failed_is_told_by_whoever_could_have_made_it_fail() -> None:
+    trusted = Labels(sources=frozenset(("input",)))
+    step = compiled("  g: {for: [1], failures: collect, steps: {x: {set: {n: 1}}}, give: {m: 7}}\n").step("g")
+    scope = item_scope(step, top(), {}, index=0, item=1, labels=trusted)
+    end = end_body(step.body, step.give, scope, {"x": done({"n": 1}, UNTRUSTED)}, {})
+    assert end is not None
+    assert (end.labels, end.ended.trust) == (trusted, Trust.UNTRUSTED)
+    whole = end_for(step, 1, {0: end}, trusted, parent=top(), control=trusted)
+    assert whole is not None
+    assert whole.labels.trust == Trust.UNTRUSTED
+    trusts = {path: labels.trust for path, labels in whole.fields.items()}
+    assert trusts == {
+        ("count",): Trust.TRUSTED,
+        ("failed",): Trust.UNTRUSTED,
+        ("items",): Trust.UNTRUSTED,
+        ("items", "m"): Trust.UNTRUSTED,
+    }
+    strict = end_for(replace(step, settings={**step.settings, "failures": "fail"}), 1, {0: end}, trusted)
+    assert strict is not None
+    assert strict.labels == trusted
 
 
 def test_a_for_goes_on_until_all_have_ended() -> None:

@@ -229,7 +229,9 @@ class Group:
             self._end(BodyEnd("failed", labels=self.record.labels, error=self.closing))
 
     def _item_over(self, frame: Frame, end: BodyEnd) -> None:
-        end = self._turned(frame.index, end, {})
+        # Which items failed and which did not is told where failures are collected: what decided that is kept too.
+        more = {"control": end.ended.as_dict()} if self._collects() and end.ended != BOTTOM else {}
+        end = self._turned(frame.index, end, more)
         if end.status != "done" and not self._collects() and self.closing is None:
             self._close(end.error or StepError("it has no data", kind="blocked"))
             return
@@ -345,7 +347,7 @@ def _is_failed(frame: Frame, name: str) -> bool:
 def _end_of(turn: Turn) -> BodyEnd:
     error = None if turn.error is None else _error_of(turn.error)
     status = "failed" if turn.status == "failed" else "blocked" if turn.status == "blocked" else "done"
-    return BodyEnd(status, turn.output, turn.labels, error, turn.fields)
+    return BodyEnd(status, turn.output, turn.labels, error, turn.fields, turn.control or BOTTOM)
 
 
 def _error_of(data: Mapping[str, Any] | None) -> StepError:

@@ -33,6 +33,7 @@ class BodyEnd:
         labels: of the output, or of what decided that there is none.
         error: of a failed or blocked one.
         fields: labels of single fields of the output, where they are lower.
+        ended: of what decided that it ended so, of one that is done: that none of its steps failed tells of them all.
     """
 
     status: Literal["done", "failed", "blocked"]
@@ -40,6 +41,7 @@ class BodyEnd:
     labels: Labels = BOTTOM
     error: StepError | None = None
     fields: Fields = field(default_factory=no_fields)
+    ended: Labels = BOTTOM
 
 
 def caught(step: Step, state: StepState) -> bool:
@@ -80,15 +82,15 @@ def end_body(
         return BodyEnd("failed", labels=labels, error=StepError(detail, kind=str(error.get("kind", "error"))))
     if any(step.name not in states for step in body):
         return None
-    return _give(give, scope)
+    return _give(give, scope, scope.control.join(join_all(states[step.name].end_labels() for step in body)))
 
 
-def _give(give: Expression | None, scope: RunScope) -> BodyEnd:
+def _give(give: Expression | None, scope: RunScope, ended: Labels) -> BodyEnd:
     if give is None:
-        return BodyEnd("done", labels=scope.control)
+        return BodyEnd("done", labels=scope.control, ended=ended)
     labels = scope.control.join(give.labels(scope))
     try:
-        return BodyEnd("done", give.evaluate(scope), labels, fields=given_labels(give, scope))
+        return BodyEnd("done", give.evaluate(scope), labels, fields=given_labels(give, scope), ended=ended)
     except Blocked as blocked:
         return BodyEnd("blocked", labels=labels, error=_blocked("give", blocked))
     except ExpressionError as error:
@@ -191,7 +193,7 @@ def end_for(
         parent: the scope that it stands in, to tell the labels of its fields apart; none: they are as the whole.
         control: of what decided that it runs.
     """
-    joined = join_all([labels, *(end.labels for end in ends.values())])
+    joined = join_all([labels, _ended(step, ends), *(end.labels for end in ends.values())])
     failed = [index for index in sorted(ends) if ends[index].status != "done"]
     if failed and step.settings["failures"] == "fail":
         end = ends[failed[0]]
@@ -207,15 +209,21 @@ def end_for(
 
 
 def _fields_of_for(step: Step, ends: Mapping[int, BodyEnd], parent: RunScope, control: Labels) -> Fields:
-    """Of `count`, of `failed`, and of each field of the items: which items failed is in all of these."""
+    """Of `count`, of `failed`, and of each field of the items: which of them failed, and which not, is in all these."""
     counted, _, _ = _of_list(step, parent, control)
-    listed = counted.join(join_all(end.labels for end in ends.values() if end.status != "done"))
+    broken = join_all(end.labels for end in ends.values() if end.status != "done")
+    listed = counted.join(broken).join(_ended(step, ends))
     fields: dict[tuple[str, ...], Labels] = {("count",): counted, ("failed",): listed, ("items",): listed}
     for end in ends.values():
         for path, one in (end.fields or {(): end.labels}).items():
             at = ("items", *path)
             fields[at] = fields.get(at, listed).join(one)
     return fields
+
+
+def _ended(step: Step, ends: Mapping[int, BodyEnd]) -> Labels:
+    """The labels of what decided which items failed; where one that fails ends the group, its end says all of that."""
+    return join_all(end.ended for end in ends.values()) if step.settings["failures"] == "collect" else BOTTOM
 
 
 def describe_error(error: StepError | None) -> dict[str, Any]:
