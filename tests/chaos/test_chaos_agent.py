@@ -1,6 +1,7 @@
-"""kill -9 of the worker at every event of an agent's run: each of its effects happens once, and no turn is asked again.
+"""kill -9 of the worker at every event of a run with an agent, in a document or in Python, or with a plan.
 
-The model speaks OpenAI's wire format and is asked over HTTP; the sink that its tool pays into does not deduplicate.
+Each of its effects happens once, and nothing that a model has said is asked again. The model speaks OpenAI's wire
+format and is asked over HTTP; the sink that its tool pays into does not deduplicate.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from uuid import UUID
 
 import pytest
+from support.databases import Databases
 from support.engine import ACTOR
 from support.killed import Sink, worker_process
 
@@ -29,6 +32,8 @@ from signoff.runtime import StartRequest, client, start_run
 from signoff.runtime.client import JournalEvent
 
 TURNS = 3
+MIDDLE = 20
+"""An event of the plan's run between its two payments."""
 WORKFLOW = """workflow: chaos/agent
 version: 1.0.0
 about: A model pays twice and then says so.
@@ -43,6 +48,18 @@ steps:
     retry: {times: 5}
 outcome: {paid: settle.done}
 """
+PLAN = WORKFLOW.replace("agent: settle@^1", "plan: settle@^1").replace("chaos/agent", "chaos/plan")
+CODE = """from signoff.workflows.python import Context, workflow
+
+
+@workflow("chaos/code", version="1.0.0", outcomes=["paid"], input={
+    "type": "object", "properties": {"n": {"type": "string"}}, "required": ["n"], "additionalProperties": False,
+})
+async def code(ctx: Context, input):
+    tools = [{"tool": "pay", "retry": {"times": 5}}]
+    await ctx.agent("settle@^1", {"text": input["n"]}, tools=tools, retry={"times": 5}, name="settle")
+    return ctx.outcome("paid")
+"""
 PROMPT = """---
 name: settle
 version: 1.0.0
@@ -56,8 +73,31 @@ output: {type: object, properties: {said: {type: string}}, required: [said]}
 """
 
 
+@dataclass(frozen=True)
+class Case:
+    """A workflow that pays twice.
+
+    Attributes:
+        workflow: its name.
+        asked: the steps that ask the model, in their order.
+    """
+
+    workflow: str
+    asked: tuple[str, ...]
+
+
+TURNS_ASKED = tuple(f"settle[{turn}]/turn" for turn in range(TURNS))
+CASES = [
+    Case("chaos/agent", TURNS_ASKED),
+    Case("chaos/code", TURNS_ASKED),
+    Case("chaos/plan", ("settle[0]/write",)),
+]
+
+
 class PayingModel:
-    """Chats in OpenAI's wire format: pays in each turn but the last. It remembers nothing.
+    """Answers in OpenAI's wire format: as an agent it pays in each turn but the last, else it plans to pay twice.
+
+    It remembers nothing.
 
     Attributes:
         asked: how often each turn of each run was asked, by the run's text and the turn.
@@ -94,18 +134,22 @@ class PayingModel:
         said = [message for message in body["messages"] if message["role"] == "assistant"]
         user = next(message["content"] for message in body["messages"] if message["role"] == "user")
         self.asked[json.dumps(user), len(said)] += 1
-        call = {
-            "id": f"c{len(said)}",
-            "type": "function",
-            "function": {"name": "pay", "arguments": f'{{"n": {len(said)}}}'},
-        }
-        paying = len(said) < TURNS - 1
-        message = {"role": "assistant", "content": None if paying else '{"said": "Paid twice."}'}
-        message |= {"tool_calls": [call]} if paying else {}
+        paying = len(said) < TURNS - 1 and "tools" in body
+        message = self._paying(len(said)) if paying else self._ending(planned="tools" not in body)
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if paying else "stop"}
         usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
         head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1_700_000_000, "model": body["model"]}
         return {**head, "choices": [choice], "usage": usage}
+
+    def _paying(self, number: int) -> dict[str, Any]:
+        function = {"name": "pay", "arguments": f'{{"n": {number}}}'}
+        call = {"id": f"c{number}", "type": "function", "function": function}
+        return {"role": "assistant", "content": None, "tool_calls": [call]}
+
+    def _ending(self, *, planned: bool) -> dict[str, Any]:
+        steps = [{"tool": "pay", "arguments": {"n": number}} for number in range(TURNS - 1)]
+        answer = {"said": "Paid twice.", **({"steps": steps} if planned else {})}
+        return {"role": "assistant", "content": json.dumps(answer)}
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -147,17 +191,19 @@ input: {{type: object, properties: {{key: {{type: string}}}}, required: [key], a
 errors: {{404: {{kind: not_found}}}}
 {contract}""",
         "workflows/agent.yaml": WORKFLOW,
+        "workflows/plan.yaml": PLAN,
+        "workflows/code.py": CODE,
     }
     made = load_project_files({path: text.encode() for path, text in files.items()})
     require_flow(made)
     return made
 
 
-async def started(database: Database, made: Project, name: str) -> UUID:
+async def started(database: Database, made: Project, case: Case, name: str) -> UUID:
     async with database.transaction(ACTOR.org_id) as connection:
         digest = await register(connection, ACTOR.org_id, made, ACTOR)
         await point_environment(connection, ACTOR.org_id, made.name, "dev", digest, actor=ACTOR)
-        request = StartRequest(made.workflows["chaos/agent"], digest, {"n": name}, ACTOR)
+        request = StartRequest(made.workflows[case.workflow], digest, {"n": name}, ACTOR)
         return (await start_run(connection, request, now=SystemClock().now())).run_id
 
 
@@ -187,41 +233,67 @@ def model() -> Iterator[PayingModel]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-async def test_an_agent_killed_at_every_event(lane_urls: list[str], sink: Sink, model: PayingModel) -> None:
-    lanes = [_lane(url, sink, model, range(1 + lane, 1000, len(lane_urls))) for lane, url in enumerate(lane_urls)]
+@pytest.mark.parametrize("case", CASES, ids=[case.workflow for case in CASES])
+async def test_one_killed_at_every_event(lane_urls: list[str], sink: Sink, model: PayingModel, case: Case) -> None:
+    lanes = [_lane(url, sink, model, case, range(1 + at, 1000, len(lane_urls))) for at, url in enumerate(lane_urls)]
     deaths = sum(await asyncio.gather(*lanes))
-    assert deaths >= 28  # the run has more events than that: the loop did kill at each of its points
+    assert deaths >= 20  # the run has more events than that: the loop did kill at each of its points
     assert set(sink.payments.values()) == {1}
-    [tool] = model.bodies[0]["tools"]
-    assert (tool["function"]["name"], set(tool["function"]["parameters"]["properties"])) == ("pay", {"n"})
+    tools = [body["tools"] for body in model.bodies if "tools" in body]
+    for [tool] in tools:
+        assert (tool["function"]["name"], set(tool["function"]["parameters"]["properties"])) == ("pay", {"n"})
+    assert bool(tools) == (case.workflow != "chaos/plan")
 
 
-async def _lane(url: str, sink: Sink, model: PayingModel, kill_points: range) -> int:
+async def test_a_plan_killed_between_its_payments(databases: Databases, sink: Sink, model: PayingModel) -> None:
+    with databases.fresh() as url:
+        async with await Database.open(DatabaseSettings(url=url)) as database:
+            assert await _survived(Stage(database, url, sink, model, CASES[-1]), MIDDLE)
+    assert list(sink.payments.values()) == [1, 1]
+
+
+async def _lane(url: str, sink: Sink, model: PayingModel, case: Case, kill_points: range) -> int:
     """Kill at each of these until a run ends before its worker would die; how often it died."""
     async with await Database.open(DatabaseSettings(url=url)) as database:
-        made = project(sink.url, model.url)
         for deaths, survives in enumerate(kill_points):
-            name = f"run-{survives}-"
-            run_id = await started(database, made, name)
-            async with worker_process(url, survives) as doomed:
-                died = await _died(doomed, database, run_id)
-            if not died:
+            if not await _survived(Stage(database, url, sink, model, case), survives):
                 return deaths
-            before = [event for event in await journal(database, run_id) if event.kind == "step.ended"]
-            recorded = {event.data["step"] for event in before if event.data["step"].endswith("/turn")}
-            asked = dict(model.asked)
-            async with worker_process(url):
-                found = await _over(database, run_id)
-            told = "\n".join(
-                f"{event.seq} {event.kind} {dict(event.data)}" for event in await journal(database, run_id)
-            )
-            assert found == "paid", told
-            assert sum(sink.payments[key] for key in sink.payments if str(run_id) in key) == TURNS - 1, told
-            for turn in range(TURNS):
-                of_turn = [key for key in model.asked if name in key[0] and key[1] == turn]
-                again = sum(model.asked[key] - asked.get(key, 0) for key in of_turn)
-                assert (again == 0) == (f"settle[{turn}]/turn" in recorded), told
     raise AssertionError("the run never ended before its worker died")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a run is, and what it does."""
+
+    database: Database
+    url: str
+    sink: Sink
+    model: PayingModel
+    case: Case
+
+
+async def _survived(stage: Stage, survives: int) -> bool:
+    """Kill once, before that event, and go on; whether the run had not ended before."""
+    database, url, sink, model, case = stage.database, stage.url, stage.sink, stage.model, stage.case
+    name = f"run-{survives}-"
+    run_id = await started(database, project(sink.url, model.url), case, name)
+    async with worker_process(url, survives) as doomed:
+        died = await _died(doomed, database, run_id)
+    if not died:
+        return False
+    before = [event for event in await journal(database, run_id) if event.kind == "step.ended"]
+    recorded = {event.data["step"] for event in before}
+    asked = dict(model.asked)
+    async with worker_process(url):
+        found = await _over(database, run_id)
+    told = "\n".join(f"{event.seq} {event.kind} {dict(event.data)}" for event in await journal(database, run_id))
+    assert found == "paid", told
+    assert sum(sink.payments[key] for key in sink.payments if str(run_id) in key) == TURNS - 1, told
+    for turn, path in enumerate(case.asked):
+        of_turn = [key for key in model.asked if name in key[0] and key[1] == turn]
+        again = sum(model.asked[key] - asked.get(key, 0) for key in of_turn)
+        assert (again == 0) == (path in recorded), told
+    return True
 
 
 async def _died(process: Any, database: Database, run_id: UUID) -> bool:
