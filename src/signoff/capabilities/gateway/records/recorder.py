@@ -14,7 +14,7 @@ import orjson
 
 from signoff.capabilities.gateway.asking import CallRecord
 from signoff.capabilities.gateway.records import store
-from signoff.capabilities.gateway.records.rows import call_row, day_rows, lost_rows
+from signoff.capabilities.gateway.records.rows import DaySums, call_row, lost_row
 from signoff.capabilities.gateway.records.settings import RecordSettings
 from signoff.core.clock import Clock
 from signoff.core.errors import UnavailableError
@@ -44,6 +44,8 @@ class CallRecorder:
         self._clock = clock
         self._settings = settings or RecordSettings()
         self._queue: deque[CallRecord] = deque()
+        self._batch: Sequence[CallRecord] = ()
+        """What is being written."""
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._told_s = -TELL_EVERY_S
@@ -75,8 +77,9 @@ class CallRecorder:
         except TimeoutError:
             if self._task is not None:
                 self._task.cancel()
-            self._drop(len(self._queue))
+            self._drop(len(self._queue) + len(self._batch))
             self._queue.clear()
+            self._batch = []
 
     async def sweep(self) -> None:
         """Turn reservations whose lease is over into records, and delete what is too old, a bounded number of each.
@@ -88,12 +91,12 @@ class CallRecorder:
         async with self._database.worker_transaction() as connection:
             lost = await connection.fetch(store.LOST, now, rows)
             if lost:
-                pairs = [
-                    lost_rows(row["org_id"], row["reservation_id"], row["expires_at"], orjson.loads(row["about"]))
-                    for row in lost
-                ]
-                calls, days = [call for call, _ in pairs], [(call["call_id"], day) for call, day in pairs]
-                await _write(connection, calls, days)
+                calls, sums = list[Mapping[str, Any]](), DaySums()
+                for row in lost:
+                    about = orjson.loads(row["about"])
+                    calls.append(lost_row(row["org_id"], row["reservation_id"], row["expires_at"], about))
+                    sums.add_lost(row["org_id"], row["expires_at"], about)
+                await _write(connection, calls, sums)
                 _log.warning("%s calls ended with their process: they count as spent in full", len(lost))
         oldest = uuid7(
             time_ms=int((now - timedelta(days=self._settings.keep_days)).timestamp() * 1000), random_bytes=bytes(10)
@@ -106,20 +109,25 @@ class CallRecorder:
 
     async def _run(self) -> None:
         """Gather, write, and again, until nothing waits."""
-        while self._queue:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.gather_s):
-                    await self._hurry.wait()
-            self._hurry.clear()
-            batch = [self._queue.popleft() for _ in range(min(self._settings.batch, len(self._queue)))]
+        while self._queue or self._batch:
+            if not self._batch:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.gather_s):
+                        await self._hurry.wait()
+                self._hurry.clear()
+                self._batch = [self._queue.popleft() for _ in range(min(self._settings.batch, len(self._queue)))]
             try:
-                await self._keep(batch)
+                await self._keep(self._batch)
             except UnavailableError as error:
-                self._queue.extendleft(reversed(batch))
-                _log.warning("records of %s calls wait for the database: %s", len(self._queue), error.detail)
+                # It may have been written all the same: it is tried again as it is, by which that is known.
+                waiting = len(self._queue) + len(self._batch)
+                _log.warning("records of %s calls wait for the database: %s", waiting, error.detail)
                 await self._clock.sleep(self._settings.retry_s)
             except Exception:  # noqa: BLE001  (whatever it is, calls go on without their records)
-                await self._keep_each(batch)
+                await self._keep_each(self._batch)
+                self._batch = []
+            else:
+                self._batch = []
             await self._sweep_at_times()
 
     async def _keep_each(self, batch: Sequence[CallRecord]) -> None:
@@ -133,9 +141,11 @@ class CallRecorder:
 
     async def _keep(self, batch: Sequence[CallRecord]) -> None:
         calls = [call_row(record) for record in batch]
-        days = [(str(record.id), row) for record in batch for row in day_rows(record)]
+        sums = DaySums()
+        for record in batch:
+            sums.add(record)
         async with self._database.worker_connection() as connection:
-            await _write(connection, calls, days)
+            await _write(connection, calls, sums)
 
     async def _sweep_at_times(self) -> None:
         now_s = self._clock.monotonic_s()
@@ -154,8 +164,5 @@ class CallRecorder:
             _log.warning("%s records of calls were dropped since the start: too many wait to be written", self.dropped)
 
 
-async def _write(
-    connection: Connection, calls: Sequence[Mapping[str, Any]], days: Sequence[tuple[str, Mapping[str, Any]]]
-) -> None:
-    told = (calls, [day for _, day in days], [call_id for call_id, _ in days])
-    await connection.execute(store.WRITE, *(orjson.dumps(part).decode() for part in told))
+async def _write(connection: Connection, calls: Sequence[Mapping[str, Any]], sums: DaySums) -> None:
+    await connection.execute(store.WRITE, *(orjson.dumps(part).decode() for part in (calls, sums.rows())))

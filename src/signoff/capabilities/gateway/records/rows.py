@@ -57,83 +57,93 @@ def call_row(record: CallRecord) -> dict[str, Any]:
     }
 
 
-def day_rows(record: CallRecord) -> list[dict[str, Any]]:
-    """Rows to be added to `model_cost_day`: one for each try, and one for the call."""
-    caller = record.asked.caller
-    common = {
-        "org_id": str(caller.org_id),
-        "day": record.at.astimezone(UTC).date().isoformat(),
-        "project": caller.project,
-        "environment": caller.environment,
-        "team": caller.team,
-        "workflow": caller.workflow,
-        "principal": caller.principal,
-    }
-    answered = record.tried[-1] if record.tried and record.model == record.tried[-1].model else None
-    found = [{**common, **_sums(one, record.tokens if one is answered else None)} for one in record.tried]
-    call = {
-        **_NOTHING,
-        "model": record.model,
-        "provider": "" if answered is None else answered.provider,
-        "price_version": "" if answered is None else answered.price_version,
-        "calls": 1,
-        "failed_calls": int(record.outcome not in GOOD),
-        "cached_calls": int(record.cached),
-    }
-    return [*found, {**common, **call}]
+class DaySums:
+    """What calls add to the sums of their days, added up: a batch has hundreds of calls, and a handful of rows."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, ...], dict[str, int]] = {}
+
+    def add(self, record: CallRecord) -> None:
+        """One call, and each of its tries."""
+        caller = record.asked.caller
+        place = (
+            str(caller.org_id),
+            record.at.astimezone(UTC).date().isoformat(),
+            caller.project,
+            caller.environment,
+            caller.team,
+            caller.workflow,
+            caller.principal,
+        )
+        answered = record.tried[-1] if record.tried and record.model == record.tried[-1].model else None
+        for one in record.tried:
+            sums = self._of((*place, one.model, one.provider, one.price_version))
+            _add_try(sums, one, record.tokens if one is answered else None)
+        by = ("", "") if answered is None else (answered.provider, answered.price_version)
+        sums = self._of((*place, record.model, *by))
+        sums["calls"] += 1
+        sums["failed_calls"] += record.outcome not in GOOD
+        sums["cached_calls"] += record.cached
+
+    def add_lost(self, org_id: UUID, at: datetime, about: Mapping[str, Any]) -> None:
+        """A call that nobody settled."""
+        place = (str(about[name]) for name in ("project", "environment", "team", "workflow", "principal"))
+        day = at.astimezone(UTC).date().isoformat()
+        sums = self._of((str(org_id), day, *place, about["model"], about["provider"], ""))
+        cost = about["cost_micro_usd"] or 0
+        for name, number in (
+            *((name, 1) for name in ("calls", "failed_calls", "tries", "unreported_calls")),
+            *((name, about["input_tokens"]) for name in ("input_tokens", "estimated_input_tokens")),
+            *((name, cost) for name in ("cost_micro_usd", "estimated_cost_micro_usd")),
+            ("output_tokens", about["output_tokens"]),
+        ):
+            sums[name] += number
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows to be added to `model_cost_day`, in one order, so that two processes do not wait for each other."""
+        return [dict(zip(_OF_DAY, key, strict=True)) | sums for key, sums in sorted(self._found.items())]
+
+    def _of(self, key: tuple[str, ...]) -> dict[str, int]:
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = dict.fromkeys(_SUMS, 0)
+        return found
 
 
-_NOTHING: Mapping[str, Any] = dict.fromkeys(
-    (
-        "calls",
-        "failed_calls",
-        "cached_calls",
-        "tries",
-        "input_tokens",
-        "output_tokens",
-        "cost_micro_usd",
-        "estimated_input_tokens",
-        "estimated_cost_micro_usd",
-        "unreported_calls",
-        "reported_input_tokens",
-        "reported_output_tokens",
-    ),
-    0,
+_OF_DAY = (
+    *("org_id", "day", "project", "environment", "team", "workflow", "principal"),
+    *("model", "provider", "price_version"),
+)
+_SUMS = (
+    *("calls", "failed_calls", "cached_calls", "tries", "input_tokens", "output_tokens", "cost_micro_usd"),
+    *("estimated_input_tokens", "estimated_cost_micro_usd", "unreported_calls"),
+    *("reported_input_tokens", "reported_output_tokens"),
 )
 
 
-def _sums(one: Tried, tokens: ChatUsage | None) -> dict[str, Any]:
-    reported = tokens if tokens is not None and tokens.reported else None
-    cost = None if one.estimate is None else one.estimate.cost
+def _add_try(sums: dict[str, int], one: Tried, tokens: ChatUsage | None) -> None:
+    usage, estimated = one.usage, one.estimate
+    sums["tries"] += 1
+    sums["input_tokens"] += usage.input_tokens
+    sums["output_tokens"] += usage.output_tokens
+    sums["cost_micro_usd"] += usage.cost.micro_usd
+    if estimated is not None:
+        sums["estimated_input_tokens"] += estimated.input_tokens
+        sums["estimated_cost_micro_usd"] += 0 if estimated.cost is None else estimated.cost.micro_usd
+    if tokens is not None and tokens.reported:
+        sums["reported_input_tokens"] += tokens.input_tokens
+        sums["reported_output_tokens"] += tokens.output_tokens
+    else:
+        sums["unreported_calls"] += 1
+
+
+def lost_row(org_id: UUID, call_id: UUID, at: datetime, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a call that nobody settled: what was set aside for it may have been spent, and counts as spent."""
     return {
-        **_NOTHING,
-        "model": one.model,
-        "provider": one.provider,
-        "price_version": one.price_version,
-        "tries": 1,
-        "input_tokens": one.usage.input_tokens,
-        "output_tokens": one.usage.output_tokens,
-        "cost_micro_usd": one.usage.cost.micro_usd,
-        "estimated_input_tokens": 0 if one.estimate is None else one.estimate.input_tokens,
-        "estimated_cost_micro_usd": 0 if cost is None else cost.micro_usd,
-        "unreported_calls": int(reported is None),
-        "reported_input_tokens": 0 if reported is None else reported.input_tokens,
-        "reported_output_tokens": 0 if reported is None else reported.output_tokens,
-    }
-
-
-def lost_rows(org_id: UUID, call_id: UUID, at: datetime, about: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The rows of a call that nobody settled: what was set aside for it may have been spent, and counts as spent."""
-    cost = about["cost_micro_usd"] or 0
-    usage = {
+        **{name: about[name] for name in ("project", "environment", "principal", "team", "workflow")},
         "input_tokens": about["input_tokens"],
         "output_tokens": about["output_tokens"],
-        "cost_micro_usd": cost,
-    }
-    place = {name: about[name] for name in ("project", "environment", "principal", "team", "workflow")}
-    row: dict[str, Any] = {
-        **place,
-        **usage,
+        "cost_micro_usd": about["cost_micro_usd"] or 0,
         "org_id": str(org_id),
         "call_id": str(call_id),
         "began_at": at.isoformat(),
@@ -153,23 +163,6 @@ def lost_rows(org_id: UUID, call_id: UUID, at: datetime, about: Mapping[str, Any
         "latency_s": 0.0,
         "details": {"tried": [], "considered": []},
     }
-    day: dict[str, Any] = {
-        **_NOTHING,
-        **place,
-        **usage,
-        "org_id": str(org_id),
-        "day": at.astimezone(UTC).date().isoformat(),
-        "model": about["model"],
-        "provider": about["provider"],
-        "price_version": "",
-        "calls": 1,
-        "failed_calls": 1,
-        "tries": 1,
-        "estimated_input_tokens": about["input_tokens"],
-        "estimated_cost_micro_usd": cost,
-        "unreported_calls": 1,
-    }
-    return row, day
 
 
 def _try(one: Tried) -> dict[str, Any]:

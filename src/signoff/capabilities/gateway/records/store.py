@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-# A batch of calls and what they add to their days. What was written before (an answer that got lost) adds nothing.
-# Days are in one order, so that two processes do not wait for each other.
+# A batch of calls and what they add to their days, summed up and in one order, so that two processes do not wait for
+# each other. A batch that was written before (its answer got lost) adds nothing: it comes again as it was.
 WRITE = """
 WITH fresh AS (
     INSERT INTO model_call SELECT r.* FROM jsonb_populate_recordset(NULL::model_call, $1::jsonb) AS r
-    ON CONFLICT DO NOTHING RETURNING org_id, call_id
+    ON CONFLICT DO NOTHING RETURNING call_id
 )
 INSERT INTO model_cost_day AS d
-SELECT l.org_id, l.day, l.project, l.environment, l.team, l.workflow, l.principal, l.model, l.provider,
-    l.price_version, sum(l.calls), sum(l.failed_calls), sum(l.cached_calls), sum(l.tries), sum(l.input_tokens),
-    sum(l.output_tokens), sum(l.cost_micro_usd), sum(l.estimated_input_tokens), sum(l.estimated_cost_micro_usd),
-    sum(l.unreported_calls), sum(l.reported_input_tokens), sum(l.reported_output_tokens)
-FROM ROWS FROM (
-    jsonb_populate_recordset(NULL::model_cost_day, $2::jsonb), jsonb_array_elements_text($3::jsonb)
-) AS l (org_id, day, project, environment, team, workflow, principal, model, provider, price_version, calls,
-    failed_calls, cached_calls, tries, input_tokens, output_tokens, cost_micro_usd, estimated_input_tokens,
-    estimated_cost_micro_usd, unreported_calls, reported_input_tokens, reported_output_tokens, call_id)
-JOIN fresh f ON f.org_id = l.org_id AND f.call_id = l.call_id::uuid
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+SELECT l.* FROM jsonb_populate_recordset(NULL::model_cost_day, $2::jsonb) AS l WHERE EXISTS (SELECT FROM fresh)
 ON CONFLICT (org_id, day, project, environment, team, workflow, principal, model, provider, price_version)
 DO UPDATE SET calls = d.calls + excluded.calls, failed_calls = d.failed_calls + excluded.failed_calls,
     cached_calls = d.cached_calls + excluded.cached_calls, tries = d.tries + excluded.tries,
