@@ -12,23 +12,31 @@ import logging
 import os
 import sys
 import tempfile
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 
 # Test directories are no packages; this makes `from support.data import shared_data` work in each of them.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from signoff.foundation.database import Database, EmbeddedServer, migrate
-from signoff.foundation.database.migrate import migrations_digest
+from support.databases import Databases, quick_directory
+
+from signoff.foundation.database import Database, EmbeddedServer
 from signoff.foundation.settings import DatabaseSettings
 
 _CHECKOUT = Path(__file__).parent.parent
-_TEMPLATE_LOCK = 7_001
+
+# Whatever tests write; xdist's workers inherit it. Set before anybody asks where temporary files belong.
+if "TMPDIR" not in os.environ and (directory := quick_directory()):
+    tempfile.tempdir = os.environ["TMPDIR"] = directory
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three for two cores with `-n auto`: a third of the time tests wait, for leases to end and processes to start."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores * 3 // 2)
 
 
 @pytest.fixture(autouse=True)
@@ -59,31 +67,25 @@ def administration(postgres_url: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture(scope="session")
-def template(postgres_url: str, administration: psycopg.Connection) -> str:
-    """The name of the migrated template database."""
-    name = f"template_{migrations_digest()[:16]}"
-    administration.execute("SELECT pg_advisory_lock(%s)", (_TEMPLATE_LOCK,))
-    try:
-        known = administration.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
-        if known is None:
-            building = f"building_{uuid.uuid4().hex}"
-            administration.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(building)))
-            migrate(_at(postgres_url, building))
-            rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-            administration.execute(rename.format(sql.Identifier(building), sql.Identifier(name)))
-    finally:
-        administration.execute("SELECT pg_advisory_unlock(%s)", (_TEMPLATE_LOCK,))
-    return name
+def databases(postgres_url: str, administration: psycopg.Connection) -> Iterator[Databases]:
+    """Makes databases; those who need one only ask for `database_url`."""
+    made = Databases(postgres_url, administration)
+    yield made
+    made.drop_left()
 
 
 @pytest.fixture
-def database_url(postgres_url: str, administration: psycopg.Connection, template: str) -> Iterator[str]:
+def database_url(databases: Databases) -> Iterator[str]:
     """The URL of a database of the test's own, migrated and empty but for the default organisation."""
-    name = f"test_{uuid.uuid4().hex}"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-    administration.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
-    yield _at(postgres_url, name)
-    administration.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with databases.fresh() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_url(databases: Databases) -> Iterator[str]:
+    """The URL of a database of the test's own with nothing in it."""
+    with databases.fresh(migrated=False) as url:
+        yield url
 
 
 @pytest.fixture
@@ -91,7 +93,3 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     """An open `Database` on a database of the test's own."""
     async with await Database.open(DatabaseSettings(url=database_url)) as opened:
         yield opened
-
-
-def _at(url: str, database_name: str) -> str:
-    return url.replace("/postgres?", f"/{database_name}?")

@@ -9,20 +9,13 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+from support.databases import Databases
 
 from signoff.core.errors import UnavailableError
 from signoff.core.ids import uuid7
 from signoff.foundation.database import DEFAULT_ORG_ID, Database, migrate
 from signoff.foundation.database.migrate import MIGRATIONS_DIRECTORY, migrations_digest
 from signoff.foundation.settings import DatabaseSettings
-
-
-@pytest.fixture
-def empty_url(postgres_url: str, administration: psycopg.Connection) -> Iterator[str]:
-    name = f"test_{uuid7().hex}"
-    administration.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield postgres_url.replace("/postgres?", f"/{name}?")
-    administration.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
@@ -75,7 +68,7 @@ def test_one_that_waits_too_long_for_another_gives_up(empty_url: str) -> None:
             migrate(empty_url, wait_s=0.05)
 
 
-async def test_a_user_without_powers_can_own_the_database(template: str, owner_url: str) -> None:
+async def test_a_user_without_powers_can_own_the_database(databases: Databases, owner_url: str) -> None:
     assert migrate(owner_url)
     async with await Database.open(DatabaseSettings(url=owner_url)) as database:
         async with database.transaction(DEFAULT_ORG_ID) as connection:

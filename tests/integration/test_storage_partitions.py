@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -27,14 +26,6 @@ from signoff.runtime.partitions import MissingPartitionError, covered, prepare_p
 NOW = datetime.now(UTC)
 FLOW = "steps:\n  s: {set: {n: 1}}\noutcome: {ok: s.done}\n"
 PARTITION = "SELECT tableoid::regclass::text FROM journal WHERE run_id = %s GROUP BY 1"
-
-
-@pytest.fixture
-def empty_url(postgres_url: str, administration: psycopg.Connection) -> Iterator[str]:
-    name = f"test_{uuid7().hex}"
-    administration.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield postgres_url.replace("/postgres?", f"/{name}?")
-    administration.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def run_id_at(moment: datetime) -> UUID:
