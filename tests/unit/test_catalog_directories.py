@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signoff.catalog import load_project, sources
+from signoff.catalog import load_project, load_project_files, sources
 from signoff.catalog.model import digest_of
 from signoff.catalog.scaffold import create_project
 from signoff.core.errors import ConflictError, DefinitionError, InvalidError, Problem
@@ -128,6 +128,16 @@ def test_file_of_another_kind_is_told(project: Path) -> None:
     (problem,) = problems_in(project)
     assert (problem.file, problem.code) == ("workflows/more.yml", "unknown-file")
     assert ".yaml" in (problem.suggestion or "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["workflows/../../x.yaml", "workflows/./x.yaml", "workflows//x.yaml", "prompts/.hidden.md", "prompts/a\0.md"],
+)
+def test_a_name_that_no_directory_gives_is_refused(project: Path, name: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        load_project_files({**sources.read_files(project), name: b"x"})
+    assert ("unknown-file", name) in [(problem.code, problem.file) for problem in caught.value.problems]
 
 
 def test_link_out_of_the_project_is_refused(project: Path, tmp_path: Path) -> None:

@@ -74,11 +74,13 @@ def read_files(root: Path) -> dict[str, bytes]:
 
 
 def is_part(name: str) -> bool:
-    """Whether a path is one that a project's files may have."""
+    """Whether a path is one that a project may have: as a directory gives it, also where a request names it."""
     folder, slash, rest = name.partition("/")
     if not slash:
         return name in (MANIFEST, MODELS)
-    return folder in FOLDERS and rest.endswith(FOLDERS[folder])
+    parts = rest.split("/")
+    plain = len(parts) <= MAX_DEPTH and all(part and part[0] != "." for part in parts) and "\0" not in rest
+    return plain and folder in FOLDERS and rest.endswith(FOLDERS[folder])
 
 
 def _misspelt(root: Path) -> list[Problem]:
