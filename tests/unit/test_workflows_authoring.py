@@ -80,6 +80,7 @@ b:
 
       - 'no'
 c: {d:  [1,2]}
+e: [f, {g: h}]
 on: yes
 t: |
   two
@@ -96,6 +97,7 @@ b:
 
   - 'no'
 c: {d: [1, 2]}
+e: [f, {g: h}]
 on: yes
 t: |
   two

@@ -167,7 +167,7 @@ class _WorkflowCheck:
                 for model in models
             ]
 
-        yield from self._labelled(flow, f"the models {names}", ask)
+        yield from self._labelled(flow, f"the model{'s' if len(models) > 1 else ''} {names}", ask)
 
     def _labelled(self, flow: StepFlow, taker: str, ask: Ask) -> Iterator[Finding]:
         given = flow.arguments.whole().join(flow.control)

@@ -43,6 +43,7 @@ def _laid_out(text: str) -> str | None:
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.preserve_quotes = True
     yaml.width = WIDTH
+    yaml.brace_single_entry_mapping_in_flow_sequence = True  # `[{retrieve: handbook}]` stays what people read
     yaml.allow_duplicate_keys = True
     target = io.StringIO()
     try:

@@ -135,8 +135,10 @@ def step_nodes(shared: Shared, holder: Node, what: str, visible: frozenset[str],
     found: dict[str, Node] = {}
     for name, node in holder.entries.items():
         if not is_step_name(name):
-            why = "is a word of the language" if name in RESERVED_NAMES else "cannot be a step's name"
-            report.add_key(holder, name, f"'{name}' {why}.", suggestion=_NAME_HINT, code="name")
+            taken = name in RESERVED_NAMES
+            why = "is a word of the language, so it cannot be a step's name" if taken else "cannot be a step's name"
+            hint = f"Choose another, such as '{name}_1'." if taken else _NAME_HINT
+            report.add_key(holder, name, f"'{name}' {why}.", suggestion=hint, code="name")
         elif name in visible:
             detail = f"'{name}' is the name of a step outside of this group already."
             report.add_key(holder, name, detail, suggestion="Give one of them another name.", code="name")
