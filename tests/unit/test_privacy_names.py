@@ -104,3 +104,15 @@ def test_names_of_the_development_data_are_found():
         right += len(people & {(item.start, item.end) for item in detector.find(row["text"], {"PERSON"})})
         annotated += len(people)
     assert right / annotated >= LEAST_RECALL
+
+
+def test_names_in_other_languages_texts_are_found():
+    detector = Detector(shared_rampart(ModelStore().locate(MODEL)))
+    for text, name in (
+        ("Le client Pierre Moreau conteste la facture de mars.", "Pierre Moreau"),
+        ("Der Kunde Matthias Krüger widerspricht der Rechnung vom März.", "Matthias Krüger"),
+        ("El cliente Javier Ortega no está conforme con la factura de marzo.", "Javier Ortega"),
+    ):
+        assert spans(detector, text, "PERSON") == [name]
+    for text in ("La commande 4411 a été livrée.", "Die Zahlung wurde abgelehnt.", "El banco rechazó el pago."):
+        assert spans(detector, text, "PERSON") == []
