@@ -81,6 +81,9 @@ def _through(llm: str, tickets: Sequence[MadeTicket]) -> tuple[Verdict, int, flo
             server.stop(delete=True)
     for problem in verdict.problems:
         Console().print(f"{llm}: {problem}", style="yellow", markup=False)
+    for ticket, run in runs.items():
+        if run.error is not None:
+            Console().print(f"{llm}: {ticket} ended {run.status}: {run.error}", style="yellow", markup=False)
     return verdict, sum(run.usage.get("cost_micro_usd", 0) for run in runs.values()), seconds
 
 
