@@ -39,8 +39,10 @@ from signoff.capabilities.gateway.protection import (
     sealed_by,
 )
 from signoff.core.errors import SignoffError
+from signoff.core.json_texts import told_by_value
 from signoff.core.values import value
 from signoff.governance.privacy import StreamRestorer, Tokens, mapped
+from signoff.governance.privacy.model import MAX_DEPTH
 
 MaySee = Callable[[str], Collection[str]]
 """Which kinds of personal data a tool may see in the arguments that a model writes for it, by its name."""
@@ -204,7 +206,8 @@ def _json_or_text(text: str, change: Callable[[str], str]) -> str:
     except orjson.JSONDecodeError:
         return change(text)
     changed = mapped(value, change)
-    return text if changed == value else orjson.dumps(changed).decode()
+    same = changed == value and told_by_value(text, value, depth=MAX_DEPTH)
+    return text if same else orjson.dumps(changed).decode()
 
 
 def _in_json(value: str) -> str:

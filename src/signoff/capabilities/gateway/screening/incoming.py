@@ -9,10 +9,11 @@ import orjson
 
 from signoff.capabilities.gateway.chat import ChatRequest, DocumentPart, ToolResultPart
 from signoff.capabilities.gateway.model import ModelTask
+from signoff.core.json_texts import told_by_value
 from signoff.core.labels import Trust
 
 MAX_DEPTH = 64
-"""What is nested deeper is not looked at; whatever reads such a value refuses it."""
+"""What is nested deeper is not looked at by its value; whatever reads such a value refuses it."""
 
 
 def untrusted_of_chat(request: ChatRequest) -> list[str]:
@@ -52,8 +53,10 @@ def texts_of(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 def texts_of_json(text: str) -> str:
-    """The texts of what may be JSON, one below the other."""
-    return _joined(_json_or_text(text))
+    """The texts of what may be JSON, one below the other; all of it too where it says more than its value."""
+    value = _json_or_text(text)
+    found = _joined(value)
+    return found if value is text or told_by_value(text, value, depth=MAX_DEPTH) else f"{found}\n{text}"
 
 
 def _joined(value: Any) -> str:
