@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from signoff.catalog.registry.differences import side_by_side
 from signoff.cli.delivery_views import print_plan
 from signoff.cli.plan_markdown import MAX_CHARACTERS, plan_markdown
+from signoff.cli.prompt_views import print_difference
 
 COST = {"min_micro_usd": 0, "expected_micro_usd": 100, "max_micro_usd": 700}
 
@@ -83,3 +85,13 @@ def test_a_long_plan_is_cut_where_nothing_is_left_open() -> None:
     assert len(told) < MAX_CHARACTERS + 100
     assert told.endswith("x\n```\n\n</details>\n\n… cut off; see `signoff plan`.")
     assert "| model calls of one run |" in told
+
+
+def test_what_differs_between_two_prompts_shows_without_colours(capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = side_by_side("same\nold\ngone\n", "same\nnew\n") + side_by_side("", "more\n")
+    print_difference("p@1.0.0", "p@1.0.1", changes=(), bump="patch", pairs=pairs, context=3)
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["1", "same", "1", "same"] in told
+    assert ["~", "2", "old", "2", "new"] in told
+    assert ["-", "3", "gone"] in told
+    assert ["+", "1", "more"] in told

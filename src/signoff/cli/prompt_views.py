@@ -103,15 +103,17 @@ def print_difference(
         target.print(plain(f"  {change}"), soft_wrap=True)
     target.print(plain(f"This is a {bump} change." if bump else "Nothing differs in what it promises."))
     styles = {"same": "", "changed": "yellow", "removed": "red", "added": "green"}
-    table = Table("", clean(before), "", clean(after), box=None, header_style="bold", pad_edge=False)
+    # A sign as well: a log and a printout have no colours.
+    signs = {"same": " ", "changed": "~", "removed": "-", "added": "+"}
+    table = Table("", "", clean(before), "", clean(after), box=None, header_style="bold", pad_edge=False)
     for pair in around_changes(pairs, context):
         if pair is None:
-            table.add_row("⋮", "", "⋮", "")
+            table.add_row("", "⋮", "", "⋮", "")
             continue
         style = styles[pair.sign]
         numbers = [str(number or "") for number in (pair.before_line, pair.after_line)]
         sides = [Text(clean(text), style=style) for text in (pair.before, pair.after)]
-        table.add_row(numbers[0], sides[0], numbers[1], sides[1])
+        table.add_row(Text(signs[pair.sign], style=style), numbers[0], sides[0], numbers[1], sides[1])
     target.print(table)
 
 
