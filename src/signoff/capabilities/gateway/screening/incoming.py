@@ -65,7 +65,7 @@ def _joined(value: Any) -> str:
 
 def _json_or_text(text: str) -> Any:
     """JSON by its values: an escape would hide words from who reads it as text."""
-    if text[:1] not in ("{", "[", '"'):
+    if text.lstrip()[:1] not in ("{", "[", '"'):
         return text
     try:
         return orjson.loads(text)
