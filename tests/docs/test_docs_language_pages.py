@@ -28,7 +28,7 @@ CHECKER = [
     *(SOURCE / "catalog" / name for name in ("outgoing_checks.py", "documents.py")),
 ]
 UNSHOWN = {
-    *("no-route", "unheard-filter", "fragment", "limit", "flow-review"),
+    *("no-route", "unable-model", "unheard-filter", "fragment", "limit", "flow-review"),
     *("expression-limit", "duplicate", "duplicate-key", "yaml"),
 }
 """Codes that no single line can show: files that are large, or broken, or elsewhere."""

@@ -16,6 +16,7 @@ from signoff.core.labels import Labels, join_all
 from signoff.core.values import value
 from signoff.workflows.checking import Checked, Finding, check_tree
 from signoff.workflows.errors import Blocked, ExpressionError
+from signoff.workflows.faults import not_cel, written_elsewhere
 from signoff.workflows.model import Expression, Read, Scope
 from signoff.workflows.possible import ends_asked_for
 from signoff.workflows.presence import fields_found
@@ -362,6 +363,8 @@ class ExpressionCompiler:
             name = undeclared[1].split(".")[0]
             near = closest(name, sorted(self._variables))
             hint = f"Did you mean '{near}'?" if near else None
+            if near is None:
+                hint = written_elsewhere(name)
             if name in self._hidden:
                 hint = f"It is a step inside '{self._hidden[name]}', whose 'give' says what is seen of it."
             # The checker points behind the name where a field or a call follows it.
@@ -374,5 +377,4 @@ class ExpressionCompiler:
                 "Wrap the integer in double(…)." if {"int", "double"} <= set(re.findall(r"\w+", overload[2])) else None
             )
             return Finding(f"'{operator}' cannot be applied to {overload[2]}.", fault.offset, hint)
-        text = re.sub(r"^Syntax error: | expecting \{.*", "", fault.text)
-        return Finding(f"This is not CEL: {text}.", fault.offset, code="syntax")
+        return not_cel(source, fault)

@@ -229,4 +229,6 @@ def _faults(source: str, text: str) -> list[Fault]:
         line, column = int(match["line"]), int(match["column"])
         before = sum(len(previous) + 1 for previous in lines[: line - 1])
         faults.append(Fault(match["text"].removesuffix(" [INVALID_ARGUMENT]"), min(before + column - 1, len(source))))
+        if faults[0].text.startswith(("Syntax error", "reserved identifier")):
+            break  # those after it follow from it
     return faults or [Fault(text.split("\n", 1)[0].removeprefix("INVALID_ARGUMENT: "), 0)]
