@@ -12,7 +12,15 @@ from support.gateway_cases import GOOD, Answered, permit_all, task
 
 from signoff.capabilities.gateway import GatewayError
 from signoff.capabilities.gateway.asking import ChatError
-from signoff.capabilities.gateway.chat import ChatMessage, StreamEnd, TextDelta, TextPart
+from signoff.capabilities.gateway.chat import (
+    ChatMessage,
+    Part,
+    ReasoningPart,
+    StreamEnd,
+    TextDelta,
+    TextPart,
+    ToolCallPart,
+)
 from signoff.catalog.answer_contracts import FilterName, FilterUse, FilterVerdict
 from signoff.catalog.screening import Screening, ScreeningSettings
 from signoff.core.errors import StepError
@@ -54,6 +62,16 @@ def screened(
 
 def saying(text: str) -> Any:
     return replace(HELLO, messages=(ChatMessage("user", (TextPart(text),)),), max_output_tokens=None)
+
+
+@pytest.mark.parametrize("part", [ToolCallPart("1", "find", '{"for": "N\\u0041STY"}'), ReasoningPart("NASTY", {})])
+async def test_earlier_calls_and_thoughts_come_in_too(part: Part):
+    chat = ScriptedChat(["Fine."])
+    gateway, config = screened(chat, before=(use(),))
+    request = replace(HELLO, messages=(*HELLO.messages, ChatMessage("assistant", (part,))))
+    with pytest.raises(ChatError, match="content filter"):
+        await gateway.chat(request, ASKED, config, decide=permit_all)
+    assert not chat.chats
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -14,10 +14,12 @@ from signoff.capabilities.gateway.chat import (
     ChatRequest,
     DocumentPart,
     ReasoningDelta,
+    ReasoningPart,
     StreamEnd,
     TextDelta,
     TextPart,
     ToolCallDelta,
+    ToolCallPart,
     ToolResultPart,
 )
 from signoff.capabilities.gateway.chats.heard import Heard
@@ -169,11 +171,13 @@ def withheld(reply: ChatReply, seen: Heard | None = None) -> ChatReply:
 
 
 def shown(request: ChatRequest) -> Iterator[str]:
-    """Every text that the model would read: a filter that looks for secrets looks for the program's own, too."""
+    """Every text of its messages: a filter that looks for secrets looks for the program's own, too."""
     for message in request.messages:
         for part in message.parts:
-            if isinstance(part, TextPart):
+            if isinstance(part, TextPart | ReasoningPart):
                 yield part.text
+            elif isinstance(part, ToolCallPart):
+                yield texts_of_json(part.arguments)
             elif isinstance(part, ToolResultPart):
                 yield texts_of_json(part.content)
             elif isinstance(part, DocumentPart) and part.data is not None and part.media_type.startswith("text/"):
