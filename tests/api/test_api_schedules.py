@@ -161,8 +161,9 @@ async def test_a_backfill_runs_each_time_once(planned: Api):
         dry = (await client.post(f"{NIGHTLY}/backfill", json={**span, "dry_run": True})).json()["times"]
         assert len(dry) == 3
         assert (await client.get(NIGHTLY)).json()["firings"] == []
-        assert (await client.post(f"{NIGHTLY}/backfill", json=span)).json()["times"] == dry
-        assert (await client.post(f"{NIGHTLY}/backfill", json=span)).status_code == 200
+        assert (await client.post(f"{NIGHTLY}/backfill", json=span)).json() == {"times": dry, "before": []}
+        again = await client.post(f"{NIGHTLY}/backfill", json=span)
+        assert (again.status_code, again.json()["before"]) == (200, dry[:1])
         runs = (await client.get("/v1/runs")).json()["items"]
         assert len(runs) == 1  # the others wait for it, as its overlap says
         later = {"from": now.isoformat(), "to": (now + timedelta(days=1)).isoformat()}

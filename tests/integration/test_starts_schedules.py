@@ -13,7 +13,7 @@ import pytest
 from support.engine import ACTOR, RELEASE
 from support.starts_cases import NOON, FakeClock, begin, bounded, gates, one_step, place
 
-from signoff.catalog.schedule_runs import trigger
+from signoff.catalog.schedule_runs import backfill, trigger
 from signoff.core.errors import ConflictError, ForbiddenError, UnavailableError
 from signoff.foundation.database import DEFAULT_ORG_ID, Connection, Database
 from signoff.runtime import StartRequest, start_run
@@ -23,6 +23,7 @@ from signoff.runtime.starting import (
     Schedule,
     SchedulePlace,
     Timetable,
+    Turn,
     admit_due,
     apply_queues,
     apply_schedules,
@@ -291,3 +292,20 @@ async def test_a_pause_holds_what_waits_for_the_run_before(database: Database):
     async with database.transaction(DEFAULT_ORG_ID) as connection:
         await resume_schedule(connection, PLACE, now=now)
     assert await fire(database, starts, now) == 1
+
+
+async def test_a_backfill_forgets_no_run_that_is_under_way(database: Database):
+    """The times of the span had been run: the schedule took the run of then for its last, and let the next overlap."""
+    starts = Starts()
+    await applied(database, hourly(overlap="skip"))
+    assert await fire(database, starts, NOON + timedelta(hours=1)) == 1
+    await end_all(database)
+    later = NOON + timedelta(hours=2)
+    assert await fire(database, starts, later) == 1  # under way from here on
+    async with database.worker_transaction() as connection:
+        found = await backfill(connection, PLACE, starts, first=NOON, last=later - timedelta(minutes=1), now=later)
+        turn = Turn(connection, PLACE, hourly(), starts, later, (await read_schedule(connection, PLACE)).last_run_id)
+        assert await turn.fire(NOON + timedelta(hours=1), "backfill") == 0  # it gives the run of then
+    assert [moment.hour for moment in found.before] == [13]
+    assert await fire(database, starts, NOON + timedelta(hours=3)) == 0
+    assert (await firings(database))[-1] == (15, "time", "skipped")

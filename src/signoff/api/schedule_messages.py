@@ -93,6 +93,13 @@ class TimesOut(_Model):
     times: list[datetime]
 
 
+class BackfilledOut(_Model):
+    """The nominal times of a span, in order."""
+
+    times: list[datetime] = Field(description="All of them.")
+    before: list[datetime] = Field(description="Those that were run before: they are not run again.")
+
+
 class TriggeredOut(_Model):
     """The run that was started."""
 

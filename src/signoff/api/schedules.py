@@ -12,6 +12,7 @@ from signoff.api.messages import NAME
 from signoff.api.paging import DEFAULT_PAGE, Limit, visible_page
 from signoff.api.problems import documented
 from signoff.api.schedule_messages import (
+    BackfilledOut,
     BackfillSchedule,
     FiringOut,
     PauseSchedule,
@@ -196,18 +197,18 @@ async def trigger_now(
     "/{project}/{name}/backfill",
     operation_id="backfillSchedule",
     summary="Run the times of a span again",
-    response_model=TimesOut,
+    response_model=BackfilledOut,
     responses=documented(400, 403, 404, 409, 413, 429),
 )
 async def backfill_span(
     project: str, name: str, body: BackfillSchedule, services: ServicesOf, actor: ActorOf
-) -> TimesOut:
-    """The times of the span are run, each once: one that was run before gives the run of then."""
+) -> BackfilledOut:
+    """The times of the span are run, each once: one that was run before is not run again."""
     place, _ = await _permitted(services, actor, project, name, "backfill")
     starter = ScheduleStarter(services.database, services.releases, services.policies)
     await starter.prepare(place)
     async with services.commanding(actor) as connection:
-        times = await backfill(
+        found = await backfill(
             connection,
             place,
             None if body.dry_run else starter,
@@ -215,7 +216,7 @@ async def backfill_span(
             last=body.last,
             now=services.now(),
         )
-    return TimesOut(times=times)
+    return BackfilledOut(times=found.times, before=found.before)
 
 
 @router.get(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
@@ -14,6 +14,19 @@ from signoff.runtime.starting.operating import read_schedule
 
 MOST_BACKFILLED = 1000
 """The most times of one backfill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """The nominal times of a span.
+
+    Attributes:
+        times: all of them, in order.
+        before: those that were run before, and are not run again.
+    """
+
+    times: list[datetime]
+    before: list[datetime]
 
 
 async def trigger(
@@ -47,8 +60,8 @@ async def backfill(
     first: datetime,
     last: datetime,
     now: datetime,
-) -> list[datetime]:
-    """Run the times of a span that is over; one that was run gives the run of then. Without a starter, only tell them.
+) -> Backfilled:
+    """Run the times of a span that is over, but for those that were run before. Without a starter, only tell them.
 
     Under `overlap: queue` they wait for each other; otherwise all start at once, in their queue if they have one.
 
@@ -65,13 +78,17 @@ async def backfill(
     times = list(islice(state.schedule.timetable.between(first, last), MOST_BACKFILLED + 1))
     if len(times) > MOST_BACKFILLED:
         raise LimitError(f"That are more than {MOST_BACKFILLED} times; take a shorter span.")
+    used = await connection.fetch(store.KEYS_USED, place.org_id, [place.key(nominal_at) for nominal_at in times])
+    keys = {str(row["idempotency_key"]) for row in used}
+    found = Backfilled(times, [nominal_at for nominal_at in times if place.key(nominal_at) in keys])
     if starter is None:
-        return times
+        return found
     key = (place.org_id, place.environment, place.project, place.name)
     row = await connection.fetchrow(store.LOCK_SCHEDULE, *key)
     if row is None:
         raise ConflictError("A worker is at the schedule just now; try again.")
     turn = Turn(connection, place, state.schedule, starter, now, row["last_run_id"])
     for nominal_at in times:
-        await turn.fire(nominal_at, "backfill")
-    return times
+        if nominal_at not in found.before:
+            await turn.fire(nominal_at, "backfill")
+    return found

@@ -211,5 +211,6 @@ def _print_times(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    before = set(found.get("before", ()))
     for text in found["times"]:
-        print(moment(text))
+        print(moment(text) + ("  was run before" if text in before else ""))

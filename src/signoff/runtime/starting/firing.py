@@ -180,8 +180,9 @@ class Turn:
             _log.error("schedule %s/%s could not start its run: %s", self.place.project, self.place.name, error.detail)
             await self._record(nominal_at, cause, "failed", detail=error.detail[:1000])
             return 0
-        self.last_run_id = started.run_id
-        await self.connection.execute(store.REMEMBER_RUN, *self._key, started.run_id)
+        if started.created:  # an earlier run is not the one that the next must not overlap
+            self.last_run_id = started.run_id
+            await self.connection.execute(store.REMEMBER_RUN, *self._key, started.run_id)
         detail = "" if started.created else "it had been started before"
         await self._record(nominal_at, cause, "started", run_id=started.run_id, detail=detail)
         return int(started.created)

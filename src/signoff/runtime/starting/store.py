@@ -326,6 +326,7 @@ HOLD_SCHEDULE = """
 SELECT name FROM schedule WHERE org_id = $1 AND environment = $2 AND project = $3 AND name = $4 FOR UPDATE
 """
 RUN_OF_KEY = "SELECT run_id FROM run WHERE org_id = $1 AND idempotency_key = $2"
+KEYS_USED = "SELECT idempotency_key FROM run WHERE org_id = $1 AND idempotency_key = ANY($2::text[])"
 
 # The fence: it moves on only from the time that was looked at.
 MOVE_ON = """
