@@ -14,6 +14,7 @@ from signoff.api.compatible.exchange import (
     MAX_IGNORED_SHOWN,
     StreamAnswer,
     answered,
+    body_of,
     json_answer,
     named,
 )
@@ -157,8 +158,8 @@ async def converse(request: Request, form: Format) -> Response:
     async def handle(request: Request) -> Response:
         served, place = served_of(request), await place_of(request)
         headers = headers_of(request.scope)
-        bounds = replace(served.bounds, drops=drops(headers, place.config.served))
-        wanted = form.read(read_body(await request.body()), bounds)
+        bounds = served.bounds.dropping(drops(headers, place.config.served))
+        wanted = form.read(read_body(body_of(request)), bounds)
         asked = place.asked(headers, model=wanted.model, task="chat")
         chat = replace(wanted.request, timeout_s=served.timeout_s(headers))
         gateway, decide = served.gateway, place.decide(asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from signoff.api.compatible.functions import COMMON_ONLY, HINTS, OTHER_TIERS, read_choice, read_format, read_tools
@@ -109,6 +109,10 @@ class Bounds:
     messages: int
     tools: int
     drops: bool = False
+
+    def dropping(self, drops: bool) -> Bounds:
+        """These, with what is not supported left out or not."""
+        return self if drops == self.drops else replace(self, drops=drops)
 
 
 @dataclass(slots=True)

@@ -22,6 +22,8 @@ SEND_TIMEOUT_S = 60.0
 MAX_WAITING_BYTES = 1 << 18
 """How much of a stream may wait for a client that reads slowly; then the vendor waits too."""
 CLIENT_GONE = 499
+_BODY = "signoff.body"
+"""Where a scope keeps its body."""
 
 _logger = logging.getLogger(__name__)
 
@@ -200,6 +202,23 @@ async def _left(receive: Receive) -> None:
         pass
 
 
+async def _body(receive: Receive) -> bytes:
+    """All of a request's body, which its boundary bounds: most come in one piece."""
+    pieces: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def body_of(request: Request) -> bytes:
+    """The body of a request that `answered` has read."""
+    return request.scope[_BODY]
+
+
 Handle = Callable[[Request], Awaitable[Response]]
 
 
@@ -208,7 +227,7 @@ async def answered(request: Request, shape: Shape, handle: Handle) -> Response:
     request_id: str = request.state.request_id
     try:
         # The body first: it is all that this connection has to say until it is closed.
-        await request.body()
+        request.scope[_BODY] = await _body(request.receive)
         return await while_connected(request.receive, _response(handle(request)))
     except ClientGoneError:
         return Response(status_code=CLIENT_GONE)

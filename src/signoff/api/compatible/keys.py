@@ -15,6 +15,8 @@ from signoff.core.errors import UnauthenticatedError
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
 from signoff.governance.identity import authenticate
 
+MARK_BYTES = 32
+"""Of a key's digest: of BLAKE2, which is made in a fraction of the time that setting up OpenSSL's takes."""
 MAX_KEYS = 1_024
 """How many keys are known at once, the most recently used ones."""
 
@@ -46,7 +48,7 @@ class KnownKeys:
                 " 'signoff keys create' makes one."
             )
         # The digest, so that no second place holds keys that open doors.
-        mark, now_s = hashlib.sha256(text.encode()).digest(), self._clock.monotonic_s()
+        mark, now_s = hashlib.blake2b(text.encode(), digest_size=MARK_BYTES).digest(), self._clock.monotonic_s()
         known = self._known.get(mark)
         if known is not None and now_s - known[0] < self._fresh_s:
             return known[1]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from fastapi import Request, Response
 
 from signoff.api.compatible.calls import place_of, served_of
-from signoff.api.compatible.exchange import answered, json_answer, named
+from signoff.api.compatible.exchange import answered, body_of, json_answer, named
 from signoff.api.compatible.faults import Shape
 from signoff.api.compatible.headers import drops, headers_of
 from signoff.api.compatible.members import Known, a_string, an_array, read_body, screened, unsupported, wrong
@@ -35,7 +34,7 @@ async def embed(request: Request) -> Response:
 
     async def handle(request: Request) -> Response:
         served, place = served_of(request), await place_of(request)
-        body = read_body(await request.body())
+        body = read_body(body_of(request))
         ignored = screened(body, EMBEDDING)
         texts = _input(body.get("input"), served.settings.max_embedding_inputs)
         form = body.get("encoding_format") or "float"
@@ -130,8 +129,8 @@ async def count_tokens(request: Request) -> Response:
     async def handle(request: Request) -> Response:
         served, place = served_of(request), await place_of(request)
         headers = headers_of(request.scope)
-        bounds = replace(served.bounds, drops=drops(headers, place.config.served))
-        wanted = read_counted(read_body(await request.body()), bounds)
+        bounds = served.bounds.dropping(drops(headers, place.config.served))
+        wanted = read_counted(read_body(body_of(request)), bounds)
         place.asked(headers, model=wanted.model, task="chat")
         told = {"signoff-estimate": "upper", **named("anthropic", request.state.request_id)}
         return json_answer({"input_tokens": input_tokens(wanted.request)}, told)

@@ -200,7 +200,8 @@ class ChatCall:
         except NotProtectedError as error:
             raise CallFailed(Failure(candidate.spec.name, "forbidden", str(error))) from None
         await gate.enter(shown(protected.request))
-        return gate, replace(protected, request=marked(protected.request, candidate.obligations))
+        request = marked(protected.request, candidate.obligations)
+        return gate, protected if request is protected.request else replace(protected, request=request)
 
     async def _replied(self, candidate: Candidate, request: ChatRequest) -> ChatReply:
         """The model's answer, asked again where that may help."""

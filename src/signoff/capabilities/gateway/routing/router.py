@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from signoff.capabilities.gateway.asking import Asked, Considered
 from signoff.capabilities.gateway.bounds import BOUNDING
@@ -109,7 +108,7 @@ class Router:
         held = self._guard.held(asked.caller.org_id, spec.name)
         if held is not None:
             raise CallFailed(held)
-        return replace(candidate, context_tokens=facts.context_tokens, left_out=missing)
+        return Candidate(spec, candidate.provider, candidate.obligations, facts.context_tokens, missing)
 
     def _standing(self, candidate: Candidate, asked: Asked, needs: Needs, found_good: Mapping[str, float]) -> Standing:
         spec = candidate.spec

@@ -54,7 +54,7 @@ class Turns:
             except CallFailed as failed:
                 self.failures.append(failed.failure)
                 continue
-            yield replace(candidate, obligations=duties)
+            yield candidate if duties is candidate.obligations else replace(candidate, obligations=duties)
 
     @property
     def names(self) -> list[str]:

@@ -144,13 +144,15 @@ class Screen:
             report = check_outgoing(text, hosts=hosts, canaries=canaries)
         else:
             report = await asyncio.to_thread(check_outgoing, text, hosts=hosts, canaries=canaries)
+        if report.verdict == "allow":
+            return {}
         kinds = dict(Counter(finding.kind for finding in report.findings))
         if containment is not None and report.verdict == "block":
             detail = (
                 f"Its answer could carry data out ({', '.join(sorted(kinds))}), which the permit's @contain forbids."
             )
             raise CallFailed(Failure(model, "content_filter", detail))
-        return {} if report.verdict == "allow" else {"verdict": report.verdict, "kinds": kinds}
+        return {"verdict": report.verdict, "kinds": kinds}
 
     def _scored(self, texts: Sequence[str], characters: int) -> InjectionScore:
         left, best, suspicious, complete = characters, 0.0, False, True
