@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from support.proxy import once_back, proxied
 
-from signoff.catalog.authority import PolicyBook
+from signoff.catalog.authority import RENEWAL, PolicyBook
 from signoff.catalog.model import Release
 from signoff.catalog.projects import load_project_files
 from signoff.catalog.releases import ReleaseCatalog, point_environment, register
@@ -72,6 +72,34 @@ async def test_a_question_from_before_its_time_answers_nobody_later(database: Da
         await point_environment(connection, DEFAULT_ORG_ID, PROJECT.name, "dev", release.digest, actor=ACTOR)
     await asyncio.gather(*(book.authority(DEFAULT_ORG_ID, release) for _ in range(3)))
     assert counting.asked == 3
+
+
+class Stepped(SystemClock):
+    """A clock that goes on when it is told to."""
+
+    seconds = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.seconds
+
+
+async def test_it_is_asked_again_before_it_is_too_old(database: Database) -> None:
+    """Every run of a worker waited for the answer at the same moment, every two seconds."""
+    _, counting, release = await booked(database, fresh_s=60.0)
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        await point_environment(connection, DEFAULT_ORG_ID, PROJECT.name, "dev", release.digest, actor=ACTOR)
+    clock = Stepped()
+    book = PolicyBook(cast("Any", counting), ReleaseCatalog(database), clock=clock, environment="dev", fresh_s=60.0)
+    assert book.known_authority(DEFAULT_ORG_ID, release) is None
+    await book.authority(DEFAULT_ORG_ID, release)
+    clock.seconds = 40.0
+    assert book.known_authority(DEFAULT_ORG_ID, release) is not None
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == RENEWAL))
+    clock.seconds = 69.0  # what was known first is too old by now
+    assert book.known_authority(DEFAULT_ORG_ID, release) is not None
+    assert counting.asked == 2
+    clock.seconds = 200.0
+    assert book.known_authority(DEFAULT_ORG_ID, release) is None
 
 
 async def test_questions_without_an_answer_give_their_connections_back(

@@ -18,6 +18,12 @@ from signoff.governance.policy import Decision, PolicyRequest, PolicySet
 DEFAULT_FRESH_S = 2.0
 """For how long an environment's release is taken as today's without asking again, in seconds."""
 
+RENEWED_AT = 0.5
+"""The share of that time after which it is asked for again while it is still taken as known."""
+
+RENEWAL = "today's release"
+"""The name of the task that asks."""
+
 MAX_POLICY_SETS = 64
 """How many releases' prepared policies are kept."""
 
@@ -77,6 +83,7 @@ class PolicyBook:
         self._fresh_s = fresh_s
         self._answer_s = answer_s
         self._sets: OrderedDict[str, PolicySet] = OrderedDict()
+        self._authorities: OrderedDict[tuple[str, str], Authority] = OrderedDict()
         self._current: dict[tuple[UUID, str], tuple[float, str]] = {}
         self._deployed: dict[UUID, tuple[float, Mapping[str, str]]] = {}
         self._asking: dict[tuple[UUID, str], tuple[float, asyncio.Task[str]]] = {}
@@ -92,15 +99,29 @@ class PolicyBook:
         Raises:
             NotFoundError: the environment points at no release: nothing is permitted where nothing is deployed.
         """
+        known = self.known_authority(org_id, release, today=today)
+        if known is not None:
+            return known
+        today = today or await self._today(org_id, release.project.name)
+        return self._of(release, today, (await self._releases.load(org_id, today)).project)
+
+    def known_authority(self, org_id: UUID, release: Release, *, today: str | None = None) -> Authority | None:
+        """The same where nothing need be asked: what most steps find."""
+        today = today or self._known_today(org_id, release.project.name)
         if today is None:
-            known = self._current.get((org_id, release.project.name))
-            fresh = known is not None and self._clock.monotonic_s() - known[0] < self._fresh_s
-            today = known[1] if fresh and known is not None else await self._today(org_id, release.project.name)
+            return None
+        known = self._authorities.get((release.digest, today))
+        if known is None and today == release.digest:
+            known = self._of(release, today, release.project)
+        return known
+
+    def _of(self, release: Release, today: str, current: Project) -> Authority:
         pinned = self._prepared(release.digest, release.project)
-        if today == release.digest:
-            return Authority((pinned,))
-        current = await self._releases.load(org_id, today)
-        return Authority((pinned, self._prepared(today, current.project)))
+        sets = (pinned,) if today == release.digest else (pinned, self._prepared(today, current))
+        known = self._authorities[release.digest, today] = Authority(sets)
+        while len(self._authorities) > MAX_POLICY_SETS:
+            self._authorities.popitem(last=False)
+        return known
 
     async def deployed(self, org_id: UUID) -> Mapping[str, str]:
         """What this environment points at now in each project: release digests by project."""
@@ -112,6 +133,18 @@ class PolicyBook:
             found = await environment_releases(connection, org_id, self.environment)
         self._deployed[org_id] = (now_s, found)
         return found
+
+    def _known_today(self, org_id: UUID, project: str) -> str | None:
+        """What is known and fresh. It is asked for again before it is too old, so that no run waits for the answer."""
+        key, now_s = (org_id, project), self._clock.monotonic_s()
+        known = self._current.get(key)
+        if known is None or now_s - known[0] >= self._fresh_s:
+            return None
+        if now_s - known[0] >= self._fresh_s * RENEWED_AT and key not in self._asking:
+            renewal = asyncio.create_task(self._ask(key, now_s), name=RENEWAL)
+            renewal.add_done_callback(_seen)
+            self._asking[key] = (now_s, renewal)
+        return known[1]
 
     async def _today(self, org_id: UUID, project: str) -> str:
         key, now_s = (org_id, project), self._clock.monotonic_s()
@@ -142,6 +175,12 @@ class PolicyBook:
             while len(self._sets) > MAX_POLICY_SETS:
                 self._sets.popitem(last=False)
         return found
+
+
+def _seen(task: asyncio.Task[str]) -> None:
+    """Nobody may have waited: what went wrong is found again by whoever asks once it is too old."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def current_release(

@@ -12,7 +12,7 @@ from signoff.runtime.breakers import BREAKER_OPEN
 from signoff.runtime.calling import called
 from signoff.runtime.context import RunContext
 from signoff.runtime.endings import as_step_error, describe, end_failed, not_plain, wait
-from signoff.runtime.handlers import Done, Message, Waiting
+from signoff.runtime.handlers import Done, Message, Waiting, passed_by
 from signoff.runtime.journal import NotSentError
 from signoff.runtime.paths import is_undo
 from signoff.runtime.program import Beginning
@@ -56,6 +56,11 @@ def _next_of_waiting(
     if execution.state.unwinding is not None and waiting.kind != SETTLING:
         return None
     due = waiting.until is not None and waiting.until <= now
+    if due and message is None:
+        passed = passed_by(execution.engine.handlers[step.verb], waiting)
+        if passed is not None:
+            execution.end_done(record, passed)  # ten thousand timers may be due in a second: no task for any of them
+            return None
     return _resume(execution, step, record, message) if message is not None or due else None
 
 

@@ -185,8 +185,7 @@ class RunContext(StepTasks):
 
     def take_buffer(self) -> Entry:
         """Everything emitted and not submitted yet, as one entry."""
-        if self._decided is not None:
-            self.tell_decision()
+        self.tell_decision()
         entry = Entry(self.facts.org_id, self.run_id, self._buffer, self._drained, self._laden, self.if_lost)
         self._buffer, self._drained, self._laden, self.if_lost = [], [], False, []
         return entry
@@ -218,16 +217,18 @@ class RunContext(StepTasks):
         """
         if self.abandoned:
             raise SessionLostError("the run is not ours any more")
+        return await self.submitted(entry)
+
+    def submitted(self, entry: Entry) -> asyncio.Future[bool]:
+        """Put an entry behind all earlier ones: whether it takes hold, or why it cannot."""
         entry.written = asyncio.get_running_loop().create_future()
         self.engine.journal.submit(entry)
-        return await entry.written
+        return entry.written
 
     def unwind(self, *, cause: Literal["failed", "cancelled", "terminated"], error: Mapping[str, Any]) -> None:
         """From here on nothing new starts (rule 8)."""
         if self.state.unwinding is None and self.state.end is None:
             self.emit("run.unwinding", {"cause": cause, "error": error})
-
-    # --- moving ------------------------------------------------------------------------------------------------
 
     @abc.abstractmethod
     def receive(self, messages: Sequence[tuple[str, Message]], gen: int) -> None:

@@ -25,6 +25,8 @@ from signoff.workflows.labelling import acting_control, labels_of_parts
 from signoff.workflows.model import Step
 from signoff.workflows.semantics import Ended, RunScope, decide_step, must_wait
 
+_CUT_OFF = ("bypassed", "cancelled")
+
 BODIES_IN_A_ROW = 200
 """Scopes that are looked at before other runs have their turn."""
 
@@ -164,7 +166,13 @@ class DocumentProgram:
             frame = self._frames.get(prefix_of(path))
             if frame is not None:
                 self._changed[frame.prefix] = frame
-                if record.attempt == 0 and frame.unbegun:  # perhaps skipped by a person before it began
+                # A person may have had it end before it began; whatever else ends has begun.
+                if (
+                    record.attempt == 0
+                    and frame.unbegun
+                    and record.state is not None
+                    and record.state.status in _CUT_OFF
+                ):
                     name = name_of(path)
                     frame.unbegun[:] = [step for step in frame.unbegun if step.name != name]
             if path in self._groups:

@@ -45,7 +45,7 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
     tried_before = record.key is not None
     once, key, generation = record.once, record.key, None
     if key is None:
-        once, key, generation = await _key(execution, step, record)
+        once, key, generation = _own_key(execution, step, record) or await _key_of_once(execution, step, record)
     approvals = [approval for approval in call.approvals if approval.result == "approved"]
     if execution.abandoned:
         raise SessionLostError("the run is not ours any more; nothing was sent")
@@ -74,7 +74,7 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
         entry.key = (once, generation)
     try:
         if before is None:
-            await execution.written(entry)
+            await execution.submitted(entry)
         elif spending is not None:
             if not await _granted(execution, record, entry, before, _spent(execution, spending, key)):
                 raise _used_up(spending)
@@ -82,7 +82,8 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
             uses = _uses(execution, record, approvals, entry.rows[-1], bound)
             if not await _granted(execution, record, entry, before, uses):
                 raise _refused(execution, step, moved=tried_before and execution.state.operated.release is not None)
-        await _lease(execution)
+        if execution.abandoned or not execution.engine.lease_holds():
+            await _lease(execution)
     except SessionLostError as error:
         raise NotSentError(error.detail) from error
     execution.sent_s[record.path] = execution.engine.clock.monotonic_s()
@@ -198,16 +199,22 @@ def _used_up(spending: Spending) -> StepError:
     )
 
 
-async def _key(execution: RunContext, step: Step, record: StepRecord) -> tuple[str | None, str, int | None]:
-    """The idempotency key: `once` by business meaning with the effect's generation, else this step of this run.
-
-    The generation is checked again in the statement that writes the intent, as the effect may be undone in between.
-    """
+def _own_key(execution: RunContext, step: Step, record: StepRecord) -> tuple[None, str, None] | None:
+    """The idempotency key of this step of this run; none where it has one by business meaning."""
     if is_undo(record.path):
         return None, f"undo/{execution.state.steps[undone_by(record.path)].key}", None
-    if step.once is None:
-        again = f"#{record.generation}" if record.generation else ""
-        return None, f"{execution.run_id}/{record.path}{again}", None
+    if step.once is not None:
+        return None
+    again = f"#{record.generation}" if record.generation else ""
+    return None, f"{execution.run_id}/{record.path}{again}", None
+
+
+async def _key_of_once(execution: RunContext, step: Step, record: StepRecord) -> tuple[str, str, int]:
+    """The key by business meaning, with the effect's generation.
+
+    That is checked again in the statement that writes the intent, as the effect may be undone in between.
+    """
+    assert step.once is not None
     once = str(step.once.evaluate(execution.program.scope(record.path)))
     async with execution.engine.database.worker_connection() as connection:
         generation = await connection.fetchval(store.KEY_GENERATION, execution.facts.org_id, once)
@@ -256,10 +263,11 @@ def unwound(execution: RunContext, record: StepRecord) -> bool:
 
 def ask_person(record: StepRecord) -> Waiting:
     """The wait for a person's word on an effect whose outcome nobody knows."""
+    lost = "" if record.broke is None else " PostgreSQL failed over or was restored since, and may have forgotten it."
     return Waiting(
         OUTCOME_UNKNOWN,
         state={"attempt": record.attempt},
-        about=f"Did '{record.path}' take effect (key {record.key})? Look it up in the other system, then signal"
+        about=f"Did '{record.path}' take effect (key {record.key})?{lost} Look it up in the other system, then signal"
         f" {RESOLUTION} with {{resolution: happened, output: …}}, {{resolution: retry}} or {{resolution: failed}}.",
     )
 

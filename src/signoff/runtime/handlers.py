@@ -317,6 +317,25 @@ def turn_of(handler: StepHandler, call: StepCall) -> AbstractAsyncContextManager
     return cast("Queueing", handler).turn(call) if _queues(type(handler)) else None
 
 
+@runtime_checkable
+class Passing(Protocol):
+    """A handler of which some waits are over with their moment, and nothing else has to be done or looked at."""
+
+    def passed(self, waiting: Waiting) -> Done | None:
+        """What the step gives whose moment has come; none where `resume` has to say."""
+        ...
+
+
+@lru_cache(maxsize=64)
+def _passes(kind: type[StepHandler]) -> bool:
+    return issubclass(kind, Passing)
+
+
+def passed_by(handler: StepHandler, waiting: Waiting) -> Done | None:
+    """What a wait gives whose moment has come, where its handler can tell at once."""
+    return cast("Passing", handler).passed(waiting) if _passes(type(handler)) else None
+
+
 class PureHandler(Protocol):
     """A verb that only computes: run inline, without a task, a timeout or an attempt of its own."""
 

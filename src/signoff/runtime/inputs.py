@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from signoff.core.labels import Labels, Trust
@@ -11,14 +12,25 @@ from signoff.workflows.model import Workflow
 from signoff.workflows.semantics import RunScope, StepState
 from signoff.workflows.sources import DEFAULT_INPUT_LABELS, labels_at
 
+KNOWN_WORKFLOWS = 1_024
+"""How many workflows' labels of inputs are kept, each by the digest of all that it is compiled from."""
+
 
 def scope_of(workflow: Workflow, started: Mapping[str, Any], ended: Mapping[str, StepState]) -> RunScope:
     """What a run's expressions see; of one that is called, everything rests on what decided that it is."""
-    scope = RunScope(started["input"], ended, input_labels(workflow, started))
+    labels = input_labels(workflow, started)
+    # Most runs have what their workflow's schema says, and its runs all ask for the same few fields.
+    known = _known(workflow.digest) if labels is workflow.input_labels else None
+    scope = RunScope(started["input"], ended, labels, known)
     parent: Mapping[str, Any] = started.get("parent") or {}
     if "control" in parent:
         scope.control = Labels.from_dict(parent["control"])
     return scope
+
+
+@lru_cache(maxsize=KNOWN_WORKFLOWS)
+def _known(digest: str) -> dict[tuple[str, ...], Labels]:  # noqa: ARG001  (by it, one and the same)
+    return {}
 
 
 def input_labels(workflow: Workflow, started: Mapping[str, Any]) -> Mapping[tuple[str, ...], Labels]:

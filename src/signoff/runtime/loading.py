@@ -58,6 +58,7 @@ class Loader:
             (messages if row["seq"] is None else journals[row["run_id"]]).append(row)
         inboxes = _inboxes(messages)
         loaded: list[RunExecution] = []
+        known: dict[tuple[UUID, str, str], tuple[Any, Workflow]] = {}
         for row in claimed:
             run_id = row["run_id"]
             if run_id not in inboxes:
@@ -67,7 +68,7 @@ class Loader:
                 events = _decoded(journals[run_id])
                 held = await self._put_back(connection, row["org_id"], run_id, events)
                 _replay(state, events)
-                execution = await self._execution(run_id, row["org_id"], state, inbox[1])
+                execution = await self._execution(run_id, row["org_id"], state, inbox[1], known)
                 execution.journal_bytes = sum(len(event["data"]) for event in journals[run_id]) + held
                 execution.artifact_bytes = held
                 execution.began_at, execution.queued = row["began_at"], row["queue"] is not None
@@ -102,10 +103,21 @@ class Loader:
         """Messages and generations of those runs that this session still owns."""
         return _inboxes(await connection.fetch(claims_store.LOAD_INBOX, session_id, list(run_ids)))
 
-    async def _execution(self, run_id: UUID, org_id: UUID, state: RunState, gen: int) -> RunExecution:
+    async def _execution(
+        self,
+        run_id: UUID,
+        org_id: UUID,
+        state: RunState,
+        gen: int,
+        known: dict[tuple[UUID, str, str], tuple[Any, Workflow]],
+    ) -> RunExecution:
+        """The run, of what the batch has found already or now."""
         started = state.started
-        release: Any = await self._releases.load(org_id, started["release"])
-        workflow = await self._releases.workflow(org_id, started["release"], started["workflow"])
+        key = (org_id, started["release"], started["workflow"])
+        if key not in known:
+            release: Any = await self._releases.load(org_id, started["release"])
+            known[key] = release, await self._releases.workflow(*key)
+        release, workflow = known[key]
         if workflow.digest != started["workflow_digest"]:
             raise NonDeterminismError(
                 f"the run began with {started['workflow']} {started['workflow_digest'][:12]}, but its release now"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -34,7 +34,7 @@ def rest(execution: RunContext) -> None:
     if execution.workflow.attributes and state.end is None:
         note_attributes(execution)
     if execution.stale:
-        _leave(execution, _park(execution, execution.engine.clock.now()))
+        _park(execution, execution.engine.clock.now())
         return
     if state.end is None and state.unwinding is None and state.operated.paused is None and execution.program.over():
         _conclude(execution)
@@ -42,7 +42,7 @@ def rest(execution: RunContext) -> None:
             execution.advance()
             return
     if state.end is not None:
-        _leave(execution, _finish(execution))
+        _finish(execution)
         return
     due_at = next_moment(execution)
     near_s = (due_at - execution.engine.clock.now()).total_seconds()
@@ -52,7 +52,7 @@ def rest(execution: RunContext) -> None:
             execution.timer.cancel()  # it may have been set for a later moment
         execution.timer = asyncio.create_task(_wake(execution, max(near_s, 0.0)))
         return
-    _leave(execution, _park(execution, due_at))
+    _park(execution, due_at)
 
 
 def _conclude(execution: RunContext) -> None:
@@ -110,39 +110,56 @@ async def _wake(execution: RunContext, seconds: float) -> None:
         execution.engine.failed(execution.run_id, failure)
 
 
-def _leave(execution: RunContext, work: Coroutine[Any, Any, None]) -> None:
+def _leave(execution: RunContext, entry: Entry, following: UUID | None = None) -> None:
+    """Write what the run leaves memory with. No task waits for that: most runs have nothing else to do with it."""
     execution.resting = True
     if execution.timer is not None:
         execution.timer.cancel()
         execution.timer = None
-    execution.rest_task = asyncio.create_task(_guarded(execution, work))
+    execution.submitted(entry).add_done_callback(partial(_left, execution, entry, following))
 
 
-async def _guarded(execution: RunContext, work: Coroutine[Any, Any, None]) -> None:
+def _left(execution: RunContext, entry: Entry, following: UUID | None, written: asyncio.Future[bool]) -> None:
+    error = None if written.cancelled() else written.exception()
+    if error is not None:
+        execution.engine.failed(execution.run_id, error)
+    elif not written.cancelled() and written.result():
+        execution.engine.gone(execution.run_id, entry.finish_gen is not None)
+        if following is not None:
+            execution.engine.wake(following)
+    else:
+        execution.rest_task = asyncio.create_task(_guarded(execution, ends=entry.finish_gen is not None))
+
+
+async def _guarded(execution: RunContext, *, ends: bool) -> None:
     try:
-        await work
+        await _stay(execution, ends=ends)
     except Exception as failure:  # noqa: BLE001  (whatever it is, it concerns this run alone)
         execution.engine.failed(execution.run_id, failure)
 
 
-async def _finish(execution: RunContext) -> None:
-    while True:
-        entry = execution.take_buffer()
-        entry.view = view_of(execution.state, execution.engine.clock.now())
-        entry.finish_gen = execution.gen
-        entry.solo, following = _with_the_end(execution, entry)
-        if await execution.written(entry):
-            execution.engine.gone(execution.run_id, True)
-            if following is not None:
-                execution.engine.wake(following)
-            return
-        # Something arrived after we last looked: it is recorded, as late, and the run is taken out again.
-        messages, gen = await _look_again(execution)
+async def _stay(execution: RunContext, *, ends: bool) -> None:
+    """Something arrived after we last looked. Where the run has ended it is recorded, as late, and it leaves again."""
+    messages, gen = await _look_again(execution)
+    if not ends:
+        execution.resting = False
         execution.receive(messages, gen)
-        if execution.state.end is None:  # a retry: it goes on, and taken out now it would be lost
-            execution.resting = False
-            execution.advance()
-            return
+        execution.advance()
+        return
+    execution.receive(messages, gen)
+    if execution.state.end is not None:
+        _finish(execution)
+    else:  # a retry: it goes on, and taken out now it would be lost
+        execution.resting = False
+        execution.advance()
+
+
+def _finish(execution: RunContext) -> None:
+    entry = execution.take_buffer()
+    entry.view = view_of(execution.state, execution.engine.clock.now())
+    entry.finish_gen = execution.gen
+    entry.solo, following = _with_the_end(execution, entry)
+    _leave(execution, entry, following)
 
 
 def _with_the_end(execution: RunContext, entry: Entry) -> tuple[SoloWrite | None, UUID | None]:
@@ -163,15 +180,9 @@ async def _look_again(execution: RunContext) -> tuple[list[tuple[str, Message]],
     return await execution.engine.read_inbox(execution.run_id)
 
 
-async def _park(execution: RunContext, due_at: datetime) -> None:
+def _park(execution: RunContext, due_at: datetime) -> None:
     entry = execution.take_buffer()
     entry.view = view_of(execution.state, execution.engine.clock.now())
     entry.park, entry.journal_bytes = (execution.gen, due_at), execution.journal_bytes
     entry.yields = any(is_for_person(record) for record in execution.state.steps.values())
-    if await execution.written(entry):
-        execution.engine.gone(execution.run_id, False)
-        return
-    messages, gen = await _look_again(execution)
-    execution.resting = False
-    execution.receive(messages, gen)
-    execution.advance()
+    _leave(execution, entry)

@@ -37,7 +37,8 @@ class ToolStep(ActingStep):
             return None
         assert contract.idempotency is not None
         settle_s = self._services.tools.settles_after_s(contract)
-        return Effect(contract.idempotency.recovery, settle_s=settle_s, spending=_spending(contract, _arguments(call)))
+        spending = None if contract.quota is None else _spending(contract, _arguments(call))
+        return Effect(contract.idempotency.recovery, settle_s, spending)
 
     def target(self, call: StepCall) -> str:
         """What a circuit breaker counts together: the tool."""
@@ -52,7 +53,7 @@ class ToolStep(ActingStep):
         project, given = project_of(call), _arguments(call)
         contract = project.tools[call.step.target]
         require_flow(call, contract)
-        authority = await self._services.authority(call)
+        authority = self._services.known_authority(call) or await self._services.authority(call)
         decision = required(call, authority, self._request(call, contract), fulfils=_FULFILLED)
         if has_tokens(given):
             shown = await revealed(call, given, decision, self._services)

@@ -15,6 +15,9 @@ from signoff.runtime.waits import EVENT, TakenEvent, WaitKey, close_wait, open_w
 from signoff.runtime.waits.posting import SENDER
 from signoff.steps.acting import ActingStep
 
+TIME = "time"
+"""The kind of wait that is for a moment alone."""
+
 
 class WaitStep(ActingStep):
     """Waits. An event may have come before; one that comes is in the run's inbox with the transaction that took it."""
@@ -29,7 +32,7 @@ class WaitStep(ActingStep):
         """Begin to wait, or take the event that has come already."""
         if not call.step.target:
             until = _moment(call)
-            return Waiting("time", until, {"until": until.isoformat()}, f"it goes on at {until.isoformat()}")
+            return Waiting(TIME, until, {"until": until.isoformat()}, f"it goes on at {until.isoformat()}")
         async with self._database.transaction(call.run.org_id) as connection:
             taken = await open_wait(connection, _key(call), now=call.clock.now())
         if taken is not None:
@@ -54,6 +57,10 @@ class WaitStep(ActingStep):
             return waiting
         await self._close(call)
         return _done(call, message.data)
+
+    def passed(self, waiting: Waiting) -> Done | None:
+        """The moment has come: all that a wait for time waits for."""
+        return Done({}) if waiting.kind == TIME else None
 
     async def withdraw(self, call: StepCall, waiting: Waiting) -> None:  # noqa: ARG002  (the protocol has it)
         """Nobody waits any more."""

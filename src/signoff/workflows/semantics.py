@@ -76,6 +76,7 @@ class RunScope:
     """A run as its expressions see it: implements `model.Scope`. The body of a group sees its own, see `inside`.
 
     Attributes:
+        known: labels of fields of inputs with these labels that were asked for before; shared by whoever gives it.
         result: a step's own output, while its `undo` is evaluated.
         control: labels of what decided that this scope exists: in a group, those of what it was begun with. Everything
             that runs in it has at least these.
@@ -98,11 +99,12 @@ class RunScope:
         input_value: Mapping[str, Any],
         states: Mapping[str, StepState],
         input_labels: Mapping[tuple[str, ...], Labels],
+        known: dict[tuple[str, ...], Labels] | None = None,
     ) -> None:
         self._input = input_value
         self._states = states
         self._input_labels = input_labels
-        self._found: dict[tuple[str, ...], Labels] = {}
+        self._found: dict[tuple[str, ...], Labels] = {} if known is None else known
         self._values: dict[str, Any] = {}
         self._parent: RunScope | None = None
         self._variables: Mapping[str, Variable] = {}

@@ -83,13 +83,18 @@ class _Passage:
 
     async def __aenter__(self) -> Entry:
         if self._key is not None:
-            self._entry = await self._breakers.admitted(self._key, self._call.timeout_s)
+            if self._breakers.may_be_shut(self._key):
+                self._entry = await self._breakers.admitted(self._key, self._call.timeout_s)
             self._began_s = self._breakers.now_s()
         return self._entry
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._key is not None:
-            await self._breakers.left(self._key, self._entry, error, self._breakers.now_s() - self._began_s)
+            took_s, entry = self._breakers.now_s() - self._began_s, self._entry
+            if error is None and entry.sent and entry.probe is None and took_s < self._breakers.slow_s:
+                self._breakers.went_well(self._key)  # nearly all do
+            else:
+                await self._breakers.left(self._key, entry, error, took_s)
 
 
 class Breakers:
@@ -174,6 +179,10 @@ class Breakers:
         retry_at = self._shut.get(key)
         left_s = 0.0 if retry_at is None else (retry_at - self._clock.now()).total_seconds()
         return left_s if left_s > 0 else None
+
+    def may_be_shut(self, key: Key) -> bool:
+        """Whether a call has to be `admitted`; what may be called freely needs no asking."""
+        return key in self._shut
 
     async def admitted(self, key: Key, timeout_s: float) -> Entry:
         """The entry of a call that may be made now; `ended` gives it back.
