@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from signoff.capabilities.validation.filters import Found, apply_filters, default_filters
-from signoff.catalog.answer_contracts import FilterUse
+from signoff.catalog.answer_contracts import FilterUse, FilterVerdict
 from signoff.core.errors import InvalidError, LimitError, StepError
 
 HOSTS = {"hosts": ("shop.example",)}
@@ -45,6 +45,16 @@ def test_links_to_unknown_hosts_are_found_however_they_are_written(text: str) ->
 )
 def test_links_to_known_hosts_and_no_links_pass(text: str) -> None:
     assert verdicts(FilterUse("links", "block", None, HOSTS), text) == []
+
+
+@pytest.mark.parametrize("verdict", ["block", "warn", "change"])
+def test_numbers_and_names_of_members_are_looked_at_too(verdict: FilterVerdict) -> None:
+    use = FilterUse("personal_data", verdict)
+    for value in (4111111111111111, 4111111111111111.0, {"4111 1111 1111 1111": True}):
+        done = apply_filters([use], {"told": {"card": [value]}, "cents": 12_345_678, "paid": True})
+        # Neither can be changed in its place, so what would be changed does not go out.
+        assert [one.verdict for one in done.results] == ["warn" if verdict == "warn" else "block"], value
+        assert done.output["told"] == {"card": [value]}
 
 
 def test_html_loses_what_runs_and_keeps_what_is_said() -> None:

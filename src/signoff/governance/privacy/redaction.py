@@ -180,12 +180,20 @@ def mapped(value: Any, change: Callable[[str], str], depth: int = 0) -> Any:
         return _mapped_members(cast("Mapping[str, Any]", value), change, depth)
     if isinstance(value, (list, tuple)):
         return [mapped(item, change, depth + 1) for item in cast("list[Any]", value)]
+    digits = digits_of(value)
+    if digits is None:
+        return value
+    changed = change(digits)
+    return value if changed == digits else changed
+
+
+def digits_of(value: Any) -> str | None:
+    """A long number of a JSON value as a text; none for all else."""
     # Tables that lack some cells write telephone numbers as 4915112345678.0.
     number = int(value) if isinstance(value, float) and value.is_integer() else value
-    if isinstance(number, int) and not isinstance(number, bool) and len(str(abs(number))) >= MIN_NUMBER_DIGITS:
-        changed = change(str(number))
-        return value if changed == str(number) else changed
-    return value
+    if not isinstance(number, int) or isinstance(number, bool) or len(str(abs(number))) < MIN_NUMBER_DIGITS:
+        return None
+    return str(number)
 
 
 def _mapped_members(value: Mapping[str, Any], change: Callable[[str], str], depth: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from signoff.capabilities.validation.filters.model import Filter, FilterResult, Found, Verdict
 from signoff.catalog.answer_contracts import FilterUse
 from signoff.core.errors import InvalidError, Problem, SignoffError, StepError
+from signoff.governance.privacy.redaction import digits_of
 
 ENTRY_POINTS = "signoff.filters"
 """The group of entry points that name a deployment's own filters: each a class without arguments."""
@@ -133,11 +134,22 @@ def _walk(  # noqa: PLR0917  (a recursion with what it carries along)
         raise StepError(f"'{at}' is nested more than {MAX_DEPTH} deep.", kind="filter_failed")
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()
+        for key, _ in items:
+            if not key.isidentifier():  # a name that nobody wrote down as one
+                _look(use, looking, key, at, results)
         return {key: _walk(use, looking, item, f"{at}/{key}", results, depth - 1) for key, item in items}
     if isinstance(value, list):
         listed = enumerate(cast("list[Any]", value))
         return [_walk(use, looking, item, f"{at}/{place}", results, depth - 1) for place, item in listed]
+    if (digits := digits_of(value)) is not None:
+        _look(use, looking, digits, at, results)
     return value
+
+
+def _look(use: FilterUse, looking: Filter, text: str, at: str, results: list[FilterResult]) -> None:
+    """Look at what cannot be changed in its place, a number or a member's name: it blocks where it would be changed."""
+    verdict = "block" if use.verdict == "change" else use.verdict
+    _one(FilterUse(use.name, verdict, use.output_field, use.settings), looking, text, at, results)
 
 
 def _one(use: FilterUse, looking: Filter, text: str, at: str, results: list[FilterResult]) -> str:
