@@ -74,11 +74,13 @@ def _require_tool_users(project: Project) -> None:
 
 def _warnings(project: Project) -> tuple[Any, ...]:
     from signoff.catalog.flow import unproven
+    from signoff.catalog.literals import literal_warnings
     from signoff.catalog.python_workflows import code_warnings
     from signoff.governance.policy import PolicySet
 
     tables = (warning for table in project.decisions.values() for warning in table.warnings)
-    return (*PolicySet.parse(project.policies).warnings(), *code_warnings(project), *unproven(project), *tables)
+    policies = PolicySet.parse(project.policies).warnings()
+    return (*policies, *code_warnings(project), *unproven(project), *tables, *literal_warnings(project))
 
 
 def _facts(project: Project) -> dict[str, Any]:
