@@ -41,7 +41,14 @@ def test_links_to_unknown_hosts_are_found_however_they_are_written(text: str) ->
 
 @pytest.mark.parametrize(
     "text",
-    ["https://shop.example/orders", "see help.shop.example/faq", "no link, e.g. 3/4 or and/or", "a@shop.example"],
+    [
+        "https://shop.example/orders",
+        "see help.shop.example/faq",
+        "no link, e.g. 3/4 or and/or",
+        "a@shop.example",
+        "[us](https://shop.example)",
+        "(https://shop.example), **https://shop.example**!",
+    ],
 )
 def test_links_to_known_hosts_and_no_links_pass(text: str) -> None:
     assert verdicts(FilterUse("links", "block", None, HOSTS), text) == []
@@ -63,6 +70,12 @@ def test_html_loses_what_runs_and_keeps_what_is_said() -> None:
     assert done.output == {"body_html": "<p>Hi <b>you</b></p>", "subject": "<b>"}
     assert done.summary == {"review": False, "changed": True, "reasons": []}
     done.require()
+
+
+def test_html_that_is_fine_counts_as_unchanged() -> None:
+    text = '<p>See <a href="https://shop.example/a" title="Ours" rel="nofollow">us</a> &amp; <b>them</b>.</p>'
+    filtered = apply_filters([FilterUse("html", "change")], {"body_html": text})
+    assert (filtered.output["body_html"], filtered.results) == (text, ())
 
 
 def test_words_are_found_through_tags_digits_and_accents() -> None:

@@ -31,6 +31,7 @@ _LINK = re.compile(
 )
 _BARE = re.compile(r"(?<![\w@./\\-])(?:[\w-]{1,63}\.)+[a-z]{2,24}/[^\s\"'<>]*", re.IGNORECASE)
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+_PUNCTUATION = ".,;!?)]}*_'\"\u2026\u00bb\u201d\u2019"
 _LEET = str.maketrans("013457@$", "oieastas")
 
 INSULTS = (
@@ -63,7 +64,9 @@ class HtmlFilter:
 
     def find(self, text: str, settings: Settings) -> Sequence[Found]:  # noqa: ARG002  (the protocol has it)
         """The whole text, where sanitising changes it."""
-        clean = nh3.clean(text, tags=set(TAGS), attributes={"a": {"href", "title"}}, url_schemes=set(SCHEMES))
+        # Without the `rel` that nh3 would add: every text with a link would count as changed. No link has a target.
+        attributes = {"a": {"href", "title", "rel"}}
+        clean = nh3.clean(text, tags=set(TAGS), attributes=attributes, url_schemes=set(SCHEMES), link_rel=None)
         return [Found("its HTML was sanitised", 0, len(text), clean)] if clean != text else []
 
 
@@ -158,4 +161,5 @@ def _host(link: str) -> str:
         host = urlsplit(f"//{rest.lstrip('/')}").hostname
     except ValueError:
         return ""
-    return (host or "").rstrip(".").casefold()
+    # What ends a sentence or a Markdown link belongs to no host.
+    return (host or "").rstrip(_PUNCTUATION).casefold()
