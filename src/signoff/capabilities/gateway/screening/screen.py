@@ -15,7 +15,7 @@ from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.model import Decide, DecisionLike
 from signoff.capabilities.gateway.screening.containing import Containment
 from signoff.capabilities.gateway.screening.filtering import ContentFilters, Filtered, Side
-from signoff.capabilities.gateway.screening.incoming import texts_of
+from signoff.capabilities.gateway.screening.incoming import texts_of_json
 from signoff.catalog.answer_contracts import FilterUse
 from signoff.catalog.screening import ScreeningSettings
 from signoff.core.errors import SignoffError
@@ -192,10 +192,5 @@ def knowing(decide: Decide, found: InjectionScore | None) -> Decide:
 def leaving(reply: ChatReply) -> list[str]:
     """The texts of a reply: words, thoughts, and the arguments of tools, JSON by its values."""
     found = [part.text for part in reply.parts if isinstance(part, TextPart | ReasoningPart)]
-    for part in reply.parts:
-        if isinstance(part, ToolCallPart):
-            try:
-                found.extend(texts_of(orjson.loads(part.arguments)))
-            except orjson.JSONDecodeError:
-                found.append(part.arguments)
+    found += [texts_of_json(part.arguments) for part in reply.parts if isinstance(part, ToolCallPart)]
     return [*found, reply.refusal]
