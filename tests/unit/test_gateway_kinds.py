@@ -121,6 +121,14 @@ def test_a_rank_is_by_words_and_by_meaning() -> None:
     )
 
 
+def test_frequent_words_of_a_query_rank_nothing() -> None:
+    alike = [[1.0], [1.0], [1.0]]
+    found = ranking("what is the refund", ["what is the matter with the weather", "refund of an order"], alike)
+    assert [each["index"] for each in found] == [1, 0]
+    only = ranking("what is it", ["an order", "what is it"], alike)
+    assert [each["index"] for each in only] == [1, 0], "where a query has no others they count"
+
+
 @pytest.mark.parametrize("kind", LOCAL_LIMITS)
 @pytest.mark.parametrize("value", [0, True, "many", 10**9])
 def test_a_limit_that_is_no_such_number_is_named(kind: str, value: Any) -> None:
