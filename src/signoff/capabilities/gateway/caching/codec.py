@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, cast
 
 import orjson
@@ -56,9 +56,9 @@ def question_of(asked: Asked, models: Sequence[str], request: ChatRequest) -> st
         "models": sorted(models),
     }
     facts = {
-        name: getattr(request, name)
-        for name in ChatRequest.__slots__
-        if name not in ("messages", "timeout_s", "tool_choice")
+        one.name: getattr(request, one.name)
+        for one in fields(ChatRequest)
+        if one.name not in ("messages", "timeout_s", "tool_choice")
     }
     facts["tool_choice"] = [type(request.tool_choice).__name__, request.tool_choice]
     facts["messages"] = [[message.role, [_part(part) for part in message.parts]] for message in request.messages]
@@ -76,7 +76,8 @@ def unpacked(data: bytes) -> ChatReply:
     facts: dict[str, Any] = orjson.loads(data)
     parts = tuple(_PARTS[name](**_members(members)) for name, members in facts.pop("parts"))
     usage = ChatUsage(**facts.pop("usage"))
-    return ChatReply(parts=parts, usage=usage, **facts)
+    logprobs = tuple(facts.pop("logprobs", ()))  # answers that were kept before there were any have none
+    return ChatReply(parts=parts, usage=usage, logprobs=logprobs, **facts)
 
 
 def _part(part: Part) -> list[Any]:

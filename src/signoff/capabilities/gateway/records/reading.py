@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from uuid import UUID
 
 import orjson
@@ -93,7 +94,7 @@ async def read_differences(
 ) -> list[tuple[str, Difference]]:
     """What was estimated, reported and counted of each model and day, each with the cursor behind it."""
     rows = await connection.fetch(store.DIFFERENCES, *_filter(org_id, wanted), after, min(limit, MAX_LISTED))
-    return [(row["place"], Difference(**{name: row[name] for name in Difference.__slots__})) for row in rows]
+    return [(row["place"], Difference(**{one.name: row[one.name] for one in fields(Difference)})) for row in rows]
 
 
 def _filter(org_id: UUID, wanted: CostFilter) -> tuple[object, ...]:
@@ -102,5 +103,5 @@ def _filter(org_id: UUID, wanted: CostFilter) -> tuple[object, ...]:
 
 
 def _call(row: Record) -> CallSummary:
-    facts = {name: row[name] for name in CallSummary.__slots__ if name != "details"}
+    facts = {one.name: row[one.name] for one in fields(CallSummary) if one.name != "details"}
     return CallSummary(**facts, details=orjson.loads(row["details"]))
