@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from support.bad_input_cases import SHOP_TOKEN
 from support.cli_cases import Result, Run, inside
+from support.http_server import LoopbackServer, loopback_server, reply
 
 
 @pytest.fixture
@@ -16,6 +19,14 @@ def protected_table(database_url: str) -> str:
         )
         connection.execute("SELECT signoff_protect('probe')")
     return "probe"
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
+    """A shop that answers every request with what a payment gives; tests make it answer otherwise."""
+    monkeypatch.setenv("SIGNOFF_SECRET_SHOP_TOKEN", SHOP_TOKEN)
+    with loopback_server(reply(b'{"id": "r-1"}')) as server:
+        yield server
 
 
 @pytest.fixture

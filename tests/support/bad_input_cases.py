@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from support.api_cases import FAST, Api, deployed, serving, started, until
+from support.api_cases import FAST, Api, deployed, plain_client, serving, started, until
 from support.cli_cases import Result, signoff
+from support.http_server import LoopbackServer
 
 from signoff.capabilities.gateway import Gateway
 from signoff.capabilities.gateway.provider import ProviderFactory
@@ -20,6 +22,7 @@ from signoff.foundation.database import Database
 from signoff.steps import open_worker
 
 INPUT: Mapping[str, Any] = {"text": "My jug broke, W1.", "order": "W1", "cents": 900}
+SHOP_TOKEN = "shop-bearer-7Gq2"
 ENDED = frozenset({"done", "failed", "cancelled"})
 
 _HEAD = """
@@ -277,7 +280,7 @@ async def stage(
             await asyncio.wait_for(worker.ready(), 20)
             key = await api.key("clerk", "lead")
             headers = {"Authorization": f"Bearer {key}"}
-            async with httpx.AsyncClient(base_url=api.url, headers=headers, trust_env=False, timeout=60) as client:
+            async with plain_client(api.url, headers=headers) as client:
                 yield Stage(api, client, key, directory)
         finally:
             worker.stop()
@@ -289,3 +292,8 @@ def facts(events: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     """What a run's steps noted under a name."""
     noted = (event["data"] for event in events if event["kind"] == "step.noted")
     return [data["data"] for data in noted if data["name"] == name]
+
+
+def keys_of(server: LoopbackServer) -> Counter[str]:
+    """How often each idempotency key came."""
+    return Counter(request.headers["Idempotency-Key"] for request in server.received if request.method == "POST")

@@ -53,7 +53,10 @@ class Databases:
     def fresh(self, *, migrated: bool = True) -> Generator[str]:
         """The URL of a database of its own: migrated and empty but for the default organisation, or quite empty."""
         name = f"test_{uuid.uuid4().hex}"
-        self._do(_COPY, name, self._template) if migrated else self._do(_EMPTY, name)
+        if migrated:
+            self._do(_COPY, name, self._template)
+        else:
+            self._do(_EMPTY, name)
         yield self._at(name)
         self.drop_left()
         self._left.append(name)

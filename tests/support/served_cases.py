@@ -11,7 +11,7 @@ from typing import Any
 import anthropic
 import httpx
 import openai
-from support.api_cases import Api, deployed, serving
+from support.api_cases import Api, deployed, plain_client, serving
 
 from signoff.capabilities.gateway import Gateway
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
@@ -80,7 +80,7 @@ class Served:
     def raw(self) -> httpx.AsyncClient:
         """Plain HTTP, with the key."""
         headers = {"authorization": f"Bearer {self.key}"}
-        return httpx.AsyncClient(base_url=self.api.url, headers=headers, trust_env=False, timeout=30)
+        return plain_client(self.api.url, headers, timeout_s=30)
 
 
 @asynccontextmanager
