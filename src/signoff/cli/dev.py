@@ -117,7 +117,8 @@ async def _run(
                 if as_json:
                     print_json({"ready": True, **facts})
                 else:
-                    print(f"Ready: {server.url}  (API document at /docs; release {digest[:12]}; Ctrl-C stops)")
+                    about = f"API document at /docs; release {digest[:12]}; Ctrl-C stops"
+                    print(f"Ready: {server.url}  ({about})", flush=True)
 
             await serve_until_stopped(stopping, server=server, worker=worker, ready=ready)
 

@@ -80,9 +80,10 @@ def console(*, error: bool = False) -> Console:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on standard output, indented for people where they see it."""
+    """One JSON value on standard output at once, indented for people where they see it."""
     indent = 2 if sys.stdout.isatty() else None
-    print(json.dumps(value, indent=indent, ensure_ascii=True, default=str))
+    # Into a pipe Python keeps 8 KB back: a script that waits for `ready` would wait for as long as the server runs.
+    print(json.dumps(value, indent=indent, ensure_ascii=True, default=str), flush=True)
 
 
 def tell(text: str) -> None:
