@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import contextmanager
+from functools import cache
 from typing import cast
 
 import httpcore
@@ -50,7 +51,7 @@ class OnePieceTransport(httpx.AsyncBaseTransport):
         proxy_url: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        ssl_context = ssl_context or httpx.create_ssl_context(trust_env=False)
+        ssl_context = ssl_context or _trusted()
         options, backend = list(socket_options), Connecting()
         self._pool: httpcore.AsyncConnectionPool
         if proxy_url is None:
@@ -96,6 +97,12 @@ class OnePieceTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._pool.aclose()
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """One for all pools: reading the certificates takes a while."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class _Body(httpx.AsyncByteStream):
