@@ -22,10 +22,16 @@ test-slow: $(VENV)/.dev models compiled ## the tests that `make test` leaves out
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow $(TESTS)
 
 check: $(VENV)/.dev ## formatting, lint, types, imports
+	@$(MAKE) --no-print-directory --jobs=2 types style
+
+# Beside each other: pyright has one core for minutes.
+types: $(VENV)/.dev
+	$(BIN)/pyright
+
+style: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/pyright
 
 fmt: $(VENV)/.dev ## format and apply safe fixes
 	$(BIN)/ruff format .
@@ -77,4 +83,4 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help demo test test-slow check fmt bench docs lock models compiled
+.PHONY: help demo test test-slow check types style fmt bench docs lock models compiled
