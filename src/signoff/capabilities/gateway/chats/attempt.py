@@ -53,10 +53,7 @@ async def attempted(
     """
     spec = candidate.spec
     ledger.model = spec.name
-    try:
-        estimated = estimate(spec, candidate.provider, request)
-    except ProviderError as error:
-        raise CallFailed(Failure(spec.name, error.kind, error.detail)) from None
+    estimated = _estimated(candidate, request)
     org_id = asked.caller.org_id
     entry = await means.guard.admitted(org_id, spec.name, timeout_s)
     try:
@@ -105,6 +102,13 @@ async def attempted(
                 await admission.settle(usage)
         else:
             await means.finishing.done(over())
+
+
+def _estimated(candidate: Candidate, request: ChatRequest) -> Estimate:
+    try:
+        return estimate(candidate.spec, candidate.provider, request)
+    except ProviderError as error:
+        raise CallFailed(Failure(candidate.spec.name, error.kind, error.detail)) from None
 
 
 async def _room(means: Means, asked: Asked, candidate: Candidate, estimated: Estimate) -> Admission | None:
