@@ -6,9 +6,11 @@ import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
-from support.engine import eventually
+from support.engine import ScriptedTool, compiled, ended, eventually, running, start
 from support.proxy import proxied
 
 from signoff.core.clock import SystemClock
@@ -104,3 +106,25 @@ async def test_a_step_whose_session_is_lost_with_the_database_gives_its_run_up(d
         caller.execution.abandoned = True
         with pytest.raises(SessionLostError):
             await asyncio.wait_for(work, 10)
+
+
+async def test_a_worker_outlasts_a_server_that_takes_no_writes_yet(database: Database, database_url: str):
+    """A standby is asked before it is promoted, a restored server before it has recovered: the worker ended of it."""
+    name, flow = (
+        urlsplit(database_url).path[1:],
+        compiled("patient", "steps:\n  a: {set: {n: 1}}\noutcome: {ok: a.done}\n"),
+    )
+    with psycopg.connect(database_url, autocommit=True) as administration:
+        async with running(database, [flow], ScriptedTool({})) as worker:
+            administration.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
+            others = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+            )
+            administration.execute(others, (name,))
+            with pytest.raises(UnavailableError, match="takes no writes now"):
+                await start(database, flow, {})
+            administration.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only'.encode())
+            administration.execute(others, (name,))
+            await eventually(lambda: bool(worker.statistics))
+            run_id = await start(database, flow, {})
+            assert (await ended(database, run_id)).outcome == "ok"

@@ -69,7 +69,9 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop`. A database that is away is waited for; nothing is lost meanwhile."""
+        said = ""
         while not self._stopping.is_set():
+            began_s = self._clock.monotonic_s()
             session = self._session = Session(
                 self._database,
                 session_id=uuid.uuid4(),
@@ -87,7 +89,9 @@ class Worker:
             try:
                 await session.run()
             except UnavailableError as error:
-                _log.warning("the worker starts a new session: %s", error.detail)
+                if error.detail != said or self._clock.monotonic_s() - began_s > self._settings.lease_s:
+                    _log.warning("the worker starts a new session: %s", error.detail)  # once, however long that lasts
+                said = error.detail
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._settings.poll_s / 4):
                         await self._stopping.wait()

@@ -265,7 +265,8 @@ class Database:
                 await transaction.start()
             except BaseException as error:
                 # The server restarted while the connection idled in the pool: nothing was done yet, so begin anew.
-                connection.terminate()
+                with suppress(driver.InterfaceError):  # the pool may have found out by itself, and has it back
+                    connection.terminate()
                 await _release(pool, connection, self._settings)
                 if not is_connection_lost(error):
                     raise

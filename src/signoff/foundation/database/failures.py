@@ -64,6 +64,9 @@ def translated() -> Generator[None]:
     except Exception as error:
         if is_connection_lost(error):
             raise DatabaseAwayError(f"The connection to PostgreSQL was lost: {error}") from error
+        if isinstance(error, driver.ReadOnlySQLTransactionError):  # 25006: what takes over is asked before it may write
+            detail = f"PostgreSQL takes no writes now; it recovers, is a standby, or was set to read only: {error}"
+            raise DatabaseAwayError(detail) from error
         if isinstance(error, _SHORTAGE):
             raise UnavailableError(f"PostgreSQL could not do it now: {error}") from error
         if isinstance(error, _UNSTORABLE):

@@ -11,6 +11,8 @@ from typing import Any
 from signoff.foundation.database.connection import driver
 from signoff.foundation.settings import DatabaseSettings
 
+# `InternalClientError`: the server's parting words came between two statements, and the driver is out of step.
+_BROKEN = (driver.PostgresError, driver.InterfaceError, driver.InternalClientError, OSError, TimeoutError)
 _FIRST_RETRY_S = 0.05
 _LONGEST_RETRY_S = 5.0
 # An answer to this shows that the other end still lives; a dead network would otherwise stay silent for ever.
@@ -59,7 +61,7 @@ async def _keep_listening(
     while True:
         try:
             connection = await connect()
-        except (driver.PostgresError, driver.InterfaceError, OSError, TimeoutError) as error:
+        except _BROKEN as error:
             _logger.warning("listening on %s: no connection, trying again in %.2f s: %s", channel, pause_s, error)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_RETRY_S)
@@ -67,7 +69,7 @@ async def _keep_listening(
         pause_s = _FIRST_RETRY_S
         try:
             await _listen_until_lost(connection, channel, heard, settings.listen_check_interval_s)
-        except (driver.PostgresError, driver.InterfaceError, OSError, TimeoutError) as error:
+        except _BROKEN as error:
             _logger.warning("listening on %s: connection lost: %s", channel, error)
         finally:
             connection.terminate()
