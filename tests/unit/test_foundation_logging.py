@@ -15,8 +15,11 @@ from signoff.foundation.settings import LoggingSettings
 def restored() -> Iterator[None]:
     logger = logging.getLogger("signoff")
     before = (list(logger.handlers), logger.level, logger.propagate)
+    whole = logging.getLogger()
+    others = list(whole.handlers)
     yield
     logger.handlers[:], logger.level, logger.propagate = before
+    whole.handlers[:] = others
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,23 @@ def test_plain_lines_follow_the_level_and_mask() -> None:
     logger.warning("loud password=%s", "hunter2", extra={"run_id": 7})
     (line,) = stream.getvalue().splitlines()
     assert line.endswith("warning signoff.api: loud password=*** run_id=7")
+
+
+@pytest.mark.parametrize("format_", ["plain", "json"])
+def test_what_libraries_warn_of_has_the_same_form(format_: str) -> None:
+    """The driver's pool wrote tracebacks between the lines, unmasked, for as long as PostgreSQL was away."""
+    stream = io.StringIO()
+    for _ in range(2):
+        configure_logging(LoggingSettings.model_validate({"format": format_}), stream=stream)
+    logger = logging.getLogger("asyncpg.pool")
+    logger.info("quiet")
+    try:
+        {}["gone"]
+    except LookupError:
+        logger.warning("retrying password=hunter2", exc_info=True)
+    (line,) = stream.getvalue().splitlines()
+    assert "retrying password=***" in line
+    assert "KeyError: 'gone'" in line
 
 
 def test_a_long_line_is_masked_in_time():

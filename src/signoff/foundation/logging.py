@@ -55,7 +55,9 @@ class PlainFormatter(logging.Formatter):
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         fields = "".join(f" {name}={value}" for name, value in _extra(record).items())
         text = f"{moment} {record.levelname.lower()} {record.name}: {record.getMessage()}{fields}"
-        if record.exc_info:
+        if record.exc_info and not record.name.startswith(_ROOT):  # a library's inside is nobody's concern here
+            text = f"{text} ({_named(record.exc_info[1])})"
+        elif record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
         return mask_credentials(text)
 
@@ -76,8 +78,12 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(body, default=str).decode()
 
 
+class _LibrariesHandler(logging.StreamHandler[TextIO]):
+    """What libraries warn of, in the same form: left to Python it is neither masked nor a line of JSON."""
+
+
 def configure_logging(settings: LoggingSettings, *, stream: TextIO | None = None) -> None:
-    """Send the house's logs to standard error; calling it again replaces what it set up before.
+    """Send the house's logs, and libraries' warnings, to standard error; once more replaces what it set up before.
 
     Args:
         settings: level and format.
@@ -91,6 +97,17 @@ def configure_logging(settings: LoggingSettings, *, stream: TextIO | None = None
     logger.addHandler(handler)
     logger.setLevel(_LEVELS[settings.level])
     logger.propagate = False
+    others = _LibrariesHandler(stream or sys.stderr)
+    others.setFormatter(handler.formatter)
+    others.setLevel(logging.WARNING)
+    whole = logging.getLogger()
+    for old in [one for one in whole.handlers if isinstance(one, _LibrariesHandler)]:
+        whole.removeHandler(old)
+    whole.addHandler(others)
+
+
+def _named(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
