@@ -219,3 +219,11 @@ def test_a_run_that_came_from_another_says_which(origin: Mapping[str, Any], word
     assert words in found.reasons[-1].text
     assert found.reasons[-1].commands[0].startswith("signoff runs explain ")
     assert found.reasons[-1].commands[0][-3:] in found.reasons[-1].text
+
+
+def test_a_run_whose_loop_goes_on_names_the_next() -> None:
+    end = {"status": "done", "outcome": "continued", "output": {"run_id": "n-1"}}
+    found = told(
+        state(("run.started", STARTED), ("run.continued", {"run_id": "n-1"}), ("run.ended", end)), None, "done"
+    )
+    assert found.reasons[0].commands == ("signoff runs explain n-1",)

@@ -16,7 +16,7 @@ from signoff.runtime import client
 from signoff.runtime.announcing import WAKE_CHANNEL
 from signoff.runtime.effects import OBSERVED, SYSTEM
 
-REPORT_TRIES = 10  # to tell what a fenced worker saw, while the database is away
+REPORT_TRIES = 300  # to tell what a fenced worker saw while the database is away: failovers take minutes
 REPORT_PAUSE_S = 1.0
 
 _log = logging.getLogger(__name__)

@@ -189,7 +189,8 @@ class _Teller:
         again = (self._command("retry", "--reason", "'…'"),)
         when = self._ago(self._state.ended_at)
         if status == "done":
-            return f"It ended {when} with the outcome '{end['outcome']}'.", ()
+            goes_on = () if self._state.continued is None else (self._continued(self._state.continued),)
+            return f"It ended {when} with the outcome '{end['outcome']}'.", goes_on
         if status == "failed":
             where = f" at step '{error['step']}'" if error.get("step") else ""
             text = f"{error.get('kind', 'error')}: {error.get('detail', '')}"
@@ -204,6 +205,10 @@ class _Teller:
             reasons.append(Reason(text, left["step"]))
         reasons.append(Reason("It can go on.", who="somebody who may 'run.retry'", commands=again))
         return f"It was {status}{by} {when}{because}.", tuple(reasons)
+
+    @staticmethod
+    def _continued(data: Mapping[str, Any]) -> Reason:
+        return Reason(f"It goes on as run {data['run_id']}.", commands=(f"signoff runs explain {data['run_id']}",))
 
     def _undone(self) -> list[Reason]:
         def names(status: str) -> str:
