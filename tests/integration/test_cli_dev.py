@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from support.api_cases import ASK, COUNT, write_project
-from support.cli_cases import Process, running, signoff
+from support.cli_cases import Process, remove_data, running, signoff
 
 INPUT = json.dumps(ASK["input"])
 
@@ -44,7 +44,8 @@ class Dev:
         """The API's own answer, for what a test is not about: a process takes its time to start."""
         key = json.loads((self.root / ".signoff" / "dev.json").read_text())["key"]
         headers = {"Authorization": f"Bearer {key}"}
-        return httpx.request(method, f"{self.url}{path}", json=body, headers=headers, trust_env=False).json()
+        asked = httpx.request(method, f"{self.url}{path}", json=body, headers=headers, trust_env=False, verify=False)
+        return asked.json()
 
     def until(self, path: str, reached: Callable[[Any], bool]) -> Any:
         """What a path gives once it is as asked for."""
@@ -68,6 +69,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
         assert process.stop() == 0
     # Stopped: the URL is forgotten, so that no command asks whoever takes the port next.
     assert json.loads((root / ".signoff" / "dev.json").read_text())["url"] is None
+    remove_data(root)
 
 
 def test_a_run_is_started_waited_for_and_shown(dev: Dev) -> None:
@@ -178,6 +180,7 @@ def test_killed_and_started_again_it_goes_on_where_it_was(tmp_path: Path) -> Non
         second.until(f"/v1/runs/{review['run_id']}", lambda run: run["status"] == "done")
         assert process.stop(signal.SIGTERM) == 0
     assert "does not run" in signoff("runs", cwd=root).err
+    remove_data(root)
 
 
 def test_the_two_planes_meet_only_in_the_database(tmp_path: Path, database_url: str) -> None:

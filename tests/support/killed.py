@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import uvloop
+from support.forked import forkserver
 
 from signoff.core.clock import SystemClock
 from signoff.foundation.database import Database
@@ -38,10 +38,6 @@ steps of the others wait for it for three leases.
 SETTINGS = RuntimeSettings(
     lease_s=LEASE_S, heartbeat_s=LEASE_S / 5, poll_s=0.1, park_after_s=0.1, drain_s=5.0, crash_limit=1000
 )
-
-# Each worker is forked off a process that has imported everything: a start costs milliseconds instead of seconds.
-forkserver = multiprocessing.get_context("forkserver")
-forkserver.set_forkserver_preload(["signoff.steps", "signoff.catalog.projects", "signoff.workflows"])
 
 
 class KillingClock(SystemClock):
