@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Security
@@ -71,6 +72,9 @@ class ReasonOut(_Response):
     until: datetime | None = Field(description="When it ends by itself; null where only somebody can end it.")
     who: str = Field(description="Who can end it.")
     commands: list[str] = Field(description="How, exactly.")
+    facts: dict[str, Any] = Field(
+        description="Of an effect that a person looks up or undoes by hand: what was sent, its key, what it undoes."
+    )
 
 
 class ExplanationOut(_Response):

@@ -79,6 +79,8 @@ def print_explanation(found: Mapping[str, Any]) -> None:
         ):
             if value:
                 target.print(Text.assemble("  ", (f"{name}: ", "bold"), clean(value)), soft_wrap=True)
+        for name, value in reason["facts"].items():
+            target.print(Text.assemble("  ", (f"{name}: ", "bold"), clean(str(value))), soft_wrap=True)
         for command in reason["commands"]:
             target.print(Text(f"    {clean(command)}", style="cyan"), soft_wrap=True)
 

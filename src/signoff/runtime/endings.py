@@ -42,8 +42,8 @@ def end_failed(
         return
     if is_undo(record.path):
         about = (
-            f"'{record.path}' failed: {error.detail[:DETAIL_CHARS].rstrip('.')}. Undo it by hand, then signal"
-            " effect.resolution."
+            f"'{record.path}', a call of {step.target}, failed: {error.detail[:DETAIL_CHARS].rstrip('.')}. Undo it by"
+            " hand, then signal effect.resolution."
         )
         wait(execution, record, Waiting(UNDO_FAILED, about=about), error, message=message)
         return

@@ -6,7 +6,7 @@ A pure function of what the database says of the run; the words are for people w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ import orjson
 from signoff.foundation.database import Connection
 from signoff.runtime.client import store
 from signoff.runtime.client.beginning import Beginning
+from signoff.runtime.client.explaining_effects import effect_facts
 from signoff.runtime.client.explaining_starts import (
     COUNTED,
     Debounced,
@@ -77,6 +78,7 @@ class Reason:
         until: when it ends by itself; none where only somebody can end it.
         who: who can end it.
         commands: how, exactly.
+        facts: of an effect that a person has to look up or undo by hand: what is known of it, by name.
     """
 
     text: str
@@ -85,6 +87,7 @@ class Reason:
     until: datetime | None = None
     who: str = ""
     commands: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +357,8 @@ class _Teller:
             return None
         who, commands = self._ends(record)
         text = f"Step '{record.path}': {waiting.about}"
-        return Reason(text, record.path, record.tried_at, waiting.until, who, commands)
+        facts = effect_facts(self._state, record)
+        return Reason(text, record.path, record.tried_at, waiting.until, who, commands, facts)
 
     def _ends(self, record: StepRecord) -> tuple[str, tuple[str, ...]]:
         waiting = record.waiting
