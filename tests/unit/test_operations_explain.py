@@ -126,10 +126,10 @@ def test_a_run_that_waits_says_who_can_end_that_and_how(event: Any, command: str
 
 def test_a_person_who_undoes_by_hand_is_told_what_was_done_and_what_the_undo_would_have_sent() -> None:
     done: Told = ("step.ended", {"step": "pay", "status": "done", "output": {"payment": "p-7"}, "labels": {}})
-    intent = {"step": "pay", "attempt": 1, "key": "r/pay", "recovery": "ask", "settle_s": 0}
+    intent: dict[str, Any] = {"step": "pay", "attempt": 1, "key": "r/pay", "recovery": "ask", "settle_s": 0}
     intended: Told = ("effect.intended", intent)
     undo: Told = ("step.started", {**TRIED, "step": "pay/undo", "arguments": {"payment": "p-7"}})
-    failed = {"step": "pay/undo", "kind": "undo_failed", "until": None, "state": {}, "about": "-"}
+    failed: dict[str, Any] = {"step": "pay/undo", "kind": "undo_failed", "until": None, "state": {}, "about": "-"}
     waits: Told = ("step.waiting", failed)
     (reason,) = told(state(*BEGUN, intended, done, undo, waits), IDLE).reasons
     assert reason.facts == {
