@@ -43,6 +43,7 @@ from signoff.runtime.events import EventKind
 from signoff.runtime.handlers import RunFacts
 from signoff.runtime.retention import RetentionSettings
 from signoff.runtime.settings import StartLimits
+from signoff.steps.rooms import RoomSettings
 from signoff.workflows.model import GROUP_VERBS
 from signoff.workflows.verbs import COMMON_KEYS, VERBS
 
@@ -131,6 +132,11 @@ def test_every_setting_of_a_process_is_in_the_operations_guide() -> None:
         if default is not ... and table[name] not in written(default)
     }
     assert wrong == {}, {name: known[name] for name in wrong}
+
+
+def test_every_room_s_limits_are_said_to_be_settable_in_the_operations_guide() -> None:
+    table = first_words("docs/guides/operations.md", "## Settings")
+    assert {f"SIGNOFF_{name}__…".upper() for name in RoomSettings.model_fields} <= set(table)
 
 
 # --- the engine ----------------------------------------------------------------------------------------------------

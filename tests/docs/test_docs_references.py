@@ -17,6 +17,7 @@ from support.docs_pages import CHECKOUT, Page, page, pages
 from signoff.capabilities.gateway.models_store import DIRECTORY_VARIABLE
 from signoff.cli.main import app
 from signoff.foundation.settings import Settings
+from signoff.steps.rooms import RoomSettings
 
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 ROOTS = ("", "src", "src/signoff", "src/signoff/foundation/database/migrations", "tests/integration")
@@ -89,6 +90,17 @@ def known_variables() -> set[str]:
     return known | set(_read_from_environment())
 
 
+def variables_of_rooms() -> set[str]:
+    """Each limit's, and each room's prefix; what they bound is said by the rooms' own pages."""
+    rooms = {f"SIGNOFF_{name}".upper(): field.annotation for name, field in RoomSettings.model_fields.items()}
+    return set(rooms) | {
+        f"{prefix}__{limit}".upper()
+        for prefix, model in rooms.items()
+        if isinstance(model, type) and issubclass(model, BaseModel)
+        for limit in model.model_fields
+    }
+
+
 def _of_commands(command: Any) -> Iterator[str]:
     for parameter in command.params:
         given = parameter.envvar
@@ -109,7 +121,7 @@ def _read_from_environment() -> Iterator[str]:
 
 
 def test_variables_that_are_named_are_read() -> None:
-    known = known_variables()
+    known = known_variables() | variables_of_rooms()
     unknown = sorted(
         f"{found.name}: {name}"
         for found in pages()

@@ -15,11 +15,12 @@ from signoff.cli.workspace import (
     only_dev,
     project_directory,
     read_dev,
+    rooms_of,
     settings_of,
     state_directory_of,
     write_dev,
 )
-from signoff.core.errors import UnavailableError
+from signoff.core.errors import InvalidError, UnavailableError
 
 
 def test_the_nearest_project_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +40,31 @@ def test_client_commands_find_the_state_where_the_settings_have_it(
     if given is not None:
         monkeypatch.setenv("SIGNOFF_STATE_DIRECTORY", str(tmp_path / given))
     assert state_directory_of(tmp_path) == settings_of(tmp_path).state_path
+
+
+def test_each_room_s_limits_are_set_by_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNOFF_ENGINE__LEASE_S", "30")
+    monkeypatch.setenv("SIGNOFF_TOOLS__PROXY_URL", "http://proxy:3128")
+    rooms = rooms_of()
+    assert (rooms.engine.lease_s, rooms.engine.heartbeat_s) == (30.0, 2.0)
+    assert rooms.tools.proxy_url == "http://proxy:3128"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("SIGNOFF_ENGINE__LEASE_S", "soon", "SIGNOFF_ENGINE__LEASE_S: "),
+        ("SIGNOFF_TOOLS__PROXY", "http://proxy:3128", "SIGNOFF_TOOLS__PROXY: Extra inputs"),
+        ("SIGNOFF_ENGINE__HEARTBEAT_S", "4", "a third of SIGNOFF_ENGINE__LEASE_S"),
+    ],
+)
+def test_a_wrong_limit_is_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidError) as caught:
+        rooms_of()
+    assert said in caught.value.problems[0].detail
 
 
 def test_what_dev_leaves_is_for_its_owner_alone_and_comes_back(tmp_path: Path) -> None:

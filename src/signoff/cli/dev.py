@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from signoff.cli.processes import Stopping
     from signoff.foundation.database import Database
     from signoff.foundation.settings import Settings
+    from signoff.steps.rooms import RoomSettings
 
 ENVIRONMENT = "dev"
 DEVELOPER = "developer"
@@ -37,13 +38,13 @@ def dev(
     roles.
     """
     from signoff.cli.processes import run_process
-    from signoff.cli.workspace import AlreadyRunningError, only_dev, read_dev, settings_of, write_dev
+    from signoff.cli.workspace import AlreadyRunningError, only_dev, read_dev, rooms_of, settings_of, write_dev
 
-    settings = settings_of(project)
+    settings, rooms = settings_of(project), rooms_of()
     host, port = host or settings.api.host, settings.api.port if port is None else port
 
     async def work(stopping: Stopping) -> None:
-        await _run(stopping, settings, host=host, port=port, models=models, as_json=as_json)
+        await _run(stopping, settings, rooms, host=host, port=port, models=models, as_json=as_json)
 
     try:
         with only_dev(settings.state_path):
@@ -63,7 +64,14 @@ DEV_EXAMPLES = examples("signoff dev", "signoff dev --port 0 --json", "signoff d
 
 
 async def _run(
-    stopping: Stopping, settings: Settings, *, host: str, port: int, models: str | None, as_json: bool
+    stopping: Stopping,
+    settings: Settings,
+    rooms: RoomSettings,
+    *,
+    host: str,
+    port: int,
+    models: str | None,
+    as_json: bool,
 ) -> None:
     from signoff.api import ApiServer, create_app
     from signoff.capabilities.gateway.telemetry.metrics import CallMetrics
@@ -88,7 +96,7 @@ async def _run(
         archives = settings.archives_path
         async with (
             open_gateway(
-                database, clock=clock, models_profile=models, metrics=counted, telemetry=settings.telemetry
+                database, clock=clock, models_profile=models, metrics=counted, telemetry=settings.telemetry, rooms=rooms
             ) as gateway,
             open_worker(
                 database,
@@ -97,6 +105,7 @@ async def _run(
                 models_profile=models,
                 archives=archives,
                 gateway=gateway,
+                rooms=rooms,
             ) as worker,
         ):
             app = create_app(

@@ -25,17 +25,16 @@ def doctor(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     """
     import asyncio
 
-    from signoff.cli.workspace import settings_of
+    from signoff.cli.workspace import rooms_of, settings_of
     from signoff.core.clock import SystemClock
     from signoff.foundation.database import open_database
-    from signoff.runtime import RuntimeSettings
     from signoff.runtime.diagnosis import diagnose, worst
 
-    settings = settings_of(project)
+    settings, rooms = settings_of(project), rooms_of()
 
     async def work() -> list[Finding]:
         async with open_database(settings) as database, database.worker_connection() as connection:
-            lease_s = RuntimeSettings().lease_s
+            lease_s = rooms.engine.lease_s
             return await diagnose(connection, clock=SystemClock(), lease_s=lease_s, disk=_disk(settings))
 
     found = asyncio.run(work())

@@ -30,9 +30,9 @@ def serve(  # noqa: PLR0917  (one for each option)
     'signoff deploy' brought to the environment.
     """
     from signoff.cli.processes import run_process, serve_until_stopped
-    from signoff.cli.workspace import settings_of
+    from signoff.cli.workspace import rooms_of, settings_of
 
-    settings = settings_of(project)
+    settings, rooms = settings_of(project), rooms_of()
     host, port = host or settings.api.host, settings.api.port if port is None else port
 
     async def work(stopping: Stopping) -> None:
@@ -48,7 +48,7 @@ def serve(  # noqa: PLR0917  (one for each option)
         async with (
             open_database(settings) as database,
             open_gateway(
-                database, clock=clock, models_profile=models, metrics=counted, telemetry=settings.telemetry
+                database, clock=clock, models_profile=models, metrics=counted, telemetry=settings.telemetry, rooms=rooms
             ) as gateway,
         ):
             app = create_app(
@@ -78,29 +78,31 @@ def worker(
     Kill it whenever you like: what it held is taken up by another worker, from the journal.
     """
     from signoff.cli.processes import run_process, serve_until_stopped
-    from signoff.cli.workspace import settings_of
+    from signoff.cli.workspace import rooms_of, settings_of
 
-    settings = settings_of(project)
+    settings, rooms = settings_of(project), rooms_of()
 
     async def work(stopping: Stopping) -> None:
         from signoff.core.clock import SystemClock
         from signoff.foundation.database import open_database
         from signoff.foundation.logging import configure_logging
-        from signoff.runtime import RuntimeSettings
         from signoff.steps import open_worker
         from signoff.steps.served import open_gateway
 
         configure_logging(settings.logging)
         clock = SystemClock()
-        limits = RuntimeSettings(drain_s=settings.worker.shutdown_timeout_s)
+        limits = rooms.engine.model_copy(update={"drain_s": settings.worker.shutdown_timeout_s})
         async with (
             open_database(settings) as database,
-            open_gateway(database, clock=clock, models_profile=models, telemetry=settings.telemetry) as gateway,
+            open_gateway(
+                database, clock=clock, models_profile=models, telemetry=settings.telemetry, rooms=rooms
+            ) as gateway,
             open_worker(
                 database,
                 clock=clock,
                 gateway=gateway,
                 settings=limits,
+                rooms=rooms,
                 environment=environment,
                 models_profile=models,
                 archives=settings.archives_path,

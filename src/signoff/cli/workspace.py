@@ -7,17 +7,20 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from signoff.core.errors import ConflictError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from signoff.foundation.settings import Settings
+    from signoff.steps.rooms import RoomSettings
 
 MANIFEST = "signoff.yaml"
+S = TypeVar("S")
 
 
 class AlreadyRunningError(ConflictError):
@@ -58,19 +61,40 @@ def settings_of(project: Path | None) -> Settings:
     Raises:
         InvalidError: a variable `SIGNOFF_…` has a wrong value; each is named.
     """
+    from signoff.foundation.settings import Settings
+
+    return _read(partial(Settings, project=project_directory(project)))
+
+
+def rooms_of() -> RoomSettings:
+    """The limits of the rooms that workers and gateways are made of.
+
+    Raises:
+        InvalidError: a variable `SIGNOFF_…` has a wrong value; each is named.
+    """
+    from signoff.steps.rooms import RoomSettings
+
+    return _read(RoomSettings)
+
+
+def _read(make: Callable[[], S]) -> S:
     from pydantic import ValidationError
 
     from signoff.core.errors import InvalidError, Problem
-    from signoff.foundation.settings import Settings
 
     try:
-        return Settings(project=project_directory(project))
+        return make()
     except ValidationError as error:
         problems = [
-            Problem(f"SIGNOFF_{'__'.join(str(part) for part in item['loc']).upper()}: {item['msg']}.")
+            Problem(": ".join((*_variable(item["loc"]), item["msg"])) + ".")
             for item in error.errors(include_input=False)
         ]
         raise InvalidError("The settings in the environment are wrong.", problems=problems) from None
+
+
+def _variable(place: Sequence[int | str]) -> tuple[str, ...]:
+    """Its name; nothing where two together are wrong, which the message names then."""
+    return (f"SIGNOFF_{'__'.join(str(part) for part in place).upper()}",) if place else ()
 
 
 def state_directory_of(project: Path | None) -> Path:

@@ -35,6 +35,7 @@ from signoff.steps.emit import EmitStep
 from signoff.steps.model import ModelStep
 from signoff.steps.retrieve import RetrieveStep
 from signoff.steps.review import ReviewStep
+from signoff.steps.rooms import RoomSettings, default_rooms
 from signoff.steps.served import open_gateway
 from signoff.steps.services import Services, required
 from signoff.steps.set import SetStep
@@ -52,6 +53,7 @@ async def open_worker(
     clock: Clock,
     environment: str = "dev",
     settings: RuntimeSettings | None = None,
+    rooms: RoomSettings | None = None,
     models_profile: str | None = None,
     gateway: Gateway | None = None,
     variables: Mapping[str, str] | None = None,
@@ -64,7 +66,8 @@ async def open_worker(
         database: an open, migrated database.
         clock: the injected clock.
         environment: whose current policies decide beside those that a run pinned.
-        settings: the worker's limits.
+        settings: the engine's limits; those of `rooms` where not given.
+        rooms: the other rooms' limits.
         models_profile: the profile of the projects' `models.yaml` to use.
         gateway: another gateway, for tests; closed by whoever made it.
         variables: a deployment's own values of project settings (`SIGNOFF_SETTING_…`); the process's environment
@@ -72,11 +75,13 @@ async def open_worker(
         archives: what archives of finished runs are below.
         filters: on outgoing text, by name, instead of those that are installed.
     """
+    rooms = rooms or default_rooms()
+    settings = settings or rooms.engine
     releases = ReleaseCatalog(database)
-    tools = ToolRunner(clock=clock)
+    tools = ToolRunner(clock=clock, settings=rooms.tools)
     opened = AsyncExitStack()
     used = gateway or await opened.enter_async_context(
-        open_gateway(database, clock=clock, models_profile=models_profile, filters=filters)
+        open_gateway(database, clock=clock, models_profile=models_profile, filters=filters, rooms=rooms)
     )
     services = Services(
         database=database,
@@ -89,7 +94,7 @@ async def open_worker(
         filters=filters,
     )
     policies_of = partial(retention_policies, database, releases)
-    retention = Retention(database, policies_of, clock=clock, archives=archives)
+    retention = Retention(database, policies_of, clock=clock, archives=archives, settings=rooms.retention)
     rehearser = Rehearser(database, releases, settings)
     try:
         yield Worker(
@@ -99,6 +104,7 @@ async def open_worker(
             releases=releases,
             clock=clock,
             settings=settings,
+            breakers=rooms.breakers,
             duties=[Scheduler(database, releases, services.policies, clock).run, retention.duty, rehearser.duty],
         )
     finally:

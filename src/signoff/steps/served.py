@@ -12,7 +12,6 @@ from signoff.capabilities.gateway.asking import Caller, Recorder, Recorders
 from signoff.capabilities.gateway.caching import KeptAnswers
 from signoff.capabilities.gateway.limits import LimitLedger
 from signoff.capabilities.gateway.records import CallRecorder
-from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.capabilities.gateway.telemetry.metrics import CallMetrics
 from signoff.capabilities.gateway.telemetry.tracing import CallTelemetry
 from signoff.capabilities.validation.filters import Filter
@@ -22,9 +21,10 @@ from signoff.core.clock import Clock
 from signoff.foundation.database import Database
 from signoff.foundation.settings import TelemetrySettings
 from signoff.foundation.telemetry import exporting
-from signoff.runtime.breakers import Breakers, BreakerSettings
+from signoff.runtime.breakers import Breakers
 from signoff.steps.filtering import DeploymentFilters
 from signoff.steps.history import ModelHistory
+from signoff.steps.rooms import RoomSettings, default_rooms
 
 
 @asynccontextmanager
@@ -34,7 +34,7 @@ async def open_gateway(
     clock: Clock,
     models_profile: str | None = None,
     environment: Mapping[str, str] | None = None,
-    resilience: ResilienceSettings | None = None,
+    rooms: RoomSettings | None = None,
     metrics: CallMetrics | None = None,
     telemetry: TelemetrySettings | None = None,
     filters: Mapping[str, Filter] | None = None,
@@ -46,18 +46,19 @@ async def open_gateway(
         clock: the injected clock.
         models_profile: the profile of the projects' `models.yaml` to use.
         environment: where `${env.NAME}` of models is looked up; the process's where not given.
-        resilience: how long models are waited for.
+        rooms: limits of models' calls, breakers, records and kept answers.
         metrics: counts calls, for Prometheus.
         telemetry: where spans and measurements go; nowhere where not given.
         filters: content filters by name, instead of those that are installed.
     """
+    rooms = rooms or default_rooms()
     releases = ReleaseCatalog(database)
 
     async def limits_of(caller: Caller) -> Sequence[ModelLimit]:
         return (await releases.load(caller.org_id, caller.release)).project.models.limits
 
-    ledger = LimitLedger(database, limits_of)
-    recorder = CallRecorder(database, clock)
+    ledger = LimitLedger(database, limits_of, settings=rooms.limits)
+    recorder = CallRecorder(database, clock, rooms.records)
     told: list[Recorder] = [recorder]
     if metrics is not None:
         metrics.dropped = lambda: recorder.dropped
@@ -71,12 +72,12 @@ async def open_gateway(
         environment=environment,
         profile=models_profile,
         limits=ledger,
-        cache=KeptAnswers(database, clock),
+        cache=KeptAnswers(database, clock, rooms.cache),
         recorder=Recorders(told),
-        settings=resilience,
+        settings=rooms.resilience,
         filters=DeploymentFilters(filters),
         past=ModelHistory(database, clock),
-        breakers=Breakers(database, clock=clock, settings=BreakerSettings(), chance=random.random),
+        breakers=Breakers(database, clock=clock, settings=rooms.breakers, chance=random.random),
     )
     try:
         yield gateway

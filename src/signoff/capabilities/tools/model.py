@@ -29,7 +29,7 @@ class ToolSettings(BaseModel):
         proxy_url: an HTTP proxy for all calls. The environment's proxy variables are not read.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     connect_timeout_s: PositiveFloat = 5.0
     unacknowledged_s: PositiveFloat = 3.0
