@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+PAD = (
+    "i2WqFCPYgb1BWaCUo85bbI8ynBboCFoooDsb1JPl_3hvUT7B1QtL42GLcpZAlJSRxCGXHzFbcT-LzkG-XI3oG8KDrJ9aY04VZHJB"
+    "d3KmGFwwINNDbolL3ZZ0q1RfbaWphNwekHkrTDuEbyAmg5GnM0bbjUkTRIo-ZHoPzKuOdt94t2t8VAqa4c09Kk3-TGywnRBmgQsF"
+)
+"""What each step of `governed_effects` gave."""
+
 EXPECTED_OF_ENGINE: dict[str, dict[str, Any]] = {
     "approved_call_timed_out": {
         "end": ("done", "ok"),
@@ -167,5 +173,27 @@ EXPECTED_OF_ENGINE: dict[str, dict[str, Any]] = {
             "s3": ("done", 1),
             "s4": ("done", 1),
         },
+    },
+    "effects_in_one_event": {
+        "end": ("done", "ok"),
+        "steps": {
+            "gather_1[0]/s0": ("done", 1),
+            "gather_1[1]/s1": ("done", 1),
+            "gather_1[2]/s4": ("done", 1),
+            "gather_2[0]/s2": ("done", 1),
+            "gather_3[0]/gather_1[0]/s3_0": ("done", 1),
+            "gather_3[0]/gather_1[1]/s3_1": ("done", 1),
+            "gather_3[0]/gather_1[2]/s3_2": ("done", 1),
+        },
+        "outputs": {
+            "gather_1[0]/s0": {"answer": "01b8dac5-b627-7980-bbd2-edc6c418a9eb"},
+            "gather_1[1]/s1": {"run_id": "01b8dac5-b410-7172-b73f-b1ce674531bc", "outcome": "ok", "output": {}},
+            "gather_2[0]/s2": {"event": {"n": 0, "step": "2"}},
+        },
+    },
+    "governed_effects": {
+        "end": ("done", "done"),
+        "steps": {f"s{number}": ("done", 1) for number in range(5)},
+        "outputs": {f"s{number}": {"pad": PAD} for number in range(5)},
     },
 }
