@@ -63,7 +63,9 @@ class RunExecution(RunContext):
 
     def advance(self) -> None:
         """Start whatever may start now, and rest when nothing can."""
-        if self.resting or self.abandoned:
+        # Once the journal is lost every intent fails at once: steps would be tried again and again until the session
+        # gives its runs up, each time with a report to whoever has the run.
+        if self.resting or self.abandoned or self.engine.journal.lost:
             return
         self.spawned = False
         if self.engine.draining():

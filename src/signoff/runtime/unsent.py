@@ -27,7 +27,7 @@ def stayed(execution: RunContext, record: StepRecord) -> None:
     def tell() -> None:
         engine.report(facts.org_id, facts.run_id, record.path, told)
 
-    if execution.abandoned:
+    if execution.abandoned or engine.journal.lost:
         tell()
     elif record.state is None:
         tried_again(execution, record)
