@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from signoff.steps.rooms import RoomSettings
 
 ENVIRONMENT = "dev"
+Address = tuple[str, int]
+"""Host and port."""
 DEVELOPER = "developer"
 
 
@@ -44,7 +46,7 @@ def dev(
     host, port = host or settings.api.host, settings.api.port if port is None else port
 
     async def work(stopping: Stopping) -> None:
-        await _run(stopping, settings, rooms, host=host, port=port, models=models, as_json=as_json)
+        await _run(stopping, settings, rooms, at=(host, port), models=models, as_json=as_json)
 
     try:
         with only_dev(settings.state_path):
@@ -64,14 +66,7 @@ DEV_EXAMPLES = examples("signoff dev", "signoff dev --port 0 --json", "signoff d
 
 
 async def _run(
-    stopping: Stopping,
-    settings: Settings,
-    rooms: RoomSettings,
-    *,
-    host: str,
-    port: int,
-    models: str | None,
-    as_json: bool,
+    stopping: Stopping, settings: Settings, rooms: RoomSettings, *, at: Address, models: str | None, as_json: bool
 ) -> None:
     from signoff.api import ApiServer, create_app
     from signoff.capabilities.gateway.telemetry.metrics import CallMetrics
@@ -93,7 +88,6 @@ async def _run(
         tell("Registering the release and building its indexes …")
         digest = await keep_snapshot(database, project, environment=ENVIRONMENT, clock=clock, models_profile=models)
         key = await _developer_key(database, settings, project)
-        archives = settings.archives_path
         async with (
             open_gateway(
                 database, clock=clock, models_profile=models, metrics=counted, telemetry=settings.telemetry, rooms=rooms
@@ -103,7 +97,7 @@ async def _run(
                 clock=clock,
                 environment=ENVIRONMENT,
                 models_profile=models,
-                archives=archives,
+                archives=settings.archives_path,
                 gateway=gateway,
                 rooms=rooms,
             ) as worker,
@@ -117,7 +111,7 @@ async def _run(
                 gateway=gateway,
                 call_metrics=counted,
             )
-            server = ApiServer(app, host, port)
+            server = ApiServer(app, *at)
 
             def ready() -> None:
                 state = read_dev(settings.state_path)

@@ -23,9 +23,10 @@ from signoff.core.clock import Clock
 from signoff.foundation.database import Database
 from signoff.governance.policy import start_request
 from signoff.runtime import RuntimeSettings, Worker
+from signoff.runtime.duties import Duty
 from signoff.runtime.handlers import StepCall, StepHandler
 from signoff.runtime.rehearsals import Rehearser
-from signoff.runtime.retention import Retention
+from signoff.runtime.retention import Retention, RetentionSettings
 from signoff.steps.ai import AiStep
 from signoff.steps.call import CallStep
 from signoff.steps.check import CheckStep
@@ -93,9 +94,6 @@ async def open_worker(
         variables=dict(os.environ) if variables is None else variables,
         filters=filters,
     )
-    policies_of = partial(retention_policies, database, releases)
-    retention = Retention(database, policies_of, clock=clock, archives=archives, settings=rooms.retention)
-    rehearser = Rehearser(database, releases, settings)
     try:
         yield Worker(
             database,
@@ -105,11 +103,22 @@ async def open_worker(
             clock=clock,
             settings=settings,
             breakers=rooms.breakers,
-            duties=[Scheduler(database, releases, services.policies, clock).run, retention.duty, rehearser.duty],
+            duties=_duties(services, settings, rooms.retention, archives),
         )
     finally:
         await tools.close()
         await opened.aclose()
+
+
+def _duties(services: Services, settings: RuntimeSettings, kept: RetentionSettings, archives: Path) -> list[Duty]:
+    """What a worker does beside runs."""
+    database, releases = services.database, services.releases
+    policies_of = partial(retention_policies, database, releases)
+    return [
+        Scheduler(database, releases, services.policies, services.clock).run,
+        Retention(database, policies_of, clock=services.clock, archives=archives, settings=kept).duty,
+        Rehearser(database, releases, settings).duty,
+    ]
 
 
 def _handlers(services: Services, settings: RuntimeSettings | None) -> list[StepHandler]:
