@@ -137,6 +137,30 @@ async def test_an_outcome_whose_event_is_fenced_off_is_told_to_the_runs_new_owne
     assert end["by"].startswith("system/worker-")
 
 
+async def test_a_run_whose_journal_is_lost_begins_nothing_and_tells_once(database: Database):
+    """An intent that could not be written was tried again at once, and told of, until the pool was used up."""
+    workflow = (
+        "steps:\n  gate: {tool: gate, with: {}}\n  pay: {after: gate, tool: pay, with: {}}\noutcome: {ok: pay.done}\n"
+    )
+    flow, sessions = compiled("lost_before", workflow, gate=False, pay=True), list[str]()
+
+    async def gate(call: StepCall) -> Done:
+        if len([found for found in tool.calls if found.step.target == "gate"]) == 1:
+            async with database.worker_connection() as connection:
+                sessions.append(await connection.execute("DELETE FROM worker_session"))
+        return Done({})
+
+    tool = ScriptedTool({"gate": gate, "pay": lambda _: Done({})}, {"pay": Effect("ask")})
+    async with running(database, [flow], tool):
+        run_id = await start(database, flow, {})
+        assert (await ended(database, run_id)).outcome == "ok"
+        events = await journal(database, run_id)
+    assert sessions == ["DELETE 1"]
+    async with database.worker_connection() as connection:
+        left = await connection.fetchval("SELECT count(*) FROM inbox WHERE run_id = $1", run_id)
+    assert left + len([event for event in events if event.kind == "message.received"]) <= 1
+
+
 async def test_what_a_run_had_not_written_when_it_was_put_aside_is_told(database: Database):
     kept = Journal(database, uuid4(), flush_events=10, rejected=lambda run_id, error: None)
     told: list[str] = []
