@@ -18,6 +18,7 @@ from signoff.runtime.effects import OBSERVED, SYSTEM
 
 REPORT_TRIES = 300  # to tell what a fenced worker saw while the database is away: failovers take minutes
 REPORT_PAUSE_S = 1.0
+REPORTS_AT_ONCE = 2  # of a worker; each takes a connection of the pool that everything else needs too
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class Reporter:
         self._session_id = session_id
         self._clock = clock
         self._under_way: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(REPORTS_AT_ONCE)
 
     def report(self, org_id: UUID, run_id: UUID, path: str, data: Mapping[str, Any]) -> None:
         """Send it to the run's inbox, whoever has the run by then; tried for a while where the database is away."""
@@ -43,7 +45,7 @@ class Reporter:
         while True:
             tries += 1
             try:
-                async with self._database.transaction(org_id) as connection:
+                async with self._room, self._database.transaction(org_id) as connection:
                     await client.send_message(
                         connection,
                         org_id=org_id,
