@@ -56,6 +56,7 @@ def test_each_room_s_limits_are_set_by_variables(monkeypatch: pytest.MonkeyPatch
         ("SIGNOFF_ENGINE__LEASE_S", "soon", "SIGNOFF_ENGINE__LEASE_S: "),
         ("SIGNOFF_TOOLS__PROXY", "http://proxy:3128", "SIGNOFF_TOOLS__PROXY: Extra inputs"),
         ("SIGNOFF_ENGINE__HEARTBEAT_S", "4", "a third of SIGNOFF_ENGINE__LEASE_S"),
+        ("SIGNOFF_ENGINE__DRAIN_S", "4", "set as SIGNOFF_WORKER__SHUTDOWN_TIMEOUT_S"),
     ],
 )
 def test_a_wrong_limit_is_told_by_its_variable(

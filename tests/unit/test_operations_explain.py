@@ -136,10 +136,10 @@ def test_a_person_who_undoes_by_hand_is_told_what_was_done_and_what_the_undo_wou
         "arguments": '{"payment":"p-7"}',
         "tries": 1,
         "undoes": "pay",
-        "its arguments": "{}",
-        "its key": "r/pay",
-        "its output": '{"payment":"p-7"}',
-        "done at": "2026-01-01T00:00:04+00:00",
+        "undone_arguments": "{}",
+        "undone_key": "r/pay",
+        "undone_output": '{"payment":"p-7"}',
+        "undone_ended_at": "2026-01-01T00:00:04+00:00",
     }
 
 

@@ -80,7 +80,9 @@ def print_explanation(found: Mapping[str, Any]) -> None:
             if value:
                 target.print(Text.assemble("  ", (f"{name}: ", "bold"), clean(value)), soft_wrap=True)
         for name, value in reason["facts"].items():
-            target.print(Text.assemble("  ", (f"{name}: ", "bold"), clean(str(value))), soft_wrap=True)
+            target.print(
+                Text.assemble("  ", (f"{name.replace('_', ' ')}: ", "bold"), clean(str(value))), soft_wrap=True
+            )
         for command in reason["commands"]:
             target.print(Text(f"    {clean(command)}", style="cyan"), soft_wrap=True)
 

@@ -45,6 +45,12 @@ class RoomSettings(BaseSettings):
             raise ValueError("SIGNOFF_ENGINE__HEARTBEAT_S may be a third of SIGNOFF_ENGINE__LEASE_S at most")
         return self
 
+    @model_validator(mode="after")
+    def _one_name_for_the_time_to_drain(self) -> Self:
+        if "drain_s" in self.engine.model_fields_set:
+            raise ValueError("SIGNOFF_ENGINE__DRAIN_S is set as SIGNOFF_WORKER__SHUTDOWN_TIMEOUT_S")
+        return self
+
 
 def default_rooms() -> RoomSettings:
     """The defaults, whatever the environment says."""

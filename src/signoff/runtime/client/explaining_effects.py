@@ -29,12 +29,12 @@ def effect_facts(state: RunState, record: StepRecord) -> Mapping[str, Any]:
     if effect is not None:
         facts |= {
             "undoes": effect.path,
-            "its arguments": _shown(effect.arguments),
-            "its key": effect.key,
-            "its output": None if effect.state is None else _shown(effect.state.output),
+            "undone_arguments": _shown(effect.arguments),
+            "undone_key": effect.key,
+            "undone_output": None if effect.state is None else _shown(effect.state.output),
         }
         if effect.ended_at is not None:
-            facts["done at"] = effect.ended_at.isoformat(timespec="seconds")
+            facts["undone_ended_at"] = effect.ended_at.isoformat(timespec="seconds")
     return {name: value for name, value in facts.items() if value is not None}
 
 
