@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -24,10 +26,10 @@ from signoff.capabilities.gateway.records import (
     read_differences,
 )
 from signoff.catalog.model_limits import ModelLimit
-from signoff.core.errors import InvalidError, NotFoundError
+from signoff.core.errors import InvalidError, NotFoundError, UnavailableError
 from signoff.core.ids import uuid7
 from signoff.core.money import NO_USAGE, Cost, Usage
-from signoff.foundation.database import DEFAULT_ORG_ID, Database
+from signoff.foundation.database import DEFAULT_ORG_ID, Connection, Database
 from signoff.steps.history import ModelHistory
 
 AT_ONCE = RecordSettings(gather_s=0)
@@ -235,3 +237,35 @@ async def test_a_record_that_cannot_be_written_takes_no_others_with_it(database:
     assert recorder.dropped == 1
     async with database.transaction(DEFAULT_ORG_ID) as connection:
         assert [one.call_id for one in await list_calls(connection, DEFAULT_ORG_ID, CallFilter())] == [good.id]
+
+
+class LeavingDatabase:
+    """One that goes away as connections are given back, some times: what was written is, and nobody hears of it."""
+
+    def __init__(self, database: Database, *leaves: int) -> None:
+        self._database, self._leaves, self._taken = database, leaves, 0
+        self.worker_transaction = database.worker_transaction
+
+    @asynccontextmanager
+    async def worker_connection(self) -> AsyncGenerator[Connection]:
+        self._taken += 1
+        leaves = self._taken in self._leaves
+        async with self._database.worker_connection() as connection:
+            yield connection
+        if leaves:
+            raise UnavailableError("The connection to PostgreSQL was lost")
+
+
+async def test_records_that_are_written_one_by_one_outlast_the_database(database: Database):
+    """They did not: whatever was left of the batch was dropped. Nor does one count twice whose answer was lost."""
+    clock = MovedClock()
+    first, bad, last = record(clock, tried()), record(clock, tried(cost=2**70)), record(clock, tried())
+    recorder = CallRecorder(cast("Database", LeavingDatabase(database, 2, 5)), clock, AT_ONCE)
+    for one in (first, bad, last):
+        recorder.record(one)
+    await recorder.aclose()
+    assert recorder.dropped == 1
+    assert await costs(database, clock, "team") == {("support",): 200}
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        found = await list_calls(connection, DEFAULT_ORG_ID, CallFilter())
+    assert {one.call_id for one in found} == {first.id, last.id}

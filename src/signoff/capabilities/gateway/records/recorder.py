@@ -79,7 +79,7 @@ class CallRecorder:
                 self._task.cancel()
             self._drop(len(self._queue) + len(self._batch))
             self._queue.clear()
-            self._batch = []
+            self._batch = ()
 
     async def sweep(self) -> None:
         """Turn reservations whose lease is over into records, and delete what is too old, a bounded number of each.
@@ -109,35 +109,39 @@ class CallRecorder:
 
     async def _run(self) -> None:
         """Gather, write, and again, until nothing waits."""
-        while self._queue or self._batch:
-            if not self._batch:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._settings.gather_s):
-                        await self._hurry.wait()
-                self._hurry.clear()
-                self._batch = [self._queue.popleft() for _ in range(min(self._settings.batch, len(self._queue)))]
+        while self._queue:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.gather_s):
+                    await self._hurry.wait()
+            self._hurry.clear()
+            self._batch = [self._queue.popleft() for _ in range(min(self._settings.batch, len(self._queue)))]
             try:
-                await self._keep(self._batch)
-            except UnavailableError as error:
-                # It may have been written all the same: it is tried again as it is, by which that is known.
-                waiting = len(self._queue) + len(self._batch)
-                _log.warning("records of %s calls wait for the database: %s", waiting, error.detail)
-                await self._clock.sleep(self._settings.retry_s)
+                await self._keep_once_there(self._batch)
             except Exception:  # noqa: BLE001  (whatever it is, calls go on without their records)
                 await self._keep_each(self._batch)
-                self._batch = []
-            else:
-                self._batch = []
+            self._batch = ()
             await self._sweep_at_times()
 
     async def _keep_each(self, batch: Sequence[CallRecord]) -> None:
         """One by one: what cannot be written of one call must not take the records of others with it."""
-        for record in batch:
+        for place, record in enumerate(batch):
+            self._batch = batch[place:]
             try:
-                await self._keep([record])
+                await self._keep_once_there([record])
             except Exception:  # noqa: BLE001  (likewise)
                 self._drop(1)
                 _log.exception("the record of call %s could not be written", record.id)
+
+    async def _keep_once_there(self, batch: Sequence[CallRecord]) -> None:
+        """Write them, however long the database is away meanwhile."""
+        while True:
+            try:
+                return await self._keep(batch)
+            except UnavailableError as error:
+                # They may have been written all the same: they are tried again as they are, by which that is known.
+                waiting = len(self._queue) + len(self._batch)
+                _log.warning("records of %s calls wait for the database: %s", waiting, error.detail)
+                await self._clock.sleep(self._settings.retry_s)
 
     async def _keep(self, batch: Sequence[CallRecord]) -> None:
         calls = [call_row(record) for record in batch]
