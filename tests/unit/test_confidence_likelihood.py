@@ -81,7 +81,11 @@ async def test_a_model_that_says_nothing_of_it_is_not_sure() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["{provider: qwen}", '{provider: openai, api: responses, model: x, api_key: "${env.K}"}']
+    "model",
+    [
+        '{provider: groq, model: x, api_key: "${env.K}"}',
+        '{provider: deepseek, api: responses, model: x, api_key: "${env.K}"}',
+    ],
 )
 def test_models_that_never_say_it_are_told_before_anything_runs(model: str) -> None:
     with pytest.raises(DefinitionError) as caught:

@@ -53,13 +53,12 @@ LOCAL_PROVIDERS = frozenset(
 )
 """Kinds whose models run inside the deployment: nothing leaves it, and calls cost nothing."""
 
-LIKELIHOOD_PROVIDERS = frozenset(
-    (
-        *("openai", "openai_compatible", "azure_openai", "openrouter", "deepseek", "cerebras", "huggingface"),
-        *("google", "google_vertex", "scripted"),
-    )
-)
-"""Kinds that can say how likely a model found its words; those with `api: responses` do not."""
+_CHAT = ("openai", "openai_compatible", "azure_openai", "openrouter", "deepseek", "cerebras", "huggingface")
+_LIKELY: Mapping[str, frozenset[str]] = {
+    "chat": frozenset((*_CHAT, "google", "google_vertex", "cohere", "ollama", "qwen", "scripted")),
+    "responses": frozenset(("openai", "openai_compatible", "azure_openai")),
+}
+"""Kinds that can say how likely a model found its words, by the `api` they are asked through."""
 
 LOCAL_LIMITS: Mapping[str, Mapping[str, tuple[int, int]]] = {
     "rapidocr": {"max_pages": (20, 500), "max_pixels": (40_000_000, 400_000_000)},
@@ -95,6 +94,11 @@ class ModelSpec:
         """The highest class of data that it may be shown, whatever policies permit."""
         said = str(self.settings.get("data_class") or DataClass.REGULATED.name)
         return DataClass[said.upper()]
+
+    @property
+    def says_likelihood(self) -> bool:
+        """Whether it can say how likely it found its words."""
+        return self.provider in _LIKELY.get(str(self.settings.get("api", "chat")), frozenset[str]())
 
 
 Prefer = Literal["order", "price", "latency", "quality"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from signoff.catalog.calibrations import check_calibration
 from signoff.catalog.model import Project
-from signoff.catalog.models import LIKELIHOOD_PROVIDERS, LOCAL_PROVIDERS, ModelSpec
+from signoff.catalog.models import LOCAL_PROVIDERS, ModelSpec
 from signoff.catalog.prompts import Prompt
 from signoff.core.errors import NotFoundError, Problem, did_you_mean
 from signoff.workflows.model import Expression, Step, Workflow, every_step
@@ -95,7 +95,7 @@ def _confidence(project: Project, prompt: Prompt) -> Iterator[Problem]:
 def _likelihoods(prompt: Prompt, models: Iterable[ModelSpec]) -> Iterator[Problem]:
     """Models that answer a prompt whose confidence rests on log-probabilities, and say none: each would be unsure."""
     for model in models:
-        if model.provider in LIKELIHOOD_PROVIDERS and model.settings.get("api") != "responses":
+        if model.says_likelihood:
             continue
         detail = (
             f"Model '{model.name}', which answers prompt '{prompt.name}', does not say how likely it finds its words."

@@ -26,6 +26,7 @@ from signoff.capabilities.gateway.models_store import ModelStore
 from signoff.capabilities.gateway.provider import ProviderError, ProviderReply, ProviderRequest
 from signoff.capabilities.gateway.providers.local_chat import WIRE, chat_body, chat_events
 from signoff.capabilities.gateway.providers.prompting import in_turn, instructed, shown_schema
+from signoff.capabilities.gateway.providers.wire.building import likelihood_of, logprobs_of
 from signoff.catalog.models import ModelSpec
 from signoff.core.errors import SignoffError
 
@@ -171,6 +172,8 @@ class Qwen:
         }
         if request.stop:
             body["stop"] = list(request.stop)
+        if request.likelihood:
+            body["logprobs"] = True
         if request.output_schema is not None:
             schema = _grammatical(shown_schema(request.output_schema))
             body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
@@ -329,7 +332,8 @@ def _grammatical(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _reply(text: str, reply: Mapping[str, Any], finish_reason: FinishReason) -> ProviderReply:
     usage: Mapping[str, Any] = reply.get("usage") or {}
     tokens = (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
-    return ProviderReply(text, *tokens, finish_reason)
+    said: Any = reply["choices"][0].get("logprobs") or {}
+    return ProviderReply(text, *tokens, finish_reason, likelihood_of(logprobs_of(said.get("content"))))
 
 
 def create(spec: ModelSpec) -> Qwen:

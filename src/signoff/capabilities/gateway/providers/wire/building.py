@@ -24,6 +24,7 @@ from signoff.capabilities.gateway.chat import (
 
 MOST_TOKENS = 1_000_000_000
 """That a vendor is believed to have counted for one call."""
+_LEAST_LOGPROB = -1e6
 
 
 @dataclass(slots=True)
@@ -203,19 +204,9 @@ class ReplyBuilder:
             self.request_id,
             self._vendor_finish,
             self.refusal,
-            self._likelihood(),
+            likelihood_of(self._logprobs),
             tuple(self._tokens),
         )
-
-    def _likelihood(self) -> float | None:
-        """The geometric mean of the tokens' probabilities, so that long answers are not less likely than short ones.
-
-        Length-normalised likelihood: Malinin and Gales, "Uncertainty Estimation in Autoregressive Structured
-        Prediction", ICLR 2021.
-        """
-        if not self._logprobs:
-            return None
-        return math.exp(min(math.fsum(self._logprobs) / len(self._logprobs), 0.0))
 
     def _piece(self, kind: Literal["text", "reasoning"], key: Hashable) -> _Piece:
         if key is None:
@@ -241,6 +232,35 @@ def _part(piece: _Piece) -> Part:
             piece.vendor["reasoning_content"] = text
         return ReasoningPart(text, piece.vendor)
     return TextPart(text)
+
+
+def likelihood_of(logprobs: Sequence[float]) -> float | None:
+    """The geometric mean of the tokens' probabilities, so that long answers are not less likely than short ones.
+
+    Length-normalised likelihood: Malinin and Gales, "Uncertainty Estimation in Autoregressive Structured
+    Prediction", ICLR 2021.
+    """
+    if not logprobs:
+        return None
+    # No probability is above 1, and sums of what a vendor made up must not overflow.
+    return math.exp(math.fsum(min(max(one, _LEAST_LOGPROB), 0.0) for one in logprobs) / len(logprobs))
+
+
+def logprobs_of(tokens: Any, text: str = "token", number: str = "logprob") -> list[float]:
+    """Of the tokens that say something: those without a letter or digit are the braces and commas of JSON.
+
+    Args:
+        tokens: a vendor's list of them.
+        text: the member with a token's words.
+        number: the member with its natural logarithm, or with a list of them where the words are several tokens.
+    """
+    found: list[float] = []
+    for token in items(tokens):
+        if any(map(str.isalnum, words(token.get(text)))):
+            said: Any = token.get(number)
+            several = cast("list[Any]", said) if isinstance(said, list) else [said]
+            found += [float(one) for one in several if isinstance(one, int | float)]
+    return found
 
 
 def members(value: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from signoff.capabilities.gateway.chat import (
     ToolResultPart,
     VendorPart,
 )
-from signoff.capabilities.gateway.providers.wire.building import ReplyBuilder, count, items, members, words
+from signoff.capabilities.gateway.providers.wire.building import ReplyBuilder, count, items, logprobs_of, members, words
 from signoff.capabilities.gateway.providers.wire.errors import NotItsFormatError, of_event
 from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped
@@ -42,6 +42,7 @@ class CohereChat:
     """The format."""
 
     framing: Framing = "sse"
+    likelihood: Mapping[str, Any] = {"logprobs": True}
     tunings = frozenset(COHERE)
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:  # noqa: ARG002  (the protocol's)
@@ -136,6 +137,7 @@ class _Reader:
         if not isinstance(body.get("finish_reason"), str):
             raise NotItsFormatError("finish_reason")
         built.identify(model=body.get("model"), request_id=body.get("id") or body.get("response_id"))
+        built.likely(logprobs_of(body.get("logprobs"), "text", "logprobs"))
         self._message(members(body.get("message")) or body)
         self._end(body)
 

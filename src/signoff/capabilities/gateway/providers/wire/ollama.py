@@ -19,7 +19,7 @@ from signoff.capabilities.gateway.chat import (
     ToolCallPart,
     ToolResultPart,
 )
-from signoff.capabilities.gateway.providers.wire.building import ReplyBuilder, count, items, members, words
+from signoff.capabilities.gateway.providers.wire.building import ReplyBuilder, count, items, logprobs_of, members, words
 from signoff.capabilities.gateway.providers.wire.errors import NotItsFormatError, of_event
 from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped, loaded
@@ -35,6 +35,7 @@ class OllamaChat:
     """The format. `tool_choice` other than `auto` and `none` has no place in it."""
 
     framing: Framing = "json_lines"
+    likelihood: Mapping[str, Any] = {"logprobs": True}
     tunings = frozenset(OLLAMA) | {"effort"}
 
     def shape(self, schema: Mapping[str, Any], model: str) -> dict[str, Any] | None:  # noqa: ARG002  (the protocol's)
@@ -126,6 +127,7 @@ class _Reader:
         built.identify(model=body.get("model"), request_id=None if built.request_id else body.get("created_at"))
         events = built.reasoning(words(message.get("thinking")) or words(body.get("thinking")))
         events += built.text(words(message.get("content")) or words(body.get("response")))
+        built.likely(logprobs_of(body.get("logprobs")))
         for call in items(message.get("tool_calls")):
             function = members(call.get("function"))
             self._calls += 1

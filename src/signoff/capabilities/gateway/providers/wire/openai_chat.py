@@ -25,7 +25,7 @@ from signoff.capabilities.gateway.chat import (
     ToolResultPart,
     VendorPart,
 )
-from signoff.capabilities.gateway.providers.wire.building import ReplyBuilder, count, items, members, words
+from signoff.capabilities.gateway.providers.wire.building import ReplyBuilder, count, items, logprobs_of, members, words
 from signoff.capabilities.gateway.providers.wire.errors import NotItsFormatError, of_event
 from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import dumped, picture
@@ -220,7 +220,7 @@ class _Reader:
             events += self._message(message)
             events += built.text(words(choice.get("text")))
             tokens = members(choice.get("logprobs")).get("content")
-            built.likely(_logprobs(tokens))
+            built.likely(logprobs_of(tokens))
             built.tokens(items(tokens))
             reason = choice.get("finish_reason")
             if isinstance(reason, str) and reason:
@@ -277,15 +277,6 @@ class _Reader:
             arguments=arguments if isinstance(arguments, str) else dumped(arguments),
             vendor=more,
         )
-
-
-def _logprobs(tokens: Any) -> list[float]:
-    """Of the tokens that say something: those without a letter or digit are the braces and commas of JSON."""
-    return [
-        float(token["logprob"])
-        for token in items(tokens)
-        if isinstance(token.get("logprob"), int | float) and any(map(str.isalnum, words(token.get("token"))))
-    ]
 
 
 def _usage(usage: dict[str, Any]) -> ChatUsage:

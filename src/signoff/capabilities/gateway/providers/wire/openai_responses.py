@@ -24,7 +24,7 @@ from signoff.capabilities.gateway.chat import (
     ToolResultPart,
     VendorPart,
 )
-from signoff.capabilities.gateway.providers.wire.building import ReplyBuilder, count, items, members, words
+from signoff.capabilities.gateway.providers.wire.building import ReplyBuilder, count, items, logprobs_of, members, words
 from signoff.capabilities.gateway.providers.wire.errors import NotItsFormatError, of_event
 from signoff.capabilities.gateway.providers.wire.framing import Event, Framing
 from signoff.capabilities.gateway.providers.wire.pictures import picture_of
@@ -37,6 +37,7 @@ _CUT: dict[str, ChatFinish] = {
     "max_tokens": "length",
     "content_filter": "content_filter",
 }
+_LIKELY = "message.output_text.logprobs"
 _UNFINISHED = frozenset({"queued", "in_progress"})
 """Of background answers: they may be asked for again, and are no result yet."""
 
@@ -45,6 +46,7 @@ class OpenAIResponses:
     """The format. Nothing is stored at the vendor (`store: false`) unless the request's `vendor` members say so."""
 
     framing: Framing = "sse"
+    likelihood: Mapping[str, Any] = {"include": [_LIKELY]}
 
     def __init__(self, places: Places = RESPONSES) -> None:
         self._places = places
@@ -65,7 +67,7 @@ class OpenAIResponses:
             body["temperature"] = request.temperature
         tuned(body, request.tuning, self._places)
         if request.tuning.logprobs is not None:
-            body["include"] = ["message.output_text.logprobs"]
+            body["include"] = [_LIKELY]
         if request.tools:
             body["tools"] = [
                 {
@@ -201,6 +203,7 @@ class _Reader:
         events: list[ChatEvent] = []
         if kind == "message":
             for position, block in enumerate(items(item.get("content"))):
+                built.likely(logprobs_of(block.get("logprobs")))
                 built.tokens(items(block.get("logprobs")))
                 if block.get("type") == "refusal" and not (streamed and built.refusal):
                     built.refusal += words(block.get("refusal"))
