@@ -77,6 +77,29 @@ async def test_a_user_without_powers_can_own_the_database(databases: Databases, 
             assert await connection.fetchval("SELECT name FROM organisation") is None
 
 
+def test_a_user_without_powers_is_told_what_an_administrator_has_to_do(
+    empty_url: str, administration: psycopg.Connection
+) -> None:
+    """It was told "permission denied to create extension" alone. What it is told is enough."""
+    name = f"nobody_{uuid7().hex}"
+    role = sql.Identifier(name)
+    administration.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
+    url = empty_url.replace("postgres@", f"{name}@")
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        try:
+            with pytest.raises(UnavailableError, match="permission denied") as refused:
+                migrate(url)
+            statements = refused.value.detail.partition(f"connected to '{connection.info.dbname}': ")[2]
+            assert "CREATE EXTENSION vector;" in statements
+            for statement in statements.removesuffix(";").split(";"):
+                connection.execute(statement.encode())
+            assert migrate(url)
+        finally:
+            connection.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
+            connection.execute("DROP SCHEMA IF EXISTS public CASCADE")
+            administration.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
 def test_each_names_what_it_depends_on() -> None:
     for path in sorted(MIGRATIONS_DIRECTORY.glob("*.sql"))[1:]:
         assert "-- depends: 0001.foundation" in path.read_text(), path.name

@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 
 from signoff.core.errors import UnavailableError
 from signoff.foundation.database.addresses import require_address, said_of
+from signoff.foundation.database.preparing import to_prepare
 
 MIGRATIONS_DIRECTORY = Path(__file__).parent / "migrations"
 DEFAULT_WAIT_S = 600.0
 
 # An arbitrary number that no other program on the server is likely to lock: the letters "signoff" in hexadecimal.
 _LOCK_KEY = 0x7369676E6F6666
+_FAILED = "The database could not be migrated"
 
 
 def migrations_digest(directory: Path = MIGRATIONS_DIRECTORY) -> str:
@@ -42,9 +44,13 @@ def migrate(url: str, *, wait_s: float = DEFAULT_WAIT_S, directory: Path = MIGRA
         with psycopg.connect(url, autocommit=True) as lock:
             lock.execute(f"SET lock_timeout = {int(wait_s * 1000)}")
             lock.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
-            return _apply(url, directory)
+            try:
+                return _apply(url, directory)
+            except (psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported) as error:
+                what_to_do = to_prepare(lock, lock.info.user, lock.info.dbname)
+                raise UnavailableError(f"{_FAILED}: {said_of(error, url)}\n{what_to_do}".rstrip()) from error
     except psycopg.Error as error:
-        raise UnavailableError(f"The database could not be migrated: {said_of(error, url)}") from error
+        raise UnavailableError(f"{_FAILED}: {said_of(error, url)}") from error
 
 
 def _apply(url: str, directory: Path) -> tuple[str, ...]:
