@@ -58,6 +58,7 @@ class Session:
         ready: asyncio.Event,
         chance: Callable[[], float],
         breakers: BreakerSettings,
+        reporter: Reporter,
         duties: Sequence[Duty] = (),
     ) -> None:
         self._database = database
@@ -81,7 +82,6 @@ class Session:
         self._duties = duties
         self._journal = Journal(database, session_id, flush_events=settings.flush_events, rejected=self._run_failed)
         self._breakers = Breakers(database, clock=clock, settings=breakers, chance=chance, believed=self._blames)
-        self._reporter = Reporter(database, session_id, clock)
         self._engine = Engine(
             database=database,
             journal=self._journal,
@@ -93,7 +93,7 @@ class Session:
             lease_holds=self._lease.holds,
             gone=self._gone,
             read_inbox=self._read_inbox,
-            report=self._reporter.report,
+            report=partial(reporter.report, session_id),
             failed=self._run_failed,
             draining=stopping.is_set,
             chance=chance,

@@ -20,6 +20,7 @@ from signoff.foundation.database import Database
 from signoff.runtime.breakers import BreakerSettings
 from signoff.runtime.duties import Duty
 from signoff.runtime.handlers import PureHandler, ReleaseLoader, StepHandler
+from signoff.runtime.reports import Reporter
 from signoff.runtime.session import Session
 from signoff.runtime.settings import RuntimeSettings
 
@@ -63,12 +64,21 @@ class Worker:
         self._breakers = breakers or BreakerSettings()
         self._settings = settings or RuntimeSettings()
         self._duties = duties
+        self._reporter = Reporter(database, clock)
         self._stopping = asyncio.Event()
         self._session: Session | None = None
         self._ready = asyncio.Event()
 
     async def run(self) -> None:
         """Work until `stop`. A database that is away is waited for; nothing is lost meanwhile."""
+        try:
+            await self._sessions()
+            await self._reporter.finish()
+        finally:
+            self._reporter.close()
+
+    async def _sessions(self) -> None:
+        """One after the other, each until it is lost."""
         said = ""
         while not self._stopping.is_set():
             began_s = self._clock.monotonic_s()
@@ -84,6 +94,7 @@ class Worker:
                 ready=self._ready,
                 chance=self._chance,
                 breakers=self._breakers,
+                reporter=self._reporter,
                 duties=self._duties,
             )
             try:

@@ -13,7 +13,13 @@ from uuid import UUID, uuid4
 from signoff.core.errors import InvalidError, UnavailableError
 from signoff.foundation.database.addresses import require_address, said_of
 from signoff.foundation.database.connection import Connection, driver, opened_transaction
-from signoff.foundation.database.failures import connect_problem, is_connection_lost, may_recover, translated
+from signoff.foundation.database.failures import (
+    DatabaseAwayError,
+    connect_problem,
+    is_connection_lost,
+    may_recover,
+    translated,
+)
 from signoff.foundation.database.listener import listening
 from signoff.foundation.database.notices import Notice, Notices
 from signoff.foundation.database.poolers import apply_settings, require_sessions, take_settings
@@ -70,6 +76,7 @@ class Database:
         self._app_pool = app_pool
         self._worker_pool = worker_pool
         self._notices = Notices(self._send)
+        self._closing = False
 
     @staticmethod
     async def open(settings: DatabaseSettings) -> Database:
@@ -109,6 +116,7 @@ class Database:
     async def close(self) -> None:
         """Close all connections, waiting a bounded time for those in use."""
         await self._notices.close()
+        self._closing = True
         for pool in (self._app_pool, self._worker_pool):
             try:
                 async with asyncio.timeout(self._settings.connect_timeout_s):
@@ -286,6 +294,8 @@ class Database:
                 async with asyncio.timeout(self._settings.connect_timeout_s):
                     return await pool.acquire()
             except Exception as error:
+                if self._closing:
+                    raise DatabaseAwayError("This process has closed its connections to PostgreSQL") from error
                 problem = connect_problem(error)
                 if problem is None:
                     raise
