@@ -41,9 +41,6 @@ class Counting:
     async def settle(self, usage: Usage) -> None:
         pass
 
-    async def renew(self) -> None:
-        pass
-
 
 async def _says(here: Served, key: str, **headers: str) -> None:
     async with here.openai() as client:

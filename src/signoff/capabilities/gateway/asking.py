@@ -156,17 +156,16 @@ class LimitReached(Exception):  # noqa: N818  (never leaves the gateway; it beco
 
 
 class Admission(Protocol):
-    """Room that was set aside for one call. It is leased: what nobody settles is given back when its time is over."""
+    """Room that was set aside for one call.
+
+    What nobody settles counts as spent, and is told as lost once its lease is over.
+    """
 
     async def settle(self, usage: Usage) -> None:
         """Replace what was set aside by what was used. It may be called once; nothing used is settled as such.
 
         It does not wait for anything: what is to be written is written later.
         """
-        ...
-
-    async def renew(self) -> None:
-        """Keep the room for as long again, for streams that outlast their lease."""
         ...
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +12,7 @@ from signoff.catalog.model_limits import ModelLimit, Unit
 from signoff.core.money import Cost, Usage
 from signoff.core.values import value
 
-KNOWN_CALLERS = 4_096
-"""Of how many callers, by limit and model, it is kept what counts them: a program asks with the same key all day."""
+_FREE = Cost()
 UNENDING = -1
 """The length of a part in milliseconds that says that the window never ends."""
 
@@ -55,47 +53,68 @@ class Share:
     at_limit: AtLimit
 
 
-def shares_of(limits: Sequence[ModelLimit], caller: Caller, model: str, estimate: Estimate) -> list[Share]:
+@value
+class Counted:
+    """One limit that counts a caller's calls to a model.
+
+    Attributes:
+        counter: what counts them.
+        sharer: who they are, of those that share it.
+        told: the limit in words.
+    """
+
+    limit: ModelLimit
+    counter: Counter
+    sharer: str
+    told: str
+
+
+def counted_by(limits: Sequence[ModelLimit], caller: Caller, model: str) -> tuple[Counted, ...]:
+    """What counts the caller's calls to a model, whatever they need."""
+    found: list[Counted] = []
+    for limit in limits:
+        holder = _holder(limit, caller, model)
+        if holder is not None:
+            counter = Counter(
+                caller.org_id,
+                limit.counter(caller.project, caller.environment, holder),
+                limit.every.slots,
+                _slot_ms(limit),
+                {
+                    "project": caller.project,
+                    "environment": caller.environment,
+                    "of": limit.of,
+                    "holder": holder,
+                    "unit": limit.unit,
+                    "every": limit.every.name,
+                },
+            )
+            found.append(Counted(limit, counter, _sharer(limit, caller), limit.told(holder)))
+    return tuple(found)
+
+
+def amounts_of(counted: Sequence[Counted], model: str, estimate: Estimate) -> list[int]:
     """What a call needs of each limit that counts it.
 
     Raises:
         LimitReached: money is limited, and nobody knows what the call costs.
     """
-    found: list[Share] = []
-    for limit in limits:
-        counted = _counted(limit, caller, model)
-        if counted is None:
-            continue
-        counter, sharer, told = counted
-        if limit.unit == "micro_usd" and estimate.cost is None:
-            why = f"nobody knows the price of '{model}', and {told} is the limit: set its `price` in models.yaml"
+    found: list[int] = []
+    for one in counted:
+        unit = one.limit.unit
+        if unit == "micro_usd" and estimate.cost is None:
+            why = f"nobody knows the price of '{model}', and {one.told} is the limit: set its `price` in models.yaml"
             raise LimitReached("budget", why, "cheaper")
-        needs = amount(limit.unit, 1, estimate.input_tokens + estimate.output_tokens, estimate.cost or Cost())
-        found.append(Share(counter, limit.unit, limit.most, needs, sharer, told, limit.at_limit))
+        found.append(amount(unit, 1, estimate.input_tokens + estimate.output_tokens, estimate.cost or _FREE))
     return found
 
 
-@lru_cache(maxsize=KNOWN_CALLERS)
-def _counted(limit: ModelLimit, caller: Caller, model: str) -> tuple[Counter, str, str] | None:
-    """What counts the caller's calls to a model, who shares it, and the limit in words; none where nothing does."""
-    holder = _holder(limit, caller, model)
-    if holder is None:
-        return None
-    counter = Counter(
-        caller.org_id,
-        limit.counter(caller.project, caller.environment, holder),
-        limit.every.slots,
-        _slot_ms(limit),
-        {
-            "project": caller.project,
-            "environment": caller.environment,
-            "of": limit.of,
-            "holder": holder,
-            "unit": limit.unit,
-            "every": limit.every.name,
-        },
-    )
-    return counter, _sharer(limit, caller), limit.told(holder)
+def shares_of(counted: Sequence[Counted], amounts: Sequence[int]) -> list[Share]:
+    """What a call needs of each limit that counts it, with what is told of it."""
+    return [
+        Share(one.counter, one.limit.unit, one.limit.most, needs, one.sharer, one.told, one.limit.at_limit)
+        for one, needs in zip(counted, amounts, strict=True)
+    ]
 
 
 def shares_of_runs(asked: Asked, estimate: Estimate) -> list[Share]:
@@ -116,7 +135,9 @@ def shares_of_runs(asked: Asked, estimate: Estimate) -> list[Share]:
 
 def amount(unit: Unit, requests: int, tokens: int, cost: Cost) -> int:
     """How much of a unit a call is."""
-    return {"requests": requests, "tokens": tokens, "micro_usd": cost.micro_usd}[unit]
+    if unit == "requests":
+        return requests
+    return tokens if unit == "tokens" else cost.micro_usd
 
 
 def used_of(unit: Unit, usage: Usage) -> int:

@@ -3,6 +3,9 @@
 All calls of a process that wait are admitted in one statement, with the settlements that have come in meanwhile before
 them: while one statement is under way the next batch gathers (group commit). A counter's row is locked for that long
 only, and rows are locked in one order, so processes wait for each other a moment and never for ever.
+
+Where calls come all the time and there is much room, one statement takes a block of it (`flows`), which the next calls
+are admitted by without another one. Nobody is refused while room is lent in blocks: they come back first.
 """
 
 from __future__ import annotations
@@ -10,18 +13,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
 
-from signoff.capabilities.gateway.asking import Admission, Asked, Caller, Estimate, LimitReached
+from signoff.capabilities.gateway.asking import Admission, Asked, Caller, Estimate
 from signoff.capabilities.gateway.limits import store
-from signoff.capabilities.gateway.limits.counting import Counter, Share, shares_of, shares_of_runs, used_of
+from signoff.capabilities.gateway.limits.batches import Batch, Pending, reached
+from signoff.capabilities.gateway.limits.counting import Share, amounts_of, shares_of, shares_of_runs, used_of
+from signoff.capabilities.gateway.limits.flows import Block, Flow, Flows, Settlement
 from signoff.capabilities.gateway.limits.settings import LimitSettings
 from signoff.catalog.model_limits import ModelLimit
 from signoff.catalog.models import ModelSpec
@@ -34,40 +39,12 @@ from signoff.foundation.database import Connection, Database
 LimitsOf = Callable[[Caller], Awaitable[Sequence[ModelLimit]]]
 """The limits of a caller's release."""
 
-_GRAVEST = ("refuse", "ask", "park", "cheaper")
 _RETRY_S = 0.5
 HOLD_S = 0.25
 """How long a connection is kept while one statement follows the other, in seconds: others want one too."""
+LINGER_S = 0.05
+"""How long what is left of a block that is over waits for a call to go back with, in seconds."""
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A call that waits for room."""
-
-    org_id: UUID
-    reservation: UUID
-    shares: Sequence[Share]
-    about: Mapping[str, Any]
-    over_limit: bool
-    answer: asyncio.Future[_Admitted]
-
-
-@dataclass(slots=True)
-class _Settlement:
-    org_id: UUID
-    reservation: UUID
-    shares: Sequence[Share]
-    slots: Sequence[int]
-    differences: Sequence[int]
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What is written in one statement."""
-
-    pending: Sequence[_Pending]
-    settled: Sequence[_Settlement]
 
 
 @dataclass(slots=True)
@@ -87,24 +64,13 @@ class _Admitted:
             return
         self.settled = True
         differences = [used_of(share.unit, usage) - share.amount for share in self.shares]
-        self.ledger.settle(_Settlement(self.org_id, self.reservation, self.shares, self.slots, differences))
-
-    async def renew(self) -> None:
-        """Keep the room for another lease.
-
-        Raises:
-            UnavailableError: the database is away.
-        """
-        await self.ledger.renew(self.org_id, self.reservation)
+        self.ledger.settle(Settlement(self.org_id, self.reservation, self.shares, self.slots, differences))
 
 
 class _Unlimited:
     """No limit counts the call."""
 
     async def settle(self, usage: Usage) -> None:
-        """Nothing was set aside."""
-
-    async def renew(self) -> None:
         """Nothing was set aside."""
 
 
@@ -128,11 +94,14 @@ class LimitLedger:
     settings: LimitSettings = field(default_factory=LimitSettings)
     clock: Clock | None = None
     ids: IdSource = uuid7
-    _waiting: deque[_Pending] = field(default_factory=deque[_Pending])
-    _settling: deque[_Settlement] = field(default_factory=deque[_Settlement])
+    _waiting: deque[Pending] = field(default_factory=deque[Pending])
+    _settling: deque[Settlement] = field(default_factory=deque[Settlement])
     _pump: asyncio.Task[None] | None = None
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _swept_s: float = 0.0
+    _flows: Flows = field(default_factory=Flows)
+    _blocks: set[Block] = field(default_factory=set[Block])
+    _later: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
 
     async def admit(self, asked: Asked, spec: ModelSpec, estimate: Estimate) -> Admission:
         """Set room aside in every limit that counts the call, or in none.
@@ -143,14 +112,23 @@ class LimitLedger:
             UnavailableError: the database is away: what cannot be counted is not let through.
         """
         caller = asked.caller
-        shares = shares_of(await self.limits_of(caller), caller, spec.name, estimate)
-        shares += shares_of_runs(asked, estimate)
+        flow = self._flows.of(await self.limits_of(caller), caller, spec.name)
+        amounts = amounts_of(flow.counted, spec.name, estimate)
+        # What a person lets beyond a limit, or runs share a limit of, is like no other call.
+        alone = asked.over_limit or bool(asked.ceilings)
+        if amounts and not alone:
+            drawn = flow.draw(self._monotonic_s(), amounts, asked, spec, estimate)
+            if drawn is not None:
+                return drawn
+        shares = [*shares_of(flow.counted, amounts), *shares_of_runs(asked, estimate)]
         if not shares:
             return UNLIMITED
         if len(self._waiting) >= self.settings.waiting:
             raise LimitError(f"{self.settings.waiting} calls of this process wait to be admitted.")
         answer = asyncio.get_running_loop().create_future()
-        pending = _Pending(caller.org_id, self.ids(), shares, _about(asked, spec, estimate), asked.over_limit, answer)
+        pending = Pending(caller.org_id, self.ids(), shares, asked, spec, estimate, answer)
+        if not alone:
+            self._wish(pending, flow)
         self._waiting.append(pending)
         self._hurry.set()
         self._start()
@@ -161,7 +139,7 @@ class LimitLedger:
                 await answer.result().settle(Usage())  # it came in the same moment: nobody else gives it back
             raise
 
-    def settle(self, settlement: _Settlement) -> None:
+    def settle(self, settlement: Settlement) -> None:
         """Write it with the next statement, which waits a moment for calls to admit: they are one statement then."""
         if len(self._settling) >= self.settings.unsettled:
             lost = self._settling.popleft()
@@ -169,13 +147,9 @@ class LimitLedger:
         self._settling.append(settlement)
         self._start()
 
-    async def renew(self, org_id: UUID, reservation: UUID) -> None:
-        """Keep a reservation for another lease."""
-        async with self.database.worker_connection() as connection:
-            await connection.execute(store.RENEW, org_id, reservation, self._now(), self.settings.lease_s)
-
     async def flush(self) -> None:
-        """Return when all settlements so far are written, or cannot be."""
+        """Return when all settlements so far are written, or cannot be, and all blocks are given back."""
+        self._close_blocks()
         while self._pump is not None and not self._pump.done():
             self._hurry.set()
             with suppress(SignoffError):
@@ -220,7 +194,7 @@ class LimitLedger:
                 lost = len(batch.settled) if batch else 0
                 _log.exception("%s settlements were not written: those calls count as spent in full", lost)
 
-    async def _gathered(self) -> _Batch | None:
+    async def _gathered(self) -> Batch | None:
         """What is to be written next; none where nothing is left. Settlements alone wait a moment for company."""
         while self._waiting or self._settling:
             if not self._waiting:
@@ -229,10 +203,13 @@ class LimitLedger:
                         await self._hurry.wait()
             self._hurry.clear()
             pending = [self._waiting.popleft() for _ in range(min(self.settings.batch, len(self._waiting)))]
+            for item in pending:
+                if item.answer.done():
+                    item.asked_for()
             pending = [item for item in pending if not item.answer.done()]
             settled = [self._settling.popleft() for _ in range(min(self.settings.batch, len(self._settling)))]
             if pending or settled:
-                return _Batch(pending, settled)
+                return Batch(pending, settled)
         return None
 
     def _monotonic_s(self) -> float:
@@ -246,110 +223,94 @@ class LimitLedger:
             self._swept_s = now_s
             await connection.execute(store.FORGET, self._now())
 
-    async def _write(self, connection: Connection, batch: _Batch) -> None:
-        pending, settled = batch.pending, batch.settled
-        counters = sorted(
-            {share.counter for item in (*pending, *settled) for share in item.shares},
-            key=lambda counter: (str(counter.org_id), counter.id),
-        )
-        place = {counter: number for number, counter in enumerate(counters, 1)}
-        lease_ms = round(self.settings.lease_s * 1000)
-        arguments = (
-            _json([_counter(counter) for counter in counters]),
-            _json([_settlement(item, place) for item in settled]),
-            _json([_admission(item, place, lease_ms) for item in pending]),
-        )
-        answer = None
+    async def _write(self, connection: Connection, batch: Batch) -> None:
+        counters, settings = batch.counters(), self.settings
+        arguments = batch.arguments(counters, lease_s=settings.lease_s, block_s=settings.block_s)
+        answer, asked_s = None, 0.0
         while answer is None:  # null where a row went away in that moment
-            answer = await connection.fetchval(store.ADMIT, *arguments, self._now(), self.settings.durable)
+            asked_s = self._monotonic_s()
+            answer = await connection.fetchval(store.ADMIT, *arguments, self._now(), settings.durable)
         told = orjson.loads(answer)
         slots = dict(zip(counters, told["slots"], strict=True))
-        for item, misses in zip(pending, told["answers"], strict=True):
-            self._tell(item, slots, misses)
+        for item, answered in zip(batch.pending, told["answers"], strict=True):
+            self._tell(item, [slots[share.counter] for share in item.shares], answered, asked_s)
 
-    def _tell(self, item: _Pending, slots: Mapping[Counter, int], misses: list[tuple[int, int | None]] | None) -> None:
-        if misses is not None:
+    def _tell(self, item: Pending, slots: Sequence[int], answered: Any, asked_s: float) -> None:
+        """Tell a call what became of it."""
+        item.asked_for()
+        if answered is None:
+            admitted = _Admitted(self, item.org_id, item.reservation, item.shares, slots)
+            if item.answer.done():  # who asked has gone away meanwhile
+                nothing = [-share.amount for share in item.shares]
+                self.settle(Settlement(item.org_id, item.reservation, item.shares, slots, nothing))
+            else:
+                item.answer.set_result(admitted)
+        elif isinstance(answered, list):
             if not item.answer.done():
-                item.answer.set_exception(_reached(item.shares, misses))
-            return
-        numbers = [slots[share.counter] for share in item.shares]
-        admitted = _Admitted(self, item.org_id, item.reservation, item.shares, numbers)
-        if item.answer.done():  # who asked has gone away meanwhile
-            nothing = [-share.amount for share in item.shares]
-            self.settle(_Settlement(item.org_id, item.reservation, item.shares, numbers, nothing))
+                item.answer.set_exception(reached(item.shares, cast("list[tuple[int, int | None]]", answered)))
+        elif "w" in answered:
+            self._wait(item, answered["w"] / 1000)
         else:
-            item.answer.set_result(admitted)
+            # The time counts from before it was asked for: it is over here before it is there.
+            self._open(item, slots, answered["n"], asked_s + answered["ms"] / 1000)
+
+    def _wish(self, pending: Pending, flow: Flow) -> None:
+        """Ask for a block with a call where many come, instead of one that is used up or over."""
+        pending.flow, pending.wish = flow, flow.wish(self._monotonic_s(), self.settings.block_s)
+        if pending.wish > 1:
+            flow.asks = True
+            if flow.block is not None:
+                self._close(flow.block)
+
+    def _open(self, item: Pending, slots: Sequence[int], calls: int, until_s: float) -> None:
+        """A block is there: for the call that asked for it, and for those that have come meanwhile."""
+        flow = item.flow
+        assert flow is not None
+        block = Block(item.org_id, item.reservation, item.shares, slots, calls, until_s, self.ids, self.settle)
+        flow.block = block
+        self._blocks.add(block)
+        left_s = max(until_s - self._monotonic_s(), 0.0)
+        asyncio.get_running_loop().call_later(left_s + LINGER_S, self._close, block)
+        for one in (item, *self._waiting):
+            if one.flow is flow and not one.answer.done():
+                drawn = block.draw([share.amount for share in one.shares], one.asked, one.spec, one.estimate)
+                if drawn is not None:
+                    one.answer.set_result(drawn)
+
+    def _close(self, block: Block) -> bool:
+        """Give back what is left of a block. False where it was."""
+        self._blocks.discard(block)
+        return block.close()
+
+    def _close_blocks(self) -> bool:
+        """Give all of them back. False where there are none."""
+        closed = [self._close(block) for block in tuple(self._blocks)]
+        return any(closed)
+
+    def _wait(self, item: Pending, wait_s: float) -> None:
+        """Room is lent: a call asks again when it has come back, this process's at once."""
+        item.patience -= 1
+        if self._close_blocks() and item.patience > 0:
+            self._again(item)
+        else:
+            item.patience = 0
+            later = asyncio.ensure_future(self._again_after(item, wait_s))
+            self._later.add(later)
+            later.add_done_callback(self._later.discard)
+
+    async def _again_after(self, item: Pending, wait_s: float) -> None:
+        await (self.clock or SystemClock()).sleep(wait_s)
+        self._again(item)
+
+    def _again(self, item: Pending) -> None:
+        item.wish = 1
+        self._waiting.appendleft(item)
+        self._hurry.set()
+        self._start()
 
 
-def _fail(batch: _Batch | None, error: Exception) -> None:
+def _fail(batch: Batch | None, error: Exception) -> None:
     for item in batch.pending if batch else ():
+        item.asked_for()
         if not item.answer.done():
             item.answer.set_exception(error)
-
-
-def _reached(shares: Sequence[Share], misses: Sequence[tuple[int, int | None]]) -> LimitReached:
-    """The gravest of the limits that have no room, and when all of them have some again."""
-    missed = [shares[which] for which, _ in misses]
-    first = min(missed, key=lambda share: _GRAVEST.index(share.at_limit))
-    waits = [wait_ms for _, wait_ms in misses]
-    known = [wait_ms for wait_ms in waits if wait_ms is not None]
-    retry_after_s = max(known) / 1000 if len(known) == len(waits) else None
-    kind = "budget" if first.unit == "micro_usd" else "quota"
-    return LimitReached(kind, first.told, first.at_limit, retry_after_s)
-
-
-def _about(asked: Asked, spec: ModelSpec, estimate: Estimate) -> dict[str, Any]:
-    """What is told of a call that nobody settled."""
-    caller = asked.caller
-    return {
-        "project": caller.project,
-        "environment": caller.environment,
-        "release": caller.release,
-        "principal": caller.principal,
-        "team": caller.team,
-        "key": None if caller.key is None else str(caller.key),
-        "workflow": caller.workflow,
-        "run_id": None if caller.run_id is None else str(caller.run_id),
-        "step": caller.step,
-        "task": asked.task,
-        "prompt": asked.prompt,
-        "model": spec.name,
-        "provider": spec.provider,
-        "input_tokens": estimate.input_tokens,
-        "output_tokens": estimate.output_tokens,
-        "cost_micro_usd": None if estimate.cost is None else estimate.cost.micro_usd,
-    }
-
-
-def _counter(counter: Counter) -> dict[str, Any]:
-    about = dict(counter.about)
-    return {"o": str(counter.org_id), "c": counter.id, "n": counter.slots, "ms": counter.slot_ms, "about": about}
-
-
-def _settlement(item: _Settlement, place: Mapping[Counter, int]) -> dict[str, Any]:
-    return {
-        "o": str(item.org_id),
-        "r": str(item.reservation),
-        "x": [place[share.counter] for share in item.shares],
-        "d": list(item.differences),
-        "t": list(item.slots),
-        "s": [share.sharer for share in item.shares],
-    }
-
-
-def _admission(item: _Pending, place: Mapping[Counter, int], lease_ms: int) -> dict[str, Any]:
-    return {
-        "o": str(item.org_id),
-        "r": str(item.reservation),
-        "x": [place[share.counter] for share in item.shares],
-        "a": [share.amount for share in item.shares],
-        "m": [share.most for share in item.shares],
-        "f": [item.over_limit and share.at_limit == "ask" for share in item.shares],
-        "s": [share.sharer for share in item.shares],
-        "lease_ms": lease_ms,
-        "about": item.about,
-    }
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()

@@ -24,6 +24,13 @@ class LimitSettings(BaseModel):
         description="How long a settlement waits for a call to be admitted with it in one statement. What a process"
         " that dies has not written counts in full.",
     )
+    block_s: float = Field(
+        default=1.0,
+        ge=0,
+        le=60,
+        description="For how long a process takes room at once for the calls that come all the time, where there is"
+        " much of it; 0 asks for each call. A process that dies leaves what it took spent.",
+    )
     durable: bool = Field(
         default=False,
         description="Whether a call waits until its admission is on the disk, not only committed: a crash of"

@@ -5,12 +5,6 @@ from __future__ import annotations
 # Settles and admits a batch of calls, in one statement that is a transaction of its own.
 ADMIT = "SELECT signoff_admit_model_calls($1::jsonb, $2::jsonb, $3::jsonb, $4, $5)"
 
-# Streams outlast their leases: for as long again, from now.
-RENEW = """
-UPDATE model_reservation SET expires_at = coalesce($3, now()) + make_interval(secs => $4)
-WHERE org_id = $1 AND reservation_id = $2
-"""
-
 # Counters in which nothing counts any more; an admission that finds one gone makes it again.
 FORGET = """
 DELETE FROM model_limit_use WHERE ctid IN (

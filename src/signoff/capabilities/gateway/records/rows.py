@@ -90,12 +90,12 @@ class DaySums:
         place = (str(about[name]) for name in ("project", "environment", "team", "workflow", "principal"))
         day = at.astimezone(UTC).date().isoformat()
         sums = self._of((str(org_id), day, *place, about["model"], about["provider"], ""))
-        cost = about["cost_micro_usd"] or 0
+        lost = _lost(about)
         for name, number in (
             *((name, 1) for name in ("calls", "failed_calls", "tries", "unreported_calls")),
-            *((name, about["input_tokens"]) for name in ("input_tokens", "estimated_input_tokens")),
-            *((name, cost) for name in ("cost_micro_usd", "estimated_cost_micro_usd")),
-            ("output_tokens", about["output_tokens"]),
+            *((name, lost["input_tokens"]) for name in ("input_tokens", "estimated_input_tokens")),
+            *((name, lost["cost_micro_usd"]) for name in ("cost_micro_usd", "estimated_cost_micro_usd")),
+            ("output_tokens", lost["output_tokens"]),
         ):
             sums[name] += number
 
@@ -141,9 +141,7 @@ def lost_row(org_id: UUID, call_id: UUID, at: datetime, about: Mapping[str, Any]
     """The row of a call that nobody settled: what was set aside for it may have been spent, and counts as spent."""
     return {
         **{name: about[name] for name in ("project", "environment", "principal", "team", "workflow")},
-        "input_tokens": about["input_tokens"],
-        "output_tokens": about["output_tokens"],
-        "cost_micro_usd": about["cost_micro_usd"] or 0,
+        **_lost(about),
         "org_id": str(org_id),
         "call_id": str(call_id),
         "began_at": at.isoformat(),
@@ -158,11 +156,17 @@ def lost_row(org_id: UUID, call_id: UUID, at: datetime, about: Mapping[str, Any]
         "finish_reason": "",
         "model": about["model"],
         "cached": False,
-        "model_calls": 1,
+        "model_calls": about.get("calls", 1),
         "first_token_s": None,
         "latency_s": 0.0,
         "details": {"tried": [], "considered": []},
     }
+
+
+def _lost(about: Mapping[str, Any]) -> dict[str, int]:
+    """What may have been spent: by one call, or by as many as its process had taken room for at once."""
+    calls = about.get("calls", 1)
+    return {name: (about[name] or 0) * calls for name in ("input_tokens", "output_tokens", "cost_micro_usd")}
 
 
 def _try(one: Tried) -> dict[str, Any]:
