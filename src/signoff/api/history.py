@@ -16,7 +16,7 @@ from signoff.api.strict_json import StrictRoute
 from signoff.core.actors import Actor
 from signoff.core.errors import LimitError, SignoffError
 from signoff.runtime.client import JournalEvent, RunSummary, read_state
-from signoff.runtime.client.explaining import explain, explain_debounced, read_debounced, read_place
+from signoff.runtime.client.explaining import explain, explain_debounced, explain_stuck, read_debounced, read_place
 from signoff.runtime.client.history import each_event, timeline
 from signoff.workflows.model import every_step
 
@@ -73,7 +73,8 @@ class ReasonOut(_Response):
     who: str = Field(description="Who can end it.")
     commands: list[str] = Field(description="How, exactly.")
     facts: dict[str, Any] = Field(
-        description="Of an effect that a person looks up or undoes by hand: what was sent, its key, what it undoes."
+        description="Of an effect that a person looks up or undoes by hand: what was sent, its key, what it undoes. "
+        "Of a run that cannot be loaded: what differs, with file and line."
     )
 
 
@@ -125,9 +126,12 @@ async def read_explanation(run_id: UUID, services: ServicesOf, actor: ActorOf) -
         return ExplanationOut.model_validate(explained, from_attributes=True)
     run = await services.permitted_run(actor, "run.read", run_id)
     async with services.database.transaction(actor.org_id) as connection:
-        state = await read_state(connection, actor.org_id, run_id)
         place = await read_place(connection, actor.org_id, run_id)
-    return ExplanationOut.model_validate(explain(run, state, place, services.now()), from_attributes=True)
+        if run.status == "stuck":
+            explained = explain_stuck(run, place)
+        else:
+            explained = explain(run, await read_state(connection, actor.org_id, run_id), place, services.now())
+    return ExplanationOut.model_validate(explained, from_attributes=True)
 
 
 async def _needs(services: Services, actor: Actor, run: RunSummary) -> Mapping[str, frozenset[str]]:

@@ -92,12 +92,14 @@ class RunExecution(RunContext):
 
     def _check_limits(self) -> None:
         if self.state.unwinding is None and self.engine.clock.now() >= self.deadline:
-            self.unwind(cause="failed", error={"kind": "time_limit", "detail": "the run's time is over"})
+            detail = f"the run's time is over ('limits.time'): it had until {self.deadline:%Y-%m-%d %H:%M:%S} UTC"
+            self.unwind(cause="failed", error={"kind": "time_limit", "detail": detail})
         self._check_history()
 
     def _check_history(self) -> None:
         if self.state.last_seq > self.most_events and self.state.unwinding is None:
-            self.unwind(cause="failed", error={"kind": "history_limit", "detail": "the journal is full"})
+            detail = f"the journal is full: {self.state.last_seq} events, of {self.most_events} ('limits.events')"
+            self.unwind(cause="failed", error={"kind": "history_limit", "detail": detail})
 
     def _check_unwinding(self, unwinding: Mapping[str, Any]) -> None:
         """Unwinding has room of its own. Where that is used up too, the run ends at once and says what it leaves."""

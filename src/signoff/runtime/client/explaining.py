@@ -6,7 +6,7 @@ A pure function of what the database says of the run; the words are for people w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,6 @@ import orjson
 from signoff.foundation.database import Connection
 from signoff.runtime.client import store
 from signoff.runtime.client.beginning import Beginning
-from signoff.runtime.client.explaining_effects import effect_facts
 from signoff.runtime.client.explaining_starts import (
     COUNTED,
     Debounced,
@@ -27,77 +26,16 @@ from signoff.runtime.client.explaining_starts import (
     span,
     worker_text,
 )
+from signoff.runtime.client.explaining_steps import StepTeller, is_for_a_person
+from signoff.runtime.client.explaining_stuck import NOTHING_LOST, stuck_reason
+from signoff.runtime.client.explanations import NO_WORKER, WHY, Explanation, Place, Reason, command
 from signoff.runtime.client.model import RunSummary
 from signoff.runtime.client.origins import origin_of, origin_text
 from signoff.runtime.queues import Queue
 from signoff.runtime.state import RunState, StepRecord
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run that has not ended is in the queue.
-
-    Attributes:
-        host: of the worker that has it; none where no worker has.
-        process_id: of that worker.
-        due_at: when it is looked at again.
-        priority: 1 is first.
-        queue: the queue with limits that it belongs to, if any.
-        gate: what it waits for there: `key`, `queue` or `back`.
-        team: whose it is.
-        standing: how that queue stands for it, where it waits at its gate.
-        ahead: runs of its key or team before it at the same gate, or before it for a worker; counted up to `COUNTED`.
-        not_before: when a delayed run may begin.
-        workers: how many workers are alive.
-        messages: how many messages wait for it.
-    """
-
-    due_at: datetime
-    priority: int
-    workers: int
-    messages: int = 0
-    host: str | None = None
-    process_id: int | None = None
-    queue: str | None = None
-    queue_key: str | None = None
-    gate: str | None = None
-    team: str = ""
-    standing: Standing | None = None
-    ahead: int = 0
-    not_before: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One thing that a run waits for, or that became of it.
-
-    Attributes:
-        text: what, in words.
-        step: of which step; empty for the run itself.
-        since: since when.
-        until: when it ends by itself; none where only somebody can end it.
-        who: who can end it.
-        commands: how, exactly.
-        facts: of an effect that a person has to look up or undo by hand: what is known of it, by name.
-    """
-
-    text: str
-    step: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-    who: str = ""
-    commands: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why a run is where it is: one sentence, and what is behind it."""
-
-    run_id: UUID
-    status: str
-    summary: str
-    reasons: tuple[Reason, ...] = ()
+MOST_REASONS = 50
+"""So many steps are told of; `runs show` has them all."""
 
 
 async def read_place(connection: Connection, org_id: UUID, run_id: UUID) -> Place | None:
@@ -141,7 +79,7 @@ def explain_debounced(run_id: UUID, found: Debounced, now: datetime) -> Explanat
 
 
 def explain(run: RunSummary, state: RunState, place: Place | None, now: datetime) -> Explanation:
-    """Why the run is where it is.
+    """Why the run is where it is; of a run that is `stuck`, see `explain_stuck`.
 
     Args:
         run: as lists show it.
@@ -154,17 +92,27 @@ def explain(run: RunSummary, state: RunState, place: Place | None, now: datetime
         summary, reasons = teller.ended(state.end)
     elif state.operated.paused is not None:
         summary, reasons = teller.paused(state.operated.paused)
-    elif run.status == "stuck":
-        summary, reasons = teller.stuck(run.error or {})
-    elif place is not None and place.host is None and state.last_seq <= 1:
-        summary, reasons = teller.queued(place)
+    elif place is not None and place.host is None and place.gate is not None:
+        summary, reasons = teller.gated(place)
     elif state.end is not None:
-        summary, reasons = "It ended, and is asked to go on.", ()
+        summary, reasons = "It ended, and is asked to go on.", teller.no_worker()
+    elif place is not None and place.host is None and not state.steps and state.unwinding is None:
+        summary, reasons = teller.queued(place)
     elif state.unwinding is not None:
         summary, reasons = teller.unwinding(state.unwinding)
     else:
         summary, reasons = teller.under_way()
     return Explanation(run.run_id, run.status, summary, (*reasons, *teller.asked(), *teller.came_from()))
+
+
+def explain_stuck(run: RunSummary, place: Place | None) -> Explanation:
+    """Why the run cannot be loaded. Its journal, which may be what cannot be read, is not needed for that."""
+    again = None if place is None else place.due_at
+    reasons = [stuck_reason(str(run.run_id), run.error or {}, again)]
+    if place is not None and place.workers == 0:
+        reasons.append(NO_WORKER)
+    summary = f"It cannot be loaded, and is set aside until somebody mends that. {NOTHING_LOST}"
+    return Explanation(run.run_id, run.status, summary, tuple(reasons))
 
 
 class _Teller:
@@ -173,9 +121,10 @@ class _Teller:
         self._state = state
         self._place = place
         self._now = now
+        self._steps = StepTeller(self._run, state, now)
 
     def _command(self, *words: str) -> str:
-        return " ".join(("signoff", "runs", words[0], self._run, *words[1:]))
+        return command(self._run, *words)
 
     def _ago(self, moment: datetime | None) -> str:
         return "" if moment is None else f"{span((self._now - moment).total_seconds())} ago"
@@ -196,7 +145,8 @@ class _Teller:
             return f"It ended {when} with the outcome '{end['outcome']}'.", goes_on
         if status == "failed":
             where = f" at step '{error['step']}'" if error.get("step") else ""
-            text = f"{error.get('kind', 'error')}: {error.get('detail', '')}"
+            kind = str(error.get("kind", "error"))
+            text = f"{kind}: {str(error.get('detail', '')).rstrip('.')}.{_HINTS.get(kind, '')}"
             who = "once that is mended, somebody who may 'run.retry'"
             reason = Reason(text, error.get("step", ""), who=who, commands=again)
             return f"It failed {when}{where}.", (reason, *self._undone())
@@ -232,32 +182,19 @@ class _Teller:
             who="somebody who may 'run.pause'",
             commands=(self._command("resume"),),
         )
-        waits = [reason for record in self._open() if (reason := self._of(record)) is not None]
-        return f"{said['by']} paused it {self._ago(since)}{because}.", (go_on, *waits)
-
-    def stuck(self, error: Mapping[str, Any]) -> tuple[str, tuple[Reason, ...]]:
-        reason = Reason(
-            f"{error.get('code', 'internal')}: {error.get('detail', '')}",
-            who="whoever runs the workers, or who may 'run.migrate', 'run.cancel' or 'run.terminate'",
-            commands=(
-                self._command("migrate", "--to", "RELEASE", "--dry-run"),
-                self._command("terminate", "--reason", "'…'"),
-            ),
-        )
-        return "It cannot be loaded, and is looked at again each minute. Nothing is lost.", (reason,)
+        return f"{said['by']} paused it {self._ago(since)}{because}.", (go_on, *self._told())
 
     def queued(self, place: Place) -> tuple[str, tuple[Reason, ...]]:
-        first = (self._command("priority", "1"),)
         if place.not_before is not None and place.not_before > self._now:
-            return f"It is delayed and begins {self._in(place.not_before)}.", (
-                Reason("It was started with a delay.", until=place.not_before),
+            delayed = Reason(
+                "It was started with a delay. Messages do not make it begin earlier; a cancellation ends it at once.",
+                until=place.not_before,
+                who="the moment, by itself",
+                commands=(self._command("cancel", *WHY),),
             )
-        if place.gate is not None:
-            return "It waits for its turn in a queue.", (self._at_gate(place),)
+            return f"It is delayed and begins {self._in(place.not_before)}.", (delayed,)
         if place.workers == 0:
-            return "It waits for a worker, and no worker is alive.", (
-                Reason("Workers run nothing now.", who="whoever runs the deployment", commands=("signoff worker",)),
-            )
+            return "It waits for a worker, and no worker is alive.", (NO_WORKER,)
         text = worker_text(
             workers=place.workers,
             priority=place.priority,
@@ -266,9 +203,12 @@ class _Teller:
             due_at=place.due_at,
             now=self._now,
         )
-        return "It waits until a worker has room.", (
-            Reason(text, who="a worker, by itself; or somebody who may 'run.prioritise'", commands=first),
-        )
+        who = "a worker, by itself; or somebody who may 'run.prioritise'"
+        return "It waits until a worker has room.", (Reason(text, who=who, commands=(self._command("priority", "1"),)),)
+
+    def gated(self, place: Place) -> tuple[str, tuple[Reason, ...]]:
+        """What waits at its queue's gate: a run that is new, that goes on after a wait, or that was retried."""
+        return "It waits for its turn in a queue.", (self._at_gate(place), *self.no_worker())
 
     def _at_gate(self, place: Place) -> Reason:
         assert place.gate is not None
@@ -296,35 +236,49 @@ class _Teller:
         why = {"failed": "It failed", "cancelled": "It was cancelled"}.get(data["cause"], "It is being ended at once")
         detail = str(error.get("detail") or "").rstrip(".")
         where = f" at step '{error['step']}'" if error.get("step") else ""
-        reasons = [reason for record in self._open() if (reason := self._of(record)) is not None]
         because = f": {detail}" if detail else ""
-        return f"{why}{where}{because}. What is under way settles, and effects are undone.", tuple(reasons)
+        goes_on = "What is under way settles, and effects are undone."
+        if data["cause"] == "terminated":
+            goes_on = "What is under way is cut off; nothing is undone."
+        elif any(is_for_a_person(record) for record in self._state.steps.values()):
+            goes_on = "What it did is being taken back, and a person has to help with that."
+        return f"{why}{where}{because}. {goes_on}", self._told()
 
     def under_way(self) -> tuple[str, tuple[Reason, ...]]:
-        waits = [reason for record in self._open() if (reason := self._of(record)) is not None]
-        acting = [record.path for record in self._open() if record.waiting is None and record.retry_at is None]
-        place = self._place
-        if acting and place is not None and place.host is not None:
-            worker = f"worker {place.host}, process {place.process_id}"
-            return f"{', '.join(acting)}: under way at {worker}.", tuple(waits)
+        waits, acting = self._steps.waits(), self._steps.acts()
+        place, told = self._place, self._told()
         if acting:
-            return f"{', '.join(acting)}: under way, and waits for a worker to go on.", (*self._no_worker(), *waits)
+            names = ", ".join(f"'{reason.step}'" for reason in acting[:_NAMED])
+            names += f" and {len(acting) - _NAMED} more" if len(acting) > _NAMED else ""
+            if place is not None and place.host is not None:
+                return f"{names}: under way at worker {place.host}, process {place.process_id}.", told
+            return f"{names}: under way, and waits for a worker to go on.", (*self.no_worker(), *told)
         if len(waits) == 1:
-            return f"It waits at step '{waits[0].step}'.", tuple(waits)
+            return f"It waits at step '{waits[0].step}'.", told
         if waits:
-            return f"It waits for {len(waits)} things.", tuple(waits)
-        return "It goes on as soon as a worker looks at it.", tuple(self._no_worker())
+            return f"It waits for {len(waits)} things.", told
+        return "It goes on as soon as a worker looks at it.", self.no_worker()
 
-    def _no_worker(self) -> list[Reason]:
-        if self._place is not None and self._place.workers == 0:
-            return [Reason("No worker is alive.", who="whoever runs the deployment", commands=("signoff worker",))]
-        return []
+    def _told(self) -> tuple[Reason, ...]:
+        """What its steps wait for and do, the waits first, and how many more there are."""
+        found = (*self._steps.waits(), *self._steps.acts())
+        if len(found) <= MOST_REASONS:
+            return found
+        more = Reason(
+            f"{len(found) - MOST_REASONS} more steps wait or are under way.", commands=(self._command("show"),)
+        )
+        return *found[:MOST_REASONS], more
+
+    def no_worker(self) -> tuple[Reason, ...]:
+        """That nothing runs, where no worker is alive."""
+        return (NO_WORKER,) if self._place is not None and self._place.workers == 0 else ()
 
     def asked(self) -> tuple[Reason, ...]:
         """What was sent and not taken yet."""
         if self._place is None or self._place.messages == 0:
             return ()
-        return (Reason(f"{self._place.messages} messages wait until a worker takes them."),)
+        count = "One message waits" if self._place.messages == 1 else f"{self._place.messages} messages wait"
+        return (Reason(f"{count} until a worker takes the run up."),)
 
     def came_from(self) -> tuple[Reason, ...]:
         """Which run it came from, as a fork that acts dry looks like any other."""
@@ -335,65 +289,21 @@ class _Teller:
             else (Reason(origin_text(origin), commands=(f"signoff runs explain {origin['run_id']}",)),)
         )
 
-    # --- by what a step waits for ------------------------------------------------------------------------------
-
-    def _open(self) -> list[StepRecord]:
-        return [record for record in self._state.steps.values() if record.state is None and record.attempt > 0]
-
-    def _of(self, record: StepRecord) -> Reason | None:
-        if record.retry_at is not None:
-            detail = str((record.error or {}).get("detail", "")).rstrip(".")
-            again = self._in(record.retry_at)
-            return Reason(
-                f"Step '{record.path}' failed (try {record.attempt}): {detail}. It is tried again {again}.",
-                record.path,
-                record.tried_at,
-                record.retry_at,
-                "the moment; or, at once, somebody who may 'run.retry'",
-                (self._command("retry"),),
-            )
-        waiting = record.waiting
-        if waiting is None:
-            return None
-        who, commands = self._ends(record)
-        text = f"Step '{record.path}': {waiting.about}"
-        facts = effect_facts(self._state, record)
-        return Reason(text, record.path, record.tried_at, waiting.until, who, commands, facts)
-
-    def _ends(self, record: StepRecord) -> tuple[str, tuple[str, ...]]:
-        waiting = record.waiting
-        assert waiting is not None
-        state = waiting.state
-        match waiting.kind:
-            case "review":
-                review = state.get("review_id", "REVIEW")
-                return "whoever has one of those roles", (
-                    f"signoff reviews show {review}",
-                    f"signoff reviews approve {review}",
-                    f"signoff reviews reject {review} --reason '…'",
-                )
-            case "outcome_unknown" | "undo_failed":
-                return "somebody who looked in the other system", tuple(
-                    self._command("signal", record.path, "--kind", "effect.resolution", "--data", f"'{data}'")
-                    for data in (
-                        '{"resolution": "happened", "output": {}}',
-                        '{"resolution": "retry"}',
-                        '{"resolution": "failed"}',
-                    )
-                )
-            case "limit" if state.get("at_limit") == "ask":
-                return "somebody who may let it beyond its limit", tuple(
-                    self._command("signal", record.path, "--kind", "limit.decision", "--data", f"'{data}'")
-                    for data in ('{"decision": "allow"}', '{"decision": "refuse"}')
-                )
-            case "run" | "child" | "settling" if state.get("run_id"):
-                return "the run that it called, when it ends", (f"signoff runs explain {state['run_id']}",)
-            case "event" | "time" | "pause":
-                who = "whoever publishes that event" if waiting.kind == "event" else "the moment, by itself"
-                return who, (self._command("skip", record.path, "--reason", "'…'"),)
-            case _:
-                return "the run, by itself", ()
-
 
 def _ended(record: StepRecord, status: str) -> bool:
     return record.state is not None and record.state.status == status
+
+
+_NAMED = 5
+"""So many steps are named in one sentence."""
+_HINTS: Mapping[str, str] = {
+    "time_limit": " Its time is what 'limits.time' of the workflow says; after a retry it counts anew.",
+    "history_limit": " How many events a run may have is what 'limits.events' of the workflow says: start it anew under"
+    " a release that gives more, or whose loop has 'renew'.",
+    "forbidden": " 'signoff runs journal' has the decision of policy; what no policy permits is forbidden.",
+    "no_outcome": " No outcome of the workflow is true of what its steps came to.",
+    "budget": " What its models may cost is what 'limits.cost' of the workflow and the budgets of its team say.",
+    "breaker_open": " 'signoff breakers' shows which tool or model fails.",
+    "approval_outdated": " A person has to approve what the new release would do: a retry asks again.",
+}
+"""What a person may not know of a failure of the run itself, by its kind."""

@@ -97,7 +97,8 @@ def gate_text(
     until: datetime | None = None
     for scope, bounds, use in scopes:
         if bounds.concurrency is not None and use.slots >= bounds.concurrency:
-            found.append(f"all {bounds.concurrency} slots{scope} are in use")
+            slots = "its one slot" if bounds.concurrency == 1 else f"all {bounds.concurrency} slots"
+            found.append(f"{slots}{scope} {'is' if bounds.concurrency == 1 else 'are'} in use")
         if bounds.rate is None or gate == "back":
             continue
         tokens = bounds.rate.tokens(use.tokens, use.filled_at, now)
@@ -107,25 +108,33 @@ def gate_text(
             found.append(f"its rate{scope} ({rate}) lets the next run begin in {span((next_at - now).total_seconds())}")
             until = next_at if until is None else max(until, next_at)
     held = f"Queue '{name}': {' and '.join(found)}" if found else f"Queue '{name}' lets it through at its next turn"
-    before = f"{many(ahead)} of its {'key' if gate == 'key' else 'team' if team else 'kind'} are before it"
+    of_its_team = f"of team '{team}'" if team else "without a team"
+    before = _before(ahead, {"key": "of its key", "back": "back from a wait"}.get(gate, of_its_team))
     turns = (
         f"; {many(standing.teams)} teams take turns, those with the fewest slots first" if standing.teams > 1 else ""
     )
-    whole_full = any("slots" in text for text in found)
-    return f"{held}; {before}{'' if gate == 'key' else turns}.", None if whole_full else until
+    full = any("slot" in text for text in found)
+    return f"{held}; {before}{'' if gate == 'key' else turns}.", None if full else until
+
+
+def _before(count: int, which: str) -> str:
+    """How many runs are before it, as a sentence's part."""
+    if count <= 1:
+        return f"{'one' if count else 'no'} run {which} is before it"
+    return f"{many(count)} runs {which} are before it"
 
 
 def worker_text(*, workers: int, priority: int, team: str, ahead: int, due_at: datetime, now: datetime) -> str:
     """Why no worker has taken a run that may begin."""
-    of_team = f" of team '{team}'" if team else ""
-    text = f"{workers} workers are alive; it has priority {priority}; {many(ahead)} runs{of_team} of that priority are"
-    text += " before it. Organisations and teams take turns."
+    alive = "One worker is alive" if workers == 1 else f"{workers} workers are alive"
+    before = _before(ahead, f"of team '{team}' with that priority" if team else "with that priority")
+    text = f"{alive}; it has priority {priority}; {before}. Organisations and teams take turns."
     late_s = (now - due_at).total_seconds()
     if late_s < SOON_S:
         return text
     return (
-        f"{text} It is due for {span(late_s)}: the workers have no room, by their memory or because they are late;"
-        " their logs say so. More workers would take it."
+        f"{text} It has been due for {span(late_s)}: the workers have no room, by their memory or because they are"
+        " late; their logs say so. More workers would take it."
     )
 
 
