@@ -164,7 +164,9 @@ async def test_a_run_that_workers_die_with_waits_for_a_person(database: Database
         assert run.error["code"] == "crash-limit"
         assert "act, try 1" in run.error["detail"]
         assert hangs.calls == []
-        await send(database, run_id, "", {}, kind="run.wake")
+        with pytest.raises(ConflictError, match="looked at again at once"):
+            await do(database, run_id, "retry", step="act")
+        await do(database, run_id, "retry")
         await eventually(lambda: len(hangs.calls) == 1)
 
 

@@ -27,6 +27,7 @@ from signoff.runtime.state import UNDO_FAILED, RunState
 OperationName = Literal["cancel", "terminate", "pause", "resume", "retry", "skip", "priority"]
 ENDED = frozenset(("done", "failed", "cancelled", "terminated"))
 REOPENABLE = ENDED - {"done"}
+STUCK = "stuck"
 DEFAULT_PRIORITY = 5
 
 MOST_FOLLOWED = 20
@@ -101,6 +102,8 @@ async def check(connection: Connection, actor: Actor, run_id: UUID, operation: O
     message_id = message_id_of(run_id, operation.key, now)
     run = await read_run(connection, actor.org_id, run_id)
     started: Mapping[str, Any] = {}
+    if operation.name == "retry" and run.status == STUCK:
+        return _looked_at_again(operation, message_id)
     if operation.name in ("retry", "skip") or (operation.key is not None and run.status in ENDED):
         state = await read_state(connection, actor.org_id, run_id)
         if message_id in state.messages:
@@ -114,6 +117,18 @@ async def check(connection: Connection, actor: Actor, run_id: UUID, operation: O
             detail = f"{detail} and goes on as run {await _goes_on_as(connection, actor.org_id, run_id)}: name that one"
         raise ConflictError(detail, status_of_run=run.status)
     return Checked(message_id, False, run.status, started)
+
+
+def _looked_at_again(operation: Operation, message_id: UUID) -> Checked:
+    """A retry of a run that cannot be loaded has it looked at now. Its journal may be what cannot be read: nobody does.
+
+    Raises:
+        ConflictError: more is asked for than a run does that is not loaded.
+    """
+    if operation.step is not None or operation.pause:
+        detail = "The run cannot be loaded. Retry it without a step and without 'pause': it is looked at again at once."
+        raise ConflictError(detail, status_of_run=STUCK)
+    return Checked(message_id, False, STUCK)
 
 
 async def _goes_on_as(connection: Connection, org_id: UUID, run_id: UUID) -> UUID:
@@ -143,12 +158,13 @@ async def operate(connection: Connection, actor: Actor, run_id: UUID, operation:
         await connection.fetchval(store.REVIVE, actor.org_id, run_id, now, priority, *place)
     elif operation.name == "priority":
         await connection.fetchval(store.PRIORITISE, actor.org_id, run_id, operation.priority)
+    name = "wake" if operation.name == "retry" and checked.status == STUCK else operation.name
     await send_message(
         connection,
         org_id=actor.org_id,
         run_id=run_id,
         path=RUN_PATH,
-        kind=f"run.{operation.name}",
+        kind=f"run.{name}",
         data=operation.data(),
         sent_by=str(actor),
         now=now,
