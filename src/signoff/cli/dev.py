@@ -73,7 +73,7 @@ async def _run(
     from signoff.catalog import load_project
     from signoff.cli.deploying import keep_snapshot
     from signoff.cli.processes import serve_until_stopped
-    from signoff.cli.workspace import read_dev, write_dev
+    from signoff.cli.workspace import engine_limits, read_dev, write_dev
     from signoff.core.clock import SystemClock
     from signoff.foundation.database import open_database
     from signoff.foundation.logging import configure_logging
@@ -95,6 +95,7 @@ async def _run(
             open_worker(
                 database,
                 clock=clock,
+                settings=engine_limits(settings, rooms),
                 environment=ENVIRONMENT,
                 models_profile=models,
                 archives=settings.archives_path,

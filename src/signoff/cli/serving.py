@@ -78,7 +78,7 @@ def worker(
     Kill it whenever you like: what it held is taken up by another worker, from the journal.
     """
     from signoff.cli.processes import run_process, serve_until_stopped
-    from signoff.cli.workspace import rooms_of, settings_of
+    from signoff.cli.workspace import engine_limits, rooms_of, settings_of
 
     settings, rooms = settings_of(project), rooms_of()
 
@@ -91,7 +91,6 @@ def worker(
 
         configure_logging(settings.logging)
         clock = SystemClock()
-        limits = rooms.engine.model_copy(update={"drain_s": settings.worker.shutdown_timeout_s})
         async with (
             open_database(settings) as database,
             open_gateway(
@@ -101,7 +100,7 @@ def worker(
                 database,
                 clock=clock,
                 gateway=gateway,
-                settings=limits,
+                settings=engine_limits(settings, rooms),
                 rooms=rooms,
                 environment=environment,
                 models_profile=models,

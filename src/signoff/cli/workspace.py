@@ -17,6 +17,7 @@ from signoff.core.errors import ConflictError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from signoff.foundation.settings import Settings
+    from signoff.runtime import RuntimeSettings
     from signoff.steps.rooms import RoomSettings
 
 MANIFEST = "signoff.yaml"
@@ -75,6 +76,11 @@ def rooms_of() -> RoomSettings:
     from signoff.steps.rooms import RoomSettings
 
     return _read(RoomSettings)
+
+
+def engine_limits(settings: Settings, rooms: RoomSettings) -> RuntimeSettings:
+    """Those of a worker in this process, which says by itself how long it waits for what is under way."""
+    return rooms.engine.model_copy(update={"drain_s": settings.worker.shutdown_timeout_s})
 
 
 def _read(make: Callable[[], S]) -> S:

@@ -349,7 +349,10 @@ class Session:
         deadline_s = self._clock.monotonic_s() + self._settings.drain_s
         while any(execution.tasks or execution.resting for execution in self._residents.values()):
             if self._clock.monotonic_s() > deadline_s:
-                _log.warning("%d runs were still busy when the time to drain was over", len(self._residents))
+                busy, drain_s = len(self._residents), self._settings.drain_s
+                _log.warning(
+                    "%d runs were still busy after %g s, the time to drain; others go on with them", busy, drain_s
+                )
                 break
             self._wake.clear()
             try:
