@@ -33,6 +33,7 @@ from signoff.runtime.events import Event
 from signoff.runtime.handlers import Done, Effect, Message, StepCall, Waiting
 from signoff.runtime.journal import Journal
 from signoff.runtime.loading import Loader
+from signoff.runtime.slots import Slots
 from signoff.runtime.state import RunState, fold
 from signoff.workflows.model import Workflow
 
@@ -189,7 +190,7 @@ async def compared(url: str, plan: Plan) -> None:
             pure={"set": SetHandler()},
             clock=SystemClock(),
             settings=QUICK.model_copy(update={"park_after_s": 60.0}),
-            slots=asyncio.Semaphore(8),
+            slots=Slots(8),
             lease_holds=lambda: True,
             gone=lambda _, ended: left.set_result(ended),
             read_inbox=read_inbox,

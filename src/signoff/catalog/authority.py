@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from signoff.catalog.model import Project, Release
@@ -14,6 +14,7 @@ from signoff.core.errors import NotFoundError
 from signoff.foundation.database import Database
 from signoff.foundation.database.failures import SHARED_ANSWER_S, answered_within
 from signoff.governance.policy import Decision, PolicyRequest, PolicySet
+from signoff.governance.policy.tool_questions import ToolQuestion
 
 DEFAULT_FRESH_S = 2.0
 """For how long an environment's release is taken as today's without asking again, in seconds."""
@@ -38,20 +39,29 @@ class Authority:
         """The joint answer: permitted where every set permits, with the obligations of all; else the first refusal."""
         if len(self._sets) == 1:
             return self._sets[0].decide(request)
-        decisions = [policies.decide(request) for policies in self._sets]
-        for decision in decisions:
-            if not decision.permit:
-                return decision
-        first = decisions[0]
-        # Both sets decided, so both are named: the pinned digest, then today's.
-        digests = dict.fromkeys(decision.policy_digest for decision in decisions)
-        return Decision(
-            permit=True,
-            policies=tuple(dict.fromkeys(name for decision in decisions for name in decision.policies)),
-            obligations=tuple(sorted({duty for decision in decisions for duty in decision.obligations})),
-            policy_digest="+".join(digests),
-            about=first.about,
-        )
+        return _joint([policies.decide(request) for policies in self._sets])
+
+    def decide_call(self, question: ToolQuestion) -> Decision:
+        """The same of a call of a tool."""
+        if len(self._sets) == 1:
+            return self._sets[0].decide_call(question)
+        return _joint([policies.decide_call(question) for policies in self._sets])
+
+
+def _joint(decisions: Sequence[Decision]) -> Decision:
+    for decision in decisions:
+        if not decision.permit:
+            return decision
+    first = decisions[0]
+    # Both sets decided, so both are named: the pinned digest, then today's.
+    digests = dict.fromkeys(decision.policy_digest for decision in decisions)
+    return Decision(
+        permit=True,
+        policies=tuple(dict.fromkeys(name for decision in decisions for name in decision.policies)),
+        obligations=tuple(sorted({duty for decision in decisions for duty in decision.obligations})),
+        policy_digest="+".join(digests),
+        about=first.about,
+    )
 
 
 class PolicyBook:

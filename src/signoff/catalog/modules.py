@@ -23,6 +23,10 @@ KNOWN_PATHS = 1024
 """How many files' module names are kept to be found again."""
 
 
+DIGEST_CHARACTERS = 64
+"""How long the name of a set of files is: SHA-256, hexadecimal."""
+
+
 class Sources(dict[str, bytes]):
     """The Python files of a release, by path. Nobody changes them."""
 
@@ -78,6 +82,14 @@ class ReleaseModules:
                     self._forget(next(iter(self._importers)))
             self._importers.move_to_end(package)
         return f"{package}.{_module_name(path)}"
+
+    def used(self, name: str) -> bool:
+        """Whether the package of a module is still loaded; if so it is the most recently used one."""
+        try:
+            self._importers.move_to_end(name[: len(self._prefix) + DIGEST_CHARACTERS])  # one step of the interpreter
+        except KeyError:
+            return False
+        return True
 
     def module(self, sources: Mapping[str, bytes], path: str) -> ModuleType:
         """A file's module, imported if it is not yet. That runs the project's code, and may raise anything."""

@@ -101,17 +101,7 @@ def started(execution: RunContext, beginning: Beginning) -> StepRecord | None:
 
 async def run(execution: RunContext, step: Step, record: StepRecord) -> None:
     """One try of a step, from its intent to its journaled result."""
-    message = effects.observed(record)
-    if message is not None:
-        await _take_word(execution, record, effects.observed_done(message), message)
-        return
-    message = unsent.word(record)
-    if message is not None:
-        unsent.tried_again(execution, record, message)
-        return
-    message = refusals.word(record)
-    if message is not None:
-        _take_refusal(execution, step, record, message)
+    if record.in_doubt and record.undelivered and await _told(execution, step, record):
         return
     attempt = record.attempt
     if record.retry_at is not None:
@@ -129,6 +119,19 @@ async def run(execution: RunContext, step: Step, record: StepRecord) -> None:
         unsent.stayed(execution, record)
     except (StepError, Blocked, ExpressionError) as error:
         _tried_in_vain(execution, step, record, as_step_error(error), tried)
+
+
+async def _told(execution: RunContext, step: Step, record: StepRecord) -> bool:
+    """Whether a worker that lost the run has said what became of the effect in doubt; that is taken then."""
+    if (message := effects.observed(record)) is not None:
+        await _take_word(execution, record, effects.observed_done(message), message)
+    elif (message := unsent.word(record)) is not None:
+        unsent.tried_again(execution, record, message)
+    elif (message := refusals.word(record)) is not None:
+        _take_refusal(execution, step, record, message)
+    else:
+        return False
+    return True
 
 
 def _tried_in_vain(execution: RunContext, step: Step, record: StepRecord, error: StepError, tried: Try) -> None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from signoff.core.errors import SignoffError, StepError, UnavailableError
 from signoff.core.waiting import begun, resumed
 from signoff.foundation.database.failures import DatabaseAwayError
 from signoff.runtime.context import RunContext
-from signoff.runtime.handlers import Effect, StepCall, StepHandler
+from signoff.runtime.handlers import Deciding, Effect, StepCall, StepHandler, decides
 from signoff.runtime.journal import SessionLostError
 from signoff.workflows.errors import Blocked, ExpressionError
 
@@ -60,6 +60,34 @@ async def called(
             await patience.after(error)
         except Exception as error:
             raise raised(call, error) from error
+
+
+async def permit(execution: RunContext, handler: StepHandler, call: StepCall) -> None:
+    """Ask whether a try may be made, and wait for that where it has to be.
+
+    Raises:
+        StepError: it may not.
+        SessionLostError: the run is not ours any more.
+    """
+    await called(execution, call, lambda: handler.permit(call))
+
+
+def permitted(handler: StepHandler, call: StepCall) -> bool:
+    """Whether a handler says at once that a try may be made; if not, `permit` says.
+
+    Raises:
+        StepError: it may not.
+    """
+    if not decides(type(handler)):
+        return False
+    try:
+        return cast("Deciding", handler).permitted(call)
+    except StepError:
+        raise
+    except UnavailableError:
+        return False
+    except Exception as error:
+        raise raised(call, error) from error
 
 
 class _Patience:

@@ -33,7 +33,7 @@ SYSTEM = "system/"
 LEASE_PAUSE_S = 0.02
 
 
-async def intend(execution: RunContext, step: Step, record: StepRecord, call: StepCall, effect: Effect) -> StepCall:
+async def intend(execution: RunContext, step: Step, record: StepRecord, call: StepCall, effect: Effect) -> None:
     """Put the intent on the disk, consuming the approvals that permit it, and make sure that we may still send.
 
     Raises:
@@ -87,7 +87,7 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
     except SessionLostError as error:
         raise NotSentError(error.detail) from error
     execution.sent_s[record.path] = execution.engine.clock.monotonic_s()
-    return call.sent_with(record.key, _Leave(execution))
+    call.sent_with(record.key, _Leave(execution))
 
 
 def _named(execution: RunContext, seq: int) -> str:

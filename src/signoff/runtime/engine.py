@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ from signoff.runtime.breakers import Breakers
 from signoff.runtime.handlers import Message, PureHandler, StepHandler
 from signoff.runtime.journal import Journal
 from signoff.runtime.settings import RuntimeSettings
+from signoff.runtime.slots import Slots
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Engine:
     pure: Mapping[str, PureHandler]
     clock: Clock
     settings: RuntimeSettings
-    slots: asyncio.Semaphore
+    slots: Slots
     lease_holds: Callable[[], bool]
     gone: Callable[[UUID, bool], None]
     read_inbox: Callable[[UUID], Awaitable[tuple[list[tuple[str, Message]], int]]]

@@ -186,11 +186,10 @@ class StepCall:
     told: Callable[[], Iterable[Told]] = tuple
     control: Labels | None = None
 
-    def sent_with(self, idempotency_key: str | None, may_send: Callable[[], None]) -> StepCall:
-        """The call as it is sent, once its intent is on the disk: the same one, which is nobody else's."""
+    def sent_with(self, idempotency_key: str | None, may_send: Callable[[], None]) -> None:
+        """Make it the call as it is sent, once its intent is on the disk: the same one, which is nobody else's."""
         object.__setattr__(self, "idempotency_key", idempotency_key)
         object.__setattr__(self, "may_send", may_send)
-        return self
 
 
 @value
@@ -293,6 +292,25 @@ class StepHandler(Protocol):
         it gives is waited for before the step counts as ended, of kind `settling`; `resume` hears of it.
         """
         ...
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A handler that can most often tell at once whether a try is permitted: no coroutine is made for that."""
+
+    def permitted(self, call: StepCall) -> bool:
+        """Whether it is; false where that takes a wait, and then `permit` is asked. It says itself if it is not.
+
+        Raises:
+            StepError: as `permit`.
+        """
+        ...
+
+
+@lru_cache(maxsize=64)
+def decides(kind: type[StepHandler]) -> bool:
+    """Whether handlers of that class are `Deciding`. Each is looked at once: asking takes its time."""
+    return issubclass(kind, Deciding)
 
 
 @runtime_checkable

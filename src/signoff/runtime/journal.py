@@ -18,9 +18,11 @@ from uuid import UUID
 from signoff.core.errors import ConflictError, SignoffError, UnavailableError
 from signoff.core.fresh import fresh_dict, fresh_list
 from signoff.core.values import value
+from signoff.core.waiting import begun, resumed
 from signoff.foundation.database import Connection, Database
 from signoff.foundation.database.failures import DatabaseAwayError
 from signoff.runtime import artifacts, store
+from signoff.runtime.answering import Answers
 from signoff.runtime.artifacts import Content
 from signoff.runtime.attribute_values import AttributeRow
 from signoff.runtime.codec import PAYLOADS
@@ -136,6 +138,7 @@ class Journal:
         self._held: set[UUID] = set()
         self._solo_tasks: set[asyncio.Task[None]] = set()
         self._flying: list[Entry] = []
+        self._answers = Answers()
         self._wake = asyncio.Event()
         self._lost: SignoffError | None = None
         self._quiet = asyncio.Event()
@@ -168,7 +171,11 @@ class Journal:
                     self._flying = batch
                     if self._lost is not None:
                         raise self._lost
-                    await self._flush(connection, batch)
+                    flushing = self._flush(connection, batch)
+                    ended, awaited = begun(flushing)  # the statement is on its way
+                    self._answers.end()
+                    if not ended:
+                        await resumed(flushing, awaited)
                     self._flying = []
                 self._quiet.set()
 
@@ -186,6 +193,7 @@ class Journal:
     def close(self, reason: SignoffError) -> None:
         """Fail everything that is still waiting; later entries fail at once."""
         self._lost = self._lost or reason
+        self._answers.end()
         pending, self._pending = self._pending, {}
         for entries in (self._flying, *pending.values()):
             for entry in entries:
@@ -201,14 +209,18 @@ class Journal:
         What many runs write together costs the database a fraction of what each costs alone. So it waits while others
         have their turn and write something, for `GATHER_S` at most; where nobody does, that is no time at all.
         """
-        if self._pending:
+        self._answers.begin(len(self._pending))
+        if self._pending or self._answers:
             loop, submitted = asyncio.get_running_loop(), -1
             until_s = loop.time() + GATHER_S
             while submitted != self._submitted and loop.time() < until_s:
                 submitted = self._submitted
                 for _ in range(GATHER_TURNS):
                     await asyncio.sleep(0)
-        return self._take()
+        batch = self._take()
+        if not batch:
+            self._answers.end()
+        return batch
 
     def _take(self) -> list[Entry]:
         """The next batch: whole entries, each run's in order, up to the size of a flush."""
@@ -262,7 +274,10 @@ class Journal:
             self._lose(batch, SessionLostError(f"{expected - result.events} events were fenced off"))
             return
         for entry in batch:
-            _resolve(entry, result)
+            if entry.finish_gen is None and entry.park is None and entry.written is not None:
+                self._answers.add(entry.written)
+            else:
+                _resolve(entry, result)
 
     def _without_moved(self, batch: list[Entry], result: store.Appended) -> list[Entry]:
         """The entries that were written; the runs of the others are told why theirs were not."""

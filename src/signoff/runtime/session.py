@@ -32,6 +32,7 @@ from signoff.runtime.loop_lag import LoopLag
 from signoff.runtime.reaping import reap
 from signoff.runtime.reports import Reporter
 from signoff.runtime.settings import RuntimeSettings
+from signoff.runtime.slots import Slots
 from signoff.runtime.starting import Turns
 from signoff.runtime.views import stuck_view
 
@@ -89,7 +90,7 @@ class Session:
             pure=pure,
             clock=clock,
             settings=settings,
-            slots=asyncio.Semaphore(settings.tasks),
+            slots=Slots(settings.tasks),
             lease_holds=self._lease.holds,
             gone=self._gone,
             read_inbox=self._read_inbox,

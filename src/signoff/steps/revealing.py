@@ -77,7 +77,10 @@ class Revealed:
 def has_tokens(arguments: Mapping[str, Any]) -> bool:
     """Whether any text of them has what may be a token."""
     # Asked with every call, and most often answered by the first look, which is a third of what all texts would take.
-    return _has_bracket(arguments) and any(TOKEN.search(text) is not None for text in texts_of(arguments))
+    for name, member in arguments.items():
+        if "[" in name or ("[" in member if isinstance(member, str) else _has_bracket(member)):
+            return any(TOKEN.search(text) is not None for text in texts_of(arguments))
+    return False
 
 
 def _has_bracket(value: Any) -> bool:

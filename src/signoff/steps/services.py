@@ -100,8 +100,12 @@ def project_of(call: StepCall) -> Project:
 
 def decided(call: StepCall, authority: Authority, request: PolicyRequest) -> Decision:
     """Ask, and journal the answer."""
-    decision = authority.decide(request)
-    call.record(DECISION, {"action": request.action, **decision.as_dict()})
+    return journaled(call, request.action, authority.decide(request))
+
+
+def journaled(call: StepCall, action: str, decision: Decision) -> Decision:
+    """The same decision, once it is in the journal."""
+    call.record(DECISION, decision.told(action))
     return decision
 
 
@@ -111,7 +115,15 @@ def required(call: StepCall, authority: Authority, request: PolicyRequest, fulfi
     Raises:
         StepError: kind `forbidden`, naming the policies.
     """
-    decision = decided(call, authority, request)
+    return permitted(decided(call, authority, request), fulfils)
+
+
+def permitted(decision: Decision, fulfils: Collection[str] = ()) -> Decision:
+    """The same decision where it permits, on terms that are kept.
+
+    Raises:
+        StepError: kind `forbidden`, naming the policies.
+    """
     duties = decision.obligations
     unmet = [duty for duty in duties if duty.kind not in fulfils] if duties else ()
     if not decision.permit or unmet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from signoff.capabilities.gateway.revealing import REVEAL
@@ -10,16 +11,39 @@ from signoff.capabilities.tools.failures import broken_answer
 from signoff.capabilities.tools.model import ToolResult
 from signoff.capabilities.tools.runner import always
 from signoff.catalog import Project, ToolContract
+from signoff.catalog.authority import Authority
 from signoff.core.errors import StepError
-from signoff.governance.policy import PolicyRequest, tool_request
+from signoff.core.values import value
+from signoff.governance.policy import Decision
+from signoff.governance.policy.tool_questions import ToolQuestion
 from signoff.runtime.handlers import Done, Effect, Spending, StepCall
 from signoff.steps.acting import ActingStep
 from signoff.steps.outgoing import require_clean
 from signoff.steps.revealing import REVEALED, Revealed, has_tokens, revealed
-from signoff.steps.services import Services, project_of, required
+from signoff.steps.services import Services, journaled, permitted, project_of
 from signoff.steps.unproven import require_flow
 
 _FULFILLED = frozenset((REVEAL,))
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+KNOWN_PROJECTS = 64
+"""Of how many projects it is kept what calls of their tools have in common."""
+
+
+@value
+class _Plan:
+    """What all calls of a tool have in common.
+
+    Attributes:
+        effect: none where it has none, or where each call says what it spends.
+        target: what a circuit breaker counts together.
+        filtered: filters look at what it gets.
+    """
+
+    contract: ToolContract
+    effect: Effect | None
+    target: str
+    filtered: bool
 
 
 class ToolStep(ActingStep):
@@ -29,20 +53,35 @@ class ToolStep(ActingStep):
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._plans: dict[int, tuple[Project, dict[str, _Plan]]] = {}
 
     def effect(self, call: StepCall) -> Effect | None:
         """What the contract says of it: a write is journaled before it is sent."""
-        contract = _contract(call)
-        if not contract.effect:
-            return None
-        assert contract.idempotency is not None
-        settle_s = self._services.tools.settles_after_s(contract)
-        spending = None if contract.quota is None else _spending(contract, _arguments(call))
-        return Effect(contract.idempotency.recovery, settle_s, spending)
+        plan = self._plan(call)
+        contract = plan.contract
+        if plan.effect is not None or not contract.effect:
+            return plan.effect
+        return self._effect(contract, _spending(contract, _arguments(call)))
 
     def target(self, call: StepCall) -> str:
         """What a circuit breaker counts together: the tool."""
-        return f"tool/{call.step.target}"
+        return self._plan(call).target
+
+    def permitted(self, call: StepCall) -> bool:
+        """Policy's answer to `tool.call`; false where it, or what a filter finds, has to be waited for.
+
+        Raises:
+            StepError: kind `flow` or `forbidden`.
+        """
+        plan = self._plan(call)
+        if plan.filtered or has_tokens(_arguments(call)):
+            return False
+        authority = self._services.policies.known_authority(call.run.org_id, call.release)
+        if authority is None:
+            return False
+        require_flow(call, plan.contract)
+        self._required(call, plan.contract, authority)
+        return True
 
     async def permit(self, call: StepCall) -> None:
         """Policy's answer to `tool.call`, then what its filters find in the arguments.
@@ -50,24 +89,25 @@ class ToolStep(ActingStep):
         Raises:
             StepError: kind `flow`, `forbidden`, `filtered`, `unreviewed` or `filter_failed`.
         """
-        project, given = project_of(call), _arguments(call)
-        contract = project.tools[call.step.target]
+        given, contract = _arguments(call), self._plan(call).contract
         require_flow(call, contract)
-        authority = self._services.known_authority(call) or await self._services.authority(call)
-        decision = required(call, authority, self._request(call, contract), fulfils=_FULFILLED)
+        decision = self._required(call, contract, await self._services.authority(call))
         if has_tokens(given):
             shown = await revealed(call, given, decision, self._services)
             if shown.kinds:
                 call.record(REVEALED, {"tool": contract.name, "kinds": list(shown.kinds)})
-        uses = project.outgoing.of_tool(contract)
+        uses = project_of(call).outgoing.of_tool(contract)
         if uses:
             what = f"What '{contract.name}' would get"
             await require_clean(call, uses, given, what=what, services=self._services)
 
+    def _required(self, call: StepCall, contract: ToolContract, authority: Authority) -> Decision:
+        decision = authority.decide_call(self._question(call, contract))
+        return permitted(journaled(call, "tool.call", decision), _FULFILLED)
+
     async def execute(self, call: StepCall) -> Done:
         """The tool's answer, which meets its contract."""
-        project, given = project_of(call), _arguments(call)
-        contract = project.tools[call.step.target]
+        given, contract, project = _arguments(call), self._plan(call).contract, project_of(call)
         if not has_tokens(given):
             return _done(contract, (await self._called(call, project, contract, given)).output)
         shown = await self._shown(call, contract)
@@ -90,7 +130,7 @@ class ToolStep(ActingStep):
 
     async def look_up(self, call: StepCall) -> Done | None:
         """What the contract's look-up tool knows of this key."""
-        contract = _contract(call)
+        contract = self._plan(call).contract
         project = project_of(call)
         assert call.idempotency_key is not None
         shown = await self._shown(call, contract)
@@ -112,33 +152,51 @@ class ToolStep(ActingStep):
         Raises:
             StepError: kind `contract`.
         """
-        contract = _contract(call)
+        contract = self._plan(call).contract
         problems = contract.answers.problems(output)
         if problems:
             raise broken_answer(contract, f"what was stated is no answer of it. {problems[0].detail}", problems)
 
-    def _request(self, call: StepCall, contract: ToolContract) -> PolicyRequest:
-        return tool_request(
+    def _question(self, call: StepCall, contract: ToolContract) -> ToolQuestion:
+        return ToolQuestion(
             call.run,
-            tool=contract.name,
-            effect="write" if contract.effect else "none",
-            arguments=_arguments(call),
-            labels=call.labels,
-            argument_labels=call.argument_labels,
-            approvals=call.approvals,
-            environment=self._services.environment,
+            contract.name,
+            "write" if contract.effect else "none",
+            _arguments(call),
+            call.labels,
+            call.argument_labels,
+            call.approvals,
+            self._services.environment,
         )
 
     async def _shown(self, call: StepCall, contract: ToolContract) -> Revealed:
         """The arguments as the tool may see them: by policy's answer of now, which was journaled before the call."""
         if not has_tokens(_arguments(call)):
             return Revealed(_arguments(call))
-        decision = (await self._services.authority(call)).decide(self._request(call, contract))
+        decision = (await self._services.authority(call)).decide_call(self._question(call, contract))
         return await revealed(call, _arguments(call), decision, self._services)
 
+    def _plan(self, call: StepCall) -> _Plan:
+        project: Project = call.release.project
+        known = self._plans.get(id(project))
+        if known is None:
+            known = self._plans[id(project)] = (project_of(call), {})  # held, so that no other gets its id
+            if len(self._plans) > KNOWN_PROJECTS:
+                del self._plans[next(iter(self._plans))]
+        plan = known[1].get(call.step.target)
+        if plan is None:
+            plan = known[1][call.step.target] = self._planned(project, call.step.target)
+        return plan
 
-def _contract(call: StepCall) -> ToolContract:
-    return project_of(call).tools[call.step.target]
+    def _planned(self, project: Project, name: str) -> _Plan:
+        contract = project.tools[name]
+        constant = contract.effect and contract.quota is None
+        effect = self._effect(contract, None) if constant else None
+        return _Plan(contract, effect, f"tool/{name}", bool(project.outgoing.of_tool(contract)))
+
+    def _effect(self, contract: ToolContract, spending: Spending | None) -> Effect:
+        assert contract.idempotency is not None
+        return Effect(contract.idempotency.recovery, self._services.tools.settles_after_s(contract), spending)
 
 
 def _spending(contract: ToolContract, arguments: Mapping[str, Any]) -> Spending | None:
@@ -153,7 +211,7 @@ def _spending(contract: ToolContract, arguments: Mapping[str, Any]) -> Spending 
 
 
 def _arguments(call: StepCall) -> Mapping[str, Any]:
-    return call.arguments.get("with", {})
+    return call.arguments.get("with", _NOTHING)
 
 
 def _done(contract: ToolContract, output: Mapping[str, Any]) -> Done:

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import field
 from typing import Any, cast
 
 from signoff.capabilities.tools.failures import broken_answer, misconfigured, timed_out
@@ -22,6 +23,8 @@ from signoff.capabilities.tools.secrets import mask_secrets
 from signoff.catalog.modules import ReleaseModules, Sources, python_files
 from signoff.catalog.tools import PythonCall, ToolContract
 from signoff.core.errors import StepError
+from signoff.core.fresh import fresh_dict
+from signoff.core.values import value
 from signoff.core.waiting import begun, resumed
 from signoff.foundation.logging import mask_credentials
 
@@ -42,13 +45,13 @@ class PythonTools:
         self._modules = ReleaseModules(_PACKAGE, settings.max_releases)
         self._loaded: set[str] = set()
         self._loading: dict[str, asyncio.Lock] = {}
-        self._sources: dict[int, tuple[Mapping[str, bytes], Sources]] = {}
+        self._code: dict[int, _Code] = {}
         self._writing: dict[str, set[asyncio.Future[None]]] = {}
 
     def close(self) -> None:
         """Forget every loaded release."""
         self._modules.close()
-        self._sources.clear()
+        self._code.clear()
 
     async def quiet(self, idempotency_key: str) -> None:
         """Return once no thread of this worker is in a write with that key, also of calls that gave up waiting."""
@@ -74,9 +77,15 @@ class PythonTools:
         Raises:
             StepError: `misconfigured`, `timeout`, `contract`, the contract's kinds by exception name, or `tool_error`.
         """
-        sending = _Sending(may_send)
-        work = self._answer(contract, call, _own(arguments), files, sending=sending, idempotency_key=idempotency_key)
+        sending, given = _Sending(may_send), _own(arguments)
         try:
+            function = self._known(call, files)
+            if function is None or not _makes_coroutines(function):
+                work = self._answer(contract, call, given, files, sending=sending, idempotency_key=idempotency_key)
+            else:  # as most calls are; each coroutine around it costs as much as a small tool
+                sending.leave()
+                sending.sent = True
+                work = function(given)
             ended, result = begun(work)
             if not ended:
                 async with asyncio.timeout(timeout_s):
@@ -169,13 +178,23 @@ class PythonTools:
         threading.Thread(target=run, name="signoff-tool", daemon=True).start()
         return await answer
 
+    def _known(self, call: PythonCall, files: Mapping[str, bytes]) -> ToolFunction | None:
+        """The function, where its module was imported before and is still loaded."""
+        code = self._code.get(id(files))
+        name = None if code is None else code.names.get(call.file)
+        if name is None or not self._modules.used(name):
+            return None
+        function = getattr(sys.modules.get(name), call.function, None)
+        return function if callable(function) else None
+
     async def _function(self, contract: ToolContract, call: PythonCall, files: Mapping[str, bytes]) -> ToolFunction:
-        sources = self._sources_of(files)
-        if call.file not in sources:
+        code = self._code_of(files)
+        if call.file not in code.sources:
             raise misconfigured(contract, f"the release has no file '{call.file}'.")
-        name = self._modules.name(sources, call.file)
+        name = self._modules.name(code.sources, call.file)
         if name not in self._loaded or name not in sys.modules:
             await self._load(contract, call, name)
+        code.names[call.file] = name
         function = getattr(sys.modules.get(name), call.function, None)
         if not callable(function):
             raise misconfigured(contract, f"'{call.file}' has no function '{call.function}'.")
@@ -196,14 +215,28 @@ class PythonTools:
         finally:
             self._loading.pop(name, None)  # whoever waits has it; whoever comes now finds the module, or tries anew
 
-    def _sources_of(self, files: Mapping[str, bytes]) -> Sources:
-        """The Python files of a release, known by its mapping: reading all their bytes costs more than most calls."""
-        known = self._sources.get(id(files))
+    def _code_of(self, files: Mapping[str, bytes]) -> _Code:
+        """A release's code, known by the mapping: reading the bytes of all its files costs more than most calls."""
+        known = self._code.get(id(files))
         if known is None:
-            known = self._sources[id(files)] = (files, python_files(files))  # held, so that no other gets its id
-            if len(self._sources) > self._settings.max_releases:
-                del self._sources[next(iter(self._sources))]
-        return known[1]
+            known = self._code[id(files)] = _Code(files, python_files(files))
+            if len(self._code) > self._settings.max_releases:
+                del self._code[next(iter(self._code))]
+        return known
+
+
+@value
+class _Code:
+    """The Python files of a release.
+
+    Attributes:
+        files: all of it; held, so that no other mapping gets its id.
+        names: of the modules that were imported, by file.
+    """
+
+    files: Mapping[str, bytes]
+    sources: Sources
+    names: dict[str, str] = field(default_factory=fresh_dict)
 
 
 class _Sending:
@@ -244,10 +277,13 @@ def _own(value: Any) -> Any:
 
 def _is_asynchronous(function: ToolFunction) -> bool:
     """Whether calling it gives a coroutine. A plain function's code says so at once; others are looked through."""
+    return _makes_coroutines(function) or inspect.iscoroutinefunction(function)
+
+
+def _makes_coroutines(function: ToolFunction) -> bool:
+    """Whether it is written `async def`, with nothing around it."""
     code = getattr(function, "__code__", None)
-    if code is not None and code.co_flags & inspect.CO_COROUTINE:
-        return True
-    return inspect.iscoroutinefunction(function)
+    return code is not None and bool(code.co_flags & inspect.CO_COROUTINE)
 
 
 def _unwatched() -> Callable[[], None]:

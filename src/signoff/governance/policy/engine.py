@@ -28,6 +28,7 @@ from signoff.governance.policy.model import (
 )
 from signoff.governance.policy.parsing import ParsedPolicy, parse_policies
 from signoff.governance.policy.reading import arguments_read
+from signoff.governance.policy.tool_questions import ToolQuestion
 from signoff.governance.policy.values import SeenRecord, cedar_record
 
 CACHED_DECISIONS = 4_096
@@ -73,7 +74,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A remembered decision, and the size of its question without the arguments that no policy reads."""
+    """A remembered decision, and the size of its question without the arguments that no policy reads, or with them."""
 
     decision: Decision
     rest_bytes: int
@@ -90,7 +91,7 @@ class PolicySet:
         self.digest = digest_
         self._policies = {policy.id: policy for policy in policies}
         self._engines: dict[str, Engine] = {}
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._known: OrderedDict[bytes | tuple[Any, ...], _Known] = OrderedDict()
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> Self:
@@ -145,10 +146,29 @@ class PolicySet:
             return known.decision
         decision, size_bytes = self._decide(request, engine)
         if size_bytes <= MAX_REQUEST_BYTES and not (decision.errors and unread_bytes):  # an error may tell of anything
-            self._known[key] = _Known(decision, size_bytes - unread_bytes)
-            if len(self._known) > CACHED_DECISIONS:
-                self._known.popitem(last=False)
+            self._remember(key, _Known(decision, size_bytes - unread_bytes))
         return decision
+
+    def decide_call(self, question: ToolQuestion) -> Decision:
+        """The decision on `question.request()`, which is made only where the same was not asked before."""
+        engine = self._engine_for("tool.call")
+        told = question.told_apart(engine.read)
+        if told is None:
+            return self.decide(question.request())
+        key, unread_bytes = told
+        known = self._known.get(key)
+        if known is not None and known.rest_bytes + unread_bytes <= MAX_REQUEST_BYTES:
+            self._known.move_to_end(key)
+            return known.decision
+        decision, size_bytes = self._decide(question.request(), engine)
+        if not decision.errors:  # which tell of a size, or of anything that was read
+            self._remember(key, _Known(decision, size_bytes))
+        return decision
+
+    def _remember(self, key: bytes | tuple[Any, ...], known: _Known) -> None:
+        self._known[key] = known
+        if len(self._known) > CACHED_DECISIONS:
+            self._known.popitem(last=False)
 
     def _decide(self, request: PolicyRequest, engine: Engine) -> tuple[Decision, int]:
         """A fresh decision, and the size of its question in bytes."""

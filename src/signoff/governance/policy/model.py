@@ -190,6 +190,15 @@ class Decision:
     errors: tuple[str, ...] = ()
     about: str = ""
     _known: Mapping[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
+    _told: tuple[str, Mapping[str, Any]] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def told(self, action: str) -> Mapping[str, Any]:
+        """The decision on that action for the journal; the same mapping each time."""
+        told = self._told
+        if told is None or told[0] != action:
+            told = action, {"action": action, **self.as_dict()}
+            object.__setattr__(self, "_told", told)
+        return told[1]
 
     def as_dict(self) -> dict[str, Any]:
         """The decision for the journal."""

@@ -17,8 +17,10 @@ MAX_DEPTH = 8
 MAX_MEMBERS = 256
 """Larger records and lists are left out."""
 
-_LONG = 1 << 63
-_ESCAPES = frozenset(("__entity", "__extn", "__expr"))
+LONG = 1 << 63
+"""Cedar's integers are from minus this to below it."""
+ESCAPES = frozenset(("__entity", "__extn", "__expr"))
+"""Keys that mean something to Cedar's JSON form."""
 _LEFT_OUT = object()
 
 
@@ -49,7 +51,7 @@ def cedar_member(data: Mapping[str, Any]) -> tuple[SeenRecord, list[str]]:
 def _fill(record: dict[str, Any], data: Mapping[str, Any], *, depth: int) -> list[str]:
     skipped: list[str] = []
     for key, value in data.items():
-        seen = _LEFT_OUT if key in _ESCAPES or not _is_text(key) else _value(value, (key,), depth, skipped)
+        seen = _LEFT_OUT if key in ESCAPES or not _is_text(key) else _value(value, (key,), depth, skipped)
         if seen is _LEFT_OUT:
             skipped.append(_pointer((key,)))
         else:
@@ -59,7 +61,7 @@ def _fill(record: dict[str, Any], data: Mapping[str, Any], *, depth: int) -> lis
 
 def _value(value: Any, place: tuple[Any, ...], depth: int, skipped: list[str]) -> Any:
     if isinstance(value, str | int):  # booleans are integers here, and in range
-        fits = _is_text(value) if isinstance(value, str) else -_LONG <= value < _LONG
+        fits = _is_text(value) if isinstance(value, str) else -LONG <= value < LONG
         return value if fits else _LEFT_OUT
     if depth >= MAX_DEPTH:
         return _LEFT_OUT
@@ -73,7 +75,7 @@ def _value(value: Any, place: tuple[Any, ...], depth: int, skipped: list[str]) -
 
 
 def _record(data: Mapping[Any, Any], place: tuple[Any, ...], depth: int, skipped: list[str]) -> Any:
-    if len(data) > MAX_MEMBERS or any(key in _ESCAPES or not _is_text(key) for key in data):
+    if len(data) > MAX_MEMBERS or any(key in ESCAPES or not _is_text(key) for key in data):
         return _LEFT_OUT
     record: dict[str, Any] = {}
     for key, member in data.items():

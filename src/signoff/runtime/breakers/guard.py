@@ -69,32 +69,67 @@ class _Window:
     wrong: int = 0
 
 
-class _Passage:
-    """One call on its way through its breaker; a class, as a generator of one costs as much as a small step."""
+class Passage:
+    """One call on its way through its breaker: `async with` gives its entry.
 
-    __slots__ = ("_began_s", "_breakers", "_call", "_entry", "_key")
+    A class, as a generator of one costs as much as a small step. Whoever makes a call with every step asks what the
+    block would do without waiting: first `is_free`, in the end `went_well`.
+
+    Attributes:
+        entry: of the call.
+    """
+
+    __slots__ = ("_began_s", "_breakers", "_call", "_key", "entry")
 
     def __init__(self, breakers: Breakers, call: StepCall, key: Key | None) -> None:
         self._breakers = breakers
         self._call = call
         self._key = key
-        self._entry = Entry()
+        self.entry = Entry()
         self._began_s = 0.0
 
-    async def __aenter__(self) -> Entry:
+    def is_free(self) -> bool:
+        """Whether the call may be made without asking, from now on."""
+        if self._key is None:
+            return True
+        if self._breakers.may_be_shut(self._key):
+            return False
+        self._began_s = self._breakers.now_s()
+        return True
+
+    async def admitted(self) -> None:
+        """Return when a call may be made that is not free.
+
+        Raises:
+            StepError: kind `breaker_open`.
+        """
+        assert self._key is not None
+        self.entry = await self._breakers.admitted(self._key, self._call.timeout_s)
+        self._began_s = self._breakers.now_s()
+
+    def went_well(self) -> bool:
+        """Whether the call's good end is counted with that, as that of nearly all is; if not, `ended` has to be."""
+        if self._key is None:
+            return True
+        now_s, entry = self._breakers.now_s(), self.entry
+        if not entry.sent or entry.probe is not None or now_s - self._began_s >= self._breakers.slow_s:
+            return False
+        self._breakers.went_well(self._key, now_s)
+        return True
+
+    async def ended(self, error: BaseException | None) -> None:
+        """Count how the call has ended, with that error if any."""
         if self._key is not None:
-            if self._breakers.may_be_shut(self._key):
-                self._entry = await self._breakers.admitted(self._key, self._call.timeout_s)
-            self._began_s = self._breakers.now_s()
-        return self._entry
+            await self._breakers.left(self._key, self.entry, error, self._breakers.now_s() - self._began_s)
+
+    async def __aenter__(self) -> Entry:
+        if not self.is_free():
+            await self.admitted()
+        return self.entry
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._key is not None:
-            took_s, entry = self._breakers.now_s() - self._began_s, self._entry
-            if error is None and entry.sent and entry.probe is None and took_s < self._breakers.slow_s:
-                self._breakers.went_well(self._key)  # nearly all do
-            else:
-                await self._breakers.left(self._key, entry, error, took_s)
+        if error is not None or not self.went_well():
+            await self.ended(error)
 
 
 class Breakers:
@@ -106,6 +141,9 @@ class Breakers:
         settings: when they open, and for how long.
         chance: a random number from 0 to 1, so that what waits for a breaker does not come back all at once.
         believed: whether a call that went wrong so, by kind, is put down to what was called; else nobody knows.
+
+    Attributes:
+        slow_s: from how many seconds on a call that succeeds counts as slow.
     """
 
     def __init__(
@@ -124,6 +162,7 @@ class Breakers:
         self._believed = believed
         self._shut: dict[Key, datetime] = {}
         self._windows: dict[Key, _Window] = {}
+        self.slow_s = settings.slow_s
         self._targeted: dict[str, bool] = {}
         self._looked_s = -math.inf
 
@@ -145,7 +184,7 @@ class Breakers:
         old_s = self._clock.monotonic_s() - self._settings.window_s
         self._windows = {key: window for key, window in self._windows.items() if window.since_s > old_s}
 
-    def entered(self, handler: StepHandler, call: StepCall) -> _Passage:
+    def entered(self, handler: StepHandler, call: StepCall) -> Passage:
         """Let a call through, and learn from how it ends: `async with` gives its entry.
 
         Mark the entry `sent` when the call goes out.
@@ -159,7 +198,7 @@ class Breakers:
                 target = handler.target(call)
             except SignoffError:  # whatever it is, the call itself fails with it
                 target = None
-        return _Passage(self, call, None if target is None else (call.run.org_id, target))
+        return Passage(self, call, None if target is None else (call.run.org_id, target))
 
     async def fresh(self) -> None:
         """Look as `run` does, where nobody looked for `refresh_s`: for processes that do not run it.
@@ -195,11 +234,6 @@ class Breakers:
             StepError: kind `breaker_open`.
         """
         return Entry(probe=await self._admit(key, timeout_s) if key in self._shut else None)
-
-    @property
-    def slow_s(self) -> float:
-        """From how many seconds on a call that succeeds counts as slow."""
-        return self._settings.slow_s
 
     def now_s(self) -> float:
         """Seconds that never run backwards."""
@@ -275,12 +309,11 @@ class Breakers:
         if retry_at is not None:
             self._shut[key] = retry_at
 
-    def went_well(self, key: Key) -> None:
-        """Count a call whose target did well and that was no probe: nothing is written of it."""
-        self._counted(key)
+    def went_well(self, key: Key, now_s: float) -> None:
+        """Count a call whose target did well by now and that was no probe: nothing is written of it."""
+        self._counted(key, now_s)
 
-    def _counted(self, key: Key) -> _Window:
-        now_s = self._clock.monotonic_s()
+    def _counted(self, key: Key, now_s: float) -> _Window:
         window = self._windows.get(key)
         if window is None or now_s - window.since_s >= self._settings.window_s:
             window = self._windows[key] = _Window(now_s)
@@ -288,7 +321,7 @@ class Breakers:
         return window
 
     async def _count(self, key: Key, wrong: str | None) -> None:
-        window = self._counted(key)
+        window = self._counted(key, self._clock.monotonic_s())
         if wrong is None:
             return
         window.wrong += 1
