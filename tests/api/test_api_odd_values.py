@@ -51,3 +51,14 @@ async def test_numbers_and_days_beyond_what_there_is(database: Database) -> None
         first = "0001-01-01T00:00:00Z"
         assert (await http.get("/v1/outcomes", params={"until": first})).status_code == 422
         assert (await http.get("/v1/model-costs", params={"to": first[:10]})).status_code == 200
+
+
+async def test_a_whole_number_that_would_be_rounded_is_refused(database: Database) -> None:
+    async with served(database, policy=EVERYTHING) as here, here.raw() as http:
+        body = b'{"type": "order.paid.v1", "data": {"order": 123456789012345678901}}'
+        headers = {"content-type": "application/json"}
+        answer = await http.post("/v1/events", content=body, headers=headers)
+        assert answer.status_code == 400
+        assert "character 44 of the body has more than 64 bits" in answer.json()["detail"]
+        answer = await http.post("/v1/events", content=body.replace(b"123456", b""), headers=headers)
+        assert answer.status_code != 400

@@ -21,8 +21,10 @@ from signoff.capabilities.gateway.chat import (
     StreamEnd,
     TextDelta,
     TextPart,
+    ToolCallDelta,
     ToolCallPart,
 )
+from signoff.capabilities.gateway.chats.heard import Heard
 from signoff.capabilities.gateway.protection import Protector
 from signoff.governance.policy import Obligation
 from signoff.governance.privacy import Detector
@@ -146,3 +148,22 @@ async def test_a_model_that_may_see_more_is_shown_more():
     await gateway.chat(WRITES, ASKED, config, decide=tokenising("one"))
     assert EMAIL not in seen(one)
     assert EMAIL in seen(two)
+
+
+class _Piece(str):
+    """A piece of a text that minds being added to what came before: of many pieces that takes quadratic time."""
+
+    __slots__ = ()
+
+    def __radd__(self, other: str) -> str:
+        raise AssertionError(other)
+
+
+def test_pieces_of_a_tools_call_are_joined_once():
+    heard = Heard()
+    for index, piece in ((1, "{"), (0, "[]"), (1, '"a": 1'), (1, "}")):
+        heard.add(ToolCallDelta(index, f"id-{index}", f"tool-{index}", _Piece(piece)))
+    assert heard.reply().tool_calls == (
+        ToolCallPart("id-0", "tool-0", "[]"),
+        ToolCallPart("id-1", "tool-1", '{"a": 1}'),
+    )

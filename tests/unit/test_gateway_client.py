@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import cast
 
+import httpx
 import pytest
 
 from signoff.capabilities.gateway.provider import ProviderError
@@ -89,3 +90,34 @@ async def _all(answer: Answer) -> bytes:
     while (chunk := await answer.more()) is not None:
         found += chunk
     return found
+
+
+@pytest.mark.parametrize("auth", [None, httpx.BasicAuth("a", "b")])
+async def test_a_client_that_is_closed_lets_answers_end_and_may_be_asked_again(auth: httpx.Auth | None) -> None:
+    """More models than are kept: one that is closed for another may be in use, or chosen already."""
+    release, gone = asyncio.Event(), asyncio.Queue[None]()
+
+    async def vendor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n{}")
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfi")
+                await release.wait()
+                writer.write(b"ne")
+        gone.put_nowait(None)
+        writer.close()
+
+    server = await asyncio.start_server(vendor, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/chat"
+    client = VendorClient(url, {}, auth=auth, connect_s=5, loopback=True)
+    async with server:
+        async with aclosing(await client.post(url, b"{}")) as answer:
+            assert await answer.more() == b"fi"
+            await client.aclose()
+            release.set()
+            assert await _all(answer) == b"ne"
+        await gone.get()
+        async with aclosing(await client.post(url, b"{}")) as answer:
+            assert await _all(answer) == b"fine"
+        await gone.get()
+        await client.aclose()

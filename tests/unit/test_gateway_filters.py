@@ -14,6 +14,7 @@ from signoff.capabilities.gateway import GatewayError
 from signoff.capabilities.gateway.asking import ChatError
 from signoff.capabilities.gateway.chat import (
     ChatMessage,
+    ChatTool,
     Part,
     ReasoningPart,
     StreamEnd,
@@ -71,6 +72,27 @@ async def test_earlier_calls_and_thoughts_come_in_too(part: Part):
     request = replace(HELLO, messages=(*HELLO.messages, ChatMessage("assistant", (part,))))
     with pytest.raises(ChatError, match="content filter"):
         await gateway.chat(request, ASKED, config, decide=permit_all)
+    assert not chat.chats
+
+
+SCHEMA = {"type": "object", "properties": {"kind": {"enum": ["a", "NASTY"]}}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tools": (ChatTool("find", "Finds what is NASTY."),)},
+        {"tools": (ChatTool("find", "Finds.", SCHEMA),)},
+        {"output_schema": SCHEMA},
+        {"stop": ("NASTY",)},
+        {"vendor": {"safety": {"note": "NASTY"}}},
+    ],
+)
+async def test_what_stands_beside_the_messages_comes_in_too(change: dict[str, Any]):
+    chat = ScriptedChat(["Fine."])
+    gateway, config = screened(chat, before=(use(),))
+    with pytest.raises(ChatError, match="content filter"):
+        await gateway.chat(replace(HELLO, **change), ASKED, config, decide=permit_all)
     assert not chat.chats
 
 

@@ -73,6 +73,13 @@ async def test_what_is_no_strict_json_object_breaks_the_contract(answer: str):
     assert caught.value.kind == "model_contract"
 
 
+async def test_a_whole_number_that_would_be_rounded_breaks_the_contract_and_is_told():
+    first = ScriptedProvider(['{"label": "refund", "confidence": 0.9, "order": 123456789012345678901}', GOOD])
+    gateway, config = project(first=first)
+    assert (await gateway.complete(task(), config, decide=permit_all)).output == GOOD
+    assert "character 48 of the answer has more than 64 bits" in first.requests[1].messages[-1].content
+
+
 async def test_deeply_nested_or_huge_answers_break_the_contract():
     for answer in ("[" * 100_000, '{"label": "' + "x" * 300_000 + '"}'):
         gateway, config = project(first=ScriptedProvider([answer], repairable=False))

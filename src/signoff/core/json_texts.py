@@ -7,6 +7,45 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 _QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
+_WHOLE = re.compile(r"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
+_WIDEST = 2.0**63
+"""Smaller ones are read exactly, whatever their sign."""
+
+
+def rounded_number(text: str | bytes, value: Any) -> int | None:
+    """Where a whole number stands that was not read exactly; none where all were.
+
+    A whole number of more than 64 bits is valid JSON (RFC 8259, section 6), but is read as the nearest double, in
+    silence: another order's number, another account's.
+
+    Args:
+        text: valid JSON.
+        value: what it was read as.
+    """
+    if not _has_wide(value):
+        return None
+    # Texts keep their length, so that places stay what they are.
+    bare = _QUOTED.sub(lambda found: " " * len(found[0]), text if isinstance(text, str) else text.decode())
+    for found in _WHOLE.finditer(bare):
+        digits = found[0].lstrip("-")
+        # Python reads no number of thousands of digits, and 20 digits are enough to know.
+        if len(digits) > 20 or not -(2**63) <= int(found[0]) < 2**64:  # noqa: PLR2004
+            return found.start()
+    return None
+
+
+def _has_wide(value: Any) -> bool:
+    """Whether a number is in it that may have been rounded: looking at values is cheaper than at the text."""
+    waiting: list[Any] = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting.extend(cast("dict[str, Any]", one).values())
+        elif isinstance(one, list):
+            waiting.extend(cast("list[Any]", one))
+        elif isinstance(one, float) and not -_WIDEST < one < _WIDEST:
+            return True
+    return False
 
 
 def told_by_value(text: str, value: Any, *, depth: int) -> bool:

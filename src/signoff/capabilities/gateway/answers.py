@@ -11,6 +11,7 @@ from signoff.capabilities.gateway.model import MAX_ANSWER_CHARACTERS, AnswerChec
 from signoff.capabilities.gateway.provider import ProviderReply
 from signoff.catalog.prompts import PromptMessage
 from signoff.core.errors import Problem
+from signoff.core.json_texts import rounded_number
 from signoff.core.schemas import validate
 from signoff.core.values import value
 
@@ -57,21 +58,31 @@ def judge(
         cut = reply.finish_reason == "length"
         whole = Judged({"text": restore(reply.text)})
         return _broken("The text was cut off at the token limit.", "answer-cut") if cut else whole
+    value = _object_of(reply)
+    if isinstance(value, Judged):
+        return value
+    value = cast("dict[str, Any]", restore(value))
+    found = validate(output_schema, value)
+    for check in checks:
+        # Rules across fields are about values that are there and of their types.
+        found = found or list(check(value))
+    problems = tuple(_bounded(problem) for problem in found[:MAX_PROBLEMS])
+    return Judged({} if problems else value, problems)
+
+
+def _object_of(reply: ProviderReply) -> dict[str, Any] | Judged:
+    """The one JSON object of an answer, or what is wrong with it."""
     try:
-        value: Any = orjson.loads(_without_fence(reply.text))
+        value: Any = orjson.loads(text := _without_fence(reply.text))
     except orjson.JSONDecodeError as error:
         if reply.finish_reason == "length":
             return _broken("The answer was cut off at the token limit before its JSON ended.", "answer-cut")
         return _broken(f"The answer is not JSON: {error.msg} at character {error.pos}.", "not-json")
     if not isinstance(value, dict):
         return _broken(f"The answer is a JSON {type(value).__name__}, not an object.", "not-an-object")
-    value = restore(value)
-    found = validate(output_schema, value)
-    for check in checks:
-        # Rules across fields are about values that are there and of their types.
-        found = found or list(check(cast("dict[str, Any]", value)))
-    problems = tuple(_bounded(problem) for problem in found[:MAX_PROBLEMS])
-    return Judged({} if problems else cast("dict[str, Any]", value), problems)
+    if (place := rounded_number(text, value)) is not None:
+        return _broken(f"The whole number at character {place} of the answer has more than 64 bits.", "number-too-wide")
+    return cast("dict[str, Any]", value)
 
 
 def repair_messages(

@@ -17,7 +17,7 @@ from signoff.core.identities import OncePerObject
 from signoff.core.ids import digest
 
 MAX_PROVIDERS = 64
-"""How many configured models keep their connections."""
+"""How many configured models keep their connections; a call under way at another one goes on to its end."""
 
 
 class Providers:

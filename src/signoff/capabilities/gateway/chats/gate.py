@@ -27,7 +27,7 @@ from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.routing.model import Candidate
 from signoff.capabilities.gateway.screening.containing import containment_of
 from signoff.capabilities.gateway.screening.filtering import Filtered, Side, filtering_of
-from signoff.capabilities.gateway.screening.incoming import texts_of_json
+from signoff.capabilities.gateway.screening.incoming import all_texts, texts_of_json
 from signoff.capabilities.gateway.screening.screen import Screen, leaving
 from signoff.catalog.screening import Screening
 
@@ -171,7 +171,7 @@ def withheld(reply: ChatReply, seen: Heard | None = None) -> ChatReply:
 
 
 def shown(request: ChatRequest) -> Iterator[str]:
-    """Every text of its messages: a filter that looks for secrets looks for the program's own, too."""
+    """Every text of it: a filter that looks for secrets looks for the program's own too, and for those of its tools."""
     for message in request.messages:
         for part in message.parts:
             if isinstance(part, TextPart | ReasoningPart):
@@ -182,6 +182,14 @@ def shown(request: ChatRequest) -> Iterator[str]:
                 yield texts_of_json(part.content)
             elif isinstance(part, DocumentPart) and part.data is not None and part.media_type.startswith("text/"):
                 yield part.data.decode("utf-8", "replace")
+    for tool in request.tools:
+        yield tool.description
+        yield all_texts(tool.parameters)
+    if request.output_schema is not None:
+        yield all_texts(request.output_schema)
+    yield from request.stop
+    if request.vendor:
+        yield all_texts(request.vendor)
 
 
 def _size(event: ChatEvent) -> int:

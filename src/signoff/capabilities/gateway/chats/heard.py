@@ -19,13 +19,23 @@ from signoff.capabilities.gateway.chat import (
 )
 
 
+class _Call:
+    """A call of a tool as far as it came; its pieces are joined when somebody asks, not with each piece."""
+
+    __slots__ = ("arguments", "id", "name")
+
+    def __init__(self) -> None:
+        self.id = self.name = ""
+        self.arguments: list[str] = []
+
+
 class Heard:
     """Collects the events of one stream."""
 
     def __init__(self) -> None:
         self._words: list[str] = []
         self._thoughts: list[str] = []
-        self._calls: dict[int, ToolCallPart] = {}
+        self._calls: dict[int, _Call] = {}
         self._usage = ChatUsage()
         self._before = ChatUsage()
 
@@ -38,10 +48,9 @@ class Heard:
         elif isinstance(event, UsageReport):
             self._usage = event.usage
         elif isinstance(event, ToolCallDelta):
-            known = self._calls.get(event.index, ToolCallPart("", "", ""))
-            self._calls[event.index] = ToolCallPart(
-                known.id or event.id, known.name or event.name, known.arguments + event.arguments
-            )
+            call = self._calls.setdefault(event.index, _Call())
+            call.id, call.name = call.id or event.id, call.name or event.name
+            call.arguments.append(event.arguments)
 
     @property
     def text(self) -> str:
@@ -78,7 +87,8 @@ class Heard:
         parts: list[Part] = [ReasoningPart(thoughts)] if thoughts else []
         if self._words:
             parts.append(TextPart(self.text))
-        parts.extend(call for _, call in sorted(self._calls.items()))
+        calls = [self._calls[index] for index in sorted(self._calls)]
+        parts.extend(ToolCallPart(call.id, call.name, "".join(call.arguments)) for call in calls)
         return ChatReply(tuple(parts), "incomplete", usage=self.counted(self._usage))
 
 

@@ -6,7 +6,7 @@ none). Where nothing has to look at single requests, their head is made once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Protocol, cast
 
 import httpx
@@ -65,20 +65,26 @@ class VendorClient:
         loopback: bool,
         traces: bool = False,
     ) -> None:
+        def client() -> httpx.AsyncClient:
+            return httpx.AsyncClient(
+                timeout=httpx.Timeout(READ_TIMEOUT_S, connect=connect_s),
+                follow_redirects=False,
+                headers=headers,
+                auth=auth,
+                # A proxy of the environment is honoured, except to this machine itself.
+                trust_env=not loopback,
+                transport=transport,
+            )
+
         self._traces = traces
         transport = transport_for(url, loopback=loopback)
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=connect_s),
-            follow_redirects=False,
-            headers=headers,
-            auth=auth,
-            # A proxy of the environment is honoured, except to this machine itself.
-            trust_env=not loopback,
-            transport=transport,
-        )
         self._direct = transport if auth is None else None
         self._connect_s = connect_s
         self._heads: dict[str, tuple[Origin, bytes]] = {}
+        self._made = client
+        self._client = client()
+        self._under_way = 0
+        self._closing = False
 
     async def post(self, url: str, body: bytes) -> Answer:
         """Send a request, and wait for the head of its answer.
@@ -89,16 +95,39 @@ class VendorClient:
         """
         more = {HEADER: trace} if self._traces and (trace := traced()) else {}
         if self._direct is None:
-            request = self._client.build_request("POST", url, content=body, headers=more)
-            return _OfHttpx(await self._client.send(request, stream=True))
+            return await self._by_httpx(url, body, more)
         origin, head = self._heads.get(url) or self._headed(url)
         told = b"".join(f"\r\n{name}: {value}".encode() for name, value in more.items())
         request = b"%b%d%b\r\n\r\n%b" % (head, len(body), told, body)
         return _Direct(await self._direct.exchanged(origin, request, connect_s=self._connect_s, read_s=READ_TIMEOUT_S))
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+        """Close the connections: those in use at the end of their answers, as the client may be left by one call only.
+
+        Whoever still holds it may go on asking; no connection is kept then.
+        """
+        self._closing = True
+        if self._direct is not None:
+            await self._direct.aclose()
+        if not self._under_way:
+            await self._client.aclose()
+
+    async def _by_httpx(self, url: str, body: bytes, more: Mapping[str, str]) -> Answer:
+        if self._client.is_closed:
+            self._client = self._made()
+        self._under_way += 1
+        try:
+            request = self._client.build_request("POST", url, content=body, headers=more)
+            return _OfHttpx(await self._client.send(request, stream=True), self._done)
+        except BaseException:
+            await self._done()
+            raise
+
+    async def _done(self) -> None:
+        """One call less; the last one closes what was to be closed."""
+        self._under_way -= 1
+        if self._closing and not self._under_way:
+            await self._client.aclose()
 
     def _headed(self, url: str) -> tuple[Origin, bytes]:
         """A request's head up to the length of its body. A model has two or three URLs."""
@@ -137,7 +166,8 @@ class _Direct:
 class _OfHttpx:
     """httpx's, decoded."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, done: Callable[[], Awaitable[None]] | None = None) -> None:
+        self._done = done
         self.status = response.status_code
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
         self._response = response
@@ -148,5 +178,10 @@ class _OfHttpx:
         return await anext(self._chunks, None)
 
     async def aclose(self) -> None:
-        await self._chunks.aclose()
-        await self._response.aclose()
+        done, self._done = self._done, None
+        try:
+            await self._chunks.aclose()
+            await self._response.aclose()
+        finally:
+            if done is not None:
+                await done()

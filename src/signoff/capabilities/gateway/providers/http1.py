@@ -45,6 +45,7 @@ class VendorTransport(httpx.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self._idle: dict[Origin, deque[_Connection]] = {}
+        self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and wait for the head of its answer, as httpx wants it."""
@@ -75,7 +76,8 @@ class VendorTransport(httpx.AsyncBaseTransport):
         return Exchange(connection, read_s, lambda: self._keep(origin, connection))
 
     async def aclose(self) -> None:
-        """Close every idle connection."""
+        """Close every idle connection, and each that is in use when its answer is there: none is kept any more."""
+        self._closed = True
         for connections in self._idle.values():
             for connection in connections:
                 connection.abort()
@@ -93,7 +95,7 @@ class VendorTransport(httpx.AsyncBaseTransport):
 
     def _keep(self, origin: Origin, connection: _Connection) -> None:
         connections = self._idle.setdefault(origin, deque())
-        if not connection.reusable or len(connections) >= MAX_IDLE:
+        if self._closed or not connection.reusable or len(connections) >= MAX_IDLE:
             connection.abort()
             return
         connection.idle_since_s = asyncio.get_running_loop().time()

@@ -35,7 +35,7 @@ def untrusted_of_task(task: ModelTask) -> list[str]:
     named = task.untrusted
     if named is None:
         named = frozenset(task.variables) if task.data_labels.trust is Trust.UNTRUSTED else frozenset[str]()
-    found = [_joined(value) for name, value in task.variables.items() if name in named]
+    found = [all_texts(value) for name, value in task.variables.items() if name in named]
     return [text for text in found if text]
 
 
@@ -55,11 +55,12 @@ def texts_of(value: Any, depth: int = 0) -> Iterator[str]:
 def texts_of_json(text: str) -> str:
     """The texts of what may be JSON, one below the other; all of it too where it says more than its value."""
     value = _json_or_text(text)
-    found = _joined(value)
+    found = all_texts(value)
     return found if value is text or told_by_value(text, value, depth=MAX_DEPTH) else f"{found}\n{text}"
 
 
-def _joined(value: Any) -> str:
+def all_texts(value: Any) -> str:
+    """Every text of a JSON value, one below the other."""
     return "\n".join(texts_of(value))
 
 
