@@ -77,6 +77,8 @@ def test_anomalies_are_found_and_clean_rows_are_not() -> None:
         *sorted((400, 401), key=lambda i: -found["scores"][i]),
     ]
     assert computed("isolation_forest", {"rows": [[1.0]] * 50})["anomalies"] == []
+    few = [[1, 2 + nth / 10] for nth in range(11)] + [[50, 90]]
+    assert [each["index"] for each in computed("isolation_forest", {"rows": few})["anomalies"]] == [11]
 
 
 def test_a_table_is_refused_where_it_is_ragged_or_too_large() -> None:

@@ -21,6 +21,8 @@ LEAST_THRESHOLD = 0.6
 """The paper's for possible anomalies: data without any has rows of up to about this score."""
 FENCE = 3.0
 """So many interquartile ranges above the third quartile is far out (Tukey, "Exploratory data analysis", 1977)."""
+SURE = 0.8
+"""The fence lies no higher: of a few rows none can score more than 0.83, however far away it is."""
 SEED = 0
 """The same rows always get the same scores."""
 
@@ -55,7 +57,7 @@ def _threshold(scores: Sequence[float], share: float | None) -> float:
     if share is not None:
         return sorted(scores, reverse=True)[min(round(share * len(scores)), len(scores) - 1)]
     first, _, third = quantiles(scores, n=4)
-    return rounded(max(LEAST_THRESHOLD, min(third + FENCE * (third - first), 1.0)))
+    return rounded(max(LEAST_THRESHOLD, min(third + FENCE * (third - first), SURE)))
 
 
 def create(spec: ModelSpec) -> IsolationForest:
