@@ -88,6 +88,15 @@ def test_a_prompt_goes_to_another_registry_and_comes_back(new_project: Path, run
     assert run("check").code == 0
 
 
+def test_many_prompts_come_over_at_once_and_what_does_not_is_told(new_project: Path, run: Run) -> None:
+    given = [{"name": name, "version": 1, "prompt": text} for name, text in (("a", "Hi {{x}}."), ("b", "{{#if}}"))]
+    (new_project / "all.json").write_text(json.dumps({"data": [*given, {"name": "y" * 300, "prompt": "Hi."}]}))
+    result = run("prompts", "import", "all.json", "--form", "langfuse")
+    assert (result.code, (new_project / "prompts" / "a.md").is_file()) == (1, True), result
+    assert ("not taken over: b:" in result.err, "cannot be written" in result.err) == (True, True), result
+    assert "Traceback" not in result.err
+
+
 SCORE = ("score", "sort-message", "1.0.0")
 BAD: tuple[tuple[tuple[str, ...], int, str], ...] = (
     (("show", "sort-message"), 3, "released no prompt"),

@@ -95,6 +95,7 @@ def test_any_bytes_are_told(content: bytes, name: str) -> None:
     told({**project(), name: content}, name)
 
 
+HEAD = "---\n{}---\n# user\n".format(project()["prompts/sort-message.md"].decode().split("---\n", 2)[1])
 LOOP = "[1,2,3,4,5,6,7,8,9]"
 BOMBS: dict[str, tuple[str, str]] = {
     "aliases that multiply": ("workflows/many.yaml", "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nd: [*c,*c]\n"),
@@ -137,6 +138,15 @@ BOMBS: dict[str, tuple[str, str]] = {
         '@id("a") permit (principal, action, resource) when { ' + "!" * 20_000 + "true };",
     ),
     "policies without number": ("policies/all.cedar", '@id("a") permit (principal, action, resource);\n' * 5_000),
+    "templates that are too long": (
+        "prompts/sort-message.md",
+        HEAD + "{{ text }}" * 90_000,
+    ),
+    "filters without end": ("prompts/sort-message.md", HEAD + "{{ text" + "|upper" * 30_000 + " }}"),
+    "conditions in conditions": (
+        "prompts/sort-message.md",
+        HEAD + "{% if text %}" * 95 + "{{ text }}" + "{% endif %}" * 95,
+    ),
     "a template without end": ("prompts/sort-message.md", "---\nname: x\n---\n# user\n" + "{% if a %}" * 5_000),
 }
 

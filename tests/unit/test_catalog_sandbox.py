@@ -81,6 +81,25 @@ def test_work_without_end_is_refused_at_once(source: str) -> None:
     assert time.perf_counter() - started_s < PATIENCE_S
 
 
+DEEP = {
+    "filters": "{{ text" + "|upper" * 150 + " }}",
+    "conditions": "{% if text %}" * 99 + "x" + "{% endif %}" * 99,
+    "items": "{{ text" + "[0]" * 150 + " }}",
+    "choices": "{{ " + "text if text else " * 150 + "text }}",
+}
+
+
+@pytest.mark.parametrize("source", DEEP.values(), ids=DEEP)
+def test_what_no_compiler_takes_is_refused_by_the_check_and_not_by_a_run(source: str) -> None:
+    with pytest.raises(PromptTemplateError, match="nested too deeply"):
+        variables_of(source)
+
+
+def test_what_the_check_takes_a_run_can_render() -> None:
+    deepest = "{% if text %}" * 18 + "{{ text" + "|upper" * 18 + " }}" + "{% endif %}" * 18
+    assert "X" in render_sections([("user", deepest)], {"text": "x"}, {})[-1][1]
+
+
 LOOPS = [
     "{% for a in text %}{% for b in text %}{% if a == 'z' %}x{% endif %}{% endfor %}{% endfor %}",
     "{% for a in text %}{% for b in text if b == 'z' %}x{% endfor %}{% endfor %}",

@@ -25,8 +25,12 @@ from signoff.core.errors import InvalidError, LimitError
 
 MAX_RENDERED_SIZE_BYTES = 200_000
 """How large the messages of one prompt may be together, in bytes of UTF-8: about 50,000 tokens."""
+MAX_TEMPLATES_CHARACTERS = 200_000
+"""How long the templates of one prompt may be together: no longer than what they may come to."""
 MAX_LOOP_DEPTH = 2
 """How deep loops may be nested, so that a long list from outside cannot buy cubic time."""
+MAX_NESTING = 40
+"""How deep a template's parts may stand in each other, filters behind each other too: compilers give up at 100."""
 MAX_TURNS = 100_000
 """How often the loops of one prompt may turn together: nothing else bounds a loop in a loop that prints nothing."""
 
@@ -313,11 +317,13 @@ def _parse(source: str) -> nodes.Template:
         raise PromptTemplateError(f"The template is malformed: {error.message}", error.lineno) from error
     except RecursionError:
         raise PromptTemplateError("The template is nested too deeply.", 1) from None
-    _refuse_more_than_data(tree, 0)
+    _refuse_more_than_data(tree, 0, 0)
     return tree
 
 
-def _refuse_more_than_data(node: nodes.Node, depth: int) -> None:
+def _refuse_more_than_data(node: nodes.Node, depth: int, nesting: int) -> None:
+    if nesting > MAX_NESTING:
+        raise PromptTemplateError("The template is nested too deeply.", node.lineno)
     if not isinstance(node, _ALLOWED_NODES):
         what = type(node).__name__.lower()
         raise PromptTemplateError(
@@ -339,7 +345,7 @@ def _refuse_more_than_data(node: nodes.Node, depth: int) -> None:
         if node.recursive:
             raise PromptTemplateError("Recursive loops are not allowed.", node.lineno)
     for child in node.iter_child_nodes():
-        _refuse_more_than_data(child, depth)
+        _refuse_more_than_data(child, depth, nesting + 1)
 
 
 def _is_mapping_method(node: nodes.Call) -> bool:

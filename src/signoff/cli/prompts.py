@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from signoff.cli.delivery_protocol import Deliverer
 
 app = typer.Typer(
-    help="Prompts: versions, differences, lint, tests, exchange.", no_args_is_help=True, rich_markup_mode=None
+    help="Prompts: versions, differences, scores, lint, tests, exchange.", no_args_is_help=True, rich_markup_mode=None
 )
 
 NameArgument = Annotated[str, typer.Argument(help="The prompt's name, such as classify.")]
@@ -204,36 +203,53 @@ def run_tests(
         raise typer.Exit(EXIT_FAILURE)
 
 
-@app.command("import", epilog=examples("signoff prompts import prompt.json --form langfuse"))
+@app.command(
+    "import",
+    epilog=examples(
+        "signoff prompts import prompt.json --form langfuse", "signoff prompts import repos.json --form langsmith"
+    ),
+)
 def import_file(
-    source: Annotated[Path, typer.Argument(help="The JSON that the other registry gives of a prompt.")],
+    source: Annotated[Path, typer.Argument(help="The JSON that the other registry gives of a prompt, or of many.")],
     form: FormOption,
-    name: Annotated[str | None, typer.Option("--name", help="Another name.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Another name, for a file with one prompt.")] = None,
     *,
     project: ProjectOption = None,
 ) -> None:
-    """Write a prompt of Langfuse or LangSmith as a file of the project. Nothing is overwritten."""
-    from signoff.catalog.registry.exchange import MAX_BYTES, import_prompt
+    """Write prompts of Langfuse or LangSmith as files of the project. Nothing is overwritten.
+
+    A file may hold one prompt, a list of them, or answers of the registry's API. Exits with 1 where one of several
+    cannot be taken over; the others are written.
+    """
+    from signoff.catalog.registry.collecting import MAX_FILE_BYTES, collect
     from signoff.cli.workspace import project_directory
     from signoff.core.errors import ConflictError, InvalidError, LimitError
 
+    prompts = project_directory(project) / "prompts"
     try:
-        if source.stat().st_size > MAX_BYTES:
-            raise LimitError(f"{source} is larger than {MAX_BYTES} bytes.")
-        data = json.loads(source.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InvalidError(f"{source} cannot be read as JSON: {error}.") from error
-    imported = import_prompt(data, _form(form), name=name)
-    path = project_directory(project) / "prompts" / f"{imported.name}.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(imported.text)
-    except FileExistsError as error:
-        raise ConflictError(f"{path} is there already. Name another with --name.") from error
-    print(f"Wrote {path}.")
-    for note in imported.notes:
-        tell(f"note: {note}")
+        if source.stat().st_size > MAX_FILE_BYTES:
+            raise LimitError(f"{source} is larger than {MAX_FILE_BYTES} bytes.")
+        text = source.read_bytes()
+    except OSError as error:
+        raise InvalidError(f"{source} cannot be read: {error}.") from error
+    found = collect(text, _form(form), name=name)
+    refused = [f"{one.name}: {one.why}" for one in found.refused]
+    for one in found.imported:
+        path = prompts / f"{one.name}.md"
+        try:
+            _write_new(path, one.text)
+        except (ConflictError, InvalidError) as error:
+            if len(found.imported) + len(found.refused) == 1:
+                raise
+            refused.append(f"{one.name[:80]}: {error.detail}")
+            continue
+        print(f"Wrote {path}.")
+        for note in one.notes:
+            tell(f"note: {note}")
+    for line in refused:
+        tell(f"not taken over: {line}")
+    if refused:
+        raise typer.Exit(EXIT_FAILURE)
 
 
 @app.command("export", epilog=examples("signoff prompts export classify --form langsmith > classify.json"))
@@ -277,6 +293,19 @@ def score(
     else:
         met = {True: "reaches its threshold", False: "misses its threshold", None: "no threshold"}[kept["met"]]
         print(f"Kept {metric} {value:g} of {name}@{version} ({met}).")
+
+
+def _write_new(path: Path, text: str) -> None:
+    from signoff.core.errors import ConflictError, InvalidError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConflictError(f"{path} is there already. Name another with --name.") from error
+    except OSError as error:
+        raise InvalidError(f"{path.name[:80]} cannot be written: {error.strerror}.") from error
 
 
 def _latest(through: Deliverer, project: str, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from signoff.catalog.parsing.fields import Fields, Path
 from signoff.catalog.prompts import Role
-from signoff.catalog.templates import AUTHORED_VARIABLES, PromptTemplateError, variables_of
+from signoff.catalog.templates import AUTHORED_VARIABLES, MAX_TEMPLATES_CHARACTERS, PromptTemplateError, variables_of
 from signoff.catalog.variants import Alternative, Dimension
 from signoff.core.errors import closest, did_you_mean
 
@@ -91,6 +91,10 @@ def parse_sections(
     if not any(section.role == "user" for section in sections):
         suggestion = "Add a line '# user' and the template under it."
         fields.problem(None, "The prompt has no user section.", suggestion=suggestion, code="missing-section")
+    if len(body) > MAX_TEMPLATES_CHARACTERS:
+        detail = f"The templates are longer than {MAX_TEMPLATES_CHARACTERS:,} characters together."
+        fields.problem(None, detail, code="limit")
+        return tuple(sections)
     used = {dimension.name for dimension in dimensions}
     properties = tuple(cast("Mapping[str, Any]", input_schema.get("properties") or {}))
     for section in sections:

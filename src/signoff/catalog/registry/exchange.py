@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+import orjson
+
 from signoff.catalog.prompts import Prompt
 from signoff.catalog.registry.foreign import (
     CARRIED,
-    MAX_BYTES,
     Foreign,
     ForeignMessage,
     Syntax,
@@ -27,20 +28,22 @@ from signoff.catalog.registry.versions import parse_source
 from signoff.catalog.templates import AUTHORED_VARIABLES, DATA_NOTICE, exported
 from signoff.core.errors import DefinitionError, InvalidError
 
-__all__ = ["MAX_BYTES", "Form", "Imported", "export_prompt", "import_prompt"]
+__all__ = ["Form", "Imported", "export_prompt", "import_prompt"]
 
 Form = Literal["langfuse", "langsmith"]
 
 MOST_OUTPUT_TOKENS = 32_000
 """The longest answer that a prompt of ours may allow."""
 
-_NAME = r"(?P<name>[^\W\d][\w. -]*?)"
+_NAME = re.compile(r"[^\W\d][\w. -]*")
 _VARIABLES: Mapping[Syntax, re.Pattern[str]] = {
-    # Langfuse replaces {{name}} wherever it stands; mustache knows {{{name}}} and {{&name}} for the same besides.
-    "langfuse": re.compile(rf"\{{\{{\s*{_NAME}\s*\}}\}}"),
-    "mustache": re.compile(rf"\{{\{{\{{\s*{_NAME}\s*\}}\}}\}}|\{{\{{&?\s*{_NAME.replace('name', 'bare')}\s*\}}\}}"),
+    # Langfuse replaces {{name}} wherever it stands; mustache knows {{{name}}} and {{&name}} for the same besides. What
+    # is between the braces is looked at apart: a pattern that did so here would go back and forth over blanks.
+    "langfuse": re.compile(r"\{\{(?P<name>[^{}]*)\}\}"),
+    "mustache": re.compile(r"\{\{\{(?P<name>[^{}]*)\}\}\}|\{\{&?(?P<bare>[^{}]*)\}\}"),
     "f-string": re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<name>[^{}]*)\}"),
 }
+_MORE = "The template has conditions, sections, or braces that are no variable; write it by hand."
 _OUR_DATA = re.compile(r'<data name="[^"]*">(\{\{\s*[A-Za-z_]\w*\s*\}\})</data>')
 _PRINTED = re.compile(r"\{\{\s*(?P<name>\w+)\s*\}\}")
 _BRACE = re.compile("\\{(?=[{%#\ue000])")
@@ -71,6 +74,10 @@ def import_prompt(data: Any, form: Form, *, name: str | None = None) -> Imported
     if not isinstance(data, Mapping):
         raise InvalidError(f"This is no prompt of {form}: it is no JSON object.")
     given = cast("Mapping[str, Any]", data)
+    try:
+        orjson.dumps(given)  # which refuses half characters and nesting without end
+    except orjson.JSONEncodeError as error:
+        raise InvalidError(f"This prompt of {form} is no sound JSON: {error}.") from None
     foreign = from_langfuse(given) if form == "langfuse" else from_langsmith(given)
     if not foreign.messages:
         raise InvalidError(f"The prompt of {form} has no messages.")
@@ -235,8 +242,10 @@ def _pieces(source: str, syntax: Syntax) -> Iterator[tuple[str, str | None]]:
             continue
         name = groups.get("name") or groups.get("bare") or ""
         if syntax == "f-string" and not re.fullmatch(r"[^\W\d]\w*", name):
-            raise InvalidError(f"'{found.group(0)}' is more than a variable.")
-        yield text, name
+            raise InvalidError(f"'{found.group(0)[:80]}' is more than a variable.")
+        if not _NAME.fullmatch(name.strip()):
+            raise InvalidError(_MORE)
+        yield text, name.strip()
         text = ""
     yield text + _plain(source[at:], syntax), None
 
@@ -244,7 +253,7 @@ def _pieces(source: str, syntax: Syntax) -> Iterator[tuple[str, str | None]]:
 def _plain(text: str, syntax: Syntax) -> str:
     """Text between variables, in which nothing may be left that means more."""
     if syntax != "f-string" and ("{{" in text or "{%" in text or "{#" in text):
-        raise InvalidError("The template has conditions, sections, or braces that are no variable; write it by hand.")
+        raise InvalidError(_MORE)
     return text
 
 

@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from signoff.catalog.templates import MAX_TEMPLATES_CHARACTERS
 from signoff.core.errors import InvalidError
 
 Syntax = Literal["langfuse", "mustache", "f-string", "fixed"]
 """How a message's template is written: with what a variable looks like, or without any."""
 
-MAX_BYTES = 1_048_576
-"""Largest file, and so largest message, that is read."""
 CARRIED = "signoff"
 """The member that carries our own file."""
 
@@ -105,6 +104,9 @@ def _langfuse_messages(body: Any) -> Iterator[ForeignMessage]:
     if isinstance(body, str):
         yield _langfuse_message("user", body)
         return
+    if body is None:
+        detail = "It is listed without its text."
+        raise InvalidError(f"{detail} Ask Langfuse for it by its name: GET /api/public/v2/prompts/NAME.")
     if not isinstance(body, list):
         raise InvalidError("This is no prompt of Langfuse: 'prompt' is neither a text nor a list of messages.")
     for item in cast("list[Any]", body):
@@ -127,7 +129,10 @@ def from_langsmith(data: Mapping[str, Any]) -> Foreign:
     Raises:
         InvalidError: it is none, or has messages that ours cannot say.
     """
-    kind, kwargs = _constructor(data.get("manifest") or data)
+    if data.get("repo_handle") and not data.get("latest_commit_manifest"):
+        detail = "It is listed without its text."
+        raise InvalidError(f"{detail} Ask LangSmith with 'with_latest_manifest=true', or for its latest commit.")
+    kind, kwargs = _constructor(data.get("manifest") or data.get("latest_commit_manifest") or data)
     left: list[str] = []
     if kind in _SEQUENCES:
         left.append("the model that it was tried with")
@@ -136,7 +141,7 @@ def from_langsmith(data: Mapping[str, Any]) -> Foreign:
         raise InvalidError(f"This is no prompt of LangSmith: its manifest is a '{kind or 'thing without an id'}'.")
     known = _members(kwargs.get("metadata"))
     name = data.get("repo") or data.get("name") or data.get("repo_handle") or known.get("lc_hub_repo")
-    commit = str(data.get("commit_hash") or known.get("lc_hub_commit_hash") or "")
+    commit = str(data.get("commit_hash") or data.get("last_commit_hash") or known.get("lc_hub_commit_hash") or "")
     output = kwargs.get("schema_") or kwargs.get("schema")
     messages = [_templated("user", kwargs)] if kind == "PromptTemplate" else list(_langsmith_messages(kwargs))
     left += [f"its {name}" for name in ("tools", "output_parser", "tags") if kwargs.get(name)]
@@ -195,16 +200,16 @@ def _placeholder(name: Any) -> InvalidError:
 
 
 def _role(value: Any) -> str:
-    if value not in _ROLES:
-        raise InvalidError(f"A message has the role '{value}', which a prompt of ours does not know.")
+    if not isinstance(value, str) or value not in _ROLES:
+        raise InvalidError(f"A message has the role '{str(value)[:80]}', which a prompt of ours does not know.")
     return _ROLES[value]
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise InvalidError("A message holds more than text.")
-    if len(value.encode()) > MAX_BYTES:
-        raise InvalidError(f"A message is larger than {MAX_BYTES} bytes.")
+    if len(value) > MAX_TEMPLATES_CHARACTERS:
+        raise InvalidError(f"A message is longer than {MAX_TEMPLATES_CHARACTERS:,} characters.")
     return value
 
 
