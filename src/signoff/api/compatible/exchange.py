@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from signoff.api.compatible.faults import SERVER_ERRORS, Fault, Shape, fault_of
+from signoff.api.leaving import LEAVING, Leaving
 from signoff.capabilities.gateway import GatewayError
 from signoff.capabilities.gateway.asking import ChatError
 
@@ -81,10 +82,10 @@ class StreamAnswer(Response):
         self._failed = failed
         self._close = close
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  (ASGI's)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         try:
-            await while_connected(receive, self._sent(send))
+            await while_connected(receive, self._sent(send), scope.get(LEAVING))
         except ClientGoneError:
             return
         finally:
@@ -162,25 +163,29 @@ async def _written(send: Send, data: bytes, *, more: bool) -> None:
         raise ClientGoneError from None
 
 
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, Done]) -> Done:
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, Done], leaving: Leaving | None = None) -> Done:
     """The result of some work, which is cancelled when the client leaves.
 
     It is done in the caller's own task, as a task for it alone took longer than much of what it does; its own end is
     thereby awaited: what it set aside is settled, and the vendor's stream is closed.
+
+    Args:
+        receive: says that the client has left, where nothing else does; all else was received from it before.
+        work: what is done meanwhile.
+        leaving: says it too, without a task that waits for it.
 
     Raises:
         ClientGoneError: it left.
     """
     mine, gone = asyncio.current_task(), False
     assert mine is not None
-    leaving = asyncio.ensure_future(_left(receive))
 
-    def left(_: asyncio.Future[None]) -> None:
+    def left() -> None:
         nonlocal gone
         gone = True
         mine.cancel()
 
-    leaving.add_done_callback(left)
+    stop = _listening(receive, left) if leaving is None else leaving.listen(left)
     try:
         found = await work
     except BaseException as error:
@@ -189,12 +194,27 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, Done]) -> 
             raise ClientGoneError from None
         raise
     finally:
-        leaving.remove_done_callback(left)
-        leaving.cancel()
+        stop()
     if gone:  # it came in the same moment, or would not be stopped
         mine.uncancel()
         raise ClientGoneError
     return found
+
+
+def _listening(receive: Receive, left: Callable[[], None]) -> Callable[[], None]:
+    """Have somebody called once the client is gone; what is returned takes it back."""
+    waiting = asyncio.ensure_future(_left(receive))
+
+    def told(_: asyncio.Future[None]) -> None:
+        left()
+
+    waiting.add_done_callback(told)
+
+    def stop() -> None:
+        waiting.remove_done_callback(told)
+        waiting.cancel()
+
+    return stop
 
 
 async def _left(receive: Receive) -> None:
@@ -228,7 +248,8 @@ async def answered(request: Request, shape: Shape, handle: Handle) -> Response:
     try:
         # The body first: it is all that this connection has to say until it is closed.
         request.scope[_BODY] = await _body(request.receive)
-        return await while_connected(request.receive, _response(handle(request)))
+        leaving = request.scope.get(LEAVING)
+        return await while_connected(request.receive, _response(handle(request)), leaving)
     except ClientGoneError:
         return Response(status_code=CLIENT_GONE)
     except Exception as error:  # noqa: BLE001  (every error has the vendor's shape)
