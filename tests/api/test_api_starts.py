@@ -19,8 +19,11 @@ async def test_a_debounced_start_can_be_waited_for_before_its_run_exists(api: Ap
     body = {**COUNT, "debounce": {"key": "k", "quiet": "1h", "max_wait": "2h"}}
     async with api.client("clerk") as clerk:
         answer = await clerk.post("/v1/runs?wait=50ms", json=body)
+        unread = await clerk.get(f"/v1/runs/{answer.json()['run_id']}")
     assert answer.status_code == 202, answer.text
     assert answer.json()["starts_at"]
+    # The id was given; "there is no such run" told its caller that it was wrong.
+    assert (unread.status_code, "has not begun" in unread.json()["detail"]) == (404, True)
 
 
 async def test_who_may_not_read_is_told_of_no_run_by_a_batch_and_of_a_start_its_id(database: Database):

@@ -218,3 +218,17 @@ def test_a_run_whose_loop_goes_on_names_the_next() -> None:
         state(("run.started", STARTED), ("run.continued", {"run_id": "n-1"}), ("run.ended", end)), None, "done"
     )
     assert found.reasons[0].commands == ("signoff runs explain n-1",)
+
+
+def test_a_timeline_names_the_line_of_code_that_asked_and_what_let_a_blocked_step_end() -> None:
+    """Steps of a workflow in Python were all said to be caused by the run's beginning, and a blocked one by itself."""
+    command = {"verb": "tool", "target": "bank.pay", "at": "workflows/pay.py:17"}
+    ended: Told = ("step.ended", {"step": "pay", "status": "failed", "error": {"kind": "x", "detail": "y"}})
+    blocked: Told = ("step.ended", {"step": "ship", "status": "blocked"})
+    found = timeline(
+        events(("run.started", STARTED), ("step.started", {**TRIED, "command": command}), ended, blocked),
+        {"ship": frozenset({"pay"})},
+    )
+    assert [event.cause for event in found.events][1:] == [
+        "the workflow's code, workflows/pay.py:17", "pay", "the end of pay"
+    ]  # fmt: skip

@@ -98,8 +98,8 @@ def print_batches(client: ApiClient, path: str, body: Mapping[str, Any], *, as_j
     while True:
         batch = client.post(path, {**body} if cursor is None else {**body, "cursor": cursor}, headers)
         if cursor is None and not as_json and batch["matched"] is not None:
-            more = "or more " if batch["counted_up_to"] else ""
-            tell(f"{batch['matched']} {more}runs match.")
+            more = " or more" if batch["counted_up_to"] else ""
+            tell("1 run matches." if batch["matched"] == 1 else f"{batch['matched']}{more} runs match.")
         _print(batch["items"], as_json=as_json)
         results.update(item["result"] for item in batch["items"])
         cursor = batch["next"]

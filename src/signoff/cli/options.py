@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from signoff.cli.client import ApiClient
@@ -40,3 +41,13 @@ def server_named(url: str | None, key: str | None, project: Path | None) -> ApiC
     from signoff.cli.client import connect
 
     return connect(url, key, project)
+
+
+class ListGroup(TyperGroup):
+    """A group that lists where no command is named: `signoff runs -s stuck` is `signoff runs list -s stuck`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command in front of options that are not the group's own."""
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)

@@ -7,22 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples, server_named
+from signoff.cli.options import JsonOption, KeyOption, ListGroup, ProjectOption, UrlOption, examples, server_named
 from signoff.cli.output import moment, print_json, print_table
 
 if TYPE_CHECKING:
     from signoff.cli.client import ApiClient
 
-app = typer.Typer(help="Queues: list, show, pause, resume.", rich_markup_mode=None)
+app = typer.Typer(
+    cls=ListGroup, help="Queues: list, show, pause, resume. Without a command: list.", rich_markup_mode=None
+)
 
 Name = Annotated[str, typer.Argument(help="The queue's name; PROJECT/NAME where several projects have one.")]
-
-
-@app.callback(invoke_without_command=True)
-def queues(context: typer.Context) -> None:
-    """Queues: list, show, pause, resume. Without a command: list."""
-    if context.invoked_subcommand is None:
-        list_()
 
 
 @app.command("list", epilog=examples("signoff queues list", "signoff queues list --json | jq -r .waiting"))

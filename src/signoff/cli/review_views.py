@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any, cast
 
 from rich.table import Table
@@ -12,6 +13,8 @@ from rich.text import Text
 from signoff.cli.output import clean, console, moment, plain
 from signoff.cli.run_views import status_text
 
+LEAST_DECIMAL = 0.01
+"""Of smaller numbers four decimals say too little."""
 LONGEST_TEXT = 240
 """Characters of one text of the evidence."""
 
@@ -96,7 +99,7 @@ def _outline(name: str, value: Any) -> Iterator[str]:
         for number, item in enumerate(cast("list[Any]", value), start=1):
             yield from (f"  {line}" for line in _outline(str(number), item))
     else:
-        text = value if isinstance(value, str) else _json(value)
+        text = value if isinstance(value, str) else rounded(value) if isinstance(value, float) else _json(value)
         text = " ".join(text.split())
         more = f" … ({len(text) - LONGEST_TEXT} more characters)" if len(text) > LONGEST_TEXT else ""
         yield f"{name}: {text[:LONGEST_TEXT]}{more}"
@@ -111,3 +114,11 @@ def _of_step(value: dict[str, Any]) -> dict[str, Any]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def rounded(value: float) -> str:
+    """A number as people read it: four decimals, of small ones three digits; marked where anything was left out."""
+    if not isfinite(value):
+        return _json(value)
+    text = f"{value:.4f}".rstrip("0").rstrip(".") if value == 0 or abs(value) >= LEAST_DECIMAL else f"{value:.3g}"
+    return text if float(text) == value else f"≈ {text}"

@@ -8,26 +8,23 @@ from uuid import UUID
 
 import typer
 
-from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples, server_named
+from signoff.cli.options import JsonOption, KeyOption, ListGroup, ProjectOption, UrlOption, examples, server_named
 from signoff.cli.output import print_json
 
 if TYPE_CHECKING:
     from signoff.cli.client import ApiClient
 
-app = typer.Typer(help="Reviews: list, show, approve, reject.", rich_markup_mode=None)
+app = typer.Typer(
+    cls=ListGroup,
+    help="Reviews: list, show, approve, reject. Without a command: list what is open.",
+    rich_markup_mode=None,
+)
 
 ReviewId = Annotated[UUID, typer.Argument(help="The review's id.")]
 DigestOption = Annotated[
     str | None,
     typer.Option("--digest", help="Decide only if the review still presents this; what it presents now otherwise."),
 ]
-
-
-@app.callback(invoke_without_command=True)
-def reviews(context: typer.Context) -> None:
-    """Reviews: list, show, approve, reject. Without a command: list what is open."""
-    if context.invoked_subcommand is None:
-        list_()
 
 
 @app.command("list", epilog=examples("signoff reviews list", "signoff reviews list --role support-lead --json"))

@@ -80,7 +80,8 @@ def print_run(run: dict[str, Any]) -> None:
         facts.append(("waits for", plain(f"{entry['kind']} at {entry['step']}: {entry['about']}{until}")))
     if run["error"]:
         error = run["error"]
-        facts.append(("error", plain(f"{error.get('step', '')} {error.get('kind', '')}: {error.get('detail', error)}")))
+        what = " ".join(str(error[name]) for name in ("step", "kind", "code") if error.get(name))
+        facts.append(("error", plain(f"{what}: {error.get('detail', error)}" if what else error.get("detail", error))))
     grid = Table.grid(padding=(0, 2))
     for name, value in facts:
         if value.plain:

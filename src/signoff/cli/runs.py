@@ -11,7 +11,7 @@ from uuid import UUID
 
 import typer
 
-from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples, server_named
+from signoff.cli.options import JsonOption, KeyOption, ListGroup, ProjectOption, UrlOption, examples, server_named
 from signoff.cli.output import EXIT_FAILURE, EXIT_STILL_RUNNING, print_json, tell
 from signoff.cli.start_options import (
     AttributeOption,
@@ -34,7 +34,9 @@ POLL_S = 5.0
 PAUSE_S = 1.0
 ENDED = ("done", "failed", "cancelled", "terminated")
 
-app = typer.Typer(help="Runs: list, show, explain, steer, move, fork.", rich_markup_mode=None)
+app = typer.Typer(
+    cls=ListGroup, help="Runs: list, show, explain, steer, move, fork. Without a command: list.", rich_markup_mode=None
+)
 
 RunId = Annotated[UUID, typer.Argument(help="The run's id.")]
 InputOption = Annotated[
@@ -97,13 +99,6 @@ def run(
         raise typer.Exit(EXIT_STILL_RUNNING)
     if found["status"] != "done":
         raise typer.Exit(EXIT_FAILURE)
-
-
-@app.callback(invoke_without_command=True)
-def runs(context: typer.Context) -> None:
-    """Runs: list, show, explain, steer, move, fork. Without a command: list."""
-    if context.invoked_subcommand is None:
-        list_()
 
 
 @app.command("list", epilog=examples("signoff runs list --status waiting", "signoff runs list --json | jq -r .run_id"))

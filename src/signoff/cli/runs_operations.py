@@ -24,89 +24,56 @@ StepOption = Annotated[str | None, typer.Option("--from", help="Begin with this 
 PauseOption = Annotated[bool, typer.Option("--pause", help="Pause it as soon as it is open again.")]
 
 
-@app.command(
-    epilog=examples(
-        "signoff runs cancel 0198c5a0-… --reason 'the customer withdrew it'",
-        "signoff runs cancel --all --workflow support/refund --status waiting --dry-run",
-    )
+def _steers(operation: str, told: str, about: str, *shown: str) -> None:
+    """Make the command of an operation that is told nothing but why, of one run or of all that a filter finds.
+
+    Args:
+        operation: its name, here and in the API.
+        told: what is printed of one run.
+        about: the command's help.
+        shown: its examples.
+    """
+
+    def command(
+        run_id: OneRun = None,
+        *,
+        reason: ReasonOption = "",
+        all_: AllOption = False,
+        workflow: WorkflowOption = None,
+        status: StatusOption = None,
+        filter_: FilterOption = "",
+        dry_run: DryRunOption = False,
+        url: UrlOption = None,
+        key: KeyOption = None,
+        project: ProjectOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        asked = Asked(operation, run_id, {"reason": reason}, all_, workflow, status, filter_, dry_run)
+        ask_for(asked, url, key, project, as_json=as_json, told=told)
+
+    app.command(operation, help=about, epilog=examples(*shown))(command)
+
+
+_steers(
+    "cancel",
+    "is asked to cancel",
+    "Cancel a run: nothing new starts, and what was done is undone in reverse.",
+    "signoff runs cancel 0198c5a0-… --reason 'the customer withdrew it'",
+    "signoff runs cancel --all --workflow support/refund --status waiting --dry-run",
 )
-def cancel(
-    run_id: OneRun = None,
-    *,
-    reason: ReasonOption = "",
-    all_: AllOption = False,
-    workflow: WorkflowOption = None,
-    status: StatusOption = None,
-    filter_: FilterOption = "",
-    dry_run: DryRunOption = False,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    project: ProjectOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Cancel a run: nothing new starts, and what was done is undone in reverse."""
-    asked = Asked("cancel", run_id, {"reason": reason}, all_, workflow, status, filter_, dry_run)
-    ask_for(asked, url, key, project, as_json=as_json, told="is asked to cancel")
-
-
-@app.command(epilog=examples("signoff runs terminate 0198c5a0-… --reason 'it cannot be undone any more'"))
-def terminate(
-    run_id: OneRun = None,
-    *,
-    reason: ReasonOption = "",
-    all_: AllOption = False,
-    workflow: WorkflowOption = None,
-    status: StatusOption = None,
-    filter_: FilterOption = "",
-    dry_run: DryRunOption = False,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    project: ProjectOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """End a run at once: nothing is undone, open reviews are withdrawn, effects in doubt stay in doubt."""
-    asked = Asked("terminate", run_id, {"reason": reason}, all_, workflow, status, filter_, dry_run)
-    ask_for(asked, url, key, project, as_json=as_json, told="is asked to end at once")
-
-
-@app.command(epilog=examples("signoff runs pause --all --workflow support/refund --reason 'the bank is down'"))
-def pause(
-    run_id: OneRun = None,
-    *,
-    reason: ReasonOption = "",
-    all_: AllOption = False,
-    workflow: WorkflowOption = None,
-    status: StatusOption = None,
-    filter_: FilterOption = "",
-    dry_run: DryRunOption = False,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    project: ProjectOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Pause a run: nothing new begins, and what is under way ends."""
-    asked = Asked("pause", run_id, {"reason": reason}, all_, workflow, status, filter_, dry_run)
-    ask_for(asked, url, key, project, as_json=as_json, told="is asked to pause")
-
-
-@app.command(epilog=examples("signoff runs resume --all --status paused"))
-def resume(
-    run_id: OneRun = None,
-    *,
-    reason: ReasonOption = "",
-    all_: AllOption = False,
-    workflow: WorkflowOption = None,
-    status: StatusOption = None,
-    filter_: FilterOption = "",
-    dry_run: DryRunOption = False,
-    url: UrlOption = None,
-    key: KeyOption = None,
-    project: ProjectOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Let a paused run go on."""
-    asked = Asked("resume", run_id, {"reason": reason}, all_, workflow, status, filter_, dry_run)
-    ask_for(asked, url, key, project, as_json=as_json, told="is asked to go on")
+_steers(
+    "terminate",
+    "is asked to end at once",
+    "End a run at once: nothing is undone, open reviews are withdrawn, effects in doubt stay in doubt.",
+    "signoff runs terminate 0198c5a0-… --reason 'it cannot be undone any more'",
+)
+_steers(
+    "pause",
+    "is asked to pause",
+    "Pause a run: nothing new begins, and what is under way ends.",
+    "signoff runs pause --all --workflow support/refund --reason 'the bank is down'",
+)
+_steers("resume", "is asked to go on", "Let a paused run go on.", "signoff runs resume --all --status paused")
 
 
 @app.command(
@@ -137,33 +104,77 @@ def retry(
     ask_for(asked, url, key, project, as_json=as_json, told="is asked to try again")
 
 
-@app.command(epilog=examples("signoff runs skip 0198c5a0-… notify --reason 'told by telephone'"))
+@app.command(
+    epilog=examples(
+        "signoff runs skip 0198c5a0-… notify --reason 'told by telephone'",
+        "signoff runs skip --all notify --where \"status = 'waiting'\" --reason 'told by post' --dry-run",
+    )
+)
 def skip(
-    run_id: OneRun,
-    step: Annotated[str, typer.Argument(help="The step's path.")],
+    words: Annotated[
+        list[str], typer.Argument(metavar="[RUN_ID] STEP", help="The run's id, or --all; the step's path.")
+    ],
     *,
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; it goes into the journal.")],
+    all_: AllOption = False,
+    workflow: WorkflowOption = None,
+    status: StatusOption = None,
+    filter_: FilterOption = "",
+    dry_run: DryRunOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Skip a step: it ends bypassed, and nothing that requires it or reads its data runs."""
-    asked = Asked("skip", run_id, {"reason": reason, "step": step})
+    run_id, step = _run_and(words, "step")
+    asked = Asked("skip", run_id, {"reason": reason, "step": step}, all_, workflow, status, filter_, dry_run)
     ask_for(asked, url, key, project, as_json=as_json, told=f"is asked to skip {step}")
 
 
-@app.command(epilog=examples("signoff runs priority 0198c5a0-… 1"))
+@app.command(
+    epilog=examples(
+        "signoff runs priority 0198c5a0-… 1", "signoff runs priority --all 9 --workflow reports/nightly --dry-run"
+    )
+)
 def priority(
-    run_id: OneRun,
-    value: Annotated[int, typer.Argument(min=1, max=9, help="1 is first, 9 is last.")],
+    words: Annotated[
+        list[str], typer.Argument(metavar="[RUN_ID] VALUE", help="The run's id, or --all; 1 is first, 9 is last.")
+    ],
     *,
     reason: ReasonOption = "",
+    all_: AllOption = False,
+    workflow: WorkflowOption = None,
+    status: StatusOption = None,
+    filter_: FilterOption = "",
+    dry_run: DryRunOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Change how soon a run gets its turn."""
-    asked = Asked("priority", run_id, {"reason": reason, "priority": value})
+    run_id, value = _run_and(words, "priority")
+    if value not in PRIORITIES:
+        raise typer.BadParameter("A priority is 1 (first) to 9 (last).")
+    more = {"reason": reason, "priority": int(value)}
+    asked = Asked("priority", run_id, more, all_, workflow, status, filter_, dry_run)
     ask_for(asked, url, key, project, as_json=as_json, told=f"has priority {value}")
+
+
+PRIORITIES = frozenset("123456789")
+RUN_AND_VALUE = 2
+
+
+def _run_and(words: list[str], what: str) -> tuple[UUID | None, str]:
+    """The run that is named before the value, and the value; no run where it stands alone, for --all.
+
+    Raises:
+        typer.BadParameter: there is more than that, or the first is no run's id.
+    """
+    if len(words) > RUN_AND_VALUE:
+        raise typer.BadParameter(f"Name a run and its {what}; or --all and the {what}.")
+    try:
+        return (UUID(words[0]) if len(words) == RUN_AND_VALUE else None), words[-1]
+    except ValueError:
+        raise typer.BadParameter(f"'{words[0]}' is no run's id.") from None

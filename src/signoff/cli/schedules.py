@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples, server_named
+from signoff.cli.options import JsonOption, KeyOption, ListGroup, ProjectOption, UrlOption, examples, server_named
 from signoff.cli.output import moment, print_json, print_table, tell
 
 if TYPE_CHECKING:
     from signoff.cli.client import ApiClient
 
-app = typer.Typer(help="Schedules: list, show, next, pause, resume, trigger, backfill.", rich_markup_mode=None)
+app = typer.Typer(
+    cls=ListGroup,
+    help="Schedules: list, show, next, pause, resume, trigger, backfill. Without a command: list.",
+    rich_markup_mode=None,
+)
 
 Name = Annotated[str, typer.Argument(help="The schedule's name; PROJECT/NAME where several projects have one.")]
-
-
-@app.callback(invoke_without_command=True)
-def schedules(context: typer.Context) -> None:
-    """Schedules: list, show, next, pause, resume, trigger, backfill. Without a command: list."""
-    if context.invoked_subcommand is None:
-        list_()
 
 
 @app.command("list", epilog=examples("signoff schedules list", "signoff schedules list --json | jq -r .next_at"))

@@ -218,7 +218,7 @@ class _Teller:
             case "effect.intended" if "arguments" not in data:
                 cause = step
             case "step.started" | "effect.intended" if not step.endswith("/undo"):
-                cause = self._what_let_it_begin(step)
+                cause = _asked_by_code(data) or self._what_let_it_begin(step)
             case "run.unwinding":
                 error = data["error"]
                 cause = str(error.get("by") or error.get("step") or error.get("kind") or "")
@@ -226,17 +226,19 @@ class _Teller:
                 cause = "its last step"
             case "step.started" | "effect.intended" | "run.ended":
                 cause = f"the run unwinds ({self._unwinding})"
-            case "step.ended" if not said and self._waited_for_a_moment(step):
-                cause = "the moment it waited for"
+            case "step.ended" if not said:
+                cause = self._what_ended(step)
             case "step.noted":
                 cause = _noted(step, data["name"], data["data"])
             case _:
                 cause = str(said or step)
         return cause
 
-    def _waited_for_a_moment(self, step: str) -> bool:
+    def _what_ended(self, step: str) -> str:
         span = self._open.get(step)
-        return span is not None and span.kind == "wait"
+        if span is None:
+            return self._what_let_it_begin(step)  # computed at once, or it never began
+        return "the moment it waited for" if span.kind == "wait" else step
 
     def _what_let_it_begin(self, step: str) -> str:
         prefix, _, name = step.rpartition("/")
@@ -246,6 +248,12 @@ class _Teller:
         if ended:
             return f"the end of {max(ended, key=lambda other: self._ended[other])}"
         return f"{prefix.rpartition('[')[0]} went on" if prefix.endswith("]") else "the run began"
+
+
+def _asked_by_code(data: Mapping[str, Any]) -> str:
+    """Which line of a workflow in Python asked for the step; empty of any other."""
+    command: Mapping[str, Any] = data.get("command") or {}
+    return f"the workflow's code, {command['at']}" if command.get("at") else ""
 
 
 def _noted(step: str, name: str, fact: Mapping[str, Any]) -> str:

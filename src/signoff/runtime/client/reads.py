@@ -26,6 +26,9 @@ async def read_run(connection: Connection, org_id: UUID, run_id: UUID) -> RunSum
         NotFoundError: no such run in that organisation.
     """
     row = await connection.fetchrow(store.READ, org_id, run_id)
+    if row is None and await connection.fetchrow(store.DEBOUNCED, org_id, run_id) is not None:
+        detail = f"run {run_id} has not begun: its start waits until its key is quiet; its explanation says how long"
+        raise NotFoundError(detail)
     if row is None:
         raise NotFoundError(f"there is no run {run_id}")
     return summary_of(row)
