@@ -6,7 +6,7 @@ from dataclasses import field, fields, replace
 
 import pytest
 
-from signoff.core.values import value
+from signoff.core.values import altered, value
 
 
 @value
@@ -74,3 +74,12 @@ def test_they_are_dataclasses_with_slots() -> None:
     assert replace(Point(1, 2), y=3) == Point(1, 3)
     with pytest.raises(AttributeError):
         object.__setattr__(Point(1), "z", 1)
+
+
+def test_a_value_with_other_members_is_another_and_the_first_stays() -> None:
+    first = Named(1, 2, "a", "hidden", "b")
+    second = altered(first, y=3, label="c")
+    assert (type(second), second, second.note) == (Named, Named(1, 3, "a", "hidden", "c"), "hidden")
+    assert first == Named(1, 2, "a", "hidden", "b")
+    with pytest.raises(AttributeError):
+        altered(first, z=1)

@@ -25,8 +25,8 @@ from signoff.api.compatible.chat_request import Bounds, read_chat
 from signoff.api.compatible.members import Known, RequestError
 from signoff.api.compatible.messages_request import read_messages
 from signoff.api.compatible.responses_request import read_response
-from signoff.api.compatible.tuning import REASONING
-from signoff.capabilities.gateway.tuning import Tuning
+from signoff.api.compatible.tuning import REASONING, TUNING, read_tuning
+from signoff.capabilities.gateway.tuning import UNTUNED, Tuning
 
 BOUNDS = Bounds(messages=4, tools=4)
 DROPPING = Bounds(messages=4, tools=4, drops=True)
@@ -91,3 +91,28 @@ def test_what_an_answer_can_do_without_is_dropped_and_named_where_that_is_wished
 def test_what_makes_another_answer_is_never_dropped(more: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         read_chat({**CHAT, **more}, DROPPING)
+
+
+class Looked(dict[str, Any]):
+    """A body that keeps what was looked for in it."""
+
+    def __init__(self, **members: Any) -> None:
+        super().__init__(members)
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        self.names.add(name)
+        return super().__getitem__(name)
+
+
+def test_a_body_without_tuning_is_not_searched_for_it_and_none_is_passed_over() -> None:
+    body = Looked(seed=7, parallel_tool_calls=None, tool_choice={"type": "auto"}, logprobs=True)
+    assert read_tuning(body, tools=True) == Tuning(seed=7, logprobs=0)
+    assert body.names == TUNING
+    plain = Looked(model="m", messages=[])
+    assert read_tuning(plain, tools=True) is UNTUNED
+    assert not plain.names

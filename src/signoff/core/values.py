@@ -11,6 +11,7 @@ and hashes is compiled when it is first asked for, and what shows a value is sha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast, dataclass_transform
 
@@ -27,6 +28,28 @@ def value(cls: type[_T]) -> type[_T]:
     if "__repr__" not in own:
         made.__repr__ = _shown
     return made
+
+
+def altered(one: _T, **members: Any) -> _T:
+    """A value with other members: `dataclasses.replace` in a third of its time, for values of many members."""
+    kind = cast("Any", type(one))
+    copy = _COPIES.get(kind)
+    if copy is None:
+        copy = _COPIES[kind] = _copying(kind)
+    made = copy(one)
+    for name, member in members.items():
+        setattr(made, name, member)
+    return made
+
+
+_COPIES: dict[type[Any], Callable[[Any], Any]] = {}
+
+
+def _copying(kind: type[Any]) -> Callable[[Any], Any]:
+    lines = "".join(f"    made.{one.name} = one.{one.name}\n" for one in fields(kind))
+    made: dict[str, Any] = {}
+    exec(f"def copy(one):\n    made = new(kind)\n{lines}    return made\n", {"new": object.__new__, "kind": kind}, made)  # noqa: S102  (as below)
+    return made["copy"]
 
 
 def _shown(self: Any) -> str:

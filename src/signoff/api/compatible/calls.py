@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 from fastapi import Request, Response
@@ -33,7 +32,7 @@ from signoff.capabilities.gateway.chat import ChatEvent, ChatReply, StreamEnd
 from signoff.capabilities.gateway.chats.streaming import ChatStream
 from signoff.capabilities.gateway.routing.router import LEFT_OUT
 from signoff.core.errors import UnavailableError
-from signoff.core.values import value
+from signoff.core.values import altered, value
 from signoff.foundation.settings import ApiSettings
 
 
@@ -161,7 +160,7 @@ async def converse(request: Request, form: Format) -> Response:
         bounds = served.bounds.dropping(drops(headers, place.config.served))
         wanted = form.read(read_body(body_of(request)), bounds)
         asked = place.asked(headers, model=wanted.model, task="chat")
-        chat = replace(wanted.request, timeout_s=served.timeout_s(headers))
+        chat = altered(wanted.request, timeout_s=served.timeout_s(headers))
         gateway, decide = served.gateway, place.decide(asked)
         if wanted.stream:
             stream = await gateway.stream(chat, asked, place.config, decide=decide)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from signoff.api.compatible.members import Known, a_count, a_flag, a_number, a_string, an_object, screened, wrong
-from signoff.capabilities.gateway.tuning import EFFORTS, VERBOSITIES, Effort, Tuning, Verbosity
+from signoff.capabilities.gateway.tuning import EFFORTS, UNTUNED, VERBOSITIES, Effort, Tuning, Verbosity
 
 IN_CHATS = frozenset(
     (
@@ -41,6 +41,16 @@ _MOST_BIAS = 100
 _MOST_LIKELY = 20
 
 
+TUNING = frozenset(
+    (
+        *("top_p", "top_k", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs"),
+        *("thinking", "reasoning", "reasoning_effort", "output_config", "verbosity", "text", "service_tier"),
+        *("parallel_tool_calls", "tool_choice"),
+    )
+)
+"""Every member that `read_tuning` looks at: most bodies have none of them."""
+
+
 def read_tuning(body: Mapping[str, Any], *, tools: bool, drops: bool = False) -> Tuning:
     """What a body asks for; what asks for the default asks for nothing.
 
@@ -52,6 +62,8 @@ def read_tuning(body: Mapping[str, Any], *, tools: bool, drops: bool = False) ->
     Raises:
         RequestError: a member is wrong.
     """
+    if not drops and TUNING.isdisjoint(body):
+        return UNTUNED
     top_p = a_number(body.get("top_p"), "top_p", 0, 1)
     adaptive, thinking_tokens = _thinking(body.get("thinking"))
     effort = _effort(body)

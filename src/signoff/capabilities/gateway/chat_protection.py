@@ -40,7 +40,7 @@ from signoff.capabilities.gateway.protection import (
 )
 from signoff.core.errors import SignoffError
 from signoff.core.json_texts import told_by_value
-from signoff.core.values import value
+from signoff.core.values import altered, value
 from signoff.governance.privacy import StreamRestorer, Tokens, mapped
 from signoff.governance.privacy.model import MAX_DEPTH
 
@@ -164,7 +164,7 @@ def _changed(request: ChatRequest, changing: Changing) -> ChatRequest:
         return changing.change(text)
 
     try:
-        return replace(
+        return altered(
             request,
             messages=tuple(
                 ChatMessage(message.role, tuple(part for item in message.parts for part in _part(item, change)))

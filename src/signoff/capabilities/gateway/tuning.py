@@ -54,6 +54,8 @@ class Tuning:
     @property
     def wanted(self) -> frozenset[str]:
         """The names of what is asked for."""
+        if self is UNTUNED:
+            return _NOTHING
         return frozenset(name for name in _NAMES if getattr(self, name) is not None)
 
     @property
@@ -64,6 +66,7 @@ class Tuning:
 
 _NAMES = tuple(one.name for one in fields(Tuning) if one.name != "optional")
 UNTUNED = Tuning()
+_NOTHING = frozenset[str]()
 _ASKED_AS: Mapping[str, str] = {
     "effort": "reasoning_effort",
     "thinking_tokens": "thinking",

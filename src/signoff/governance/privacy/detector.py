@@ -19,7 +19,7 @@ from signoff.governance.privacy.model import (
     PersonalDataError,
 )
 from signoff.governance.privacy.names import THRESHOLD, Token, Word, find_people, words_of
-from signoff.governance.privacy.needs import Held
+from signoff.governance.privacy.needs import Needs, held_in, most_of
 from signoff.governance.privacy.patterns import GENERAL
 from signoff.governance.privacy.phones import PHONE, find_phones
 from signoff.governance.privacy.places import GROUP_KINDS, find_addresses, find_groups, find_places, is_place
@@ -27,8 +27,10 @@ from signoff.governance.privacy.rules import Rule
 from signoff.governance.privacy.spans import Spans
 
 RULES = (*SECRETS, *GENERAL, *EUROPE, *WORLD)
-KNOWN_WISHES = 256
-"""Of how many sets of kinds it is kept which rules find them: a deployment's permits name a few."""
+KNOWN_WISHES = 4_096
+"""Of how many sets of kinds, and sorts of texts, it is kept which rules find them: a deployment's permits name a few,
+and texts have more or fewer digits, long numbers and signs."""
+_MOST_NEEDED = most_of(rule.needs for rule in RULES)
 _RANKS = (
     "SECRET", "EMAIL_ADDRESS", "IBAN_CODE", "CREDIT_CARD", "CRYPTO_ADDRESS", "URL", "US_SSN", "NATIONAL_ID", "PASSPORT", "DRIVER_LICENSE",
     "BANK_ACCOUNT", "IP_ADDRESS", "DATE_OF_BIRTH", "DATE_TIME", "AGE", "PHONE_NUMBER", "TITLE", "ADDRESS", "ZIP_CODE", "ORGANIZATION", "PERSON",
@@ -73,9 +75,9 @@ class Detector:
                 f"A text of {len(text)} characters is not searched for personal data; at most {MAX_TEXT_CHARACTERS} are."
             )
         wanted = frozenset(kinds)
-        held = Held(text)
         # What nobody looks for is not searched for either, nor what cannot be there.
-        found = [finding for rule in _rules(wanted) if held.meets(rule.needs) for finding in rule.find(text)]
+        rules = _rules(wanted, held_in(text).up_to(_MOST_NEEDED))
+        found = [finding for rule in rules for finding in rule.find(text)]
         words: list[Word] = []
         if names and wanted & NAME_KINDS:
             if self._model is None:
@@ -98,9 +100,9 @@ class Detector:
 
 
 @lru_cache(maxsize=KNOWN_WISHES)
-def _rules(wanted: frozenset[str]) -> tuple[Rule, ...]:
-    """The rules that find any of these kinds."""
-    return tuple(rule for rule in RULES if rule.kind in wanted)
+def _rules(wanted: frozenset[str], held: Needs) -> tuple[Rule, ...]:
+    """The rules that may find any of these kinds in a text that has so much."""
+    return tuple(rule for rule in RULES if rule.kind in wanted and rule.needs.met_by(held))
 
 
 def resolved(found: Sequence[Finding]) -> list[Finding]:

@@ -7,6 +7,7 @@ all else that is done with a short text.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # The parser is `re`'s own, which has no public name since Python 3.11; its tree is that of all versions since 2.0.
@@ -22,7 +23,7 @@ _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a match has at least.
+    """What a match has at least, or what a text has.
 
     Attributes:
         digits: how many, of any script.
@@ -36,26 +37,46 @@ class Needs:
     run: int = 0
     digit_run: int = 0
 
-
-class Held:
-    """What a text has."""
-
-    def __init__(self, text: str) -> None:
-        self._characters = frozenset(text)
-        runs = _RUN.findall(text)
-        self._run = max(map(len, runs), default=0)
-        of_digits = [run for run in runs if _DIGIT.search(run)] if _DIGIT.search(text) else []
-        self._digit_run = max(map(len, of_digits), default=0)
-        self._digits = len(_DIGIT.findall("".join(of_digits))) if of_digits else 0
-
-    def meets(self, needs: Needs) -> bool:
-        """Whether there can be a match."""
+    def met_by(self, held: Needs) -> bool:
+        """Whether a text that has so much may have a match."""
         return (
-            needs.digits <= self._digits
-            and needs.digit_run <= self._digit_run
-            and needs.run <= self._run
-            and needs.characters <= self._characters
+            self.digits <= held.digits
+            and self.digit_run <= held.digit_run
+            and self.run <= held.run
+            and self.characters <= held.characters
         )
+
+    def up_to(self, most: Needs) -> Needs:
+        """As far as anybody asks: no more of each than that."""
+        return Needs(
+            min(self.digits, most.digits),
+            self.characters & most.characters,
+            min(self.run, most.run),
+            min(self.digit_run, most.digit_run),
+        )
+
+
+def held_in(text: str) -> Needs:
+    """What a text has."""
+    runs = _RUN.findall(text)
+    of_digits = [run for run in runs if _DIGIT.search(run)] if _DIGIT.search(text) else []
+    return Needs(
+        len(_DIGIT.findall("".join(of_digits))) if of_digits else 0,
+        frozenset(text),
+        max(map(len, runs), default=0),
+        max(map(len, of_digits), default=0),
+    )
+
+
+def most_of(all_needs: Iterable[Needs]) -> Needs:
+    """The most that any of them needs of each."""
+    found = tuple(all_needs)
+    return Needs(
+        max((one.digits for one in found), default=0),
+        frozenset[str]().union(*(one.characters for one in found)),
+        max((one.run for one in found), default=0),
+        max((one.digit_run for one in found), default=0),
+    )
 
 
 def needs_of(pattern: re.Pattern[str]) -> Needs:

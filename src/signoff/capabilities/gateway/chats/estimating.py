@@ -69,8 +69,11 @@ def usage_of(spec: ModelSpec, provider: Provider, estimated: Estimate, reply: Ch
     elif reply.finish_reason == "incomplete":
         # A report of the beginning does not count what was written since.
         writes = max(writes, _written(reply))
+    used = reported
+    if (reads, writes) != (reported.input_tokens, reported.output_tokens):
+        used = replace(reported, input_tokens=reads, output_tokens=writes)
     try:
-        found = priced(spec, replace(reported, input_tokens=reads, output_tokens=writes), local=provider.local)
+        found = priced(spec, used, local=provider.local)
     except ProviderError:
         found = None
     return Usage(1, reads, writes, Cost() if found is None else found.cost)
