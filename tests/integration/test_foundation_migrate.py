@@ -15,6 +15,7 @@ from signoff.core.errors import UnavailableError
 from signoff.core.ids import uuid7
 from signoff.foundation.database import DEFAULT_ORG_ID, Database, migrate
 from signoff.foundation.database.migrate import MIGRATIONS_DIRECTORY, migrations_digest
+from signoff.foundation.database.preparing import require_version
 from signoff.foundation.settings import DatabaseSettings
 
 
@@ -98,6 +99,13 @@ def test_a_user_without_powers_is_told_what_an_administrator_has_to_do(
             connection.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
             connection.execute("DROP SCHEMA IF EXISTS public CASCADE")
             administration.execute(sql.SQL("DROP ROLE {}").format(role))
+
+
+def test_a_server_that_is_too_old_is_told_so() -> None:
+    """It was told of an unrecognised privilege."""
+    with pytest.raises(UnavailableError, match=r"needs PostgreSQL 16 or newer; this server is 15\.18\."):
+        require_version(150018)
+    require_version(160000)
 
 
 def test_each_names_what_it_depends_on() -> None:

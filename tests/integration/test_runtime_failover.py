@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
+import psycopg
 import pytest
+from psycopg import sql
 from support.crashing import crashing
+from support.databases import Databases
 from support.engine import (
     ACTOR,
     RELEASE,
@@ -27,6 +31,7 @@ from support.engine import (
 from signoff.core.clock import SystemClock
 from signoff.core.errors import StepError
 from signoff.foundation.database import Database
+from signoff.foundation.settings import DatabaseSettings
 from signoff.runtime.client.forking import Fork, fork
 from signoff.runtime.continuity import suspect_before, unsafe_settings
 from signoff.runtime.handlers import Done, Effect, StepCall
@@ -59,6 +64,27 @@ async def test_another_server_before_makes_runs_from_before_suspect(database: Da
             broke_at = await suspect_before(connection)
             assert broke_at is not None
             assert await suspect_before(connection) == broke_at  # said and noted once
+    assert caplog.text.count("another server") == 1
+
+
+async def test_a_copy_of_the_database_on_the_same_server_is_another_one(
+    databases: Databases, administration: psycopg.Connection, caplog: Any
+):
+    """So is a dump that is restored into the cluster that it came from. It was taken for the same one."""
+    with databases.fresh() as url, databases.fresh() as copy:
+        names = [sql.Identifier(urlsplit(one).path.lstrip("/")) for one in (copy, url)]
+        async with (
+            await Database.open(DatabaseSettings(url=url)) as database,
+            database.worker_connection() as connection,
+        ):
+            assert await suspect_before(connection) is None
+        administration.execute(sql.SQL("DROP DATABASE {}").format(names[0]))
+        administration.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+        async with (
+            await Database.open(DatabaseSettings(url=copy)) as database,
+            database.worker_connection() as connection,
+        ):
+            assert await suspect_before(connection) is not None
     assert caplog.text.count("another server") == 1
 
 

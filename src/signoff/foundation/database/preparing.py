@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from signoff.core.errors import UnavailableError
+
+OLDEST_VERSION = 160000
+"""Of PostgreSQL, as it writes it itself: before, a role could not be granted without what it inherits."""
+
 # Of what the first migration needs: what is missing, and what this user may not do by itself. By what is there, not by
 # the words of the error, which come in the server's language and name the first thing alone.
 _MISSING = """
@@ -46,3 +51,16 @@ def to_prepare(connection: Any, user: str, database: str) -> str:
             f" {statements}"
         )
     return " ".join(told)
+
+
+def require_version(number: int) -> None:
+    """Return only where the server is new enough.
+
+    Raises:
+        UnavailableError: it is not; the first migration would say so in words that nobody understands.
+    """
+    if number < OLDEST_VERSION:
+        raise UnavailableError(
+            f"Signoff needs PostgreSQL {OLDEST_VERSION // 10000} or newer; this server is"
+            f" {number // 10000}.{number % 10000}. Without SIGNOFF_DATABASE__URL it uses one of its own."
+        )

@@ -8,14 +8,13 @@ from typing import Any, Literal
 
 from signoff.core.clock import Clock
 from signoff.foundation.database import Connection
+from signoff.foundation.database.preparing import OLDEST_VERSION
 from signoff.runtime.continuity import unsafe_settings
 from signoff.runtime.diagnosis import store
 from signoff.runtime.partitions import covered
 
 Status = Literal["ok", "warning", "failed"]
 
-OLDEST_VERSION = 160000
-"""Of PostgreSQL, as `server_version_num` has it: what is tested."""
 LONG_TRANSACTION_S = 300.0
 SKEW_S = 1.0
 """Between this host's clock and the server's: retries and timeouts come that much early or late."""
@@ -83,6 +82,7 @@ async def _work(connection: Connection) -> list[Finding]:
     long: Any = await connection.fetchrow(store.LONG_TRANSACTIONS, LONG_TRANSACTION_S)
     retention: Any = await connection.fetchrow(store.RETENTION)
     breaks: Any = await connection.fetchrow(store.BREAKS)
+    vaults: Any = await connection.fetchrow(store.VAULTS)
     return [
         _of(
             "workers",
@@ -117,6 +117,15 @@ async def _work(connection: Connection) -> list[Finding]:
             f"{retention['failing']} batches of finished runs cannot be archived or dropped"
             + (f", one of project {retention['project']}: {retention['problem']}" if retention["failing"] else ""),
             "Nothing of them is lost. Put right what it says, then: signoff retention run, or wait for a worker.",
+            "warning",
+        ),
+        _of(
+            "vaults",
+            vaults["plain"] == 0,
+            f"{vaults['vaults']} runs have a vault of personal data, {vaults['plain']} are not encrypted by Signoff"
+            + (f"; keys in use: {vaults['keys']}" if vaults["keys"] else ""),
+            "Set SIGNOFF_VAULT__KEYS_FILE on every worker. What is there already stays plain until the run adds to it,"
+            " or leaves.",
             "warning",
         ),
         _of(
