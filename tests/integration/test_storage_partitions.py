@@ -155,7 +155,7 @@ async def test_a_journal_is_looked_for_in_its_own_month_only(database: Database)
         await connection.execute(store.PLAN_BY_KEY)  # as where runs are loaded
         ids = [run_id_at(NOW), run_id_at(NOW - timedelta(days=40))]
         explaining = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) " + claims_store.LOAD
-        explained = await connection.fetch(explaining, uuid7(), ids)
+        explained = await connection.fetch(explaining, uuid7(), store.written(ids))
         plan = "\n".join(row[0] for row in explained)
     assert "Seq Scan" not in plan
     ran = [line for line in plan.splitlines() if "Scan on journal_" in line and "never executed" not in line]

@@ -147,7 +147,8 @@ class MemoryStore:
         among = {run_id: self.queue[run_id] for run_id in named if run_id in self.queue}
         return self._claim(session_id, now, len(among), among)
 
-    def load(self, session_id: UUID, run_ids: Sequence[UUID]) -> list[Row]:
+    def load(self, session_id: UUID, run_ids: Any) -> list[Row]:
+        run_ids = _uuids(run_ids)
         journals = [row for row in sorted(self.journal.values(), key=_place) if row["run_id"] in set(run_ids)]
         nothing: Row = dict.fromkeys(("gen", "message_id", "path", "sent_by", "place"))
         inboxes = [{**row, "seq": None, "recorded_at": None} for row in self.load_inbox(session_id, run_ids)]
@@ -175,11 +176,12 @@ class MemoryStore:
     # --- writing -----------------------------------------------------------------------------------------------
 
     def append(self, session_id: UUID, *arrays: Sequence[Any]) -> list[Row]:
-        moments = [EPOCH + int(us) * MICROSECOND for us in str(arrays[3]).strip("{}").split(",") if us]
-        events, views = _rows((*arrays[0:3], moments, arrays[4])), _rows(arrays[5:13])
+        run_ids, seqs, kinds, moments = _uuids(arrays[0]), _numbers(arrays[1]), _texts(arrays[2]), _moments(arrays[3])
+        events = _rows((run_ids, seqs, kinds, moments, arrays[4]))
+        views = _rows((_uuids(arrays[5]), *arrays[6:11], _moments(arrays[11]), _moments(arrays[12])))
         drained, finished, parked, keys = (
             _rows(arrays[13:15]),
-            _rows(arrays[15:17]),
+            _rows((_uuids(arrays[15]), _numbers(arrays[16]))),
             _rows(arrays[17:22]),
             _rows(arrays[22:26]),
         )
@@ -292,6 +294,23 @@ class MemoryStore:
 
 def _place(row: Row) -> tuple[UUID, int]:
     return (row["run_id"], row["seq"])
+
+
+def _texts(array: Any) -> list[str]:
+    """What PostgreSQL reads in the text of an array."""
+    return [text for text in str(array).strip("{}").split(",") if text]
+
+
+def _uuids(array: Any) -> list[UUID]:
+    return [UUID(text) for text in _texts(array)]
+
+
+def _numbers(array: Any) -> list[int]:
+    return [int(text) for text in _texts(array)]
+
+
+def _moments(array: Any) -> list[datetime | None]:
+    return [None if text == "NULL" else EPOCH + int(text) * MICROSECOND for text in _texts(array)]
 
 
 def _rows(columns: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:

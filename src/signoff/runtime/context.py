@@ -12,7 +12,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from signoff.core.errors import StepError
-from signoff.core.labels import Labels, written_fields
+from signoff.core.labels import BOTTOM, Labels, written_fields
 from signoff.runtime.artifacts import Content, split
 from signoff.runtime.engine import Engine
 from signoff.runtime.events import Event, EventKind, decode, encode
@@ -30,7 +30,6 @@ from signoff.workflows.semantics import STATUS
 BOUNDED = ("step.", "group.")
 """Events of these kinds fail their step where they are too large; the others are bounded where they come from."""
 
-
 AS_GIVEN: frozenset[EventKind] = frozenset({"effect.intended", "step.noted"})
 """Kinds of which the state takes only texts and numbers of the engine's own: these come back from JSON as they went."""
 
@@ -39,6 +38,7 @@ class RunContext(StepTasks):
     """A run that this worker owns.
 
     Attributes:
+        run_id: which run it is.
         state: the fold of its journal, including events that are still on their way to the disk.
         gen: the queue generation that was read with the latest messages; parking on an older one fails.
         resting: a park or finish is under way; nothing else may start meanwhile.
@@ -57,12 +57,21 @@ class RunContext(StepTasks):
         to_undo: once all has settled: completed effects that are still to be taken back, the latest last.
     """
 
+    # With so many attributes Python would give each run a dictionary of its own, and look each of them up in it.
+    __slots__ = (
+        "_buffer", "_deadline", "_decided", "_drained", "_laden", "_ordinary_bytes", "artifact_bytes", "began_at",
+        "engine", "facts", "gen", "if_lost", "journal_bytes", "loaded_s", "most_events", "program", "queued",
+        "release", "rest_task", "resting", "run_id", "scope", "sent_s", "stale", "state", "timer", "to_undo",
+        "withdrawing", "workflow",
+    )  # fmt: skip
+
     def __init__(
         self, engine: Engine, facts: RunFacts, workflow: Workflow, release: Any, *, state: RunState, gen: int
     ) -> None:
         super().__init__()
         self.engine = engine
         self.facts = facts
+        self.run_id = facts.run_id
         self.workflow = workflow
         self.release = release
         self.state = state
@@ -90,11 +99,6 @@ class RunContext(StepTasks):
         self.artifact_bytes = 0
         self.to_undo: list[StepRecord] | None = None
         self.program = self.make_program()
-
-    @property
-    def run_id(self) -> UUID:
-        """Which run it is."""
-        return self.facts.run_id
 
     @property
     def broke(self) -> str | None:
@@ -135,11 +139,11 @@ class RunContext(StepTasks):
         if self._decided is not None:
             self.tell_decision()
         state, now, encoded, contents = self.state, self.engine.clock.now(), encode(data), ()
-        journaled, size = encoded, len(encoded)
+        journaled, size, seq = encoded, len(encoded), state.last_seq + 1
         if size > self._ordinary_bytes:
             journaled, contents = self._split(kind, data)
-        row = Row(state.last_seq + 1, kind, now, journaled, contents)
-        state.apply(Event(row.seq, kind, now, data if kind in AS_GIVEN else decode(encoded)))
+        row = Row(seq, kind, now, journaled, contents)
+        state.apply(Event(seq, kind, now, data if kind in AS_GIVEN else decode(encoded)))
         self._buffer.append(row)
         self.journal_bytes += size
         if kind == "step.ended":
@@ -284,16 +288,12 @@ class RunContext(StepTasks):
         `given` are those of single values, of a step that names values; `control` of what decided that it runs, where
         the labels of its fields say themselves what else they rest on.
         """
-        whole = read.join(done.labels)
-        data: dict[str, Any] = {
-            "step": path,
-            "status": "done",
-            "output": done.output,
-            "labels": whole.as_dict(),
-            **facts,
-        }
+        whole = read if done.labels is BOTTOM else read.join(done.labels)
+        data: dict[str, Any] = {"step": path, "status": "done", "output": done.output, "labels": whole.as_dict()}
+        if facts:
+            data.update(facts)
         # Most often each value has the labels of the whole; what came another way has no fields of its own.
-        differ = given is not None and any(one is not whole for one in given.values())
+        differ = bool(given) and any(one is not whole for one in given.values())
         base = read if control is None else control
         ended = status_labels(step, whole, read=read, control=control)
         if (differ or done.fields or ended is not whole) and "via" not in facts:

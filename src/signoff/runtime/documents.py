@@ -42,13 +42,13 @@ class DocumentProgram:
 
     def rebuild(self) -> None:
         """Find all frames again from the state."""
-        state = self.run.state
+        state = self._run.state
         self._continued: Mapping[str, Any] | None = state.started.get("continued_from")
         self._frames: dict[str, Frame] = {}
         self._groups: dict[str, Group] = {}
         self._changed: dict[str, Frame] = {}
-        top = Frame("", self._steps, self.run.scope, state.ended, [])
-        top.unbegun = [step for step in self.run.workflow.steps if not _begun(state.steps.get(step.name))]
+        top = Frame("", self._steps, self._run.scope, state.ended, [])
+        top.unbegun = [step for step in self._run.workflow.steps if not _begun(state.steps.get(step.name))]
         self._add(top)
         under_way = [path for path in state.open if not is_undo(path)]
         for path in sorted(under_way, key=lambda path: path.count("/")):
@@ -104,7 +104,7 @@ class DocumentProgram:
             prefix = prefix_of(path)
             while prefix:
                 owner, index = owner_of(prefix)
-                record = self.run.state.steps.get(owner)
+                record = self._run.state.steps.get(owner)
                 over = record is not None and (record.state is not None or index in record.turns)
                 if over or (index or 0) >= self._most(owner):
                     return False
@@ -115,7 +115,7 @@ class DocumentProgram:
 
     def _most(self, group: str) -> int:
         """How many iterations there may be: of a `for` that has begun, how many items there are."""
-        record, step = self.run.state.steps.get(group), self.step(group)
+        record, step = self._run.state.steps.get(group), self.step(group)
         if step.verb == "for" and record is not None and "items" in record.arguments:
             return len(record.arguments["items"])
         return most_turns(step)
@@ -128,7 +128,7 @@ class DocumentProgram:
             return False
         if not prefix or step.is_group or is_undo(path):
             return False
-        return self.run.state.steps.get(owner_of(prefix)[0]) is not None
+        return self._run.state.steps.get(owner_of(prefix)[0]) is not None
 
     def begins(self, path: str) -> bool:
         """Whether the scope of that step is under way: of a later turn, or another item, it is not yet."""
@@ -141,13 +141,13 @@ class DocumentProgram:
         if frame is not None:
             return frame.scope
         owner, index = owner_of(prefix)
-        record = self.run.state.steps[owner]
-        around, states, offset = self.scope(owner), self.run.state.ended_in(prefix), self.turns_before(owner)
+        record = self._run.state.steps[owner]
+        around, states, offset = self.scope(owner), self._run.state.ended_in(prefix), self.turns_before(owner)
         return scope_inside(self.step(owner), record, around, states, index=index, offset=offset)
 
     def turns_before(self, path: str) -> int:
         """How many turns of a loop were in the runs that this one continues."""
-        before = self.run.state.started.get("continued_from")
+        before = self._run.state.started.get("continued_from")
         return before["turns"] if before is not None and before["loop"] == path else 0
 
     def named(self, path: str, name: str) -> str:
@@ -177,16 +177,16 @@ class DocumentProgram:
                     frame.unbegun[:] = [step for step in frame.unbegun if step.name != name]
             if path in self._groups:
                 self._abandon(path)
-            if "/" not in path and self.run.state.messages and self._steps[path].is_group:
+            if "/" not in path and self._run.state.messages and self._steps[path].is_group:
                 self._settle_messages(path)
 
     def _settle_messages(self, path: str) -> None:
         """A group of the workflow itself has ended: what came for steps in it that never began comes too late."""
-        for record in list(self.run.state.steps.values()):
+        for record in list(self._run.state.steps.values()):
             if record.undelivered and not record.attempt and record.path.startswith((f"{path}[", f"{path}!/")):
                 ids = [str(message.message_id) for message in record.undelivered]
                 data = {"step": record.path, "name": MESSAGES_LATE, "data": {"message_ids": ids}}
-                self.run.emit("step.noted", data)
+                self._run.emit("step.noted", data)
 
     def _abandon(self, path: str) -> None:
         """A group has ended from outside: skipped by a person, or as its run unwinds."""
@@ -196,7 +196,7 @@ class DocumentProgram:
 
     def proceed(self) -> None:
         """Begin whatever may begin, frame by frame, and end scopes and groups that are over."""
-        run = self.run
+        run = self._run
         if self._groups:
             now = run.engine.clock.now()
             for group in list(self._groups.values()):
@@ -227,21 +227,21 @@ class DocumentProgram:
                 break
 
     def _begin(self, frame: Frame, step: Step) -> None:
-        path, skips = frame.prefix + step.name, self.run.state.operated.skips
+        path, skips = frame.prefix + step.name, self._run.state.operated.skips
         if path in skips:  # asked for before its scope was there
             end = {"step": path, "status": "bypassed", **skips[path], "review": step.verb == "review"}
-            self.run.emit("step.ended", end)
+            self._run.emit("step.ended", end)
             return
         decision = decide_step(step, frame.scope, frame.ended)
         if isinstance(decision, Ended):
-            endings.end_early(self.run, step, path, decision)
+            endings.end_early(self._run, step, path, decision)
             return
         continued = self._continued
         if continued is not None and step.name == continued["loop"] and not frame.prefix:
             labels = Labels.from_dict(continued["labels"])
             self._begin_group(Beginning(step, path, {"start": continued["last"]}, labels))
             return
-        data = step.arguments.get("with")
+        data = step.arguments.get("start", step.arguments.get("with"))
         labels = {} if data is None else {name: part.labels(frame.scope) for name, part in data.parts.items()}
         if step.verb in NAMING:
             labels = labels_of_parts(step, NAMING[step.verb], frame.scope, frame.ended)
@@ -258,15 +258,15 @@ class DocumentProgram:
             if step.verb == "for":
                 items_of(step, beginning.arguments)
         except StepError as error:
-            endings.end_early(self.run, step, path, Ended("failed", error.detail, error, beginning.labels))
+            endings.end_early(self._run, step, path, Ended("failed", error.detail, error, beginning.labels))
             return
-        record = attempts.started(self.run, beginning)
+        record = attempts.started(self._run, beginning)
         if record is not None:
             self.open_group(step, record, instead=False)
-            self._groups[path].look(self.run.engine.clock.now())
+            self._groups[path].look(self._run.engine.clock.now())
 
     def _is_over(self, frame: Frame) -> bool:
-        return frame.prefix in self._frames and not frame.unbegun and frame.prefix not in self.run.state.busy
+        return frame.prefix in self._frames and not frame.unbegun and frame.prefix not in self._run.state.busy
 
     def failed(self, step: Step, record: StepRecord, error: StepError) -> None:  # noqa: ARG002  (the protocol has it)
         """A failure ends the scope around it; where nothing further out catches it, the run unwinds at once."""
@@ -277,7 +277,7 @@ class DocumentProgram:
             if self._caught_around(frame):
                 self._changed[frame.prefix] = frame
                 return
-        self.run.unwind(cause="failed", error={"step": record.path, **endings.describe(error)})
+        self._run.unwind(cause="failed", error={"step": record.path, **endings.describe(error)})
 
     def _caught_around(self, frame: Frame) -> bool:
         """Whether anything around a frame catches a failure in it."""
@@ -302,7 +302,7 @@ class DocumentProgram:
     def moment(self) -> datetime | None:
         """When the first group is over its time; at once where there is more to begin than could be at one go."""
         if self._changed:
-            return self.run.engine.clock.now()
+            return self._run.engine.clock.now()
         deadlines = [group.deadline for group in self._groups.values() if group.closing is None]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
@@ -316,7 +316,7 @@ class DocumentProgram:
 
     def over(self) -> bool:
         """Whether all steps at the top have ended."""
-        return len(self.run.state.ended) == len(self._steps)
+        return len(self._run.state.ended) == len(self._steps)
 
     def conclude(self) -> Conclusion:
         """The first outcome whose condition is true, and what it gives.
@@ -324,7 +324,7 @@ class DocumentProgram:
         Raises:
             StepError: none is, or one cannot be evaluated.
         """
-        end = decide_end(self.run.workflow, self.run.scope)
+        end = decide_end(self._run.workflow, self._run.scope)
         return Conclusion(end.outcome, end.output, end.labels, end.fields)
 
     # --- frames ------------------------------------------------------------------------------------------------
@@ -338,7 +338,7 @@ class DocumentProgram:
 
     def open_frame(self, group: Enclosing, place: Place) -> Frame:
         """A scope inside is under way, perhaps since long ago."""
-        state, prefix = self.run.state, place.prefix
+        state, prefix = self._run.state, place.prefix
         steps = self.body(place.step, instead=place.instead)
         around = self._frames[prefix_of(place.path)]
         frame = Frame(prefix, steps, place.scope, state.ended_in(prefix), [], around, group, place.index)

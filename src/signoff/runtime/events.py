@@ -34,6 +34,7 @@ from signoff.core.values import value
 from signoff.runtime.codec import LAST_HEADER, PAYLOADS
 
 _LAST_HEADER = bytes((LAST_HEADER,))
+_dumps, _loads, _UTC_Z = orjson.dumps, orjson.loads, orjson.OPT_UTC_Z  # looked up once, not with every event
 
 EventKind = Literal[
     "run.started",
@@ -73,7 +74,7 @@ def encode(data: Mapping[str, Any]) -> bytes:
     Raises:
         TypeError: it holds something that JSON has no form for.
     """
-    return orjson.dumps(data, option=orjson.OPT_UTC_Z)
+    return _dumps(data, None, _UTC_Z)
 
 
 def decode(data: bytes) -> Any:
@@ -82,7 +83,7 @@ def decode(data: bytes) -> Any:
     Raises:
         CodecError: no codec here can read it.
     """
-    return orjson.loads(data if data[:1] > _LAST_HEADER else PAYLOADS.unpack(data))
+    return _loads(data if data[:1] > _LAST_HEADER else PAYLOADS.unpack(data))
 
 
 def moment(text: str | None) -> datetime | None:

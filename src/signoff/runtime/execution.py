@@ -37,6 +37,8 @@ def received(path: str, message: Message, disposition: str, reason: str = "") ->
 class RunExecution(RunContext):
     """A run that this worker owns, and what moves it."""
 
+    __slots__ = ()
+
     def receive(self, messages: Sequence[tuple[str, Message]], gen: int) -> None:
         """Take messages from the inbox into the journal. A second copy of one changes nothing."""
         self.gen = gen

@@ -9,32 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from operator import attrgetter
+from collections.abc import Callable
 from uuid import UUID
 
 from signoff.core.errors import ConflictError, SignoffError, UnavailableError
-from signoff.core.fresh import fresh_dict, fresh_list
-from signoff.core.values import value
 from signoff.core.waiting import begun, resumed
 from signoff.foundation.database import Connection, Database
 from signoff.foundation.database.failures import DatabaseAwayError
 from signoff.runtime import artifacts, store
 from signoff.runtime.answering import Answers
-from signoff.runtime.artifacts import Content
-from signoff.runtime.attribute_values import AttributeRow
-from signoff.runtime.codec import PAYLOADS
-from signoff.runtime.events import EventKind
+from signoff.runtime.entries import Entry, Row, SoloWrite, View, columns_of, resolved
+
+__all__ = ["Entry", "Journal", "NotSentError", "Row", "SessionLostError", "SoloWrite", "View"]
 
 GATHER_S = 0.01
 """How long a group commit waits at most for runs that are being advanced, in seconds."""
 
 GATHER_TURNS = 3
 """Turns of the event loop from the answer to one write to a run's next: it goes on, ends a step, begins another."""
-
-SoloWrite = Callable[[Connection], Awaitable[None]]
 
 
 class SessionLostError(UnavailableError):
@@ -45,73 +37,6 @@ class SessionLostError(UnavailableError):
 
 class NotSentError(SessionLostError):
     """An effect was about to be sent and certainly was not, as the session may be over."""
-
-
-@value
-class Row:
-    """An event, encoded; `contents` are the large values that it names by reference."""
-
-    seq: int
-    kind: EventKind
-    recorded_at: datetime
-    data: bytes
-    contents: tuple[Content, ...] = ()
-
-
-@value
-class View:
-    """What lists show of a run: written at park and finish only."""
-
-    status: str
-    outcome: str | None
-    waiting_for: str
-    error: str | None
-    usage: str
-    updated_at: datetime
-    ended_at: datetime | None
-    data_class: int = 0
-    attributes: Mapping[str, AttributeRow] = field(default_factory=fresh_dict)
-    words: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Entry:
-    """What one run wants written, in order, all or nothing.
-
-    Attributes:
-        rows: events to append.
-        drained: ids of the messages that these events took out of the inbox.
-        laden: its events name artifacts, which are put on the disk before them.
-        if_lost: called where they are fenced off, or their run is put aside before they are written.
-        view: the projection to write.
-        finish_gen: take the run out of the queue if its generation is still this.
-        park: give the run up until then, if its generation is still this.
-        yields: with `park`: it waits for a person, so its queue's slot may go back where the queue says so.
-        journal_bytes: with `park`: the size of its whole journal.
-        key: write only if the effects of this business key have this generation still (0 before the first undo).
-        solo: a function that writes this entry in a transaction of its own instead.
-        written: resolved to whether the finish or park took hold (true where neither was asked).
-    """
-
-    org_id: UUID
-    run_id: UUID
-    rows: list[Row] = field(default_factory=fresh_list)
-    drained: list[UUID] = field(default_factory=fresh_list)
-    laden: bool = False
-    if_lost: list[Callable[[], None]] = field(default_factory=fresh_list)
-    view: View | None = None
-    finish_gen: int | None = None
-    park: tuple[int, datetime] | None = None
-    yields: bool = False
-    journal_bytes: int | None = None
-    key: tuple[str, int] | None = None
-    solo: SoloWrite | None = None
-    written: asyncio.Future[bool] | None = None
-
-    @property
-    def alone(self) -> bool:
-        """Whether it takes the solo lane."""
-        return self.laden or self.solo is not None
 
 
 class Journal:
@@ -261,7 +186,7 @@ class Journal:
                     self._reject(run_id, entries, error)
 
     async def _write(self, connection: Connection, batch: list[Entry]) -> None:
-        result = await store.append(connection, self._session_id, _columns(batch))
+        result = await store.append(connection, self._session_id, columns_of(batch))
         if not result.alive:
             self._lose(batch, SessionLostError("this worker was declared dead and its runs were given to others"))
             return
@@ -273,11 +198,13 @@ class Journal:
             # A run that we do not own any more: only possible after the session was lost and regained.
             self._lose(batch, SessionLostError(f"{expected - result.events} events were fenced off"))
             return
+        leaving: list[Entry] = []
         for entry in batch:
             if entry.finish_gen is None and entry.park is None and entry.written is not None:
                 self._answers.add(entry.written)
             else:
-                _resolve(entry, result)
+                leaving.append(entry)
+        resolved(leaving, result)
 
     def _without_moved(self, batch: list[Entry], result: store.Appended) -> list[Entry]:
         """The entries that were written; the runs of the others are told why theirs were not."""
@@ -297,7 +224,7 @@ class Journal:
             result = await self._write_alone(entry)
             self.flushes += 1
             self.events += result.events
-            _resolve(entry, result)
+            resolved((entry,), result)
         except (SessionLostError, DatabaseAwayError) as error:
             self._lose([entry], error)
         except Exception as error:  # noqa: BLE001  (a row that the database does not take concerns its run)
@@ -320,7 +247,7 @@ class Journal:
                     raise SessionLostError("this worker was declared dead and its runs were given to others")
                 if entry.solo is not None:
                     await entry.solo(connection)
-            result = await store.append(connection, self._session_id, _columns([entry]))
+            result = await store.append(connection, self._session_id, columns_of([entry]))
             if result.moved:
                 raise ConflictError("the effect with this business key was undone in between; its key is chosen again")
             if not result.alive or result.events != len(entry.rows):
@@ -345,55 +272,9 @@ class Journal:
 
     @staticmethod
     def _fail(entry: Entry, error: Exception) -> None:
+        leaves, entry.leaves = entry.leaves, None
+        if leaves is not None:  # once whoever found out is through with all entries
+            asyncio.get_running_loop().call_soon(leaves, error)
         if entry.written is not None and not entry.written.done():
             entry.written.set_exception(error)
             entry.written.exception()  # marked as seen: a run that was dropped has nobody left to await it
-
-
-_RUN = attrgetter("run_id")
-
-
-def _columns(batch: list[Entry]) -> store.Columns:
-    columns, pack = store.Columns(), PAYLOADS.pack
-    # In the order of the keys, whole runs at a time: what is sorted already is sorted again at little cost.
-    for entry in sorted(batch, key=_RUN):
-        org_id, run_id = entry.org_id, entry.run_id
-        columns.events += [(run_id, row.seq, row.kind, row.recorded_at, pack(row.data)) for row in entry.rows]
-        if entry.drained:
-            columns.drained.extend((run_id, message_id) for message_id in entry.drained)
-        if entry.view is not None:
-            view = entry.view
-            columns.views.append(
-                (
-                    run_id,
-                    view.status,
-                    view.outcome,
-                    view.waiting_for,
-                    view.error,
-                    view.usage,
-                    view.updated_at,
-                    view.ended_at,
-                    view.data_class,
-                )
-            )
-            for name, row in view.attributes.items():
-                columns.attributes[run_id, name] = (org_id, run_id, name, *row)
-            columns.words.update((org_id, run_id, word) for word in view.words)
-        if entry.finish_gen is not None:
-            columns.finished.append((run_id, entry.finish_gen))
-        if entry.park is not None:
-            columns.parked.append((run_id, *entry.park, entry.yields, entry.journal_bytes))
-        if entry.key is not None:
-            columns.keys.append((run_id, org_id, *entry.key))
-    return columns
-
-
-def _resolve(entry: Entry, result: store.Appended) -> None:
-    if entry.written is None or entry.written.done():
-        return
-    if entry.finish_gen is not None:
-        entry.written.set_result(entry.run_id in result.finished)
-    elif entry.park is not None:
-        entry.written.set_result(entry.run_id in result.parked)
-    else:
-        entry.written.set_result(True)

@@ -60,13 +60,15 @@ def _conclude(execution: RunContext) -> None:
         conclusion = execution.program.conclude()
         end: dict[str, Any] = {"status": "done", "outcome": conclusion.outcome}
         most = execution.engine.settings.event_bytes
-        if len(encode(conclusion.output)) > most:
+        if conclusion.output and len(encode(conclusion.output)) > most:
             detail = f"the output has more than {most} bytes"
             execution.unwind(cause="failed", error={"kind": "too_large", "detail": detail})
             return
         if conclusion.output:
             end["output"] = conclusion.output
-        if conclusion.labels != BOTTOM:  # also without an output: that it came to this end tells something
+        if (
+            conclusion.labels is not BOTTOM and conclusion.labels != BOTTOM
+        ):  # also without an output: that it came to this end tells something
             end["labels"] = conclusion.labels.as_dict()
         lower = written_fields(conclusion.labels, conclusion.fields)
         if lower:
@@ -116,19 +118,19 @@ def _leave(execution: RunContext, entry: Entry, following: UUID | None = None) -
     if execution.timer is not None:
         execution.timer.cancel()
         execution.timer = None
-    execution.submitted(entry).add_done_callback(partial(_left, execution, entry, following))
+    entry.leaves = partial(_left, execution, entry.finish_gen is not None, following)
+    execution.engine.journal.submit(entry)
 
 
-def _left(execution: RunContext, entry: Entry, following: UUID | None, written: asyncio.Future[bool]) -> None:
-    error = None if written.cancelled() else written.exception()
-    if error is not None:
-        execution.engine.failed(execution.run_id, error)
-    elif not written.cancelled() and written.result():
-        execution.engine.gone(execution.run_id, entry.finish_gen is not None)
+def _left(execution: RunContext, ends: bool, following: UUID | None, written: bool | Exception) -> None:
+    if written is True:
+        execution.engine.gone(execution.run_id, ends)
         if following is not None:
             execution.engine.wake(following)
+    elif written is False:
+        execution.rest_task = asyncio.create_task(_guarded(execution, ends=ends))
     else:
-        execution.rest_task = asyncio.create_task(_guarded(execution, ends=entry.finish_gen is not None))
+        execution.engine.failed(execution.run_id, written)
 
 
 async def _guarded(execution: RunContext, *, ends: bool) -> None:
@@ -155,19 +157,20 @@ async def _stay(execution: RunContext, *, ends: bool) -> None:
 
 
 def _finish(execution: RunContext) -> None:
-    entry = execution.take_buffer()
-    entry.view = view_of(execution.state, execution.engine.clock.now())
+    entry, now = execution.take_buffer(), execution.engine.clock.now()
+    entry.view = view_of(execution.state, now)
     entry.finish_gen = execution.gen
-    entry.solo, following = _with_the_end(execution, entry)
+    entry.solo, following = _with_the_end(execution, entry, now)
     _leave(execution, entry, following)
 
 
-def _with_the_end(execution: RunContext, entry: Entry) -> tuple[SoloWrite | None, UUID | None]:
+def _with_the_end(execution: RunContext, entry: Entry, now: datetime) -> tuple[SoloWrite | None, UUID | None]:
     """What is written together with the run's end, and the run that has something to do then."""
     state = execution.state
     if state.continued is not None:
         return continues_as(execution, entry), UUID(state.continued["run_id"])
-    now = execution.engine.clock.now()
+    if "parent" not in state.started:
+        return None, None
     return tell_parent(execution.facts.org_id, execution.run_id, state, now), parent_of(state)
 
 

@@ -21,6 +21,8 @@ class StepTasks(abc.ABC):
         abandoned: the session is lost; whatever is still under way may report, but not write.
     """
 
+    __slots__ = ("_free", "_next", "abandoned", "spawned", "tasks")
+
     def __init__(self) -> None:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.spawned = False

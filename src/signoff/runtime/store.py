@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -123,7 +123,7 @@ WITH fence AS MATERIALIZED (
     INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data)
     SELECT q.org_id, u.run_id, u.seq, fence.id, u.kind, timestamptz 'epoch' + u.recorded_us * interval '1 microsecond',
         u.data
-    FROM fence, unnest($2::uuid[], $3::int[], $4::text[], $5::text::bigint[], $6::bytea[])
+    FROM fence, unnest($2::text::uuid[], $3::text::int[], $4::text::text[], $5::text::bigint[], $6::bytea[])
         AS u(run_id, seq, kind, recorded_us, data)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
     WHERE u.run_id NOT IN (SELECT run_id FROM moved)
@@ -131,10 +131,11 @@ WITH fence AS MATERIALIZED (
 ), viewed AS (
     UPDATE run_view v
     SET status = u.status, outcome = u.outcome, waiting_for = u.waiting_for, error = u.error, usage = u.usage,
-        updated_at = u.updated_at, ended_at = u.ended_at, data_class = u.data_class
-    FROM fence, unnest($7::uuid[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[],
-        $13::timestamptz[], $14::timestamptz[], $28::smallint[])
-        AS u(run_id, status, outcome, waiting_for, error, usage, updated_at, ended_at, data_class)
+        updated_at = timestamptz 'epoch' + u.updated_us * interval '1 microsecond',
+        ended_at = timestamptz 'epoch' + u.ended_us * interval '1 microsecond', data_class = u.data_class
+    FROM fence, unnest($7::text::uuid[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[],
+        $13::text::bigint[], $14::text::bigint[], $28::text::smallint[])
+        AS u(run_id, status, outcome, waiting_for, error, usage, updated_us, ended_us, data_class)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
     WHERE v.run_id = u.run_id AND u.run_id NOT IN (SELECT run_id FROM moved)
 ), drained AS (
@@ -144,7 +145,7 @@ WITH fence AS MATERIALIZED (
 ), leaving AS MATERIALIZED (
     SELECT q.run_id, u.due_at, u.yields, u.journal_bytes FROM fence, (
         SELECT run_id, gen, NULL::timestamptz AS due_at, false AS yields, NULL::bigint AS journal_bytes
-        FROM unnest($17::uuid[], $18::bigint[]) AS f(run_id, gen)
+        FROM unnest($17::text::uuid[], $18::text::bigint[]) AS f(run_id, gen)
         UNION ALL SELECT * FROM unnest($19::uuid[], $20::bigint[], $21::timestamptz[], $22::boolean[], $23::bigint[])
     ) u JOIN run_queue q USING (run_id)
     WHERE q.owner IS NOT DISTINCT FROM $1 AND q.gen = u.gen AND u.run_id NOT IN (SELECT run_id FROM moved)
@@ -201,21 +202,23 @@ WITH fence AS MATERIALIZED (
     INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data)
     SELECT q.org_id, u.run_id, u.seq, fence.id, u.kind, timestamptz 'epoch' + u.recorded_us * interval '1 microsecond',
         u.data
-    FROM fence, unnest($2::uuid[], $3::int[], $4::text[], $5::text::bigint[], $6::bytea[])
+    FROM fence, unnest($2::text::uuid[], $3::text::int[], $4::text::text[], $5::text::bigint[], $6::bytea[])
         AS u(run_id, seq, kind, recorded_us, data)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
     RETURNING run_id
 ), viewed AS (
     UPDATE run_view v
     SET status = u.status, outcome = u.outcome, waiting_for = u.waiting_for, error = u.error, usage = u.usage,
-        updated_at = u.updated_at, ended_at = u.ended_at, data_class = u.data_class
-    FROM fence, unnest($7::uuid[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[],
-        $13::timestamptz[], $14::timestamptz[], $15::smallint[])
-        AS u(run_id, status, outcome, waiting_for, error, usage, updated_at, ended_at, data_class)
+        updated_at = timestamptz 'epoch' + u.updated_us * interval '1 microsecond',
+        ended_at = timestamptz 'epoch' + u.ended_us * interval '1 microsecond', data_class = u.data_class
+    FROM fence, unnest($7::text::uuid[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[],
+        $13::text::bigint[], $14::text::bigint[], $15::text::smallint[])
+        AS u(run_id, status, outcome, waiting_for, error, usage, updated_us, ended_us, data_class)
     JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
     WHERE v.run_id = u.run_id
 ), leaving AS MATERIALIZED (
-    SELECT q.run_id FROM fence, unnest($16::uuid[], $17::bigint[]) AS u(run_id, gen) JOIN run_queue q USING (run_id)
+    SELECT q.run_id
+    FROM fence, unnest($16::text::uuid[], $17::text::bigint[]) AS u(run_id, gen) JOIN run_queue q USING (run_id)
     WHERE q.owner IS NOT DISTINCT FROM $1 AND q.gen = u.gen
     FOR UPDATE OF q SKIP LOCKED
 ), finished AS (
@@ -315,11 +318,24 @@ async def use_approvals(connection: Connection, uses: Sequence[tuple[str, UUID, 
 
 
 _BY_KEY = itemgetter(0, 1)
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_EPOCH, _MICROSECOND, _NULL = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1), "NULL"
 
 
 def _transposed(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+def written(values: Iterable[Any]) -> str:
+    """An array as PostgreSQL's text of it, of what needs no quotes: ids, numbers, names of the engine's own.
+
+    The driver looks at each element of a list twice before it encodes it; a third of a wake-up's encoding was that.
+    """
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _in_microseconds(moments: Iterable[datetime | None]) -> str:
+    """Microseconds since 1970: moments are by far the dearest for the driver to encode."""
+    return written([_NULL if moment is None else (moment - _EPOCH) // _MICROSECOND for moment in moments])
 
 
 async def append(connection: Connection, session_id: UUID, columns: Columns) -> Appended:
@@ -330,11 +346,10 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
         UnavailableError: the connection was lost; whether the batch was written is not known.
     """
     run_ids, seqs, event_kinds, moments, data = _transposed(sorted(columns.events, key=_BY_KEY), 5)  # else: deadlocks
-    # Microseconds since 1970, as text: moments are by far the dearest of the columns for the driver to encode.
-    recorded_us = "{" + ",".join([str((moment - _EPOCH) // _MICROSECOND) for moment in moments]) + "}"
-    events = run_ids, seqs, event_kinds, recorded_us, data
-    views = _transposed(columns.views, 9)
-    finished = _transposed(columns.finished, 2)
+    events = written(run_ids), written(seqs), written(event_kinds), _in_microseconds(moments), data
+    of, *shown, updated_at, ended_at, data_classes = _transposed(columns.views, 9)
+    views = written(of), *shown, _in_microseconds(updated_at), _in_microseconds(ended_at)
+    finished = [written(column) for column in _transposed(columns.finished, 2)]
     searched: list[list[Any]] = []
     if columns.attributes or columns.words:
         searched = [*_transposed(list(columns.attributes.values()), 7), *_transposed(list(columns.words), 3)]
@@ -344,16 +359,16 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
                 APPEND_SEARCHED if searched else APPEND,
                 session_id,
                 *events,
-                *views[:8],
+                *views,
                 *_transposed(columns.drained, 2),
                 *finished,
                 *_transposed(columns.parked, 5),
                 *_transposed(columns.keys, 4),
-                views[8],
+                written(data_classes),
                 *searched,
             )
         else:
-            row = await connection.fetchrow(APPEND_PLAIN, session_id, *events, *views, *finished)
+            row = await connection.fetchrow(APPEND_PLAIN, session_id, *events, *views, written(data_classes), *finished)
     assert row is not None
     gone, parked, moved = (frozenset(row[name]) for name in ("finished", "parked", "moved"))
     return Appended(row["fenced"] == 1, row["appended"], gone, parked, moved)

@@ -9,9 +9,12 @@ from typing import Any, cast
 
 import orjson
 
+from signoff.core.money import NO_USAGE
 from signoff.runtime.attribute_values import rows_of, words_in
 from signoff.runtime.journal import View
 from signoff.runtime.state import ENGINE_WAITS, RunState
+
+_NOTHING, _NOT_USED = "[]", orjson.dumps(NO_USAGE.as_dict()).decode()  # of most runs, written with each of them
 
 
 def view_of(state: RunState, now: datetime) -> View:
@@ -22,12 +25,12 @@ def view_of(state: RunState, now: datetime) -> View:
     return View(
         status=end.get("status") or _at_rest(state),
         outcome=end.get("outcome"),
-        waiting_for=_jsonb([] if end else waiting_for(state)),
+        waiting_for=_NOTHING if end else _jsonb(waiting_for(state)),
         error=None if error is None else _jsonb(error),
-        usage=orjson.dumps(state.usage.as_dict()).decode(),
+        usage=_NOT_USED if state.usage is NO_USAGE else orjson.dumps(state.usage.as_dict()).decode(),
         updated_at=now,
         ended_at=state.ended_at,
-        data_class=max((record.labels.data_class for record in state.steps.values()), default=0),
+        data_class=max([record.labels.data_class for record in state.steps.values()], default=0),
         attributes=rows,
         words=words_in(rows, *_told(error)) if rows or error is not None else (),
     )

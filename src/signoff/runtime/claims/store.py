@@ -88,12 +88,12 @@ CLAIM_WITHOUT_FLUSH = "SET synchronous_commit = off"
 LOAD = """
 SELECT j.run_id, j.seq, j.kind, j.recorded_at, j.data,
     NULL::bigint AS gen, NULL::uuid AS message_id, NULL::text AS path, NULL::text AS sent_by, NULL::bigint AS place
-FROM unnest($2::uuid[]) AS wanted (run_id) CROSS JOIN LATERAL (
+FROM unnest($2::text::uuid[]) AS wanted (run_id) CROSS JOIN LATERAL (
     SELECT * FROM journal WHERE run_id = wanted.run_id ORDER BY seq
 ) j
 UNION ALL
 SELECT q.run_id, NULL, i.kind, NULL, i.data, q.gen, i.message_id, i.path, i.sent_by, i.place
-FROM unnest($2::uuid[]) AS wanted (run_id)
+FROM unnest($2::text::uuid[]) AS wanted (run_id)
 JOIN run_queue q ON q.run_id = wanted.run_id AND q.owner IS NOT DISTINCT FROM $1
 LEFT JOIN inbox i ON i.run_id = q.run_id
 ORDER BY run_id, seq, place, message_id
