@@ -179,6 +179,7 @@ async def test_a_fork_has_the_past_asks_again_and_acts_dry(database: Database) -
         assert journal[0]["data"]["forked_from"]["run_id"] == run_id
         differing = (await lead.get(f"{path}/difference", params={"other": forked.json()["run_id"]})).json()
         assert [step["step"] for step in differing["steps"]] == ["decision"]
+        assert {item["name"]: item["second"] for item in differing["input"]}["cents"] == 5
         live = await lead.post(f"{path}/fork", json={"live_effects": True})
         assert live.status_code == 403
 

@@ -260,18 +260,26 @@ async def difference(
     services: ServicesOf,
     actor: ActorOf,
 ) -> RunDifferenceOut:
-    """The ends of both, and the steps that ended otherwise or gave something else."""
+    """The ends of both, what of their inputs differs, and the steps that ended otherwise or gave something else."""
     first = await services.permitted_run(actor, "run.read", run_id)
     second = await services.permitted_run(actor, "run.read", other)
     async with services.database.transaction(actor.org_id) as connection:
         states = [await read_state(connection, actor.org_id, run.run_id) for run in (first, second)]
-    return RunDifferenceOut(runs=[_end(first), _end(second)], steps=_differing(*states))
+    ends, inputs = [_end(first), _end(second)], _differing_inputs(*(state.started["input"] for state in states))
+    return RunDifferenceOut(runs=ends, input=inputs, steps=_differing(*states))
 
 
 def _end(run: RunSummary) -> JsonObject:
     names = ("run_id", "release", "status", "outcome", "error")
     facts = run.as_dict()
     return {name: facts[name] for name in names}
+
+
+def _differing_inputs(first: JsonObject, second: JsonObject) -> list[JsonObject]:
+    """The members that differ, by name; null where one of them does not have it."""
+    names = [*first, *(name for name in second if name not in first)]
+    found = [{"name": name, "first": first.get(name), "second": second.get(name)} for name in names]
+    return [item for item in found if item["first"] != item["second"]]
 
 
 def _differing(first: RunState, second: RunState) -> list[JsonObject]:

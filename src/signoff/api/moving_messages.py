@@ -80,4 +80,5 @@ class RunDifferenceOut(_Response):
     """How two runs differ."""
 
     runs: list[JsonObject] = Field(description="The ends of both.")
+    input: list[JsonObject] = Field(description="Per member of the input that differs: `name`, `first` and `second`.")
     steps: list[JsonObject] = Field(description="Per step that differs: `first` and `second`, null where not begun.")

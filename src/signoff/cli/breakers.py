@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
 from signoff.cli.options import JsonOption, KeyOption, ProjectOption, UrlOption, examples
-from signoff.cli.output import console, moment, plain, print_json
+from signoff.cli.output import console, moment, plain
 
 BREAKERS_EXAMPLES = examples("signoff breakers", "signoff breakers --not-closed --json")
 MAX_LISTED = 1000
@@ -22,7 +23,7 @@ def breakers(
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the circuit breakers of tools and models that have failed lately. What never failed has none."""
+    """List the circuit breakers of tools and models that have failed lately. What never failed has none. With --json: one per line."""
     from rich.table import Table
 
     from signoff.cli.client import connect
@@ -34,7 +35,11 @@ def breakers(
             if not (not_closed and item["state"] == "closed")
         ]
     if as_json:
-        print_json(found)
+        for item in found:
+            print(json.dumps(item))
+        return
+    if not found:
+        print("No tool or model has failed lately." if not not_closed else "Every breaker is closed.")
         return
     table = Table("target", "state", "failures", "slow", "opened", "last", "next call", box=None, header_style="bold")
     for item in found:

@@ -73,7 +73,7 @@ def print_run(run: dict[str, Any]) -> None:
         ("origin", plain(origin.get("about"))),
         ("started", plain(f"{moment(run['started_at'])} by {run['started_by']}")),
         ("ended", plain(moment(run["ended_at"]))),
-        ("models", plain(_usage(usage))),
+        ("models", plain(_usage(usage) if usage.get("model_calls") else "")),
     ]
     for entry in run["waiting_for"]:
         until = f", until {moment(entry['until'])}" if entry["until"] else ""

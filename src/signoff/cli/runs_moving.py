@@ -124,7 +124,7 @@ def diff(
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How two runs differ: their ends, and the steps that ended otherwise or gave something else."""
+    """How two runs differ: their ends, their inputs, and the steps that ended otherwise or gave something else."""
     from signoff.cli.client import connect
 
     with connect(url, key, project) as client:
@@ -138,6 +138,8 @@ def diff(
     for name in ("status", "outcome", "release"):
         one, two = (run[name] for run in found["runs"])
         table.add_row(plain(name), plain(one), plain(two))
+    for item in found["input"]:
+        table.add_row(plain(f"input.{item['name']}"), *(plain(json.dumps(item[side])) for side in ("first", "second")))
     for step in found["steps"]:
         table.add_row(plain(step["step"]), plain(_side(step["first"])), plain(_side(step["second"])))
     console().print(table)
