@@ -23,7 +23,10 @@ def breakers(
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the circuit breakers of tools and models that have failed lately. What never failed has none. With --json: one per line."""
+    """List the circuit breakers of tools and models that have failed lately; what never failed has none.
+
+    With --json: one per line.
+    """
     from rich.table import Table
 
     from signoff.cli.client import connect
