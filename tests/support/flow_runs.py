@@ -13,7 +13,7 @@ from uuid import UUID
 
 from support import flow_bodies as bodies
 
-from signoff.catalog.documents import compile_documents
+from signoff.catalog.documents import compile_documents, read_documents
 from signoff.catalog.flow import surroundings_of
 from signoff.catalog.model import RETRIEVAL_CONTRACT, Project
 from signoff.catalog.projects import PromptContracts, load_project_files
@@ -80,7 +80,7 @@ def project_with(text: str, child: str = "") -> Project:
     )
     texts = {"workflows/case.yaml": text, **({"workflows/child.yaml": child} if child else {})}
     problems: list[Problem] = []
-    workflows = compile_documents(texts, contracts, problems)
+    workflows = compile_documents(read_documents(texts, contracts, problems), contracts, problems)
     if problems:
         raise DefinitionError("It does not compile.", problems=problems)
     return replace(project, workflows=workflows)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from signoff.catalog.documents import compile_documents, contract_of, endless_calls
+from signoff.catalog.documents import compile_documents, contract_of, endless_calls, read_documents
 from signoff.core.errors import Problem
 from signoff.workflows import Workflow
 from signoff.workflows.model import Contracts
@@ -23,7 +23,7 @@ def document(name: str, steps: str, outcome: str = "outcome: {fine: 'true'}\n") 
 def loaded(**documents: str) -> tuple[Mapping[str, Workflow], list[Problem]]:
     problems: list[Problem] = []
     texts = {f"workflows/{name}.yaml": text for name, text in documents.items()}
-    return compile_documents(texts, Contracts(), problems), problems
+    return compile_documents(read_documents(texts, Contracts(), problems), Contracts(), problems), problems
 
 
 LEAF = document("leaf", "  x: {set: {m: 1}}\n", "outcome: {good: {when: x.done, give: {m: '${x.m}'}}}\n")

@@ -6,7 +6,7 @@ whatever else is wrong with it; the second compiles each after those it calls, s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -16,45 +16,85 @@ from signoff.core.values import value
 from signoff.workflows.compiler import compile_with_uses
 from signoff.workflows.documents import Node, load_document
 from signoff.workflows.fragment_checks import check_fragments
+from signoff.workflows.fragments import uses_in
 from signoff.workflows.graph import find_cycle
-from signoff.workflows.model import Contract, Contracts, Step, Workflow
+from signoff.workflows.model import Contract, Contracts, Limits, Step, Workflow
 
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 """What a workflow takes or gives as far as is known before it is compiled."""
 
 
 @value
-class _Document:
+class Document:
+    """A document of a workflow, read and not compiled.
+
+    Attributes:
+        name: the workflow's; empty where the document does not say it.
+        contract: what it takes and its outcomes, as far as the document says so itself.
+        calls: the names of the workflows that it calls, in its fragments too.
+        size: of its text, in characters.
+        events: it emits one or waits for one.
+    """
+
     file: str
     node: Node
     name: str
     contract: Contract
     calls: tuple[str, ...]
+    size: int
+    events: bool
 
 
-def compile_documents(
+def read_documents(
     texts: Mapping[str, str], contracts: Contracts, problems: list[Problem], memo: Memo | None = None
-) -> dict[str, Workflow]:
-    """The workflows of those documents, by name, in the order of their files.
+) -> list[Document]:
+    """Those documents, in the order of their files.
 
     Args:
-        texts: the documents by file.
-        contracts: what they may name; `workflows` are those of other kinds.
+        texts: by file.
+        contracts: what they may name.
         problems: gets everything that is wrong.
-        memo: what was compiled before, in this process.
+        memo: what was read before, in this process.
     """
     memo = memo or Memo()
     read = [document for file in sorted(texts) if (document := _read(texts[file], file, contracts, problems, memo))]
-    first: dict[str, _Document] = {}
+    first: dict[str, Document] = {}
     for document in read:
         if document.name and first.setdefault(document.name, document) is not document:
             detail = f"The workflow '{document.name}' is in {first[document.name].file} already."
             suggestion = "Give one another name."
             problems.append(Problem(detail, document.file, suggestion=suggestion, code="duplicate"))
+    return read
+
+
+def compile_documents(
+    documents: Sequence[Document],
+    contracts: Contracts,
+    problems: list[Problem],
+    memo: Memo | None = None,
+    part: Container[str] | None = None,
+) -> dict[str, Workflow]:
+    """The workflows of those documents, by name, in their order.
+
+    Args:
+        documents: of a project.
+        contracts: what they may name; `workflows` are those of other kinds.
+        problems: gets everything that is wrong.
+        memo: what was compiled before, in this process.
+        part: the files that are compiled, with all that they call; of the others only the heads are known.
+    """
+    memo = memo or Memo()
+    first: dict[str, Document] = {}
+    for document in documents:
+        if document.name:
+            first.setdefault(document.name, document)
     known = {**contracts.workflows, **{name: document.contract for name, document in first.items()}}
     found: dict[str, Workflow] = {}
     contracts = check_fragments(replace(contracts, workflows=known), problems)
-    for document in _callees_first(read, first):
+    for document in _callees_first(documents, first):
+        if part is not None and document.file not in part:
+            found[document.name] = _head(document)
+            continue
         try:
             workflow = _compile(document, replace(contracts, workflows=known), memo)
         except DefinitionError as error:
@@ -66,7 +106,25 @@ def compile_documents(
     return {name: found[name] for name in first if name in found}
 
 
-def _compile(document: _Document, contracts: Contracts, memo: Memo) -> Workflow:
+def _head(document: Document) -> Workflow:
+    """A workflow of which nothing but what its document says of itself is known: others may name it."""
+    return Workflow(
+        name=document.name,
+        version="",
+        about="",
+        owner="",
+        risk="low",
+        goals={},
+        limits=Limits(),
+        input_schema=document.contract.input_schema,
+        steps=(),
+        outcomes=(),
+        digest="",
+        file=document.file,
+    )
+
+
+def _compile(document: Document, contracts: Contracts, memo: Memo) -> Workflow:
     kept = memo.workflow(document.node, document.file, contracts)
     if kept is not None:
         return kept
@@ -106,7 +164,7 @@ def _certain_calls(steps: tuple[Step, ...]) -> Iterator[Step]:
             yield from _certain_calls(step.body)
 
 
-def _read(text: str, file: str, contracts: Contracts, problems: list[Problem], memo: Memo) -> _Document | None:
+def _read(text: str, file: str, contracts: Contracts, problems: list[Problem], memo: Memo) -> Document | None:
     try:
         node = memo.kept("document", file, text, problems, lambda: load_document(text, file))
     except DefinitionError as error:
@@ -117,8 +175,9 @@ def _read(text: str, file: str, contracts: Contracts, problems: list[Problem], m
     outcome, steps = entries.get("outcome"), entries.get("steps")
     outcomes = () if outcome is None else tuple(outcome.entries)
     contract = Contract(_input(entries.get("input"), contracts), ANY_OBJECT, outcomes=outcomes)
-    calls = () if steps is None else tuple(dict.fromkeys(_called(steps)))
-    return _Document(file, node, name or "", contract, calls)
+    nodes = () if steps is None else (steps, *_fragments_of(steps, contracts))
+    calls = tuple(dict.fromkeys(called for part in nodes for called in _called(part)))
+    return Document(file, node, name or "", contract, calls, len(text), any(map(_has_events, nodes)))
 
 
 def _input(node: Node | None, contracts: Contracts) -> Mapping[str, Any]:
@@ -139,9 +198,30 @@ def _called(node: Node) -> Iterator[str]:
         yield from _called(item)
 
 
-def _callees_first(documents: list[_Document], first: Mapping[str, _Document]) -> list[_Document]:
+def _fragments_of(steps: Node, contracts: Contracts) -> Iterator[Node]:
+    """The fragments that some steps use, and those that these use, each once."""
+    to_see, seen = [name for name, _ in uses_in(steps)], set[str]()
+    while to_see:
+        name = to_see.pop()
+        fragment = contracts.fragments.get(name)
+        if fragment is not None and name not in seen:
+            yield fragment.node
+            to_see += [used for used, _ in uses_in(fragment.node)]
+        seen.add(name)
+
+
+def _has_events(node: Node) -> bool:
+    """Whether something in it may emit an event or wait for one; data of that name only costs a look."""
+    return (
+        not {"emit", "wait"}.isdisjoint(node.entries)
+        or any(map(_has_events, node.entries.values()))
+        or any(map(_has_events, node.items))
+    )
+
+
+def _callees_first(documents: Sequence[Document], first: Mapping[str, Document]) -> list[Document]:
     """Every document once, after those that it calls; where they call each other, in the order of their files."""
-    ordered: list[_Document] = []
+    ordered: list[Document] = []
     begun: set[str] = set()
     for start in documents:
         stack = [(start, 0)]

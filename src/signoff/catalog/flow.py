@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import field
 
 from signoff.catalog.flow_policy import PolicyCheck
@@ -24,15 +24,26 @@ class ProjectFlow:
 
     Attributes:
         results: by the workflow's name; of those in YAML.
-        problems: everything that the analysis cannot vouch for, each with its path and place.
+        told: what the analysis cannot vouch for, by workflow too.
     """
 
     results: Mapping[str, FlowResult] = field(default_factory=dict[str, FlowResult])
-    problems: tuple[Problem, ...] = ()
+    told: Mapping[str, Sequence[Problem]] = field(default_factory=dict[str, Sequence[Problem]])
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that the analysis cannot vouch for, each once, with its path and place."""
+        return tuple(dict.fromkeys(problem for told in self.told.values() for problem in told))
 
 
-def project_flow(project: Project, memo: Memo | None = None) -> ProjectFlow:
-    """Analyse every workflow of a project; those that are as a memo has them, with all around them, are not again."""
+def project_flow(project: Project, memo: Memo | None = None, part: Container[str] | None = None) -> ProjectFlow:
+    """Analyse every workflow of a project; those that are as a memo has them, with all around them, are not again.
+
+    Args:
+        project: read and compiled.
+        memo: what analysing it before has found.
+        part: the files of the workflows that are analysed; none means all.
+    """
     around = surroundings_of(project)
     settle_events(around)
     policies = PolicyCheck(project)
@@ -40,18 +51,17 @@ def project_flow(project: Project, memo: Memo | None = None) -> ProjectFlow:
     rest = {file: text for file, text in project.files.items() if not file.startswith(APART)}
     memo.settle((rest, around.prompts, dict(around.events)), project.workflows)
     results: dict[str, FlowResult] = {}
-    problems: list[Problem] = []
+    problems: dict[str, Sequence[Problem]] = {}
     for name, workflow in project.workflows.items():
-        if workflow.python is not None:
+        if workflow.python is not None or (part is not None and workflow.file not in part):
             continue
         if name not in memo.flows:
             result, findings = check_flow(workflow, around)
             lines = _lines(project, workflow)
             told = [_problem(workflow, lines, finding) for finding in (*findings, *policies.findings(result))]
             memo.flows[name] = (workflow, (result, told))
-        results[name], told = memo.flows[name][1]
-        problems += told
-    return ProjectFlow(results, tuple(dict.fromkeys(problems)))
+        results[name], problems[name] = memo.flows[name][1]
+    return ProjectFlow(results, problems)
 
 
 def require_flow(project: Project, memo: Memo | None = None) -> None:
@@ -60,7 +70,15 @@ def require_flow(project: Project, memo: Memo | None = None) -> None:
     Raises:
         DefinitionError: with every problem.
     """
-    problems = project_flow(project, memo).problems
+    require_no_problems(project_flow(project, memo).problems)
+
+
+def require_no_problems(problems: Sequence[Problem]) -> None:
+    """Refuse what the analysis cannot vouch for.
+
+    Raises:
+        DefinitionError: with every problem.
+    """
     if problems:
         count = len(problems)
         detail = f"The data flow of the project has {count} problem{'s' if count > 1 else ''}."

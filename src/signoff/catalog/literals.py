@@ -24,7 +24,12 @@ _PATH = re.compile(r"([a-z][a-z0-9_]*)(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 def literal_warnings(project: Project) -> Iterator[Problem]:
     """The texts of workflows that their authors may have meant as values: nothing is wrong with them as such."""
     for workflow in project.workflows.values():
-        yield from islice(_of_workflow(project, workflow), MAX_WARNINGS)
+        yield from literals_of(project, workflow)
+
+
+def literals_of(project: Project, workflow: Workflow) -> Iterator[Problem]:
+    """Those of one workflow."""
+    yield from islice(_of_workflow(project, workflow), MAX_WARNINGS)
 
 
 def _of_workflow(project: Project, workflow: Workflow) -> Iterator[Problem]:

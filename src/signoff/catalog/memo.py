@@ -46,10 +46,14 @@ class Memo:
         before = len(problems)
         made = make()
         if made is not None and len(problems) == before:
-            if len(self._made) >= MAX_KEPT:
-                self._made.clear()
-            self._made[kind, name] = (content, made)
+            self.keep(kind, name, content, made)
         return made
+
+    def keep(self, kind: str, name: str, content: Any, made: Any) -> None:
+        """Remember what a file means."""
+        if len(self._made) >= MAX_KEPT:
+            self._made.clear()
+        self._made[kind, name] = (content, made)
 
     def workflow(self, node: Node, file: str, contracts: Contracts) -> Workflow | None:
         """The compiled workflow of a document that is as it was, and so is everything that it names."""

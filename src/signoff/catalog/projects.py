@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from signoff.catalog.checks import check_references
 from signoff.catalog.decisions import DecisionTable
-from signoff.catalog.documents import compile_documents, contract_of
+from signoff.catalog.documents import compile_documents, contract_of, read_documents
 from signoff.catalog.flow import require_flow
 from signoff.catalog.memo import Memo
 from signoff.catalog.model import RETRIEVAL_CONTRACT, IndexSettings, Project, PromptRegistry
@@ -19,19 +19,17 @@ from signoff.catalog.models import ModelsConfig
 from signoff.catalog.outgoing_checks import check_outgoing
 from signoff.catalog.parsing.decision_sheets import load_sheet
 from signoff.catalog.parsing.decisions import parse_decision
-from signoff.catalog.parsing.fields import Fields, Report
 from signoff.catalog.parsing.manifest import Manifest, parse_index, parse_manifest
 from signoff.catalog.parsing.models import parse_models
-from signoff.catalog.parsing.prompts import parse_prompt, split_front_matter
 from signoff.catalog.parsing.rules import parse_rule
 from signoff.catalog.parsing.schedules import parse_schedule
 from signoff.catalog.parsing.tools import parse_tool
 from signoff.catalog.planned import check_starts
 from signoff.catalog.prompt_checks import check_prompts
 from signoff.catalog.prompts import Prompt
-from signoff.catalog.python_workflows import check_code, compile_python
+from signoff.catalog.reading import FileReader
 from signoff.catalog.rules import Rule
-from signoff.catalog.sources import MANIFEST, MODELS, is_part, read_files
+from signoff.catalog.sources import MANIFEST, MODELS, has_python_workflows, is_part, read_files
 from signoff.catalog.tools import ToolContract
 from signoff.core.errors import DefinitionError, NotFoundError, Problem
 from signoff.core.ids import digest
@@ -69,35 +67,45 @@ def load_project_files(files: Mapping[str, bytes], memo: Memo | None = None) -> 
     Raises:
         DefinitionError: with every problem of every file.
     """
-    loader = _Loader(files, memo or Memo())
-    project = loader.load()
-    if loader.problems:
-        count = len(loader.problems)
-        more = f" These are the first {MAX_PROBLEMS}." if count > MAX_PROBLEMS else ""
-        raise DefinitionError(
-            f"The project has {count} problem{'s' if count > 1 else ''}.{more}",
-            problems=sorted(loader.problems, key=_place)[:MAX_PROBLEMS],
-        )
-    return project
+    return ProjectReader(files, memo).project()
+
+
+def _check_code(project: Project) -> Iterator[Problem]:
+    if has_python_workflows(project.files):
+        from signoff.catalog.python_workflows import check_code  # noqa: PLC0415  (as above)
+
+        yield from check_code(project)
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:
     return problem.file or "", problem.line or 0, problem.column or 0
 
 
-@dataclass
-class _Loader:
-    """Reads one set of files; problems pile up, so that all are told at once."""
+class ProjectReader(FileReader):
+    """Reads one set of files, and compiles their workflows: all of them, or some at a time.
 
-    files: Mapping[str, bytes]
-    memo: Memo
-    problems: list[Problem] = field(default_factory=list[Problem])
+    Problems pile up, so that all are told at once.
 
-    def load(self) -> Project:
-        for name in self.files:
+    Args:
+        files: of the project, by path with `/`.
+        memo: what reading it before has made of its files.
+
+    Attributes:
+        rest: the project but for the workflows that are not in Python.
+        documents: the workflows that are not in Python.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], memo: Memo | None = None) -> None:
+        super().__init__(files)
+        self.memo = memo or Memo()
+        for name in files:
             if not is_part(name):
                 self.problems.append(Problem("This file is no part of a project.", file=name, code="unknown-file"))
-        manifest = self._manifest()
+        self.rest, self._contracts = self._read(self._manifest())
+        self.documents = read_documents(self.texts("workflows", ".yaml"), self._contracts, self.problems, self.memo)
+
+    def _read(self, manifest: Manifest) -> tuple[Project, Contracts]:
+        """The project without its workflows, and what these may name."""
         schemas = self._schemas()
         prompts = self._unique(list(self._prompts()), "prompt")
         tools = {tool.name: tool for tool in self._unique(list(self._tools(manifest)), "tool")}
@@ -112,14 +120,15 @@ class _Loader:
             rules={name: rule.contract for name, rule in rules.items()},
             decisions={name: table.contract for name, table in decisions.items()},
             schemas=schemas,
-            fragments=read_fragments(self._texts("fragments", ".yaml"), self.problems),
+            fragments=read_fragments(self.texts("fragments", ".yaml"), self.problems),
             defaults=manifest.defaults,
         )
+        coded = self._coded(contracts, manifest)
         project = Project(
             name=manifest.name,
             settings=manifest.settings,
             roles=manifest.roles,
-            workflows=self._workflows(contracts, manifest),
+            workflows=coded,
             prompts=registry,
             tools=tools,
             models=replace(self._models(), screening=manifest.screening),
@@ -136,92 +145,86 @@ class _Loader:
             outgoing=manifest.outgoing,
             files=dict(self.files),
         )
-        self.problems += [
+        others = {name: contract_of(workflow) for name, workflow in coded.items()}
+        return project, replace(contracts, workflows=others)
+
+    def project(self, part: Container[str] | None = None) -> Project:
+        """The project, checked and compiled.
+
+        Args:
+            part: the files of the workflows that are compiled, with all that they call; of the others it has the heads.
+
+        Raises:
+            DefinitionError: with every problem of every file.
+        """
+        problems = list(self.problems)
+        project = replace(self.rest, workflows=self._workflows(problems, part))
+        problems += [
             *check_references(project),
-            *check_code(project),
+            *_check_code(project),
             *check_starts(project),
             *check_prompts(project),
             *check_outgoing(project),
         ]
+        if problems:
+            count = len(problems)
+            more = f" These are the first {MAX_PROBLEMS}." if count > MAX_PROBLEMS else ""
+            raise DefinitionError(
+                f"The project has {count} problem{'s' if count > 1 else ''}.{more}",
+                problems=sorted(problems, key=_place)[:MAX_PROBLEMS],
+            )
         return project
 
-    def _in(self, folder: str, ending: str) -> Iterator[str]:
-        return (name for name in sorted(self.files) if name.startswith(f"{folder}/") and name.endswith(ending))
+    def _workflows(self, problems: list[Problem], part: Container[str] | None) -> dict[str, Workflow]:
+        coded = self.rest.workflows
+        written = compile_documents(self.documents, self._contracts, problems, self.memo, part)
+        for name in coded.keys() & written.keys():
+            detail = f"The workflow '{name}' is in {coded[name].file} already."
+            suggestion = "Give one another name."
+            problems.append(Problem(detail, written[name].file, suggestion=suggestion, code="duplicate"))
+        return {**coded, **written}
 
-    def _texts(self, folder: str, ending: str) -> dict[str, str]:
-        return {name: text for name in self._in(folder, ending) if (text := self._text(name)) is not None}
+    def _coded(self, contracts: Contracts, manifest: Manifest) -> Mapping[str, Workflow]:
+        """The workflows in Python."""
+        if not has_python_workflows(self.files):
+            return {}
+        from signoff.catalog.python_workflows import compile_python  # noqa: PLC0415  (30 ms that few projects need)
 
-    def _text(self, name: str) -> str | None:
-        try:
-            text = self.files[name].decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = self.files[name][: error.start].count(b"\n") + 1
-            suggestion = "Save it in UTF-8."
-            self.problems.append(Problem("This is not UTF-8.", name, line, suggestion=suggestion, code="encoding"))
-            return None
-        return text.replace("\r\n", "\n")
-
-    def _fields(self, name: str, text: str | None = None) -> Fields | None:
-        """The members of a YAML file, or none where it is not even a mapping."""
-        text = self._text(name) if text is None else text
-        if text is None:
-            return None
-        try:
-            node = load_document(text, name)
-        except DefinitionError as error:
-            self.problems += error.problems
-            return None
-        report = Report(name, node, self.problems)
-        if node.kind != "mapping":
-            report.add((), "This must be a mapping of keys to values.", code="wrong-type")
-            return None
-        return Fields(report, cast("dict[str, Any]", node.plain()))
+        return compile_python(self.files, contracts, self.problems, requires=manifest.requires)
 
     def _manifest(self) -> Manifest:
         if MANIFEST not in self.files:
             suggestion = "Add it with the line 'project: <name>'."
             self.problems.append(Problem(f"{MANIFEST} is missing.", MANIFEST, suggestion=suggestion, code="no-project"))
             return Manifest()
-        fields = self._fields(MANIFEST)
+        fields = self.fields(MANIFEST)
         return parse_manifest(fields) if fields else Manifest()
 
     def _models(self) -> ModelsConfig:
-        fields = self._fields(MODELS) if MODELS in self.files else None
+        fields = self.fields(MODELS) if MODELS in self.files else None
         return parse_models(fields) if fields else ModelsConfig()
 
     def _prompts(self) -> Iterator[Prompt]:
-        for name in self._in("prompts", ".md"):
-            prompt = self.memo.kept("prompt", name, self.files[name], self.problems, partial(self._prompt, name))
+        for name in self.named("prompts", ".md"):
+            prompt = self.memo.kept("prompt", name, self.files[name], self.problems, partial(self.prompt, name))
             if prompt is not None:
                 yield prompt
 
-    def _prompt(self, name: str) -> Prompt | None:
-        text = self._text(name)
-        parts = split_front_matter(text) if text is not None else None
-        if parts is None:
-            if text is not None:
-                suggestion = "Start it with '---', the prompt's name and contract, and '---'."
-                detail = "The prompt has no front matter."
-                self.problems.append(Problem(detail, name, 1, 1, suggestion=suggestion, code="front-matter"))
-            return None
-        fields = self._fields(name, parts[0])
-        return parse_prompt(fields, parts[1], parts[2], digest=digest(self.files[name])) if fields else None
-
     def _tools(self, manifest: Manifest) -> Iterator[ToolContract]:
-        for name in self._in("tools", ".yaml"):
-            fields = self._fields(name)
+        for name in self.named("tools", ".yaml"):
+            fields = self.fields(name)
             if fields:
                 yield parse_tool(fields, digest=digest(self.files[name]), settings=manifest.settings)
 
     def _rules(self) -> Iterator[Rule]:
-        for name in self._in("rules", ".yaml"):
-            fields = self._fields(name)
+        for name in self.named("rules", ".yaml"):
+            fields = self.fields(name)
             if fields:
                 yield parse_rule(fields, digest=digest(self.files[name]))
 
     def _decisions(self) -> Iterator[DecisionTable]:
-        for name in (*self._in("decisions", ".yaml"), *self._in("decisions", ".csv")):
-            text = self._text(name)
+        for name in (*self.named("decisions", ".yaml"), *self.named("decisions", ".csv")):
+            text = self.text(name)
             if text is None:
                 continue
             try:
@@ -243,8 +246,8 @@ class _Loader:
 
     def _schedules(self, manifest: Manifest) -> dict[str, Schedule]:
         found: dict[str, Schedule] = {}
-        for name in self._in("schedules", ".yaml"):
-            fields = self._fields(name)
+        for name in self.named("schedules", ".yaml"):
+            fields = self.fields(name)
             schedule = parse_schedule(fields, manifest.calendars) if fields else None
             if schedule is None:
                 continue
@@ -256,8 +259,8 @@ class _Loader:
 
     def _schemas(self) -> dict[str, Mapping[str, Any]]:
         found: dict[str, Mapping[str, Any]] = {}
-        for name in self._in("schemas", ".json"):
-            text = self._text(name)
+        for name in self.named("schemas", ".json"):
+            text = self.text(name)
             if text is None:
                 continue
             try:
@@ -283,12 +286,12 @@ class _Loader:
             if parts[0] != "knowledge":
                 continue
             if len(parts) == 2 and name.endswith(".yaml"):  # noqa: PLR2004  (knowledge/<index>.yaml)
-                fields = self._fields(name)
+                fields = self.fields(name)
                 settings[parts[1].removesuffix(".yaml")] = parse_index(fields) if fields else IndexSettings()
             elif len(parts) == 2 or name.endswith(".yaml"):  # noqa: PLR2004  (a directory and a file in it)
                 suggestion = "Sources are knowledge/<index>/*.md or .txt, settings knowledge/<index>.yaml."
                 self.problems.append(Problem("This is in no index.", name, suggestion=suggestion, code="unknown-file"))
-            elif (text := self._text(name)) is not None:
+            elif (text := self.text(name)) is not None:
                 if "\0" in text:
                     self.problems.append(Problem("The text holds a NUL character.", name, code="encoding"))
                 sources.setdefault(parts[1], []).append((name, text))
@@ -303,23 +306,12 @@ class _Loader:
         )
 
     def _policies(self) -> dict[str, str]:
-        texts = {name: text for name in self._in("policies", ".cedar") if (text := self._text(name)) is not None}
+        texts = {name: text for name in self.named("policies", ".cedar") if (text := self.text(name)) is not None}
         try:
             PolicySet.parse(texts)
         except DefinitionError as error:
             self.problems += error.problems
         return texts
-
-    def _workflows(self, contracts: Contracts, manifest: Manifest) -> dict[str, Workflow]:
-        texts = self._texts("workflows", ".yaml")
-        coded = compile_python(self.files, contracts, self.problems, requires=manifest.requires)
-        others = {name: contract_of(workflow) for name, workflow in coded.items()}
-        written = compile_documents(texts, replace(contracts, workflows=others), self.problems, self.memo)
-        for name in coded.keys() & written.keys():
-            detail = f"The workflow '{name}' is in {coded[name].file} already."
-            suggestion = "Give one another name."
-            self.problems.append(Problem(detail, written[name].file, suggestion=suggestion, code="duplicate"))
-        return {**coded, **written}
 
 
 class PromptContracts(Mapping[str, Contract]):

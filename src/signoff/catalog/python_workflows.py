@@ -8,6 +8,7 @@ from typing import Any
 
 from signoff.catalog.model import Project
 from signoff.catalog.modules import ReleaseModules, code_digest, python_files
+from signoff.catalog.sources import PYTHON_WORKFLOWS
 from signoff.core.errors import ConflictError, DefinitionError, Problem
 from signoff.foundation.logging import mask_credentials
 from signoff.workflows.model import Contracts, Workflow
@@ -17,7 +18,6 @@ from signoff.workflows.python.lint import lint
 from signoff.workflows.python.references import Known, agents_of, unknown_names
 from signoff.workflows.python.syntax import Source, parse
 
-FOLDER = "workflows/"
 MAX_LOADED = 64
 """Releases whose workflows in Python stay imported in one process."""
 
@@ -94,7 +94,7 @@ def agents_named(project: Project) -> Iterator[tuple[str, int, str]]:
 
 def _sources(files: Mapping[str, bytes]) -> Iterator[Source]:
     for path in sorted(files):
-        if path.startswith(FOLDER) and path.endswith(".py"):
+        if path.startswith(PYTHON_WORKFLOWS) and path.endswith(".py"):
             source = parse(files[path], path)
             if source is not None:  # what is no Python is told by `checks.py`
                 yield source

@@ -34,6 +34,9 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
 }
 """What belongs to a project, and so to its releases. Everything else beside it (data, services, notes) does not."""
 
+PYTHON_WORKFLOWS = "workflows/"
+"""The folder whose `.py` files may hold workflows in Python."""
+
 _MISSPELT = {
     "signoff.yml": MANIFEST,
     "models.yml": MODELS,
@@ -152,3 +155,8 @@ def _read(real_root: Path | None, path: str, name: str, problems: list[Problem])
         problems.append(Problem(detail, file=name, suggestion="Split it.", code="limit"))
         return None
     return content
+
+
+def has_python_workflows(files: Mapping[str, bytes]) -> bool:
+    """Whether some of a project's workflows may be in Python."""
+    return any(name.startswith(PYTHON_WORKFLOWS) and name.endswith(".py") for name in files)

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from math import isfinite
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from signoff.core.errors import DefinitionError, Problem
@@ -94,8 +93,9 @@ class Node:
         return self.line + lines, len(before) - before.rfind("\n") if lines else self.column + at
 
 
-_NO_ENTRIES: Mapping[str, Node] = MappingProxyType({})
-_NO_KEYS: Mapping[str, tuple[int, int]] = MappingProxyType({})
+# Plain ones, as nodes are sent between processes; the type checker keeps them empty.
+_NO_ENTRIES: Mapping[str, Node] = {}
+_NO_KEYS: Mapping[str, tuple[int, int]] = {}
 
 
 def load_document(text: str, file: str) -> Node:
@@ -203,37 +203,42 @@ class _Reader:
 
     def _node(self, event: Any, events: Iterator[Any], path: Path) -> Node:
         self._count += 1
-        if self._count > MAX_DOCUMENT_VALUES:
-            self._fail(f"The document has more than {MAX_DOCUMENT_VALUES} values.", "Split it.", event)
-        if len(path) > MAX_DOCUMENT_NESTING:
-            self._fail(f"Values are nested more than {MAX_DOCUMENT_NESTING} deep.", None, event)
+        if event.anchor or event.tag or self._count > MAX_DOCUMENT_VALUES or len(path) > MAX_DOCUMENT_NESTING:
+            self._refuse(event, path)
         name = type(event).__name__
-        if name == "AliasEvent" or event.anchor:
-            self._fail("Anchors and aliases are not allowed.", "Write the value out where it is used.", event)
-        if event.tag:
-            self._fail("Tags are not allowed.", "Quote a text; everything else needs none.", event)
         start = event.start_mark
-        line, column = start.line + 1, start.column + 1
         if name == "ScalarEvent":
-            return self._scalar(event, path, line, column)
+            raw = self._text[start.index : event.end_mark.index]
+            # All fields are given: making empty mappings for each of ten thousand scalars takes as long as the rest.
+            value = self._value(event)
+            return Node("scalar", path, start.line + 1, start.column + 1, value, _NO_ENTRIES, _NO_KEYS, (), raw)
         if name == "MappingStartEvent":
-            return self._mapping(events, path, line, column)
+            return self._mapping(events, path, start.line + 1, start.column + 1)
         items: list[Node] = []
         for item in events:
             if type(item).__name__ == "SequenceEndEvent":
                 break
             items.append(self._node(item, events, (*path, len(items))))
-        return Node("list", path, line, column, items=tuple(items))
+        return Node("list", path, start.line + 1, start.column + 1, None, _NO_ENTRIES, _NO_KEYS, tuple(items))
 
-    def _scalar(self, event: Any, path: Path, line: int, column: int) -> Node:
-        raw = self._text[event.start_mark.index : event.end_mark.index]
+    def _refuse(self, event: Any, path: Path) -> NoReturn:
+        """Say what is wrong with a value or a key that documents may not have."""
+        if self._count > MAX_DOCUMENT_VALUES:
+            self._fail(f"The document has more than {MAX_DOCUMENT_VALUES} values.", "Split it.", event)
+        if len(path) > MAX_DOCUMENT_NESTING:
+            self._fail(f"Values are nested more than {MAX_DOCUMENT_NESTING} deep.", None, event)
+        if event.anchor:
+            self._fail("Anchors and aliases are not allowed.", "Write the value out where it is used.", event)
+        self._fail("Tags are not allowed.", "Quote a text; everything else needs none.", event)
+
+    def _value(self, event: Any) -> Any:
+        """What a scalar means."""
         value: Any = event.value
-        if not event.style:
-            if self._certain and value == "":
-                raise _UncertainError
-            value = _meaning(value)
-        # All fields are given: making empty mappings for each of ten thousand scalars takes as long as the rest.
-        return Node("scalar", path, line, column, value, _NO_ENTRIES, _NO_KEYS, (), raw)
+        if event.style:
+            return value
+        if self._certain and value == "":
+            raise _UncertainError
+        return _meaning(value)
 
     def _mapping(self, events: Iterator[Any], path: Path, line: int, column: int) -> Node:
         entries: dict[str, Node] = {}
@@ -241,30 +246,28 @@ class _Reader:
         for event in events:
             if type(event).__name__ == "MappingEndEvent":
                 break
-            key = self._node(event, events, path)
-            if key.kind != "scalar" or key.value is None or isinstance(key.value, bool):
+            self._count += 1
+            if event.anchor or event.tag or self._count > MAX_DOCUMENT_VALUES or len(path) > MAX_DOCUMENT_NESTING:
+                self._refuse(event, path)
+            meaning = self._value(event) if type(event).__name__ == "ScalarEvent" else None
+            if meaning is None or isinstance(meaning, bool):
                 self._fail("A key is a text.", "Quote it.", event)
-            if event.start_mark.index > 0 and self._text[event.start_mark.index - 1] == "?":
+            start = event.start_mark
+            if start.index > 0 and self._text[start.index - 1] == "?":
                 # YAML 1.2 has it as part of the key here, the library takes it as the mark of a key that follows.
                 self._fail("A key that begins with '?' is not clear.", "Quote it.", event)
             key_text: str = event.value
             value = self._node(next(events), events, (*path, key_text))
+            place = start.line + 1, start.column + 1
             if key_text in entries:
                 first = keys[key_text][0]
-                self._duplicates.append(
-                    Problem(
-                        f"The key '{key_text}' occurs twice; first in line {first}.",
-                        self._file,
-                        key.line,
-                        key.column,
-                        pointer((*path, key_text)),
-                        code="duplicate-key",
-                    )
-                )
+                detail = f"The key '{key_text}' occurs twice; first in line {first}."
+                pointed = pointer((*path, key_text))
+                self._duplicates.append(Problem(detail, self._file, *place, pointed, code="duplicate-key"))
                 continue
             entries[key_text] = value
-            keys[key_text] = (key.line, key.column)
-        return Node("mapping", path, line, column, entries=entries, keys=keys)
+            keys[key_text] = place
+        return Node("mapping", path, line, column, None, entries, keys)
 
     def _fail(self, detail: str, suggestion: str | None = None, event: Any = None) -> NoReturn:
         line, column = (event.start_mark.line + 1, event.start_mark.column + 1) if event is not None else (1, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import cedarpy
@@ -52,16 +53,22 @@ def parse_policies(texts: Mapping[str, str]) -> tuple[ParsedPolicy, ...]:
         DefinitionError: with every problem: syntax, a missing or repeated `@id`, a template, an action or entity type
             that does not exist (such a `forbid` would never match), an obligation on a `forbid` or with a bad value.
     """
+    return _parse_files(tuple(sorted(texts.items())))
+
+
+# What loads a project asks for the same files three times, one after the other, and a policy takes milliseconds.
+@lru_cache(maxsize=2)
+def _parse_files(files: tuple[tuple[str, str], ...]) -> tuple[ParsedPolicy, ...]:
     problems: list[Problem] = []
     found: dict[str, ParsedPolicy] = {}
     count = 0
-    for file in sorted(texts):
-        if len(texts[file]) > MAX_FILE_CHARACTERS:
+    for file, text in files:
+        if len(text) > MAX_FILE_CHARACTERS:
             problems.append(
                 Problem(f"The file has more than {MAX_FILE_CHARACTERS} characters.", file=file, code="limit")
             )
             continue
-        for source in split(file, texts[file]):
+        for source in split(file, text):
             count += 1
             if count > MAX_POLICIES:
                 break
@@ -76,7 +83,7 @@ def parse_policies(texts: Mapping[str, str]) -> tuple[ParsedPolicy, ...]:
                 )
             found.setdefault(parsed.id, parsed)
     if count > MAX_POLICIES:
-        problems.append(Problem(f"There are more than {MAX_POLICIES} policies.", max(texts), code="limit"))
+        problems.append(Problem(f"There are more than {MAX_POLICIES} policies.", files[-1][0], code="limit"))
     if problems:
         raise DefinitionError("The policies have problems.", problems=problems)
     return tuple(found.values())
