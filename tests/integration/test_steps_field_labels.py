@@ -62,7 +62,7 @@ STEPS = """steps:
   box: {do: {x: {set: {y: 1}}}, give: {clean: "${a.payee}", tainted: "${a.note}"}}
   turns:
     repeat: {x: {set: {clean: "${last.clean}", tainted: "${a.note}"}}}
-    start: {clean: "${a.payee}"}
+    start: {clean: "${a.payee}", tainted: "${a.note}"}
     give: {clean: "${x.clean}", tainted: "${x.tainted}"}
     until: index == 1
   each:

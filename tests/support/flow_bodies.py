@@ -56,7 +56,10 @@ def _repeat(  # noqa: PLR0917  (the same)
     run: Run, step: Step, scope: RunScope, path: str, index: tuple[int, ...], ready: Ready, control: Labels
 ) -> BodyEnd:
     last: Mapping[str, Any] = ready.arguments.get("start", {})
-    labels, fields, number = ready.labels, NO_FIELDS, 0
+    start = step.arguments.get("start")
+    parts = {} if start is None else start.parts
+    fields: Fields = {(name,): control.join(part.labels(scope)) for name, part in parts.items()}
+    labels, number = ready.labels, 0
     while True:
         states: dict[str, StepState] = {}
         inner = turn_scope(scope, states, index=number, last=last, labels=labels, control=control, fields=fields)

@@ -61,7 +61,8 @@ def scope_inside(
         item = cast("list[Any]", record.arguments["items"])[index]
         return item_scope(step, around, states, index=index, item=item, labels=control)
     last: Mapping[str, Any] = record.arguments.get("start", {})
-    fields: Fields = {}
+    # What a turn starts from is labelled by field, as what it gives is: the proof tells them apart too.
+    fields: Fields = {(name,): control.join(one) for name, one in record.argument_labels.items()}
     if index > 0:
         before = record.turns[index - 1]
         last, labels, fields = before.output, before.labels, before.fields

@@ -74,7 +74,7 @@ class StepRecord:
         attempt: the latest try, from 1; 0 before the first.
         arguments: as evaluated for the first try; never evaluated again.
         labels: of everything the step read.
-        argument_labels: per key of `with`.
+        argument_labels: per key of `with`, or of a loop's `start`.
         control: of what decided that it runs, of a group and of a call; of a review, with all that it decides on.
             None where it is not told apart from `labels`.
         needed: of a review.
