@@ -262,14 +262,17 @@ def attacked(project: Project, attack: tuple[str, Mapping[str, Any], Mapping[str
 
 
 def checked(text: str) -> tuple[Project, FlowResult, frozenset[str]]:
-    """The project, what the analysis found, and the kinds of what is wrong."""
+    """The project, what the analysis found of `case`, and the kinds of what is wrong: in what it calls too."""
     try:
         project = project_with(*text.split("---\n"))
     except DefinitionError:
         assume(condition=False)
         raise
-    result, findings = check_flow(project.workflows["case"], surroundings_of(project))
-    return project, result, frozenset(finding.code for finding in findings)
+    around = surroundings_of(project)
+    result, findings = check_flow(project.workflows["case"], around)
+    # What is wrong with a called workflow by itself is told where that stands: such a project is refused all the same.
+    others = [check_flow(called, around)[1] for name, called in project.workflows.items() if name != "case"]
+    return project, result, frozenset(finding.code for told in (findings, *others) for finding in told)
 
 
 QUIET = settings(
