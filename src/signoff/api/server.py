@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Generator
-from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from signoff.api.leaving import LEAVING, Leaving
+from signoff.api.connection import Connection
 from signoff.core.errors import UnavailableError
 
 SHUTDOWN_S = 10
@@ -21,22 +19,6 @@ BACKLOG = 1024
 """Connections that may wait to be accepted."""
 KEEP_ALIVE_S = 30
 """How long an idle connection stays open, in seconds."""
-
-
-class _Connection(HttpToolsProtocol):
-    """A connection that tells its end to whoever asks for it."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(cast("asyncio.Transport", transport))
-        self._leaving = Leaving()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        cast("dict[str, Any]", self.scope)[LEAVING] = self._leaving
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._leaving.tell()
 
 
 class _Server(uvicorn.Server):
@@ -70,7 +52,7 @@ class ApiServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http=_Connection,
+                http=Connection,
                 # Nothing here asks who is behind a proxy: it would be one more layer around each request.
                 proxy_headers=False,
                 lifespan="off",
