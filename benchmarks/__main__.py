@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it runs, not for the record")
     parser.add_argument("--runs", type=int, help="of `parked`: how many runs wait (100,000 by default)")
     parser.add_argument("--requests", type=int, help="of `gateway`: over how many memory is watched (100,000)")
+    parser.add_argument("--only", help="of `gateway`: these loads alone, such as `1_paced,16_paced`")
     parser.add_argument("--no-peers", action="store_true", help="of `runtime`, `privacy`, `gateway`: Signoff alone")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
@@ -46,6 +47,8 @@ def main() -> int:
         more["runs"] = arguments.runs
     if arguments.name == "gateway" and arguments.requests:
         more["requests"] = arguments.requests
+    if arguments.name == "gateway" and arguments.only:
+        more["only"] = arguments.only.split(",")
     if arguments.name in ("runtime", "privacy", "gateway"):
         more["beside"] = not arguments.no_peers
     figures = module.run(quick=arguments.quick, **more)

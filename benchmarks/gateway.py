@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,10 +40,17 @@ MOST_S = 3600.0
 """Of a load that ends by its number of requests."""
 SHAPES = (
     *((stream, in_flight, False) for stream in (False, True) for in_flight in IN_FLIGHT),
+    (False, 1, True),
     (False, 16, True),
     (True, 16, True),
 )
 """Streamed or not, how many in flight, and whether the stub takes a model's time."""
+
+
+def ending(shape: tuple[bool, int, bool]) -> str:
+    """How the keys of a shape's figures end, such as `16_paced`."""
+    stream, in_flight, paced = shape
+    return f"{in_flight}{'_paced' * paced}{'_stream' * stream}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +75,19 @@ class Load:
 class Bench:
     """One run: its helpers, and what it measured so far."""
 
-    def __init__(self, console: Console, caller: Child, *, quick: bool) -> None:
+    def __init__(self, console: Console, caller: Child, *, quick: bool, only: Sequence[str] = ()) -> None:
         self._console = console
         self._caller = caller
         self._quick = quick
+        self._shapes = [shape for shape in SHAPES if not only or ending(shape) in only]
         self._asked = 0
         self.loads: list[Load] = []
         self.memory: dict[str, float] = {}
 
     def shapes(self, side: Side, seconds: float) -> None:
         """Every shape of load on a side."""
-        for stream, in_flight, paced in SHAPES:
-            if in_flight == IN_FLIGHT[0] or paced:
+        for at, (stream, in_flight, paced) in enumerate(self._shapes):
+            if in_flight == IN_FLIGHT[0] or paced or not at:
                 self._load(side, stream=stream, in_flight=16, paced=paced, seconds=min(WARM_S, self._time(seconds)))
             load = self._load(side, stream=stream, in_flight=in_flight, paced=paced, seconds=self._time(seconds))
             self.loads.append(load)
@@ -154,8 +162,20 @@ class Bench:
         )
 
 
-def run(*, quick: bool, beside: bool = True, requests: int = REQUESTS_MEMORY) -> dict[str, float]:
-    """The figures, by their names in RESULTS.md."""
+def run(
+    *, quick: bool, beside: bool = True, requests: int = REQUESTS_MEMORY, only: Sequence[str] = ()
+) -> dict[str, float]:
+    """The figures, by their names in RESULTS.md.
+
+    Args:
+        quick: whether each load takes a second.
+        beside: whether LiteLLM is measured too.
+        requests: over how many memory is watched.
+        only: the endings of the loads that are measured, and nothing else; all, and memory, where none is given.
+    """
+    unknown = set(only) - {ending(shape) for shape in SHAPES}
+    if unknown:
+        raise SystemExit(f"There is no load {sorted(unknown)}; there are {', '.join(map(ending, SHAPES))}.")
     console = Console(width=150)
     cores = psutil.Process().cpu_affinity() or [0]
     mine, theirs = cores[-1:], cores[0]
@@ -164,7 +184,7 @@ def run(*, quick: bool, beside: bool = True, requests: int = REQUESTS_MEMORY) ->
         psutil.Process(server.pid).cpu_affinity(cores)
         migrate(server.url)
         stub, caller = python_child("benchmarks.gateway_upstream"), python_child("benchmarks.gateway_load")
-        bench = Bench(console, caller, quick=quick)
+        bench = Bench(console, caller, quick=quick, only=only)
         try:
             caller.hear()
             ports = stub.hear()
@@ -175,7 +195,8 @@ def run(*, quick: bool, beside: bool = True, requests: int = REQUESTS_MEMORY) ->
                 made = lambda: Litellm(server, upstream, core=theirs)  # noqa: E731  (as above)
                 _with(made, console, lambda side: bench.shapes(side, SHAPE_SLOW_S))
             most = 2_000 if quick and requests == REQUESTS_MEMORY else requests
-            _with(lambda: Signoff(server, upstream, core=theirs), console, lambda side: bench.grow(side, most))
+            if not only:
+                _with(lambda: Signoff(server, upstream, core=theirs), console, lambda side: bench.grow(side, most))
         finally:
             _print(console, bench.loads, bench.figures())
             for child in (caller, stub):
@@ -208,10 +229,10 @@ def _figures(loads: list[Load]) -> dict[str, float]:
             )
             if load is None or direct is None:
                 continue
-            ending = f"{in_flight}{'_paced' * paced}{'_stream' * stream}{'' if name == 'signoff' else f'_{name}'}"
-            figures[f"added_p50_ms_{ending}"] = round(load.p50_ms - direct.p50_ms, 2)
-            figures[f"added_p99_ms_{ending}"] = round(load.p99_ms - direct.p99_ms, 2)
-            figures[f"cpu_ms_{ending}"] = round(load.cpu_total_ms, 3)
+            place = f"{ending((stream, in_flight, paced))}{'' if name == 'signoff' else f'_{name}'}"
+            figures[f"added_p50_ms_{place}"] = round(load.p50_ms - direct.p50_ms, 2)
+            figures[f"added_p99_ms_{place}"] = round(load.p99_ms - direct.p99_ms, 2)
+            figures[f"cpu_ms_{place}"] = round(load.cpu_total_ms, 3)
     for stream in (False, True):
         ours, other = by_key.get(("signoff", stream, 16, False)), by_key.get(("litellm", stream, 16, False))
         if ours and other and other.cpu_total_ms:
