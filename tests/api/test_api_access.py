@@ -139,7 +139,7 @@ async def test_another_organisation_sees_and_reaches_nothing(api: Api, database:
                 assert response.status_code == 404, (method, path, response.text)
             elif path == "/v1/models":
                 assert response.json()["data"] == []
-            elif path in {"/metrics", "/v1/model-costs", "/v1/model-costs/differences"}:
+            elif path in {"/metrics", "/v1/model-costs", "/v1/model-costs/differences", "/v1/model-limits"}:
                 assert response.status_code == 403, response.text  # no policy of theirs shows anybody what is spent
             elif method == "GET" and path not in {"/v1/me", "/v1/workflows"}:
                 assert response.json()["items"] == [], path

@@ -9,12 +9,13 @@ from uuid import UUID
 
 import httpx
 from support.api_cases import FILES, deployed, serving
-from support.limit_cases import asked
+from support.limit_cases import MODEL, ONE_CALL, asked, ledger
 from support.review_cases import another_organisation
 
 from signoff.capabilities.gateway.asking import Asked, CallRecord, Estimate, Tried
 from signoff.capabilities.gateway.chat import ChatUsage
 from signoff.capabilities.gateway.records import CallRecorder, RecordSettings
+from signoff.catalog.model_limits import ModelLimit, Window
 from signoff.core.clock import SystemClock
 from signoff.core.ids import uuid7
 from signoff.core.money import Cost, Usage
@@ -110,6 +111,28 @@ async def test_costs_are_summed_up_in_pages_and_compared(database: Database):
         await get(client, "/v1/model-costs", 404, project="other")
 
 
+async def test_what_is_used_of_limits_is_told_in_pages(database: Database):
+    await deployed(database, DESK)
+    month = Window(length_s=31 * 86_400.0)
+    book = ledger(database, ModelLimit("team", "requests", 5, month), ModelLimit("project", "tokens", 90, month))
+    for team in ("a", "b", "b"):
+        await (await book.admit(by(team), MODEL, Estimate(15, 0, Cost()))).settle(ONE_CALL)
+    await book.aclose()
+    async with serving(database) as api, api.client("lead", name="lea") as client:
+        page = await get(client, "/v1/model-limits", limit=2)
+        rest = await get(client, "/v1/model-limits", limit=2, cursor=page["next"])
+        assert [(one["of"], one["holder"], one["used"], one["most"]) for one in (*page["items"], *rest["items"])] == [
+            ("project", "", 45, 90),
+            ("team", "a", 1, 5),
+            ("team", "b", 2, 5),
+        ]
+        assert (rest["next"], rest["items"][0]["every"], rest["items"][0]["unit"]) == (None, "31d", "requests")
+        only = await get(client, "/v1/model-limits", of="team", holder="a")
+        assert [one["used"] for one in only["items"]] == [1]
+        await get(client, "/v1/model-limits", 422, cursor='["a"]')
+        await get(client, "/v1/model-limits", 404, project="other")
+
+
 async def test_nobody_sees_costs_without_a_policy_or_of_another_organisation(database: Database, database_url: str):
     await deployed(database, DESK)
     await kept(database, record(by("support")))
@@ -119,6 +142,7 @@ async def test_nobody_sees_costs_without_a_policy_or_of_another_organisation(dat
             assert (await get(client, "/v1/model-calls"))["items"] == []
             await get(client, "/v1/model-costs", 403)
             await get(client, "/v1/model-costs/differences", 403)
+            await get(client, "/v1/model-limits", 403)
         async with api.client("lead", name="eve", org_id=other) as client:
             assert (await get(client, "/v1/model-calls"))["items"] == []
             await get(client, "/v1/model-costs", 404, project="desk")

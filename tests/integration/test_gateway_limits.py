@@ -12,12 +12,13 @@ from support.limit_cases import MINUTE, MODEL, MONTH, ONE_CALL, MovedClock, aske
 
 from signoff.capabilities.gateway.asking import Admission, Asked, Estimate, LimitReached
 from signoff.capabilities.gateway.limits import LimitLedger, LimitSettings
+from signoff.capabilities.gateway.limits.reading import list_uses
 from signoff.catalog.model_limits import ModelLimit
 from signoff.catalog.models import ModelSpec
 from signoff.core.errors import LimitError
 from signoff.core.ids import uuid7
 from signoff.core.money import Cost, Usage
-from signoff.foundation.database import Database
+from signoff.foundation.database import DEFAULT_ORG_ID, Database
 
 REQUESTS = ModelLimit("team", "requests", 3, MINUTE)
 TOKENS = ModelLimit("team", "tokens", 100, MINUTE)
@@ -56,8 +57,8 @@ async def test_a_limit_lets_through_exactly_what_it_says_and_says_when_to_come_a
     assert await admitted(book, 5) == 3
     limit = await refused(book)
     assert (limit.kind, limit.at_limit) == ("quota", "refuse")
-    assert limit.limit == "3 requests every 60s of team/support"
-    assert limit.detail == "A limit lets it not pass: 3 requests every 60s of team/support."
+    assert limit.limit == "3 requests every 1m of team/support"
+    assert limit.detail == "A limit lets it not pass: 3 requests every 1m of team/support."
     assert limit.retry_after_s == 66  # a whole window, and the part of it that is under way
     assert await admitted(book, 4, asked("sales")) == 3
     clock.move(65.9)
@@ -217,3 +218,47 @@ async def test_counts_in_which_nothing_counts_any_more_are_deleted(database: Dat
         holders = await connection.fetch("SELECT about ->> 'holder' AS holder FROM model_limit_use")
     assert [row["holder"] for row in holders] == ["support"]
     assert await admitted(book, 5, asked("gone")) == 3
+
+
+async def test_keys_of_one_name_share_the_limit_that_names_them(database: Database):
+    limits = (ModelLimit("key", "requests", 2, MINUTE, name="ci"), ModelLimit("key", "requests", 1, MINUTE, name="1d"))
+    book = ledger(database, *limits, clock=MovedClock())
+    old, new = (asked(principal="key/ci", key=key) for key in ("0a", "0b"))
+    assert await admitted(book, 1, old) == 1
+    assert await admitted(book, 3, new) == 1
+    assert (await refused(book, old)).limit == "2 requests every 1m of key/ci"
+    assert await admitted(book, 9, asked(principal="key/cd", key="0c")) == 9
+    assert await admitted(book, 9, asked(principal="user/ci", key="0d")) == 9
+    assert await admitted(book, 9, asked(principal="key/by-id", key="1d")) == 1
+
+
+async def test_what_is_used_is_told_as_long_as_it_counts(database: Database):
+    clock = MovedClock(datetime(2026, 5, 31, 23, 58, tzinfo=UTC))
+    book = ledger(database, REQUESTS, MONEY, clock=clock)
+    admission = await book.admit(asked(), MODEL, estimate())
+    await admission.settle(ONE_CALL)
+    assert await admitted(book, 1, asked("sales")) == 1
+    await book.aclose()
+
+    async def told(of: str = "", holder: str = "") -> list[tuple[str, str, str, int, int]]:
+        async with database.transaction(DEFAULT_ORG_ID) as connection:
+            found = await list_uses(
+                connection,
+                DEFAULT_ORG_ID,
+                project="shop",
+                environment="dev",
+                of=of,
+                holder=holder,
+                now=clock.now(),
+            )
+        return [(one.of, one.holder, one.every, one.used, one.most) for one in found]
+
+    project = ("project", "", "month", 200, 1_000)
+    assert await told() == [project, ("team", "sales", "1m", 1, 3), ("team", "support", "1m", 1, 3)]
+    assert await told(of="team", holder="sales") == [("team", "sales", "1m", 1, 3)]
+    clock.move(90)
+    assert await told() == [project, ("team", "sales", "1m", 0, 3), ("team", "support", "1m", 0, 3)]
+    clock.move(60)
+    assert ("project", "", "month", 0, 1_000) in await told()
+    clock.move(400 * 86_400)
+    assert await told() == []

@@ -73,6 +73,26 @@ class CostPage(BaseModel):
     next: str | None
 
 
+class LimitUseOut(BaseModel):
+    """What is used of one limit."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    of: str = Field(description="`project`, `team`, `workflow`, `key` or `model`.")
+    holder: str = Field(description="Whose it is; of a key its name where the limit names it, else its id.")
+    unit: str = Field(description="`requests`, `tokens` or `micro_usd`.")
+    every: str = Field(description="Its window: a length, such as `1m`, or `day`, `month`, ….")
+    used: int = Field(description="In the window now, with what is set aside for calls under way.")
+    most: int = Field(description="How much there is, as its last call knew it.")
+
+
+class LimitUsePage(BaseModel):
+    """Part of the limits that are asked for, by what they are of and whose they are."""
+
+    items: list[LimitUseOut]
+    next: str | None
+
+
 class DifferenceOut(BaseModel):
     """What a model's calls of a day were estimated at, what its vendor reported, and what was counted."""
 

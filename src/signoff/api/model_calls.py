@@ -1,4 +1,4 @@
-"""Calls to models, what they cost, and how that compares with what vendors report."""
+"""Calls to models, what they cost, how that compares with what vendors report, and what is used of limits."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from signoff.api.model_call_messages import (
     CostPage,
     DifferenceOut,
     DifferencePage,
+    LimitUseOut,
+    LimitUsePage,
     ModelCallOut,
     ModelCallPage,
 )
@@ -23,6 +25,7 @@ from signoff.api.paging import DEFAULT_PAGE, Limit, visible_page
 from signoff.api.problems import documented
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
 from signoff.api.strict_json import StrictRoute
+from signoff.capabilities.gateway.limits.reading import list_uses
 from signoff.capabilities.gateway.records import (
     COST_BY,
     CallFilter,
@@ -43,6 +46,8 @@ from signoff.governance.policy.requests import call_request, cost_request
 MAX_DAYS = 400
 """Days that one answer sums up."""
 DEFAULT_DAYS = 30
+
+_NO_CURSOR = "'cursor' is the 'next' of an earlier page."
 
 router = APIRouter(prefix="/v1", tags=["models"], dependencies=[Security(api_key_scheme)], route_class=StrictRoute)
 
@@ -195,6 +200,46 @@ async def differences(
     return DifferencePage(items=items, next=found[limit - 1][0] if len(found) > limit else None)
 
 
+@router.get(
+    "/model-limits",
+    operation_id="listModelLimits",
+    summary="List what is used of limits",
+    response_model=LimitUsePage,
+    responses=documented(403, 404),
+)
+async def limits(
+    *,
+    services: ServicesOf,
+    actor: ActorOf,
+    project: OfProject = None,
+    of: Named = "",
+    holder: Named = "",
+    environment: Where = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_PAGE,
+) -> LimitUsePage:
+    """What is used of quotas and budgets now. One that was not asked for in its last two windows is not among them."""
+    where = environment or services.environment
+    named = await _permitted(services, actor, project, where)
+    after = ("", "", "") if cursor is None else _after(cursor)
+    if len(after) != 3:  # noqa: PLR2004  (`of`, `holder` and `counter`)
+        raise InvalidError(_NO_CURSOR)
+    async with services.database.transaction(actor.org_id) as connection:
+        found = await list_uses(
+            connection,
+            actor.org_id,
+            project=named,
+            environment=where,
+            of=of,
+            holder=holder,
+            after=after,
+            limit=limit + 1,
+        )
+    last = found[limit - 1] if len(found) > limit else None
+    following = None if last is None else orjson.dumps([last.of, last.holder, last.counter]).decode()
+    return LimitUsePage(items=[LimitUseOut.model_validate(one) for one in found[:limit]], next=following)
+
+
 async def _permitted(services: Services, actor: Actor, project: str | None, environment: str) -> str:
     """The project, where the actor may see its costs."""
     if project is None:
@@ -247,7 +292,7 @@ def _id(cursor: str) -> UUID:
     try:
         return UUID(cursor)
     except ValueError:
-        raise InvalidError("'cursor' is the 'next' of an earlier page.") from None
+        raise InvalidError(_NO_CURSOR) from None
 
 
 def _after(cursor: str) -> list[str]:
@@ -256,5 +301,5 @@ def _after(cursor: str) -> list[str]:
     except orjson.JSONDecodeError:
         found = None
     if not isinstance(found, list):
-        raise InvalidError("'cursor' is the 'next' of an earlier page.")
+        raise InvalidError(_NO_CURSOR)
     return [str(part) for part in cast("list[object]", found)]

@@ -39,8 +39,15 @@ class Window:
 
     @property
     def name(self) -> str:
-        """As people write it: `60s`, `month`."""
+        """Of its length, whatever the unit that it was written in: `60s`, `month`. Counts are found by it."""
         return self.calendar or f"{self.length_s:g}s"
+
+    @property
+    def told(self) -> str:
+        """As people write it, in the largest unit that is whole: `31d`, `90s`, `month`."""
+        units = ((86_400, "d"), (3_600, "h"), (60, "m"))
+        fitting = (f"{self.length_s // seconds:g}{unit}" for seconds, unit in units if not self.length_s % seconds)
+        return self.calendar or next(fitting, f"{self.length_s:g}s")
 
     @property
     def slots(self) -> int:
@@ -64,7 +71,8 @@ class ModelLimit:
         most: how much of it within the window.
         every: the window.
         at_limit: what happens where there is no room.
-        name: the only team, workflow, key or model that it is for; empty where each has its own.
+        name: the only team, workflow, key or model that it is for; empty where each has its own. A key is named by its
+            name, which all keys made under it share, or by its id.
     """
 
     of: Of
@@ -80,12 +88,11 @@ class ModelLimit:
         return "budget" if self.unit == "micro_usd" else "quota"
 
     def told(self, holder: str) -> str:
-        """The limit in words: `600 requests every 60s of team/support`."""
+        """The limit in words: `600 requests every 1m of team/support`."""
         usd = f"{self.most / 1_000_000:.6f}".rstrip("0").rstrip(".")
-        whole = f"{usd} USD" if self.unit == "micro_usd" else f"{self.most} {self.unit}"
-        return (
-            f"{whole} every {self.every.name} of {self.of}/{holder}" if holder else f"{whole} every {self.every.name}"
-        )
+        what = self.unit.removesuffix("s") if self.most == 1 else self.unit
+        whole = f"{usd} USD" if self.unit == "micro_usd" else f"{self.most} {what}"
+        return f"{whole} every {self.every.told}" + (f" of {self.of}/{holder}" if holder else "")
 
     def counter(self, project: str, environment: str, holder: str) -> str:
         """What names the count over all releases: a release with another amount goes on with the same count."""

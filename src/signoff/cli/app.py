@@ -99,6 +99,9 @@ app.command("breakers", short_help="Which tools and models are left alone.", epi
 )
 app.command("calls", short_help="What models were asked.", epilog=model_calls.CALLS_EXAMPLES)(model_calls.calls)
 app.command("costs", short_help="What models cost.", epilog=model_calls.COSTS_EXAMPLES)(model_calls.costs)
+app.command("limits", short_help="What is used of quotas and budgets.", epilog=model_calls.LIMITS_EXAMPLES)(
+    model_calls.limits
+)
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(retention.app, name="retention")
 app.command(

@@ -1,4 +1,4 @@
-"""`signoff calls`, `signoff costs`: what models were asked, and what it cost."""
+"""`signoff calls`, `signoff costs`, `signoff limits`: what models were asked, what it cost, and how much is left."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ CALLS_EXAMPLES = examples("signoff calls --run 0198c5a0-…", "signoff calls --t
 COSTS_EXAMPLES = examples(
     "signoff costs --by team,day", "signoff costs --by run --workflow support/refund", "signoff costs --differences"
 )
+LIMITS_EXAMPLES = examples("signoff limits", "signoff limits --of key", "signoff limits --of team --holder support")
 
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many lines.")]
 EnvironmentOption = Annotated[
@@ -113,6 +114,44 @@ def costs(
         _print_differences(found)
     else:
         _print_costs(found, [name.strip() for name in by.split(",")])
+
+
+def limits(
+    *,
+    of: Annotated[
+        str | None, typer.Option("--of", help="Only of these: project, team, workflow, key or model.")
+    ] = None,
+    holder: Annotated[str | None, typer.Option("--holder", help="Only of this team, workflow, key or model.")] = None,
+    of_project: Annotated[
+        str | None, typer.Option("--project-of", help="Which project's, where several are deployed.")
+    ] = None,
+    environment: EnvironmentOption = None,
+    limit: LimitOption = 200,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what is used of quotas and budgets now, and what is left. Those that nobody asks for are left out."""
+    from rich.table import Table
+
+    from signoff.cli.client import connect
+
+    asked = {"project": of_project, "environment": environment, "of": of, "holder": holder}
+    with connect(url, key, project) as client:
+        found = list(client.pages("/v1/model-limits", most=limit, **asked))
+    if as_json:
+        for item in found:
+            print_json(item)
+        return
+    table = Table("of", "holder", "every", "used", "of at most", "left", "unit", box=None, header_style="bold")
+    for item in found:
+        money = item["unit"] == "micro_usd"
+        numbers = (item["used"], item["most"], max(item["most"] - item["used"], 0))
+        told = [dollars(number) if money else f"{number:,}" for number in numbers]
+        unit = "" if money else item["unit"]
+        table.add_row(*(plain(cell) for cell in (item["of"], item["holder"], item["every"], *told, unit)))
+    console().print(table)
 
 
 def _print_costs(found: list[dict[str, Any]], names: list[str]) -> None:

@@ -149,9 +149,20 @@ def _holder(limit: ModelLimit, caller: Caller, model: str) -> str | None:
     """Whose count it is; none where the limit does not count the call."""
     if limit.of == "project":
         return ""
-    key = "" if caller.key is None else str(caller.key)
-    holder = {"team": caller.team, "workflow": caller.workflow, "key": key, "model": model}[limit.of]
+    if limit.of == "key":
+        return _key(limit, caller)
+    holder = {"team": caller.team, "workflow": caller.workflow, "model": model}[limit.of]
     return holder if holder and limit.name in ("", holder) else None
+
+
+def _key(limit: ModelLimit, caller: Caller) -> str | None:
+    """All keys of the name that a limit has are counted together: one that replaces another goes on with its count."""
+    if caller.key is None:
+        return None
+    name = limit.name.removeprefix("key/")
+    if name and caller.principal == f"key/{name}":
+        return name
+    return caller.key if name in ("", caller.key) else None
 
 
 def _sharer(limit: ModelLimit, caller: Caller) -> str:

@@ -269,9 +269,10 @@ class LimitLedger:
         block = Block(item.org_id, item.reservation, item.shares, slots, calls, until_s, self.ids, self.settle)
         flow.block = block
         self._blocks.add(block)
-        left_s = max(until_s - self._monotonic_s(), 0.0)
-        asyncio.get_running_loop().call_later(left_s + LINGER_S, self._close, block)
-        for one in (item, *self._waiting):
+        left_s = until_s - self._monotonic_s()
+        asyncio.get_running_loop().call_later(max(left_s, 0.0) + LINGER_S, self._close, block)
+        # Over or not, it was admitted by it; the others begin now.
+        for one in (item, *self._waiting) if left_s > 0 else (item,):
             if one.flow is flow and not one.answer.done():
                 drawn = block.draw([share.amount for share in one.shares], one.asked, one.spec, one.estimate)
                 if drawn is not None:
