@@ -67,18 +67,19 @@ def test_a_mistake_is_told(text: str, told: str):
 async def test_the_command_says_what_is_due_and_does_it(database: Database, database_url: str, tmp_path: Path):
     release = await deployed(database, with_retention("{done: 30d, archive: kept}"))
     at = datetime.now(UTC) - timedelta(days=40)
-    run_id = uuid7(time_ms=int(at.timestamp() * 1000))
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO run (run_id, org_id, workflow, workflow_version, release, request_digest, started_by,"
-            " started_at) VALUES (%s, %s, 'w', '1', %s, 'd', 'user/ana', %s)",
-            (run_id, DEFAULT_ORG_ID, release, at),
-        )
-        connection.execute(
-            "INSERT INTO run_view (run_id, org_id, workflow, status, started_at, updated_at, ended_at)"
-            " VALUES (%s, %s, 'w', 'done', %s, %s, %s)",
-            (run_id, DEFAULT_ORG_ID, at, at, at),
-        )
+        for _ in range(2):
+            run_id = uuid7(time_ms=int(at.timestamp() * 1000))
+            connection.execute(
+                "INSERT INTO run (run_id, org_id, workflow, workflow_version, release, request_digest, started_by,"
+                " started_at) VALUES (%s, %s, 'w', '1', %s, 'd', 'user/ana', %s)",
+                (run_id, DEFAULT_ORG_ID, release, at),
+            )
+            connection.execute(
+                "INSERT INTO run_view (run_id, org_id, workflow, status, started_at, updated_at, ended_at)"
+                " VALUES (%s, %s, 'w', 'done', %s, %s, %s)",
+                (run_id, DEFAULT_ORG_ID, at, at, at),
+            )
 
     def command(*arguments: str) -> dict[str, Any]:
         done = subprocess.run(
@@ -86,14 +87,14 @@ async def test_the_command_says_what_is_due_and_does_it(database: Database, data
             capture_output=True,
             text=True,
             check=False,
-            env={"SIGNOFF_DATABASE__URL": database_url, "PATH": "/usr/bin:/bin"},
+            env={"SIGNOFF_DATABASE__URL": database_url, "SIGNOFF_RETENTION__BATCH_RUNS": "1", "PATH": "/usr/bin:/bin"},
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     due = command("--dry-run")["due"]
-    assert [(item["project"], item["status"], item["runs"]) for item in due] == [("desk", "done", 1)]
+    assert [(item["project"], item["status"], item["runs"]) for item in due] == [("desk", "done", 2)]
     report = command()
-    assert (report["archived_runs"], report["dropped_runs"]) == (1, 1)
-    assert len(list((tmp_path / ".signoff/archives/kept").rglob("*.manifest.json"))) == 1
+    assert (report["archived_runs"], report["dropped_runs"]) == (2, 2)
+    assert len(list((tmp_path / ".signoff/archives/kept").rglob("*.manifest.json"))) == 2  # batches as they are set
     assert command()["dropped_runs"] == 0

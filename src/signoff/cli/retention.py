@@ -34,11 +34,11 @@ def run(
     import asyncio
     from functools import partial
 
-    from signoff.cli.workspace import settings_of
+    from signoff.cli.workspace import rooms_of, settings_of
     from signoff.core.clock import SystemClock
     from signoff.foundation.database import open_database
 
-    settings = settings_of(project)
+    settings, bounds = settings_of(project), rooms_of().retention
 
     async def work() -> RetentionReport:
         from signoff.catalog import ReleaseCatalog
@@ -47,7 +47,8 @@ def run(
 
         async with open_database(settings) as database:
             policies = partial(retention_policies, database, ReleaseCatalog(database))
-            found = Retention(database, policies, clock=SystemClock(), archives=settings.archives_path)
+            place = settings.archives_path
+            found = Retention(database, policies, clock=SystemClock(), archives=place, settings=bounds)
             return await (found.due() if dry_run else found.run(retry_all=True))
 
     report = asyncio.run(work())
