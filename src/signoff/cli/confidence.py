@@ -91,7 +91,8 @@ def _declared(directory: Path, name: str) -> tuple[Any, str]:
     for file, content in read_files(directory).items():
         if not (file.startswith("prompts/") and file.endswith(".md")):
             continue
-        parts = split_front_matter(content.decode("utf-8-sig").replace("\r\n", "\n"))
+        # What else is wrong with other files is for `signoff check`.
+        parts = split_front_matter(content.decode("utf-8-sig", "replace").replace("\r\n", "\n"))
         if parts is None:
             continue
         node, problems = load_document(parts[0], file), list[Problem]()

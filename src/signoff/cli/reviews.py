@@ -130,7 +130,7 @@ def _edits(pairs: list[str]) -> dict[str, Any]:
             raise typer.BadParameter(f"'{pair}' is not NAME=VALUE.", param_hint="--set")
         try:
             values[name] = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             values[name] = text
     return values
 

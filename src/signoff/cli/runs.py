@@ -222,6 +222,9 @@ def read_json(text: str, option: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise typer.BadParameter(f"{place} cannot be read: {reason}.", param_hint=option) from None
+    except (ValueError, RecursionError):
+        detail = f"{place}: a number is too long, or lists and objects are nested too deeply."
+        raise typer.BadParameter(detail, param_hint=option) from None
     if not isinstance(value, dict):
         raise typer.BadParameter(f"{place}: a JSON object is needed.", param_hint=option)
     return value  # pyright: ignore[reportUnknownVariableType]  (JSON's own types)

@@ -52,7 +52,7 @@ def attributes_of(given: list[str] | None) -> dict[str, Any]:
             raise typer.BadParameter(detail, param_hint="--attribute")
         try:
             value: Any = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = text
         found[name] = value if isinstance(value, (str, int, float, bool)) else text
     return found

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from signoff.core.errors import ConflictError, NotFoundError, UnavailableError
+from signoff.core.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
     from signoff.foundation.settings import Settings
@@ -164,5 +164,10 @@ def project_name(directory: Path | None) -> str:
     path = project_directory(directory) / MANIFEST
     if not path.is_file():
         raise NotFoundError(f"There is no {MANIFEST} in {path.parent}. Name a project's directory with --project.")
-    name = load_document(path.read_text("utf-8"), MANIFEST).entries.get("project")
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidError(f"{path} cannot be read: {reason}.") from None
+    name = load_document(text, MANIFEST).entries.get("project")
     return "" if name is None else name.text or ""

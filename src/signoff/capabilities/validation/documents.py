@@ -24,11 +24,21 @@ from signoff.capabilities.validation.precision import (
 )
 from signoff.core.errors import InvalidError
 from signoff.core.ids import digest
+from signoff.core.schemas import Validator
 
 MAX_CASES = 100_000
 """Golden cases of one document."""
 PRECISIONS = (0.95, 0.98, 0.99)
 """For which a threshold is proposed."""
+
+_SIGNALS = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "number"}}
+_CASE = Validator(
+    {
+        "type": "object",
+        "required": ["signals", "correct"],
+        "properties": {"signals": _SIGNALS, "correct": {"type": "boolean"}},
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +127,19 @@ def read_cases(lines: bytes) -> list[GoldenCase]:
         InvalidError: a line is something else (says which), or there are more than `MAX_CASES`.
     """
     found: list[GoldenCase] = []
-    for number, line in enumerate(lines.splitlines(), start=1):
+    for number, line in enumerate(lines.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            data = orjson.loads(line)
-            signals = {str(name): float(value) for name, value in data["signals"].items()}
-            correct = data["correct"]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidError(f"Line {number} is no golden case: {error!r}") from error
-        if not isinstance(correct, bool) or not signals:
-            raise InvalidError(f"Line {number} is no golden case: 'correct' is true or false, and there are signals")
-        found.append(GoldenCase(signals, correct))
-    if len(found) > MAX_CASES:
-        raise InvalidError(f"There are {len(found)} golden cases, and {MAX_CASES} are the most")
+            data: Any = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise InvalidError(f"Line {number} is no golden case: it is no JSON: {error}") from None
+        broken = _CASE.problems(data)
+        if broken:
+            raise InvalidError(f"Line {number} is no golden case: {broken[0].detail}", problems=broken)
+        found.append(GoldenCase({name: float(value) for name, value in data["signals"].items()}, data["correct"]))
+        if len(found) > MAX_CASES:
+            raise InvalidError(f"There are more than {MAX_CASES} golden cases")
     return found
 
 

@@ -80,13 +80,13 @@ def default_filters() -> Mapping[str, Filter]:
         InvalidError: an entry point names something that cannot be loaded, or that is no filter.
     """
     from signoff.capabilities.validation.filters.local import (  # noqa: PLC0415  (nh3 only where text goes out)
-        INSULTS,
         HtmlFilter,
         LinkFilter,
         WordFilter,
         personal_data,
         secrets,
     )
+    from signoff.capabilities.validation.filters.toxicity import ToxicityFilter  # noqa: PLC0415  (likewise)
 
     found: dict[str, Filter] = {
         "html": HtmlFilter(),
@@ -94,7 +94,7 @@ def default_filters() -> Mapping[str, Filter]:
         "links": LinkFilter(),
         "personal_data": personal_data(),
         "promises": WordFilter(reason="promises"),
-        "toxicity": WordFilter(INSULTS, reason="insults or threatens"),
+        "toxicity": ToxicityFilter(),
     }
     for point in entry_points(group=ENTRY_POINTS):
         try:
