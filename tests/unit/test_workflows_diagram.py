@@ -9,8 +9,11 @@ import pytest
 
 from signoff.catalog import load_project
 from signoff.catalog.flow import project_flow
+from signoff.workflows import Contracts, compile_workflow
 from signoff.workflows.diagram import Box, Diagram, Edge, diagram_of, mermaid, svg
 from signoff.workflows.diagram.layout import Size, layers_of, place
+from signoff.workflows.flow import Surroundings
+from signoff.workflows.flow.analysis import analyse
 
 REFUNDS = Path(__file__).parents[2] / "examples/refunds"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -36,6 +39,30 @@ def test_edges_say_what_is_required_read_and_asked(refund: Diagram) -> None:
     assert kinds["input", "triage"] == ("data", "untrusted")
     assert kinds["triage", "facts"][0] == "control"
     assert kinds["order", "→declined"][0] == "outcome"
+
+
+def test_what_an_end_gives_is_read_from_where_it_comes() -> None:
+    text = """\
+workflow: a
+version: 1.0.0
+input: {type: object, properties: {text: {type: string}, cents: {type: integer}}, required: [text, cents]}
+steps:
+  one: {set: {n: 1}}
+  two: {set: {n: "${input.text}"}}
+outcome:
+  fine: {when: one.done && two.done, give: {n: "${two.n}", text: "${input.text}"}}
+  other: {when: 'true', give: {n: "${one.n}"}}
+"""
+    workflow = compile_workflow(text, "a.yaml", Contracts())
+    drawn = diagram_of(workflow, flow=analyse(workflow, Surroundings()))
+    ends = {(edge.source, edge.target): (edge.kind, edge.taint) for edge in drawn.edges if edge.target[0] == "→"}
+    assert ends == {
+        ("input", "→fine"): ("data", "untrusted"),
+        ("two", "→fine"): ("data", "untrusted"),
+        ("one", "→fine"): ("outcome", "trusted"),
+        ("one", "→other"): ("data", "trusted"),
+        ("two", "→other"): ("outcome", "trusted"),
+    }
 
 
 def test_the_svg_is_one_document_that_names_every_step(refund: Diagram) -> None:

@@ -9,8 +9,9 @@ from typing import Literal
 from signoff.core.labels import DataClass, Trust
 from signoff.workflows.agents import CALLS
 from signoff.workflows.flow import FlowResult
+from signoff.workflows.flow.facts import Facts
 from signoff.workflows.flow.places import Place
-from signoff.workflows.model import Expression, Step, Workflow
+from signoff.workflows.model import Expression, Outcome, Step, Workflow
 from signoff.workflows.offers import CALL
 from signoff.workflows.plans import STEPS
 
@@ -96,15 +97,12 @@ def diagram_of(workflow: Workflow, effects: frozenset[str] = frozenset(), flow: 
     """
     maker = _Maker(effects, flow)
     inner = maker.scope(workflow.steps, "")
-    names = {step.name for step in workflow.steps}
     start = Box(INPUT, "input", "input", tuple(sorted(map(str, workflow.input_schema.get("properties") or {})))[:4])
     ends: list[Box] = []
     edges = list(inner.edges)
     for outcome in workflow.outcomes:
         ends.append(Box(f"→{outcome.name}", outcome.name, "outcome", (_cut(outcome.condition.source),)))
-        # An end that asks for nothing comes when everything has ended: behind what nothing else waits for.
-        roots = {read.root for read in outcome.condition.reads} & names or _final(workflow.steps)
-        edges += [Edge(root, f"→{outcome.name}", "outcome") for root in sorted(roots)]
+        edges += maker.end(outcome, workflow.steps)
     return Diagram(
         f"{workflow.name} {workflow.version}", (start, *inner.boxes, *ends), tuple(edges), about=workflow.about
     )
@@ -133,6 +131,26 @@ class _Maker:
                 path = INPUT if source == INPUT else f"{prefix}{source}"
                 edges.append(Edge(path, f"{prefix}{step.name}", kind, self._read(step, source, prefix)))
         return Diagram("", boxes, tuple(edges))
+
+    def end(self, outcome: Outcome, steps: Sequence[Step]) -> Iterator[Edge]:
+        """What an end gives is read from steps or the input; what it asks for is how steps ended."""
+        names = {step.name for step in steps}
+        given: dict[str, Trust] = {}
+        place = (
+            None
+            if self._flow is None
+            else next((Place(found.frame, Facts()) for path, found in self._flow.steps.items() if path in names), None)
+        )
+        for read in () if outcome.give is None else outcome.give.reads:
+            if read.root in names or read.root == INPUT:
+                read_trust = (
+                    Trust.TRUSTED if place is None else place.read(read.root, read.path, guarded=False).whole().trust
+                )
+                given[read.root] = max(given.get(read.root, Trust.TRUSTED), read_trust)
+        yield from (Edge(root, f"→{outcome.name}", "data", _taint(trust)) for root, trust in sorted(given.items()))
+        # An end that asks for nothing comes when everything has ended: behind what nothing else waits for.
+        asked = {read.root for read in outcome.condition.reads} & names or _final(steps)
+        yield from (Edge(root, f"→{outcome.name}", "outcome") for root in sorted(asked - given.keys()))
 
     def _box(self, step: Step, prefix: str) -> Box:
         path = f"{prefix}{step.name}"
