@@ -17,6 +17,7 @@ from support.engine import (
     until,
     waits_for,
 )
+from support.operations import do
 
 from signoff.core.clock import SystemClock
 from signoff.core.errors import InvalidError, StepError
@@ -118,3 +119,21 @@ async def test_a_failed_run_is_found_by_the_words_of_its_error(database: Databas
     for text in ("text ~ 'banco'", "text ~ 'card refused 4711'", "text ~ 'searched' and status = 'failed'"):
         assert await found(database, text) == 1, text
     assert await found(database, "text ~ 'accepted'") == 0
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled", "terminated"])
+async def test_a_run_that_ends_badly_before_it_ever_rested_is_found_by_its_attributes(database: Database, end: str):
+    """What fails at once is what is looked for most; it had none, as attributes were journaled at rests alone."""
+    flow = compiled("badly", FLOW, doc__look=False, doc__ask=False, doc__pay=False)
+
+    def refuse(call: StepCall) -> Done:
+        raise StepError("no such document", kind="refused")
+
+    tool = ScriptedTool({"doc.look": refuse, "doc.ask": waiting, "doc.pay": lambda call: Done({})})
+    run_id = await start(database, flow, {"n": 11})
+    if end != "failed":
+        await do(database, run_id, end.removesuffix("led").removesuffix("d"))
+    async with running(database, [flow], tool):
+        run = await ended(database, run_id)
+        assert run.status == end
+        assert await found(database, f"n = 11 and status = '{end}'") == 1

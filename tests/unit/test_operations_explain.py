@@ -154,9 +154,11 @@ def test_a_terminated_run_names_what_nobody_knows() -> None:
         "outcome": None,
         "error": {},
         "in_doubt": [{"step": "pay", "key": "k"}],
+        "effects": ["ship", "tell"],
     }
     found = told(state(*BEGUN, ("run.ended", end)), None, "terminated")
     assert found.reasons[0].text == "Nobody knows whether 'pay' took effect (key k)."
+    assert found.reasons[1].text == "Not undone, these took effect: ship, tell."
 
 
 def test_messages_that_nobody_took_yet_are_told() -> None:

@@ -19,6 +19,7 @@ from signoff.core.ids import derived_id, uuid7
 from signoff.core.labels import Labels
 from signoff.core.schemas import validate
 from signoff.foundation.database import Connection
+from signoff.runtime.attributes import note_attributes
 from signoff.runtime.calls import store
 from signoff.runtime.client.beginning import Beginning, begin
 from signoff.runtime.codec import PAYLOADS
@@ -69,6 +70,8 @@ def continued(
     }
     if len(encode({**state.started, **data})) > execution.engine.settings.event_bytes:
         return False
+    if execution.workflow.attributes:
+        note_attributes(execution)  # it may never have rested
     execution.emit("run.continued", data)
     execution.emit("run.ended", {"status": "done", "outcome": CONTINUED, "output": {"run_id": data["run_id"]}})
     return True

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from signoff.core.errors import StepError
+from signoff.runtime.attributes import note_attributes
 from signoff.runtime.calling import called
 from signoff.runtime.context import RunContext
 from signoff.runtime.events import EventKind
@@ -67,6 +68,8 @@ def _go_on_terminating(execution: RunContext) -> None:
     unwinding = execution.state.unwinding
     assert unwinding is not None
     if not busy:
+        if execution.workflow.attributes:
+            note_attributes(execution)
         end = {"status": "terminated", "outcome": None, "error": unwinding["error"], **left(execution.state)}
         execution.emit("run.ended", end)
 

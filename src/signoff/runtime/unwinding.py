@@ -10,6 +10,7 @@ from typing import Any
 
 from signoff.core.errors import StepError
 from signoff.runtime import attempts, endings
+from signoff.runtime.attributes import note_attributes
 from signoff.runtime.context import RunContext
 from signoff.runtime.dry_effects import inherited
 from signoff.runtime.paths import UNDO, is_undo
@@ -36,6 +37,8 @@ def advance(execution: RunContext) -> None:
         return
     unwinding = execution.state.unwinding
     assert unwinding is not None
+    if execution.workflow.attributes:
+        note_attributes(execution)  # it may never have rested, and is searched for all the same
     execution.emit("run.ended", {"status": unwinding["cause"], "outcome": None, "error": unwinding["error"]})
 
 

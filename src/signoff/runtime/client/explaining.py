@@ -156,6 +156,8 @@ class _Teller:
         for left in end.get("in_doubt", ()):
             text = f"Nobody knows whether '{left['step']}' took effect (key {left['key']})."
             reasons.append(Reason(text, left["step"]))
+        if standing := end.get("effects") or error.get("effects"):
+            reasons.append(Reason(f"Not undone, these took effect: {', '.join(standing)}."))
         reasons.append(Reason("It can go on.", who="somebody who may 'run.retry'", commands=again))
         return f"It was {status}{by} {when}{because}.", tuple(reasons)
 
