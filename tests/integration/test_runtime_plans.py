@@ -36,3 +36,13 @@ def test_a_load_finds_every_run_by_its_key(database_url: str):
             plan = planned(connection, statement)
             assert not re.findall(r"Seq Scan|Hash Join|Merge Join|run_queue_owned", plan)
             assert "run_queue_pkey" in plan
+
+
+def test_a_claim_behind_another_begins_where_that_ended(database_url: str):
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ANALYZE run_queue")
+        connection.execute(store.PLAN_BY_KEY.encode())
+        for statement in (claims_store.CLAIM_BEHIND, claims_store.NEXT_DUE_BEHIND):
+            plan = planned(connection, statement)
+            assert not re.findall(r"Seq Scan|Hash Join|Merge Join|run_queue_owned|Bitmap", plan)
+            assert re.search(r"Index Cond: .*ROW\(due_at, run_id\) > ROW", plan), plan

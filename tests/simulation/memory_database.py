@@ -53,6 +53,8 @@ STATEMENTS: Statements = {
     store.NOTE_CRASH: MemoryStore.note_crash,
     store.FORGET_CRASHES: MemoryStore.forget_crashes,
     claims_store.CLAIM: MemoryStore.claim,
+    claims_store.CLAIM_BEHIND: MemoryStore.claim_behind,
+    claims_store.NEXT_DUE_BEHIND: MemoryStore.next_due_behind,
     claims_store.CLAIM_WITHOUT_FLUSH: _nothing,  # what a crash of the server undoes was fenced by it
     store.PLAN_BY_KEY: _nothing,
     claims_store.CLAIM_NAMED: MemoryStore.claim_named,

@@ -141,11 +141,30 @@ class MemoryStore:
         free.sort(key=lambda row: (row["priority"], row["due_at"]))
         for row in free[:limit]:
             self._queued(row, owner=session_id)
-        return [{**row, "queue": None, "began_at": None} for row in free[:limit]]
+        return [{**row, "queue": None, "began_at": None, "team": ""} for row in free[:limit]]
 
     def claim_named(self, session_id: UUID, named: Sequence[UUID], now: datetime, *_: Any) -> list[Row]:
         among = {run_id: self.queue[run_id] for run_id in named if run_id in self.queue}
         return self._claim(session_id, now, len(among), among)
+
+    def claim_behind(self, session_id: UUID, now: datetime, limit: int, *arrays: Any) -> list[Row]:
+        return self._claim(session_id, now, limit, self._behind(*arrays[2:7]))
+
+    def _behind(
+        self, org_ids: Any, teams: Sequence[str], priorities: Any, dues: Any, run_ids: Any
+    ) -> Mapping[UUID, Row]:
+        lanes = list(zip(_uuids(org_ids), _numbers(priorities), strict=True))
+        last = dict(zip(lanes, zip(_moments(dues), _uuids(run_ids), strict=True), strict=True)) if teams else {}
+        places = {run_id: last.get((row["org_id"], row["priority"])) for run_id, row in self.queue.items()}
+        return {
+            run_id: row
+            for run_id, row in self.queue.items()
+            if (place := places[run_id]) is not None and (row["due_at"], run_id) > place
+        }
+
+    def next_due_behind(self, *lanes: Any) -> list[Row]:
+        free = [row["due_at"] for row in self._behind(*lanes).values() if row["owner"] is None]
+        return [{"min": min(free, default=None)}]
 
     def load(self, session_id: UUID, run_ids: Any) -> list[Row]:
         run_ids = _uuids(run_ids)

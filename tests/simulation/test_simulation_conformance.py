@@ -18,7 +18,7 @@ from signoff.runtime import store
 from signoff.runtime.claims import store as claims_store
 from signoff.runtime.client import StartRequest, start_run
 from signoff.runtime.client import store as client_store
-from signoff.runtime.store import Columns, append
+from signoff.runtime.store import Columns, append, written
 from signoff.workflows.model import Workflow
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10)  # in a month that has a partition
@@ -113,8 +113,13 @@ async def _something(both: Both, chance: random.Random, sessions: list[UUID], ru
     session_id, run_id = chance.choice(sessions), chance.choice(runs)
     row = both.memory.queue.get(run_id)
     match chance.randrange(12):
-        case 0:
+        case 0 if chance.random() < 0.5:
             await both.run(claims_store.CLAIM, session_id, now, len(runs), 1 << 40, True, order="run_id")
+        case 0:
+            lanes = written([ORG]), [""], written([5]), written([int(START.timestamp() * 10**6)]), written([runs[0]])
+            await both.run(claims_store.NEXT_DUE_BEHIND, *lanes)
+            asked = session_id, now, len(runs), 1 << 40, True
+            await both.run(claims_store.CLAIM_BEHIND, *asked, *lanes, len(runs), order="run_id")
         case 1 | 2 | 3:
             await _append(both, chance, session_id, run_id, now)
         case 4:

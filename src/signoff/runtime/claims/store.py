@@ -27,6 +27,22 @@ WITH RECURSIVE lane AS (
 # as LIMIT takes no column. The array keeps the plan to the primary key: joined, `chosen` was taken for thousands of
 # rows, and the whole queue was read.
 # `$4` is what may be loaded, in bytes of journal; `$5` lets one run through whatever its size.
+_IN_TURN = """
+), in_team AS (
+    SELECT *, row_number() OVER (PARTITION BY org_id, team ORDER BY priority, due_at) AS place FROM candidate
+), in_organisation AS (
+    SELECT run_id, journal_bytes, lot, row_number() OVER (PARTITION BY org_id ORDER BY place, lot) AS place FROM in_team
+), chosen AS (
+    SELECT run_id FROM (
+        SELECT run_id, row_number() OVER turns AS number, sum(journal_bytes) OVER turns AS size_bytes
+        FROM in_organisation WINDOW turns AS (ORDER BY place, lot)
+    ) ranked WHERE number <= $3 AND (size_bytes <= $4 OR (number = 1 AND $5))
+)
+UPDATE run_queue q SET owner = fence.id FROM fence WHERE q.run_id = ANY (ARRAY(SELECT run_id FROM chosen))
+RETURNING q.run_id, q.org_id, q.gen, q.crashes, q.queue, coalesce(q.admitted_at, q.not_before) AS began_at,
+    q.team, q.priority, q.due_at
+"""
+
 _CLAIM_READY = f"""
 , fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
@@ -40,7 +56,8 @@ _CLAIM_READY = f"""
         SELECT q.run_id, q.due_at, q.journal_bytes, random() AS lot FROM run_queue q
         WHERE q.owner IS NULL AND q.gate IS NULL
             AND q.org_id = ready.org_id AND q.team = ready.team AND q.priority = ready.priority AND q.due_at <= $2
-        ORDER BY q.due_at LIMIT (SELECT least($3::bigint, 1 + 2 * $3::bigint / greatest(count(*), 1)) FROM ready)
+        ORDER BY q.due_at, q.run_id
+        LIMIT (SELECT least($3::bigint, 1 + 2 * $3::bigint / greatest(count(*), 1)) FROM ready)
         FOR UPDATE SKIP LOCKED
     ) due
     UNION ALL
@@ -48,20 +65,31 @@ _CLAIM_READY = f"""
     FROM ready, organisations, LATERAL signoff_due_runs(ready.org_id, ready.team, ready.priority, $2,
         least($3::bigint, 1 + 2 * $3::bigint / (organisations.number * ready.lanes))) due
     WHERE organisations.number > 1
-), in_team AS (
-    SELECT *, row_number() OVER (PARTITION BY org_id, team ORDER BY priority, due_at) AS place FROM candidate
-), in_organisation AS (
-    SELECT run_id, journal_bytes, lot, row_number() OVER (PARTITION BY org_id ORDER BY place, lot) AS place FROM in_team
-), chosen AS (
-    SELECT run_id FROM (
-        SELECT run_id, row_number() OVER turns AS number, sum(journal_bytes) OVER turns AS size_bytes
-        FROM in_organisation WINDOW turns AS (ORDER BY place, lot)
-    ) ranked WHERE number <= $3 AND (size_bytes <= $4 OR (number = 1 AND $5))
-)
-UPDATE run_queue q SET owner = fence.id FROM fence WHERE q.run_id = ANY (ARRAY(SELECT run_id FROM chosen))
-RETURNING q.run_id, q.org_id, q.gen, q.crashes, q.queue, coalesce(q.admitted_at, q.not_before) AS began_at
 """  # noqa: S608  (constants only)
-CLAIM = _LANES + _CLAIM_READY
+CLAIM = _LANES + _CLAIM_READY + _IN_TURN
+
+# The same in lanes that are known, each behind the run that was claimed there last. What a lane's index still has of
+# runs that have left it can only be passed over while somebody's old snapshot might see them: each claim read all that
+# had been claimed since that began. Here a claim reads what it takes, and nothing of before.
+_FIRST_BEHIND = """
+    FROM unnest({0}::text::uuid[], {1}::text[], {2}::text::smallint[], {3}::text::bigint[], {4}::text::uuid[])
+        AS lane (org_id, team, priority, due_us, run_id)
+    CROSS JOIN LATERAL (
+        SELECT q.run_id, q.due_at, q.journal_bytes FROM run_queue q
+        WHERE q.owner IS NULL AND q.gate IS NULL
+            AND q.org_id = lane.org_id AND q.team = lane.team AND q.priority = lane.priority AND q.due_at <= {5}
+            AND (q.due_at, q.run_id) > (timestamptz 'epoch' + lane.due_us * interval '1 microsecond', lane.run_id)
+        ORDER BY q.due_at, q.run_id LIMIT {6}
+    ) due
+"""
+_CLAIM_BEHIND = f"""
+WITH fence AS MATERIALIZED (
+    SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
+), candidate AS (
+    SELECT due.*, random() AS lot, lane.org_id, lane.team, lane.priority
+    {_FIRST_BEHIND.format("$6", "$7", "$8", "$9", "$10", "$2", "$11 FOR UPDATE SKIP LOCKED")}
+"""  # noqa: S608  (constants only)
+CLAIM_BEHIND = _CLAIM_BEHIND + _IN_TURN
 
 # The runs that the worker was just told of, where nothing else is due: they pass nobody by. What somebody has locked,
 # or has taken, is not waited for. `$4` is what each may have in bytes of journal.
@@ -110,3 +138,6 @@ LEFT JOIN inbox i ON i.run_id = q.run_id ORDER BY q.run_id, i.place, i.message_i
 # When this worker should next look for parked runs on its own.
 _EARLIEST = "SELECT min(due_at) FROM lane"
 NEXT_DUE = _LANES + _EARLIEST
+
+# The same of the lanes that are known.
+NEXT_DUE_BEHIND = "SELECT min(due.due_at)" + _FIRST_BEHIND.format("$1", "$2", "$3", "$4", "$5", "'infinity'", "1")
