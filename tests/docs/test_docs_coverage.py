@@ -37,6 +37,7 @@ from signoff.foundation.database import DEFAULT_ORG_ID
 from signoff.foundation.settings import Settings
 from signoff.governance.policy import PolicyRequest, requests
 from signoff.governance.policy.model import ACTIONS, ENTITY_TYPES, OBLIGATIONS
+from signoff.governance.privacy.sealing import VaultSettings
 from signoff.runtime import RuntimeSettings
 from signoff.runtime.breakers import BreakerSettings
 from signoff.runtime.events import EventKind
@@ -97,6 +98,7 @@ def written(default: Any) -> set[str]:
         (LimitSettings, "docs/reference/limits.md", "## Limits (`LimitSettings`)"),
         (RecordSettings, "docs/reference/limits.md", "## Limits (`RecordSettings`)"),
         (CacheSettings, "docs/reference/limits.md", "## Limits (`CacheSettings`)"),
+        (VaultSettings, "docs/reference/privacy.md", "### Keys of vaults"),
         (ScreeningSettings, "docs/reference/injection.md", "### Limits (`ScreeningSettings`)"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from uuid import UUID
@@ -17,10 +18,12 @@ from support.http_server import LoopbackServer, loopback_server
 from signoff.capabilities.gateway.protection import Protector
 from signoff.capabilities.gateway.provider import ProviderRequest
 from signoff.core.clock import SystemClock
+from signoff.core.errors import UnavailableError
 from signoff.foundation.database import DEFAULT_ORG_ID, Database
 from signoff.governance.privacy import Detector, Tokens
 from signoff.governance.privacy.redaction import TOKEN
-from signoff.governance.privacy.vault import MAX_VALUES, Vaults
+from signoff.governance.privacy.sealing import VaultKeys, key_id
+from signoff.governance.privacy.vault import MAX_VALUES, Vault, Vaults
 from signoff.runtime.client.forking import Fork, fork
 from signoff.testing import ScriptedProvider
 
@@ -179,20 +182,61 @@ def _troubled(run: Any) -> bool:
     return run.status in ("failed", "stuck") or bool(kinds - {"review"})
 
 
+async def fork_of(stage: Stage, source: UUID) -> UUID:
+    release = await stage.releases.load(DEFAULT_ORG_ID, (await stage.policies.deployed(DEFAULT_ORG_ID))["desk"])
+    flow = release.project.workflows["desk/reply"]
+    async with stage.database.transaction(DEFAULT_ORG_ID) as connection:
+        asked = Fork(source, None, flow, flow, release.digest, None, LEAD, live=True, project="desk")
+        return (await fork(connection, asked, now=SystemClock().now())).run_id
+
+
 async def test_a_fork_has_a_copy_of_its_own(database: Database) -> None:
     with loopback_server(echo) as server:
         async with protected(database, server, repeating()) as stage:
-            source = await waiting(stage)
-            release = await stage.releases.load(DEFAULT_ORG_ID, (await stage.policies.deployed(DEFAULT_ORG_ID))["desk"])
-            flow = release.project.workflows["desk/reply"]
-            async with database.transaction(DEFAULT_ORG_ID) as connection:
-                asked = Fork(source, None, flow, flow, release.digest, None, LEAD, live=True, project="desk")
-                forked = (await fork(connection, asked, now=SystemClock().now())).run_id
+            forked = await fork_of(stage, await waiting(stage))
             await stage.decided(forked)
             assert (await stage.ended(forked))[0] == "done"
             sent = [orjson.loads(one.body)["to"] for one in server.received if one.path == "/mail.send"]
             assert sent[0].count(EMAIL) == 2
     assert len({row.split(",")[1] for row in (await tables(database))["run_vault"].splitlines()}) == 2
+
+
+async def test_a_vault_is_encrypted_by_the_newest_key_and_opens_by_every_one(database: Database) -> None:
+    old, new = VaultKeys([b"o" * 32]), VaultKeys([b"n" * 32, b"o" * 32])
+    detector = Detector()
+
+    async def row(run_id: UUID) -> tuple[str, bytes]:
+        async with database.transaction(DEFAULT_ORG_ID) as connection:
+            found = await connection.fetchrow("SELECT key_id, tokens FROM run_vault WHERE run_id = $1", run_id)
+        assert found is not None
+        return found["key_id"], found["tokens"]
+
+    def vault(run_id: UUID, keys: VaultKeys | None = None) -> Vault:
+        return Vaults(keys).of(database, DEFAULT_ORG_ID, run_id)
+
+    def adding(value: str) -> Callable[[Tokens], Awaitable[str]]:
+        async def add(tokens: Tokens) -> str:
+            return tokens.tokenised(value, detector.find, frozenset({"EMAIL_ADDRESS"}))
+
+        return add
+
+    with loopback_server(echo) as server:
+        async with protected(database, server, repeating()) as stage:
+            run_id = await waiting(stage)
+            assert EMAIL.encode() in (await row(run_id))[1], "no keys: plain"
+            await vault(run_id, old).sealing(adding("bob@example.com"))
+            by, data = await row(run_id)
+            assert by == key_id(b"o" * 32)
+            assert b"example" not in data
+            forked = await fork_of(stage, run_id)
+    for one in (run_id, forked):
+        assert EMAIL in (await vault(one, new).tokens()).values.values(), "a copy opens too"
+        with pytest.raises(UnavailableError, match=by):
+            await vault(one).tokens()
+    await vault(run_id, new).sealing(adding("eve@example.com"))
+    assert (await row(run_id))[0] == key_id(b"n" * 32)
+    with pytest.raises(UnavailableError, match=key_id(b"n" * 32)):
+        await vault(run_id, old).tokens()
 
 
 async def test_two_that_add_values_at_once_both_find_theirs(database: Database) -> None:

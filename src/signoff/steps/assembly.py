@@ -22,6 +22,8 @@ from signoff.catalog.scheduling import Scheduler
 from signoff.core.clock import Clock
 from signoff.foundation.database import Database
 from signoff.governance.policy import start_request
+from signoff.governance.privacy.sealing import VaultKeys
+from signoff.governance.privacy.vault import Vaults
 from signoff.runtime import RuntimeSettings, Worker
 from signoff.runtime.duties import Duty
 from signoff.runtime.handlers import StepCall, StepHandler
@@ -78,6 +80,7 @@ async def open_worker(
     """
     rooms = rooms or default_rooms()
     settings = settings or rooms.engine
+    vaults = Vaults(VaultKeys.of(rooms.vault))
     releases = ReleaseCatalog(database)
     tools = ToolRunner(clock=clock, settings=rooms.tools)
     opened = AsyncExitStack()
@@ -93,6 +96,7 @@ async def open_worker(
         clock=clock,
         variables=dict(os.environ) if variables is None else variables,
         filters=filters,
+        vaults=vaults,
     )
     try:
         yield Worker(

@@ -15,6 +15,7 @@ from signoff.capabilities.gateway.limits import LimitSettings
 from signoff.capabilities.gateway.records import RecordSettings
 from signoff.capabilities.gateway.resilience.settings import ResilienceSettings
 from signoff.capabilities.tools import ToolSettings
+from signoff.governance.privacy.sealing import VaultSettings
 from signoff.runtime import RuntimeSettings
 from signoff.runtime.breakers import BreakerSettings
 from signoff.runtime.retention import RetentionSettings
@@ -37,6 +38,7 @@ class RoomSettings(BaseSettings):
     )
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Limits and budgets of calls to models.")
     records: RecordSettings = Field(default_factory=RecordSettings, description="Records of calls to models.")
+    vault: VaultSettings = Field(default_factory=VaultSettings, description="How runs' vaults are encrypted.")
     cache: CacheSettings = Field(default_factory=CacheSettings, description="Kept answers of models.")
 
     @model_validator(mode="after")

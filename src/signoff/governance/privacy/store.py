@@ -7,14 +7,14 @@ ROOT = """
 SELECT up.run_id FROM signoff_callers($1, $2) AS up JOIN run_view v ON v.run_id = up.run_id AND v.org_id = $1
 ORDER BY up.height DESC LIMIT 1
 """
-READ = "SELECT nonce, version, tokens FROM run_vault WHERE org_id = $1 AND run_id = $2"
+READ = "SELECT nonce, version, tokens, key_id FROM run_vault WHERE org_id = $1 AND run_id = $2"
 
 # Only by whoever read the latest version: the other one reads again.
 MAKE = """
-INSERT INTO run_vault (org_id, run_id, nonce, tokens) VALUES ($1, $2, $3, $4)
+INSERT INTO run_vault (org_id, run_id, nonce, tokens, key_id) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (run_id) DO NOTHING RETURNING version
 """
 KEEP = """
-UPDATE run_vault SET tokens = $4, version = version + 1 WHERE org_id = $1 AND run_id = $2 AND version = $3
+UPDATE run_vault SET tokens = $4, key_id = $5, version = version + 1 WHERE org_id = $1 AND run_id = $2 AND version = $3
 RETURNING version
 """

@@ -17,6 +17,7 @@ from signoff.core.errors import LimitError, UnavailableError
 from signoff.foundation.database import Database
 from signoff.governance.privacy import store
 from signoff.governance.privacy.redaction import Tokens
+from signoff.governance.privacy.sealing import VaultKeys
 
 MAX_VALUES = 10_000
 """Values that one vault keeps."""
@@ -37,10 +38,14 @@ class Vault:
         run_id: the run; of one that continues others, the first of them.
         own_id: the run itself, where the first is gone.
         lock: lets one at a time of this process add values.
+        keys: what encrypts it.
     """
 
-    def __init__(self, database: Database, org_id: UUID, run_id: UUID, own_id: UUID, lock: asyncio.Lock) -> None:
+    def __init__(
+        self, database: Database, org_id: UUID, run_id: UUID, own_id: UUID, lock: asyncio.Lock, *, keys: VaultKeys
+    ) -> None:
         self._database = database
+        self._keys = keys
         self._org_id = org_id
         self._run_id = run_id
         self._own_id = own_id
@@ -77,24 +82,34 @@ class Vault:
             row = await connection.fetchrow(store.READ, self._org_id, self._root)
         if row is None:
             return Tokens(), 0
-        return Tokens.kept(row["nonce"], orjson.loads(row["tokens"])), row["version"]
+        data = self._keys.opened(row["key_id"], row["tokens"], self._bound(row["nonce"]))
+        return Tokens.kept(row["nonce"], orjson.loads(data)), row["version"]
 
     async def _kept(self, tokens: Tokens, version: int) -> bool:
-        data = orjson.dumps(tokens.values)
+        key_id, data = self._keys.sealed(orjson.dumps(tokens.values), self._bound(tokens.nonce))
         if len(tokens) > MAX_VALUES or len(data) > MAX_BYTES:
             raise LimitError(f"A run's vault keeps at most {MAX_VALUES:,} values and {MAX_BYTES:,} bytes.")
         async with self._database.worker_connection() as connection:
             if not version:
-                made = await connection.fetchval(store.MAKE, self._org_id, self._root, tokens.nonce, data)
+                made = await connection.fetchval(store.MAKE, self._org_id, self._root, tokens.nonce, data, key_id)
             else:
-                made = await connection.fetchval(store.KEEP, self._org_id, self._root, version, data)
+                made = await connection.fetchval(store.KEEP, self._org_id, self._root, version, data, key_id)
         return made is not None
+
+    def _bound(self, nonce: str) -> bytes:
+        """What it is encrypted for: a fork's copy has the same, another organisation's row has not."""
+        return self._org_id.bytes + nonce.encode()
 
 
 class Vaults:
-    """Of all runs of a process: one adds values to a run's vault at a time."""
+    """Of all runs of a process: one adds values to a run's vault at a time.
 
-    def __init__(self) -> None:
+    Args:
+        keys: what encrypts them; none leaves them as they are.
+    """
+
+    def __init__(self, keys: VaultKeys | None = None) -> None:
+        self._keys = keys or VaultKeys()
         self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     def of(self, database: Database, org_id: UUID, run_id: UUID, chain_id: UUID | None = None) -> Vault:
@@ -110,4 +125,4 @@ class Vaults:
         lock = self._locks.get(first)
         if lock is None:
             lock = self._locks[first] = asyncio.Lock()
-        return Vault(database, org_id, first, run_id, lock)
+        return Vault(database, org_id, first, run_id, lock, keys=self._keys)

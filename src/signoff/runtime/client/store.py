@@ -114,8 +114,8 @@ WHERE org_id = $1 AND run_id = $2 AND seq > 1 AND seq <= $4
 # What the source's tokens stand for, of the run at the top of those that called it: so that steps of the fork that give
 # again what was recorded can be shown to the same tools. The fork's own from then on, and kept as long as the fork.
 COPY_VAULT = """
-INSERT INTO run_vault (org_id, run_id, nonce, tokens)
-SELECT v.org_id, $3, v.nonce, v.tokens FROM run_vault v JOIN signoff_callers($1, $2) AS up USING (run_id)
+INSERT INTO run_vault (org_id, run_id, nonce, tokens, key_id)
+SELECT v.org_id, $3, v.nonce, v.tokens, v.key_id FROM run_vault v JOIN signoff_callers($1, $2) AS up USING (run_id)
 WHERE v.org_id = $1 ORDER BY up.height DESC LIMIT 1
 """
 APPEND_EVENT = "INSERT INTO journal (org_id, run_id, seq, kind, recorded_at, data) VALUES ($1, $2, $3, $4, $5, $6)"

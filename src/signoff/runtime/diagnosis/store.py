@@ -44,3 +44,10 @@ FROM retention_batch WHERE status <> 'dropped' AND failures > 0
 """
 
 BREAKS = "SELECT count(*)::int AS breaks, max(seen_at) AS latest FROM server_history WHERE broke"
+
+# Vaults of runs as they lie on the disk; keys are told by their ids.
+VAULTS = """
+SELECT count(*)::int AS vaults, count(*) FILTER (WHERE key_id = '')::int AS plain,
+    string_agg(DISTINCT key_id, ', ') FILTER (WHERE key_id <> '') AS keys
+FROM run_vault
+"""
