@@ -84,6 +84,19 @@ def test_words_are_found_through_tags_digits_and_accents() -> None:
     assert verdicts(FilterUse("toxicity", "block"), "An idiotproof, Scunthorpe-safe answer") == []
 
 
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "(.*a){20}$", "(?=a)(a*)*b"])
+def test_no_text_makes_a_pattern_of_the_project_slow(pattern: str) -> None:
+    promises = default_filters()["promises"]
+    assert not promises.find("a" * 3_000 + "!", {"patterns": (pattern, "A!b")})
+    assert promises.find("Ba" * 100, {"patterns": ("^(BA)+$",)})
+
+
+def test_a_text_that_a_pattern_cannot_be_looked_for_in_does_not_go_out() -> None:
+    use = FilterUse("promises", "review", None, {"patterns": (r"(a*)*\1b(?=c)",)})
+    with pytest.raises(StepError, match="too many steps"):
+        apply_filters([use], {"text": "a" * 5_000})
+
+
 def test_promises_ask_for_a_person_by_words_and_patterns() -> None:
     use = FilterUse("promises", "review", None, {"words": ("full refund",), "patterns": (r"within \d+ hours",)})
     found = apply_filters([use], {"text": "A full\n refund within 24 hours."})

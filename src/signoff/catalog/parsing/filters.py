@@ -18,6 +18,7 @@ from signoff.catalog.answer_contracts import (
 )
 from signoff.catalog.parsing.fields import Fields
 from signoff.core.errors import did_you_mean
+from signoff.core.patterns import pattern_of
 from signoff.workflows.waits import EVENT_HINT, EVENT_TYPE
 
 MAX_FILTERS = 20
@@ -129,7 +130,8 @@ def _words(item: Fields, key: str) -> tuple[str, ...]:
             item.problem(key, f"A pattern is longer than {MAX_PATTERN_LENGTH} characters.", code="limit")
             continue
         try:
-            re.compile(pattern)
-        except re.error as error:
+            re.compile(pattern)  # says best what is wrong
+            pattern_of(pattern)
+        except (re.error, ValueError, OverflowError, RecursionError) as error:
             item.problem(key, f"'{pattern}' is no regular expression: {error}.", code="pattern")
     return words

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import nh3
 
 from signoff.capabilities.validation.filters.model import Found
+from signoff.core.patterns import pattern_of
 from signoff.governance.privacy import ALL_KINDS, GROUPS, NAME_KINDS, Detector, Finding
 
 Settings = Mapping[str, tuple[str, ...]]
@@ -133,7 +134,7 @@ class WordFilter:
         found += [
             Found(f"{self._reason}: /{source}/")
             for source in settings.get("patterns", ())
-            if re.search(source, shown, re.IGNORECASE)
+            if pattern_of(source).occurs_in(shown)
         ]
         return found
 

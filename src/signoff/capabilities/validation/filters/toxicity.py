@@ -16,7 +16,7 @@ from signoff.capabilities.validation.filters.local import INSULTS, Settings, Wor
 from signoff.capabilities.validation.filters.model import Found
 
 THRESHOLD = 0.5
-"""How sure the model must be of one sentence: its own border. See docs/reference/validation.md for what that finds and what not."""
+"""How sure the model must be of one sentence: its own border. docs/reference/validation.md says what that finds."""
 
 _ENDS = re.compile(r"[.!?\n]+")
 
