@@ -224,6 +224,8 @@ async def test_a_vendor_is_sent_the_prompt_the_labels_and_the_schema(kind: str):
         await made.aclose()
         sent = json.dumps(server.heard[0].body)
     assert (reply.input_tokens, reply.output_tokens) == (31, 9)
+    assert reply.usage is not None
+    assert (reply.usage.input_tokens, reply.usage.reported) == (31, True)
     for part in ("Sort the message.", "Please refund", "wants money back", "confidence"):
         assert part in sent
     assert "x-signoff" not in sent, "our annotations are not the vendor's"

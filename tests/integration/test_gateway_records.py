@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -155,6 +156,19 @@ async def test_what_vendors_report_is_compared_with_estimates_and_counts(databas
     assert (one.day, one.model, one.tries, one.unreported_calls) == (date(2026, 5, 1), "vendor/main", 2, 1)
     assert (one.estimated_input_tokens, one.reported_input_tokens, one.input_tokens) == (24, 11, 20)
     assert (one.estimated_cost_micro_usd, one.cost_micro_usd) == (1000, 200)
+
+
+async def test_tries_of_a_step_tell_of_reports_of_their_own_and_local_ones_of_none(database: Database):
+    clock = MovedClock()
+    tries = [replace(tried(), tokens=ChatUsage(number, 1, reported=True)) for number in (30, 40)]
+    nobody = replace(tried(), price_version="local")
+    await kept(
+        database, clock, record(clock, *tries, tokens=tries[-1].tokens), record(clock, nobody, tokens=ChatUsage())
+    )
+    async with database.transaction(DEFAULT_ORG_ID) as connection:
+        found = await read_differences(connection, DEFAULT_ORG_ID, days(clock))
+    told = {one.price_version: (one.tries, one.unreported_calls, one.reported_input_tokens) for _, one in found}
+    assert told == {"local": (1, 0, 0), tries[0].price_version: (2, 0, 70)}
 
 
 async def test_too_many_records_are_dropped_and_counted_and_never_block(

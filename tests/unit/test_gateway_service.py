@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.chat_cases import ASKED
 from support.gateway_cases import GOOD, Answered, forbid, permit_all, project, task
 
 from signoff.capabilities.gateway import Attempt, Budget, Gateway, GatewayError, ProviderError, ProviderReply
+from signoff.capabilities.gateway.asking import CallRecord
+from signoff.capabilities.gateway.chat import ChatUsage
 from signoff.catalog.models import ModelsConfig, ModelSpec, Route
 from signoff.core.labels import Labels, Trust
 from signoff.core.money import Cost
@@ -26,6 +30,33 @@ async def test_gateway_returns_validated_output_with_its_usage():
     assert (result.usage.model_calls, result.usage.input_tokens, result.usage.output_tokens) == (1, 30, 8)
     assert [attempt.outcome for attempt in result.attempts] == ["ok"]
     assert first.requests[0].messages == task().messages
+
+
+class Kept:
+    """Keeps records in a list."""
+
+    def __init__(self) -> None:
+        self.records: list[CallRecord] = []
+
+    def record(self, record: CallRecord) -> None:
+        self.records.append(record)
+
+
+async def test_each_try_is_paid_by_the_parts_that_its_vendor_reports():
+    reported = [ChatUsage(1_000, 20, cached_input_tokens=800, reported=True), ChatUsage(1_100, 10, reported=True)]
+    answers = [
+        ProviderReply(text, usage.input_tokens, usage.output_tokens, usage=usage)
+        for text, usage in zip(("no JSON", '{"label": "refund", "confidence": 0.9}'), reported, strict=True)
+    ]
+    price = {"input_usd": 10, "output_usd": 50, "cached_input_usd": 1}
+    config = ModelsConfig({"m": ModelSpec("m", "scripted", {"price": price})}, (Route(("m",)),))
+    provider, recorder = ScriptedProvider(answers, local=False), Kept()
+    gateway = Gateway({"scripted": provider.factory}, environment={}, recorder=recorder)
+    result = await gateway.complete(task(), config, decide=permit_all, asked=replace(ASKED, task="classify"))
+    # 200 x 10 + 800 x 1 + 20 x 50 and 1,100 x 10 + 10 x 50 millionths of a dollar.
+    assert [one.usage.cost.micro_usd for one in result.attempts] == [3_800, 11_500]
+    assert [one.tokens for one in recorder.records[0].tried] == reported
+    assert recorder.records[0].tokens == reported[1]
 
 
 async def test_garbage_is_repaired_with_its_problems_and_every_try_is_counted():

@@ -71,6 +71,7 @@ class Account:
 
     def record(self, kind: str, asked: Asked) -> CallRecord:
         """What is kept of it."""
+        reported = self.payer.tried[-1].tokens if self.payer.tried else None
         return CallRecord(
             id=self.id,
             at=self._at,
@@ -82,7 +83,7 @@ class Account:
             considered=tuple(self.considered),
             tried=tuple(self.payer.tried),
             usage=total_usage(self.attempts),
-            tokens=ChatUsage(),
+            tokens=reported or ChatUsage(),
             first_token_s=None,
             latency_s=self._clock.monotonic_s() - self._began_s,
             cached=self._cached,

@@ -212,6 +212,7 @@ class Tried:
         latency_s: from the request to the end, in seconds.
         price_version: which price table its cost is by, as `pricing.priced` names it; empty where it has no price.
         estimate: what was set aside for it; none where nothing was.
+        tokens: what the vendor reported of it; none where that is the record's, or nothing.
     """
 
     model: str
@@ -222,6 +223,7 @@ class Tried:
     latency_s: float
     price_version: str = ""
     estimate: Estimate | None = None
+    tokens: ChatUsage | None = None
 
 
 @value

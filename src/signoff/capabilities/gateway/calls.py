@@ -12,11 +12,12 @@ from signoff.capabilities.gateway.answers import Judged, judge, repair_messages
 from signoff.capabilities.gateway.asking import Estimate
 from signoff.capabilities.gateway.bounds import cut_at
 from signoff.capabilities.gateway.budget import BYTES_PER_TOKEN, Budget, estimated_input_tokens
+from signoff.capabilities.gateway.chat import ChatUsage
 from signoff.capabilities.gateway.chats.bounding import most_characters
 from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.model import ModelTask
 from signoff.capabilities.gateway.paying import Lacking, Payer
-from signoff.capabilities.gateway.pricing import price
+from signoff.capabilities.gateway.pricing import price, priced
 from signoff.capabilities.gateway.protection import Protected
 from signoff.capabilities.gateway.provider import Provider, ProviderError, ProviderReply, ProviderRequest
 from signoff.catalog.models import ModelSpec
@@ -79,7 +80,7 @@ class Call:
         also = self._for_repairs(problems) if repair else ()
         async with self.payer.paid(self.spec, self.provider, most, repair=repair, also=also) as payment:
             reply = await self._send(messages)
-            payment.usage = self._usage(messages, reply)
+            payment.usage, payment.tokens = self._usage(messages, reply), reply.usage
             judged = judge(reply, self.task.output_schema, self.protected.restore, self.task.checks)
             payment.outcome = _outcome(reply, judged)
             payment.broken = tuple(dict.fromkeys(problem.code or "schema" for problem in judged.problems))
@@ -123,11 +124,20 @@ class Call:
 
     def _usage(self, messages: Sequence[PromptMessage], reply: ProviderReply) -> Usage:
         tokens_in, tokens_out = reply.input_tokens, reply.output_tokens
+        if reply.usage is not None:
+            return Usage(1, tokens_in, tokens_out, self._priced(reply.usage))
         if not self.provider.local and not tokens_in and not tokens_out:
             # Some compatible servers report nothing; a budget must not be blind to them.
             tokens_in = estimated_input_tokens(messages)
             tokens_out = math.ceil(len(reply.text.encode()) / BYTES_PER_TOKEN)
         return Usage(1, tokens_in, tokens_out, self._price(tokens_in, tokens_out) or Cost())
+
+    def _priced(self, reported: ChatUsage) -> Cost:
+        try:
+            found = priced(self.spec, reported, local=self.provider.local)
+        except ProviderError as error:
+            raise CallFailed(Failure(self.spec.name, error.kind, error.detail)) from None
+        return Cost() if found is None else found.cost
 
     def _price(self, input_tokens: int, output_tokens: int) -> Cost | None:
         try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from signoff.capabilities.gateway.asking import Admission, Asked, Estimate, LimitReached, Limits, Tried
 from signoff.capabilities.gateway.budget import Budget
+from signoff.capabilities.gateway.chat import ChatUsage
 from signoff.capabilities.gateway.failures import CallFailed, Failure
 from signoff.capabilities.gateway.model import Attempt
 from signoff.capabilities.gateway.pricing import price_version
@@ -29,11 +30,13 @@ class Payment:
         usage: what it used; before an answer what it may have used.
         outcome: `ok`, or the kind of failure.
         broken: codes of what the answer broke.
+        tokens: what the vendor reported; none where it said nothing.
     """
 
     usage: Usage
     outcome: str = "cancelled"
     broken: tuple[str, ...] = ()
+    tokens: ChatUsage | None = None
 
 
 @value
@@ -102,7 +105,8 @@ class Payer:
             _settle(held, most.cost, usage.cost)
             self.note(Attempt(spec.name, provider.name, payment.outcome, usage, took_s, repair, payment.broken))
             version = price_version(spec, local=provider.local)
-            self.tried.append(Tried(spec.name, provider.name, payment.outcome, usage, None, took_s, version, most))
+            told = (payment.outcome, usage, None, took_s, version, most, payment.tokens)
+            self.tried.append(Tried(spec.name, provider.name, *told))
             if admission is not None:
                 await admission.settle(usage)
 

@@ -23,6 +23,8 @@ from signoff.core.values import value
 KNOWN_RATES = 512
 """How many models' prices are kept: looking one up takes a quarter of a millisecond."""
 
+LOCAL = "local"
+"""Whose price table models inside the deployment are paid by: none, they cost nothing."""
 _MILLION = 1_000_000
 LISTED = {
     "openai": "openai",
@@ -113,7 +115,7 @@ def priced(spec: ModelSpec, usage: ChatUsage, *, local: bool) -> Priced | None:
         ProviderError: the `price` setting is malformed.
     """
     if local:
-        return Priced(Cost(), "local")
+        return Priced(Cost(), LOCAL)
     table = _table(spec)
     return None if table is None else Priced(_cost(table.rates, usage), table.version)
 
@@ -137,7 +139,7 @@ def price(spec: ModelSpec, *, local: bool, input_tokens: int, output_tokens: int
 def price_version(spec: ModelSpec, *, local: bool) -> str:
     """By which table a model's calls are paid; empty where nobody knows its price."""
     if local:
-        return "local"
+        return LOCAL
     try:
         table = _table(spec)
     except ProviderError:

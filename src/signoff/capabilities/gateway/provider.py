@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from signoff.capabilities.gateway.model import FinishReason, TaskKind
 from signoff.catalog.models import ModelSpec
 from signoff.catalog.prompts import Example, ExtractionHint, PromptMessage
 from signoff.core.values import value
+
+if TYPE_CHECKING:  # chats fail as providers do, so their module needs this one
+    from signoff.capabilities.gateway.chat import ChatUsage
 
 FailureKind = Literal[
     "timeout",
@@ -71,6 +74,7 @@ class ProviderReply:
         finish_reason: `stop`; `length` where the answer was cut; `refusal` where the model declined; `content_filter`
             where a filter of the vendor's withheld the answer, or refused the input.
         likelihood: how likely the model found its words, from 0 to 1; none where it does not say.
+        usage: the vendor's report, by whose parts the call is paid; none where it reports nothing, and of local models.
     """
 
     text: str
@@ -78,6 +82,7 @@ class ProviderReply:
     output_tokens: int = 0
     finish_reason: FinishReason = "stop"
     likelihood: float | None = None
+    usage: ChatUsage | None = None
 
 
 class ProviderError(Exception):

@@ -179,7 +179,8 @@ class Vendor:
         if reply.finish_reason == "incomplete":
             raise not_its_format()
         usage, finish = reply.usage, _FINISH.get(reply.finish_reason, "stop")
-        return ProviderReply(reply.text, usage.input_tokens, usage.output_tokens, finish, reply.likelihood)
+        told = usage if usage.reported else None
+        return ProviderReply(reply.text, usage.input_tokens, usage.output_tokens, finish, reply.likelihood, told)
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:  # noqa: ARG002  (the protocol's signature)
         """Not offered by this vendor's provider.

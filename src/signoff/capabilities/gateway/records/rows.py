@@ -10,6 +10,7 @@ from uuid import UUID
 
 from signoff.capabilities.gateway.asking import CallRecord, Considered, Tried
 from signoff.capabilities.gateway.chat import ChatUsage
+from signoff.capabilities.gateway.pricing import LOCAL
 
 _TOKENS = tuple(one.name for one in fields(ChatUsage) if one.name != "vendor")
 LOST = "lost"
@@ -78,7 +79,7 @@ class DaySums:
         answered = record.tried[-1] if record.tried and record.model == record.tried[-1].model else None
         for one in record.tried:
             sums = self._of((*place, one.model, one.provider, one.price_version))
-            _add_try(sums, one, record.tokens if one is answered else None)
+            _add_try(sums, one, one.tokens or (record.tokens if one is answered else None))
         by = ("", "") if answered is None else (answered.provider, answered.price_version)
         sums = self._of((*place, record.model, *by))
         sums["calls"] += 1
@@ -133,7 +134,7 @@ def _add_try(sums: dict[str, int], one: Tried, tokens: ChatUsage | None) -> None
     if tokens is not None and tokens.reported:
         sums["reported_input_tokens"] += tokens.input_tokens
         sums["reported_output_tokens"] += tokens.output_tokens
-    else:
+    elif one.price_version != LOCAL:  # a local model has no vendor that could report
         sums["unreported_calls"] += 1
 
 
