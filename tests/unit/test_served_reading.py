@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from signoff.api.compatible.chat_request import Bounds, Wanted, read_chat
-from signoff.api.compatible.members import RequestError, read_body
+from signoff.api.compatible.members import MAX_DEPTH, RequestError, read_body
 from signoff.api.compatible.messages_request import read_messages
 from signoff.api.compatible.responses_request import read_response
 from signoff.capabilities.gateway.chat import ReasoningPart, TextPart, ToolCallPart, ToolResultPart
@@ -165,4 +165,14 @@ def _text(text: str) -> dict[str, str]:
 def test_a_body_that_is_no_json_object_is_told(data: bytes) -> None:
     with pytest.raises(RequestError) as raised:
         read_body(data)
+    assert raised.value.reason == "invalid_json"
+
+
+def test_a_body_that_could_not_be_written_again_is_told() -> None:
+    """A schema of a tool, for one, goes to the vendor as it came."""
+    deepest = b'{"a": ' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}"
+    assert read_body(deepest).keys() == {"a"}
+    assert read_body(b'{"a": [' + b",".join([b"[]"] * 200) + b"]}").keys() == {"a"}
+    with pytest.raises(RequestError, match="deeper than 128 levels") as raised:
+        read_body(deepest.replace(b"]}", b"]]}").replace(b": [", b": [["))
     assert raised.value.reason == "invalid_json"

@@ -34,6 +34,22 @@ def rounded_number(text: str | bytes, value: Any) -> int | None:
     return None
 
 
+def deeper_than(value: Any, depth: int) -> bool:
+    """Whether objects and arrays stand in each other more often than that."""
+    level: list[Any] = [value]
+    for _ in range(depth):
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below.extend(cast("dict[str, Any]", one).values())
+            elif isinstance(one, list):
+                below.extend(cast("list[Any]", one))
+        if not below:
+            return False
+        level = below
+    return any(isinstance(one, dict | list) for one in level)
+
+
 def _has_wide(value: Any) -> bool:
     """Whether a number is in it that may have been rounded: looking at values is cheaper than at the text."""
     waiting: list[Any] = [value]

@@ -15,8 +15,11 @@ from typing import Any, cast
 import orjson
 
 from signoff.core.errors import InvalidError, did_you_mean
+from signoff.core.json_texts import deeper_than
 from signoff.core.values import value
 
+MAX_DEPTH = 128
+"""How deep a body may be nested: half of what could be written again for a vendor."""
 _LONGEST_SHOWN = 60
 MOST_COUNTED = 2**31 - 1
 """The largest number of anything that is counted, such as tokens: sums and prices of such numbers can be kept."""
@@ -120,6 +123,9 @@ def read_body(data: bytes) -> dict[str, Any]:
         raise RequestError(f"The body is not valid JSON (RFC 8259): {error}.", reason="invalid_json") from None
     if not isinstance(value, dict):
         raise RequestError("The body has to be a JSON object.", reason="invalid_json")
+    # What has fewer brackets is no deeper: counting them is cheap, and few bodies have so many.
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and deeper_than(value, MAX_DEPTH):
+        raise RequestError(f"The body is nested deeper than {MAX_DEPTH} levels.", reason="invalid_json")
     return cast("dict[str, Any]", value)
 
 
