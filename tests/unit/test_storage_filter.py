@@ -61,6 +61,7 @@ def test_a_filter_means_its_conditions(text: str, expected: tuple[tuple[str, str
         (" and ".join(["a = 1"] * 21), 201, "at most 20 conditions"),
         ("a in (" + ",".join(["1"] * 101) + ")", 208, "at most 100 values"),
         ("workflow = 1", 12, "A text in quotes"),
+        ("n == 1", 4, "Write one '='"),
         ("# = 1", 1, "means nothing here"),
     ],
 )

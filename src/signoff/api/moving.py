@@ -25,6 +25,7 @@ from signoff.api.operations import OnceKey
 from signoff.api.problems import documented
 from signoff.api.services import ActorOf, Services, ServicesOf, api_key_scheme
 from signoff.api.strict_json import StrictRoute
+from signoff.catalog.delivery.listing import find_release
 from signoff.catalog.model import Release
 from signoff.catalog.releases import environment_release
 from signoff.core.actors import Actor
@@ -49,6 +50,7 @@ from signoff.runtime.state import RunState
 from signoff.workflows.model import Workflow, every_step
 
 CURRENT = "current"
+DIGEST_CHARS = 64
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"], dependencies=[Security(api_key_scheme)], route_class=StrictRoute)
 
@@ -138,14 +140,17 @@ def _difference(difference: Difference) -> DifferenceOut:
 
 
 async def _release(services: Services, actor: Actor, run: RunSummary, wanted: str | None) -> Release:
-    """The release that is meant: a digest, the environment's of the same project, or the run's own."""
+    """The release that is meant: a digest or how it begins, the environment's of the same project, or the run's own."""
     if wanted is None:
         return await services.releases.load(actor.org_id, run.release)
-    if wanted != CURRENT:
+    if len(wanted) == DIGEST_CHARS:
         return await services.releases.load(actor.org_id, wanted)
     own = await services.releases.load(actor.org_id, run.release)
     async with services.database.transaction(actor.org_id) as connection:
-        digest = await environment_release(connection, actor.org_id, own.project.name, services.environment)
+        if wanted == CURRENT:
+            digest = await environment_release(connection, actor.org_id, own.project.name, services.environment)
+        else:
+            digest = (await find_release(connection, actor.org_id, own.project.name, wanted)).digest
     return await services.releases.load(actor.org_id, digest)
 
 

@@ -13,8 +13,8 @@ from signoff.api.operation_messages import MAX_BULK, Reason
 ReleaseName = Annotated[
     str,
     Field(
-        pattern=r"^([0-9a-f]{64}|current)$",
-        description="A release's digest; `current` is what the environment points at.",
+        pattern=r"^([0-9a-f]{7,64}|current)$",
+        description="A release's digest, or how that begins; `current` is what the environment points at.",
     ),
 ]
 

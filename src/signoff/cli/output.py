@@ -99,7 +99,9 @@ def print_error(error: SignoffError) -> None:
     target = console(error=True)
     target.print(Text.assemble(("error: ", style), clean(error.detail)), soft_wrap=True)
     for problem in error.problems:
-        target.print(Text(f"  {clean(problem)}"), soft_wrap=True)
+        told = problem.detail in error.detail and not (problem.file or problem.suggestion)
+        if not told:  # where there is one problem, it is often the whole error
+            target.print(Text(f"  {clean(problem)}"), soft_wrap=True)
 
 
 def moment(text: str | None) -> str:

@@ -192,6 +192,8 @@ class _Parser:
         if token.kind == "name" and token.text.lower() in {"true", "false"}:
             return token.text.lower() == "true"
         suggestion = f"Put texts in quotes: '{token.text}'." if token.kind == "name" else None
+        if token.text == "=":
+            suggestion = "Write one '=': status = 'failed'."
         raise _mistake("A value is missing here.", token.at, suggestion)
 
     def _mark(self, mark: str) -> None:
