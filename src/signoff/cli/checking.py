@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from signoff.catalog.memo import Memo
     from signoff.catalog.projects import ProjectReader
     from signoff.core.errors import Problem
+    from signoff.workflows.model import Workflow
 
     Row = Mapping[str, Any]
 
@@ -48,7 +49,7 @@ class _Part:
 
     rows: Mapping[str, Row]
     flows: Mapping[str, Sequence[Problem]]
-    literals: Mapping[str, Sequence[Problem]]
+    odd: Mapping[str, Sequence[Problem]]
 
 
 def check_once(directory: Path, *, as_json: bool, jobs: int | None = None) -> bool:
@@ -109,11 +110,11 @@ def _in_parts(directory: Path, jobs: int | None) -> Checked:
     flows = {name: told for part in sound for name, told in part.flows.items()}
     require_no_problems(tuple(dict.fromkeys(problem for name in names for problem in flows[name])))
     rows = {name: row for part in sound for name, row in part.rows.items()}
-    literals = {name: told for part in sound for name, told in part.literals.items()}
+    odd = {name: told for part in sound for name, told in part.odd.items()}
     return Checked(
         reader.rest,
         [*_rows(reader.rest).values(), *(rows[name] for name in names)],
-        [*_warnings(reader.rest), *(problem for name in names for problem in literals[name])],
+        [*_warnings(reader.rest), *(problem for name in names for problem in odd[name])],
     )
 
 
@@ -131,19 +132,26 @@ def _whole(reader: ProjectReader) -> Checked:
         DefinitionError: with everything that is wrong.
     """
     from signoff.catalog.flow import require_flow
-    from signoff.catalog.literals import literal_warnings
 
     project = reader.project()
     require_flow(project, reader.memo)
     _require_budgets(project)
     _require_tool_users(project)
-    return Checked(project, [*_rows(project).values()], [*_warnings(project), *literal_warnings(project)])
+    odd = (warning for workflow in project.workflows.values() for warning in _odd(project, workflow))
+    return Checked(project, [*_rows(project).values()], [*_warnings(project), *odd])
+
+
+def _odd(project: Project, workflow: Workflow) -> tuple[Problem, ...]:
+    """What is odd about one workflow."""
+    from signoff.catalog.literals import literals_of
+    from signoff.catalog.wider import wider_lists
+
+    return (*literals_of(project, workflow), *wider_lists(project, workflow))
 
 
 def _part(reader: ProjectReader, files: frozenset[str]) -> _Part | None:
     """Check some of the workflows; none where more is wrong than their data flow."""
     from signoff.catalog.flow import project_flow
-    from signoff.catalog.literals import literals_of
 
     try:
         project = reader.project(files)
@@ -155,7 +163,7 @@ def _part(reader: ProjectReader, files: frozenset[str]) -> _Part | None:
     return _Part(
         {name: row for name, row in _rows(project).items() if name in mine},
         project_flow(project, reader.memo, files).told,
-        {name: tuple(literals_of(project, workflow)) for name, workflow in mine.items()},
+        {name: _odd(project, workflow) for name, workflow in mine.items()},
     )
 
 
