@@ -221,6 +221,7 @@ def test_prompt_is_not_rendered_from_wrong_variables(variables: dict[str, object
         ("kind: identifier", "kind: number", "'kind' cannot be 'number'"),
         ("W[0-9]{7}", "W[0-9", "no regular expression"),
         ("W[0-9]{7}", "W" * 501, "longer than 500"),
+        ("W[0-9]{7}", "(?:W|[0-9]+)+", "would take for ever"),
         ("unit: cents", "unit: euros", "not a unit"),
         ("currency: USD", "currency: dollars", "no currency"),
         ("kind: amount", "kind: amount, kin: x", "'kin' is not a known key"),

@@ -23,6 +23,7 @@ from signoff.catalog.prompts import (
 )
 from signoff.catalog.versions import parse_version
 from signoff.core.labels import DataClass
+from signoff.core.patterns import repeats_repeats
 
 TASKS: tuple[Task, ...] = ("classify", "extract", "generate")
 HINT_KINDS: tuple[HintKind, ...] = ("amount", "identifier", "date", "email")
@@ -213,7 +214,12 @@ def _pattern(hint: Fields) -> str | None:
         return None
     try:
         re.compile(pattern)
-    except re.error as error:
+        for_ever = repeats_repeats(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
         hint.problem("pattern", f"The pattern is no regular expression: {error}.", code="pattern")
+        return None
+    if for_ever:
+        detail = "The pattern repeats a part that can be matched in several ways: some texts would take for ever."
+        hint.problem("pattern", detail, suggestion="Write [A-Z-]+ for (?:[A-Z]+-?)+.", code="pattern")
         return None
     return pattern or None
