@@ -90,8 +90,8 @@ class Labels:
         known = self._known
         if known is None:
             known = {
-                "class": self.data_class.name.lower(),
-                "trust": self.trust.name.lower(),
+                "class": _CLASSES[self.data_class],
+                "trust": _TRUSTS[self.trust],
                 "residency": sorted(self.residency),
                 "sources": sorted(self.sources),
             }
@@ -139,11 +139,19 @@ def no_fields() -> Fields:
 
 def written_fields(whole: Labels, fields: Fields) -> dict[str, str]:
     """The labels of fields for JSON, in short: class and trust. Nothing where they say no more than the whole."""
-    lower = any(one.data_class < whole.data_class or one.trust < whole.trust for one in fields.values())
-    if not lower:
+    if not any(one.data_class < whole.data_class or one.trust < whole.trust for one in fields.values()):
         return {}
-    names = {path: "/".join(part.replace("~", "~0").replace("/", "~1") for part in path) for path in fields}
-    return {names[path]: f"{one.data_class.name.lower()} {one.trust.name.lower()}" for path, one in fields.items()}
+    return {_written_path(path): f"{_CLASSES[one.data_class]} {_TRUSTS[one.trust]}" for path, one in fields.items()}
+
+
+# By place: asking a member for its name takes a function call of the enumeration's own.
+_CLASSES = tuple(member.name.lower() for member in DataClass)
+_TRUSTS = tuple(member.name.lower() for member in Trust)
+
+
+@lru_cache(maxsize=KNOWN_LABELS)
+def _written_path(path: tuple[str, ...]) -> str:
+    return "/".join(part.replace("~", "~0").replace("/", "~1") for part in path)
 
 
 def read_fields(whole: Labels, written: Mapping[str, str]) -> Fields:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
@@ -312,8 +311,7 @@ class RunContext(StepTasks):
         if step.verb == "review":
             data["review"] = True
         if done.approval is not None:
-            approval = done.approval
-            data["approval"] = asdict(approval)
+            data["approval"] = done.approval.as_dict()
         self.emit("step.ended", data)
 
     def call(self, step: Step, record: StepRecord, *, attempt: int | None = None) -> StepCall:

@@ -51,7 +51,9 @@ class DocumentProgram:
         top.unbegun = [step for step in self._run.workflow.steps if not _begun(state.steps.get(step.name))]
         self._add(top)
         under_way = [path for path in state.open if not is_undo(path)]
-        for path in sorted(under_way, key=lambda path: path.count("/")):
+        if len(under_way) > 1:
+            under_way.sort(key=lambda path: path.count("/"))
+        for path in under_way:
             record, step = state.open[path], self.step(path)
             waits_for_fallback = record.waiting is not None and record.waiting.kind == FALLBACK
             if step.is_group or waits_for_fallback:

@@ -17,7 +17,7 @@ from signoff.runtime.documents import DocumentProgram
 from signoff.runtime.handlers import Message, PureHandler
 from signoff.runtime.program import NAMING, Beginning, Program
 from signoff.runtime.python_program import PythonProgram
-from signoff.runtime.state import StepRecord
+from signoff.runtime.state import RunState, StepRecord
 
 
 def received(path: str, message: Message, disposition: str, reason: str = "") -> dict[str, Any]:
@@ -32,6 +32,11 @@ def received(path: str, message: Message, disposition: str, reason: str = "") ->
         "disposition": disposition,
         **told,
     }
+
+
+def _steered(state: RunState) -> bool:
+    """Whether people have asked for anything that is still to be looked after."""
+    return state.unwinding is not None or state.operated.paused is not None or bool(state.operated.skips)
 
 
 class RunExecution(RunContext):
@@ -77,7 +82,7 @@ class RunExecution(RunContext):
             self._check_unwinding(self.state.unwinding)
         if self.stale:
             pass  # what it is made of has changed: what is under way ends, and then it is loaded anew
-        elif self.state.end is None and not cutting_off.advance(self):
+        elif self.state.end is None and not (_steered(self.state) and cutting_off.advance(self)):
             self._check_limits()
             while self.state.unwinding is None:
                 self.program.proceed()

@@ -206,28 +206,18 @@ def _step_ended(state: RunState, event: Event) -> None:
     record = state.record(path)
     labels = data.get("labels")
     whole = Labels.from_dict(labels) if labels else BOTTOM
-    ended = record.state = StepState(
-        status,
-        data.get("result", status),
-        data.get("output", {}),
-        whole,
-        data.get("readable", status == "done"),
-        "approval" in data or data.get("review", False),
-        read_fields(whole, data["fields"]) if "fields" in data else NO_FIELDS,
-    )
     record.in_doubt = False
-    record.waiting = None
-    record.retry_at = None
+    record.waiting = record.retry_at = None
     record.ended_seq = event.seq
     record.ended_at = event.recorded_at
     record.begun_seq = record.begun_seq or event.seq
-    record.error = data.get("error", record.error)
-    record.via = data.get("via")
-    record.caught = data.get("caught", False)
-    approval = data.get("approval")
-    record.approval = Approval(**approval) if approval else None
-    _delivered(record, data.get("message_id"))
-    state.operated.skips.pop(path, None)
+    if len(data) == len(_PLAIN_END) and _PLAIN_END.issuperset(data):  # of most steps: nothing else is to be looked for
+        ended = record.state = StepState(status, status, data["output"], whole, status == "done")
+        record.via, record.approval, record.caught = None, None, False
+    else:
+        ended = record.state = _ended_with(record, data, whole)
+    if state.operated.skips:
+        state.operated.skips.pop(path, None)
     was_open = state.open.pop(path, None) is not None
     if "/" not in path:
         state.ended[path] = ended
@@ -238,6 +228,28 @@ def _step_ended(state: RunState, event: Event) -> None:
             _less_busy(state, prefix)
         else:
             _turn_begun(state, prefix)
+
+
+_PLAIN_END = frozenset(("step", "status", "output", "labels"))
+
+
+def _ended_with(record: StepRecord, data: Mapping[str, Any], whole: Labels) -> StepState:
+    record.error = data.get("error", record.error)
+    record.via = data.get("via")
+    record.caught = data.get("caught", False)
+    approval = data.get("approval")
+    record.approval = Approval(**approval) if approval else None
+    _delivered(record, data.get("message_id"))
+    status = data["status"]
+    return StepState(
+        status,
+        data.get("result", status),
+        data.get("output", {}),
+        whole,
+        data.get("readable", status == "done"),
+        "approval" in data or data.get("review", False),
+        read_fields(whole, data["fields"]) if "fields" in data else NO_FIELDS,
+    )
 
 
 def _begun_inside(state: RunState, path: str) -> None:
