@@ -112,6 +112,15 @@ def test_properties_that_are_none_are_told(part: str, odd: Any) -> None:
     told({**files, "prompts/answer.md": write(document).encode()}, "prompts/answer.md")
 
 
+@pytest.mark.parametrize("part", ["input", "output"])
+@pytest.mark.parametrize("odd", [[], {}, None, 5])
+def test_required_names_that_are_none_are_told(part: str, odd: Any) -> None:
+    files = project()
+    document, write = parts_of("prompts/answer.md", files["prompts/answer.md"].decode())
+    document[part]["required"][0] = odd
+    told({**files, "prompts/answer.md": write(document).encode()}, "prompts/answer.md")
+
+
 CYCLE = """fragment: NAME
 steps:
   inner: {use: OTHER, with: {}}

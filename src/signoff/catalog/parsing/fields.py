@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from signoff.core.durations import parse_duration_s
@@ -207,7 +207,7 @@ class Fields:
         if schema and schema.get("type") != "object":
             self.problem(name, f"'{name}' must describe an object.", suggestion="Add 'type: object'.", code="schema")
         # What is unsound was told; whoever reads on takes these for what they must be.
-        wrong = [key for key, kind in _SHAPES.items() if key in schema and not isinstance(schema[key], kind)]
+        wrong = [key for key, kind in _SHAPES.items() if key in schema and not kind(schema[key])]
         return {key: value for key, value in schema.items() if key not in wrong} if wrong else schema
 
     def _list(self, name: str) -> list[Any]:
@@ -220,7 +220,14 @@ class Fields:
         return cast("list[Any]", value)
 
 
-_SHAPES: Mapping[str, type] = {"properties": Mapping, "required": list}
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in cast("list[Any]", value))
+
+
+_SHAPES: Mapping[str, Callable[[Any], bool]] = {
+    "properties": lambda value: isinstance(value, Mapping),
+    "required": _are_texts,
+}
 """What the members of a schema are that contracts are read from."""
 
 
