@@ -95,6 +95,7 @@ class PolicyBook:
         self._sets: OrderedDict[str, PolicySet] = OrderedDict()
         self._authorities: OrderedDict[tuple[str, str], Authority] = OrderedDict()
         self._current: dict[tuple[UUID, str], tuple[float, str]] = {}
+        self._at_hand: dict[tuple[UUID, str], tuple[float, Authority]] = {}
         self._deployed: dict[UUID, tuple[float, Mapping[str, str]]] = {}
         self._asking: dict[tuple[UUID, str], tuple[float, asyncio.Task[str]]] = {}
 
@@ -117,6 +118,20 @@ class PolicyBook:
 
     def known_authority(self, org_id: UUID, release: Release, *, today: str | None = None) -> Authority | None:
         """The same where nothing need be asked: what most steps find."""
+        if today is None:
+            at_hand = self._at_hand.get((org_id, release.digest))
+            if at_hand is not None and self._clock.monotonic_s() < at_hand[0]:
+                return at_hand[1]
+            known = self._found(org_id, release)
+            if known is not None:
+                renewed_s = self._current[org_id, release.project.name][0] + self._fresh_s * RENEWED_AT
+                self._at_hand[org_id, release.digest] = renewed_s, known
+                if len(self._at_hand) > MAX_POLICY_SETS:
+                    del self._at_hand[next(iter(self._at_hand))]
+            return known
+        return self._found(org_id, release, today)
+
+    def _found(self, org_id: UUID, release: Release, today: str | None = None) -> Authority | None:
         today = today or self._known_today(org_id, release.project.name)
         if today is None:
             return None

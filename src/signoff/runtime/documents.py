@@ -22,7 +22,7 @@ from signoff.runtime.state import FALLBACK, MESSAGES_LATE, StepRecord
 from signoff.workflows.concluding import decide_end
 from signoff.workflows.groups import items_of, most_turns
 from signoff.workflows.labelling import acting_control, labels_of_parts
-from signoff.workflows.model import Step
+from signoff.workflows.model import Expression, Step
 from signoff.workflows.semantics import Ended, RunScope, decide_step, must_wait
 
 _CUT_OFF = ("bypassed", "cancelled")
@@ -244,7 +244,7 @@ class DocumentProgram:
             self._begin_group(Beginning(step, path, {"start": continued["last"]}, labels))
             return
         data = step.arguments.get("start", step.arguments.get("with"))
-        labels = {} if data is None else {name: part.labels(frame.scope) for name, part in data.parts.items()}
+        labels = {} if data is None else _apart(data, frame.scope, decision.labels)
         if step.verb in NAMING:
             labels = labels_of_parts(step, NAMING[step.verb], frame.scope, frame.ended)
         control = acting_control(step, frame.scope, frame.ended)
@@ -366,6 +366,11 @@ class DocumentProgram:
         """Look at these again."""
         for frame in frames:
             self._changed[frame.prefix] = frame
+
+
+def _apart(data: Expression, scope: RunScope, whole: Labels) -> dict[str, Labels]:
+    """The labels of those members that are not known to have the labels of the whole."""
+    return {name: own for name, part in data.parts.items() if (own := part.labels(scope)) is not whole}
 
 
 def _begun(record: StepRecord | None) -> bool:

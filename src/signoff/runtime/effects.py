@@ -46,12 +46,12 @@ async def intend(execution: RunContext, step: Step, record: StepRecord, call: St
     once, key, generation = record.once, record.key, None
     if key is None:
         once, key, generation = _own_key(execution, step, record) or await _key_of_once(execution, step, record)
-    approvals = [approval for approval in call.approvals if approval.result == "approved"]
+    approvals = [one for one in call.approvals if one.result == "approved"] if call.approvals else []
     if execution.abandoned:
         raise SessionLostError("the run is not ours any more; nothing was sent")
     bound = effect_digest(execution, step, call)
     broke = execution.broke
-    spending = None if approvals or is_undo(record.path) else effect.spending
+    spending = None if approvals or effect.spending is None or is_undo(record.path) else effect.spending
     before = record.meant() if approvals or spending is not None else None
     data: dict[str, Any] = {
         "key": key,
@@ -169,7 +169,7 @@ def effect_digest(execution: RunContext, step: Step, call: StepCall) -> str:
         "verb": step.verb,
         "target": step.target,
         "arguments": call.arguments,
-        "evidence": sorted(approval.digest for approval in call.approvals),
+        "evidence": sorted(approval.digest for approval in call.approvals) if call.approvals else [],
         "release": started["release"],
         "workflow": started["workflow_digest"],
     }

@@ -86,7 +86,8 @@ class RunExecution(RunContext):
             self._check_limits()
             while self.state.unwinding is None:
                 self.program.proceed()
-                self._check_history()
+                if self.state.last_seq > self.most_events:
+                    self._check_history()
                 if self.state.unwinding is not None or self.state.end is not None or not self._continue_begun():
                     break
             if self.state.unwinding is not None:
@@ -101,7 +102,8 @@ class RunExecution(RunContext):
         if self.state.unwinding is None and self.engine.clock.now() >= self.deadline:
             detail = f"the run's time is over ('limits.time'): it had until {self.deadline:%Y-%m-%d %H:%M:%S} UTC"
             self.unwind(cause="failed", error={"kind": "time_limit", "detail": detail})
-        self._check_history()
+        if self.state.last_seq > self.most_events:
+            self._check_history()
 
     def _check_history(self) -> None:
         if self.state.last_seq > self.most_events and self.state.unwinding is None:

@@ -173,6 +173,7 @@ class StepCall:
         generation: how often the step was begun anew after the run's end; it asks people again, and acts again.
         given_by: what the steps of a verb that are done in this run have given so far, whichever scope they stand in.
         told: the input, and all that steps of this run have given themselves so far, in the order in which they ended.
+        plan: what the handler keeps about the step while this try lasts; see `planned`.
     """
 
     run: RunFacts
@@ -195,6 +196,11 @@ class StepCall:
     given_by: Callable[[str], Iterable[Mapping[str, Any]]] = lambda verb: ()  # noqa: ARG005  (nothing, without a run)
     told: Callable[[], Iterable[Told]] = tuple
     control: Labels | None = None
+    plan: Any = field(default=None, compare=False)
+
+    def planned(self, plan: Any) -> None:
+        """Keep what the handler has found out about the step, as long as this try lasts."""
+        object.__setattr__(self, "plan", plan)
 
     def sent_with(self, idempotency_key: str | None, may_send: Callable[[], None]) -> None:
         """Make it the call as it is sent, once its intent is on the disk: the same one, which is nobody else's."""

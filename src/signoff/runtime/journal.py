@@ -8,7 +8,6 @@ keep their order over both lanes, as a run in the solo lane is held back from th
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
@@ -59,7 +58,7 @@ class Journal:
         self.writer = session_id.hex[:12]
         self._flush_events = flush_events
         self._rejected = rejected
-        self._pending: dict[UUID, deque[Entry]] = {}
+        self._pending: dict[UUID, list[Entry]] = {}
         self._held: set[UUID] = set()
         self._solo_tasks: set[asyncio.Task[None]] = set()
         self._flying: list[Entry] = []
@@ -82,7 +81,11 @@ class Journal:
             self._fail(entry, self._lost)
             return
         self._submitted += 1
-        self._pending.setdefault(entry.run_id, deque()).append(entry)
+        pending = self._pending.get(entry.run_id)
+        if pending is None:  # a list: most runs have one entry waiting, and an empty deque takes ten times the room
+            self._pending[entry.run_id] = [entry]
+        else:
+            pending.append(entry)
         self._wake.set()
 
     async def run(self) -> None:
@@ -156,11 +159,11 @@ class Journal:
                 continue
             entries = self._pending[run_id]
             while entries and not entries[0].alone and size < self._flush_events:
-                entry = entries.popleft()
+                entry = entries.pop(0)
                 batch.append(entry)
                 size += len(entry.rows)
             if entries and entries[0].alone and not any(entry.run_id == run_id for entry in batch):
-                self._start_solo(entries.popleft())
+                self._start_solo(entries.pop(0))
             if not entries:
                 del self._pending[run_id]
         return batch

@@ -17,3 +17,10 @@ class Slots(asyncio.Semaphore):
             return False
         self._value -= 1
         return True
+
+    def release(self) -> None:
+        """Give a place back, to whoever waits the longest if anybody does."""
+        if self._waiters:
+            super().release()
+        else:
+            self._value += 1

@@ -93,7 +93,7 @@ class Try:
             elif handler.visible:
                 # After a crash the steps before it would be redone, and may come out otherwise.
                 await execution.durable()
-            self.sent = way.entry.sent = True
+            self.sent = way.sent = True
             done = await called(execution, call, lambda: handler.execute(call), once=effect is not None)
             if not way.went_well():
                 passage = None

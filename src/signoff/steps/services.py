@@ -100,12 +100,8 @@ def project_of(call: StepCall) -> Project:
 
 def decided(call: StepCall, authority: Authority, request: PolicyRequest) -> Decision:
     """Ask, and journal the answer."""
-    return journaled(call, request.action, authority.decide(request))
-
-
-def journaled(call: StepCall, action: str, decision: Decision) -> Decision:
-    """The same decision, once it is in the journal."""
-    call.record(DECISION, decision.told(action))
+    decision = authority.decide(request)
+    call.record(DECISION, decision.told(request.action))
     return decision
 
 

@@ -9,18 +9,18 @@ from typing import Any
 from signoff.capabilities.gateway.revealing import REVEAL
 from signoff.capabilities.tools.failures import broken_answer
 from signoff.capabilities.tools.model import ToolResult
-from signoff.capabilities.tools.runner import always
+from signoff.capabilities.tools.runner import NO_SETTINGS, always
 from signoff.catalog import Project, ToolContract
 from signoff.catalog.authority import Authority
 from signoff.core.errors import StepError
 from signoff.core.values import value
 from signoff.governance.policy import Decision
 from signoff.governance.policy.tool_questions import ToolQuestion
-from signoff.runtime.handlers import Done, Effect, Spending, StepCall
+from signoff.runtime.handlers import DECISION, Done, Effect, Spending, StepCall
 from signoff.steps.acting import ActingStep
 from signoff.steps.outgoing import require_clean
 from signoff.steps.revealing import REVEALED, Revealed, has_tokens, revealed
-from signoff.steps.services import Services, journaled, permitted, project_of
+from signoff.steps.services import Services, permitted, project_of
 from signoff.steps.unproven import require_flow
 
 _FULFILLED = frozenset((REVEAL,))
@@ -35,15 +35,21 @@ class _Plan:
     """What all calls of a tool have in common.
 
     Attributes:
+        project: the tool's; held, so that no other gets its id.
         effect: none where it has none, or where each call says what it spends.
+        kind: what policy hears of that: `write` or `none`.
         target: what a circuit breaker counts together.
         filtered: filters look at what it gets.
+        unproven: the project's workflows of which nothing is proven before they run.
     """
 
+    project: Project
     contract: ToolContract
     effect: Effect | None
+    kind: str
     target: str
     filtered: bool
+    unproven: frozenset[str]
 
 
 class ToolStep(ActingStep):
@@ -53,11 +59,12 @@ class ToolStep(ActingStep):
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._plans: dict[int, tuple[Project, dict[str, _Plan]]] = {}
+        self._environment = services.environment
+        self._plans: dict[int, dict[str, _Plan]] = {}
 
     def effect(self, call: StepCall) -> Effect | None:
         """What the contract says of it: a write is journaled before it is sent."""
-        plan = self._plan(call)
+        plan: _Plan = call.plan or self._plan(call)
         contract = plan.contract
         if plan.effect is not None or not contract.effect:
             return plan.effect
@@ -65,7 +72,8 @@ class ToolStep(ActingStep):
 
     def target(self, call: StepCall) -> str:
         """What a circuit breaker counts together: the tool."""
-        return self._plan(call).target
+        plan: _Plan = call.plan or self._plan(call)
+        return plan.target
 
     def permitted(self, call: StepCall) -> bool:
         """Policy's answer to `tool.call`; false where it, or what a filter finds, has to be waited for.
@@ -73,14 +81,13 @@ class ToolStep(ActingStep):
         Raises:
             StepError: kind `flow` or `forbidden`.
         """
-        plan = self._plan(call)
-        if plan.filtered or has_tokens(_arguments(call)):
+        plan, given = self._plan(call), _arguments(call)
+        if plan.filtered or has_tokens(given):
             return False
         authority = self._services.policies.known_authority(call.run.org_id, call.release)
         if authority is None:
             return False
-        require_flow(call, plan.contract)
-        self._required(call, plan.contract, authority)
+        self._required(call, plan, given, authority)
         return True
 
     async def permit(self, call: StepCall) -> None:
@@ -89,51 +96,54 @@ class ToolStep(ActingStep):
         Raises:
             StepError: kind `flow`, `forbidden`, `filtered`, `unreviewed` or `filter_failed`.
         """
-        given, contract = _arguments(call), self._plan(call).contract
-        require_flow(call, contract)
-        decision = self._required(call, contract, await self._services.authority(call))
+        plan, given = self._plan(call), _arguments(call)
+        contract = plan.contract
+        decision = self._required(call, plan, given, await self._services.authority(call))
         if has_tokens(given):
             shown = await revealed(call, given, decision, self._services)
             if shown.kinds:
                 call.record(REVEALED, {"tool": contract.name, "kinds": list(shown.kinds)})
-        uses = project_of(call).outgoing.of_tool(contract)
+        uses = plan.project.outgoing.of_tool(contract)
         if uses:
             what = f"What '{contract.name}' would get"
             await require_clean(call, uses, given, what=what, services=self._services)
 
-    def _required(self, call: StepCall, contract: ToolContract, authority: Authority) -> Decision:
-        decision = authority.decide_call(self._question(call, contract))
-        return permitted(journaled(call, "tool.call", decision), _FULFILLED)
+    def _required(self, call: StepCall, plan: _Plan, given: Mapping[str, Any], authority: Authority) -> Decision:
+        if call.run.workflow in plan.unproven:
+            require_flow(call, plan.contract)
+        decision = authority.decide_call(self._question(call, plan, given))
+        call.record(DECISION, decision.told("tool.call"))
+        return permitted(decision, _FULFILLED)
 
     async def execute(self, call: StepCall) -> Done:
         """The tool's answer, which meets its contract."""
-        given, contract, project = _arguments(call), self._plan(call).contract, project_of(call)
+        plan: _Plan = call.plan or self._plan(call)
+        given = _arguments(call)
         if not has_tokens(given):
-            return _done(contract, (await self._called(call, project, contract, given)).output)
-        shown = await self._shown(call, contract)
+            return _done(plan.contract, (await self._called(call, plan, given)).output)
+        shown = await self._shown(call, plan)
         async with shown.told():
-            result = await self._called(call, project, contract, shown.arguments)
-        return _done(contract, shown.concealed(result.output))
+            result = await self._called(call, plan, shown.arguments)
+        return _done(plan.contract, shown.concealed(result.output))
 
-    def _called(
-        self, call: StepCall, project: Project, contract: ToolContract, arguments: Mapping[str, Any]
-    ) -> Coroutine[Any, Any, ToolResult]:
+    def _called(self, call: StepCall, plan: _Plan, arguments: Mapping[str, Any]) -> Coroutine[Any, Any, ToolResult]:
+        project = plan.project
         return self._services.tools.call(
-            contract,
+            plan.contract,
             arguments,
             idempotency_key=call.idempotency_key,
             timeout_s=call.timeout_s,
-            settings=project.resolved_settings(self._services.variables),
+            settings=project.resolved_settings(self._services.variables) if project.settings else NO_SETTINGS,
             files=project.files,
-            may_send=call.may_send if contract.effect else always,
+            may_send=call.may_send if plan.contract.effect else always,
         )
 
     async def look_up(self, call: StepCall) -> Done | None:
         """What the contract's look-up tool knows of this key."""
-        contract = self._plan(call).contract
-        project = project_of(call)
+        plan = self._plan(call)
+        project, contract = plan.project, plan.contract
         assert call.idempotency_key is not None
-        shown = await self._shown(call, contract)
+        shown = await self._shown(call, plan)
         async with shown.told():
             found = await self._services.tools.look_up(
                 contract,
@@ -157,42 +167,48 @@ class ToolStep(ActingStep):
         if problems:
             raise broken_answer(contract, f"what was stated is no answer of it. {problems[0].detail}", problems)
 
-    def _question(self, call: StepCall, contract: ToolContract) -> ToolQuestion:
+    def _question(self, call: StepCall, plan: _Plan, given: Mapping[str, Any]) -> ToolQuestion:
         return ToolQuestion(
             call.run,
-            contract.name,
-            "write" if contract.effect else "none",
-            _arguments(call),
+            plan.contract.name,
+            plan.kind,
+            given,
             call.labels,
             call.argument_labels,
             call.approvals,
-            self._services.environment,
+            self._environment,
         )
 
-    async def _shown(self, call: StepCall, contract: ToolContract) -> Revealed:
+    async def _shown(self, call: StepCall, plan: _Plan) -> Revealed:
         """The arguments as the tool may see them: by policy's answer of now, which was journaled before the call."""
-        if not has_tokens(_arguments(call)):
-            return Revealed(_arguments(call))
-        decision = (await self._services.authority(call)).decide_call(self._question(call, contract))
-        return await revealed(call, _arguments(call), decision, self._services)
+        given = _arguments(call)
+        if not has_tokens(given):
+            return Revealed(given)
+        decision = (await self._services.authority(call)).decide_call(self._question(call, plan, given))
+        return await revealed(call, given, decision, self._services)
 
     def _plan(self, call: StepCall) -> _Plan:
-        project: Project = call.release.project
-        known = self._plans.get(id(project))
-        if known is None:
-            known = self._plans[id(project)] = (project_of(call), {})  # held, so that no other gets its id
-            if len(self._plans) > KNOWN_PROJECTS:
-                del self._plans[next(iter(self._plans))]
-        plan = known[1].get(call.step.target)
+        plan = call.plan
         if plan is None:
-            plan = known[1][call.step.target] = self._planned(project, call.step.target)
+            project = project_of(call)
+            known = self._plans.get(id(project))
+            if known is None:
+                known = self._plans[id(project)] = {}
+                if len(self._plans) > KNOWN_PROJECTS:
+                    del self._plans[next(iter(self._plans))]
+            plan = known.get(call.step.target)
+            if plan is None:
+                plan = known[call.step.target] = self._planned(project, call.step.target)
+            call.planned(plan)
         return plan
 
     def _planned(self, project: Project, name: str) -> _Plan:
         contract = project.tools[name]
         constant = contract.effect and contract.quota is None
         effect = self._effect(contract, None) if constant else None
-        return _Plan(contract, effect, f"tool/{name}", bool(project.outgoing.of_tool(contract)))
+        kind, filtered = "write" if contract.effect else "none", bool(project.outgoing.of_tool(contract))
+        unproven = frozenset(named for named, one in project.workflows.items() if one.python is not None)
+        return _Plan(project, contract, effect, kind, f"tool/{name}", filtered, unproven)
 
     def _effect(self, contract: ToolContract, spending: Spending | None) -> Effect:
         assert contract.idempotency is not None

@@ -268,8 +268,9 @@ def _own(value: Any) -> Any:
     """Plain data again, as the function's own: whatever it changes in there is sent by no later try."""
     if isinstance(value, str):
         return value
-    if isinstance(value, Mapping):
-        return {name: _own(member) for name, member in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, (dict, Mapping)):  # the first is asked at no cost
+        members = cast("Mapping[str, Any]", value)
+        return {name: one if isinstance(one, str) else _own(one) for name, one in members.items()}
     if isinstance(value, list):
         return [_own(member) for member in cast("list[Any]", value)]
     return value

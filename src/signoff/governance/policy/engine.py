@@ -151,7 +151,7 @@ class PolicySet:
 
     def decide_call(self, question: ToolQuestion) -> Decision:
         """The decision on `question.request()`, which is made only where the same was not asked before."""
-        engine = self._engine_for("tool.call")
+        engine = self._engines.get("tool.call") or self._engine_for("tool.call")
         told = question.told_apart(engine.read)
         if told is None:
             return self.decide(question.request())

@@ -69,32 +69,28 @@ class _Window:
     wrong: int = 0
 
 
-class Passage:
+class Passage(Entry):
     """One call on its way through its breaker: `async with` gives its entry.
 
     A class, as a generator of one costs as much as a small step. Whoever makes a call with every step asks what the
     block would do without waiting: first `is_free`, in the end `went_well`.
-
-    Attributes:
-        entry: of the call.
     """
 
-    __slots__ = ("_began_s", "_breakers", "_call", "_key", "entry")
+    __slots__ = ("_began_s", "_breakers", "_call", "_key")
 
     def __init__(self, breakers: Breakers, call: StepCall, key: Key | None) -> None:
+        self.sent, self.probe = False, None
         self._breakers = breakers
         self._call = call
         self._key = key
-        self.entry = Entry()
         self._began_s = 0.0
 
     def is_free(self) -> bool:
         """Whether the call may be made without asking, from now on."""
-        if self._key is None:
-            return True
-        if self._breakers.may_be_shut(self._key):
-            return False
-        self._began_s = self._breakers.now_s()
+        if self._key is not None:
+            if self._key in self._breakers.shut:
+                return False
+            self._began_s = self._breakers.now_s()
         return True
 
     async def admitted(self) -> None:
@@ -104,28 +100,28 @@ class Passage:
             StepError: kind `breaker_open`.
         """
         assert self._key is not None
-        self.entry = await self._breakers.admitted(self._key, self._call.timeout_s)
+        self.probe = (await self._breakers.admitted(self._key, self._call.timeout_s)).probe
         self._began_s = self._breakers.now_s()
 
     def went_well(self) -> bool:
         """Whether the call's good end is counted with that, as that of nearly all is; if not, `ended` has to be."""
         if self._key is None:
             return True
-        now_s, entry = self._breakers.now_s(), self.entry
-        if not entry.sent or entry.probe is not None or now_s - self._began_s >= self._breakers.slow_s:
+        now_s = self._breakers.now_s()
+        if not self.sent or self.probe is not None or now_s - self._began_s >= self._breakers.slow_s:
             return False
-        self._breakers.went_well(self._key, now_s)
+        self._breakers.counted(self._key, now_s)
         return True
 
     async def ended(self, error: BaseException | None) -> None:
         """Count how the call has ended, with that error if any."""
         if self._key is not None:
-            await self._breakers.left(self._key, self.entry, error, self._breakers.now_s() - self._began_s)
+            await self._breakers.left(self._key, self, error, self._breakers.now_s() - self._began_s)
 
     async def __aenter__(self) -> Entry:
         if not self.is_free():
             await self.admitted()
-        return self.entry
+        return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None or not self.went_well():
@@ -144,6 +140,8 @@ class Breakers:
 
     Attributes:
         slow_s: from how many seconds on a call that succeeds counts as slow.
+        now_s: tells seconds that never run backwards.
+        shut: the breakers that are not closed, with when one may try again. A call of what is not in it may be made.
     """
 
     def __init__(
@@ -160,9 +158,10 @@ class Breakers:
         self._settings = settings
         self._chance = chance
         self._believed = believed
-        self._shut: dict[Key, datetime] = {}
+        self.shut: dict[Key, datetime] = {}
         self._windows: dict[Key, _Window] = {}
         self.slow_s = settings.slow_s
+        self.now_s = clock.monotonic_s
         self._targeted: dict[str, bool] = {}
         self._looked_s = -math.inf
 
@@ -180,7 +179,7 @@ class Breakers:
         """Read which breakers are not closed, and forget targets that were not called for a window."""
         async with self._database.worker_connection() as connection:
             rows = await connection.fetch(store.NOT_CLOSED)
-        self._shut = {(row["org_id"], row["target"]): row["retry_at"] for row in rows}
+        self.shut = {(row["org_id"], row["target"]): row["retry_at"] for row in rows}
         old_s = self._clock.monotonic_s() - self._settings.window_s
         self._windows = {key: window for key, window in self._windows.items() if window.since_s > old_s}
 
@@ -215,13 +214,9 @@ class Breakers:
 
     def held_s(self, key: Key) -> float | None:
         """For how long no call may be made, in seconds, as far as this process knows; none where one may."""
-        retry_at = self._shut.get(key)
+        retry_at = self.shut.get(key)
         left_s = 0.0 if retry_at is None else (retry_at - self._clock.now()).total_seconds()
         return left_s if left_s > 0 else None
-
-    def may_be_shut(self, key: Key) -> bool:
-        """Whether a call has to be `admitted`; what may be called freely needs no asking."""
-        return key in self._shut
 
     async def admitted(self, key: Key, timeout_s: float) -> Entry:
         """The entry of a call that may be made now; `ended` gives it back.
@@ -233,11 +228,7 @@ class Breakers:
         Raises:
             StepError: kind `breaker_open`.
         """
-        return Entry(probe=await self._admit(key, timeout_s) if key in self._shut else None)
-
-    def now_s(self) -> float:
-        """Seconds that never run backwards."""
-        return self._clock.monotonic_s()
+        return Entry(probe=await self._admit(key, timeout_s) if key in self.shut else None)
 
     async def left(self, key: Key, entry: Entry, error: BaseException | None, took_s: float) -> None:
         """A call that was let through has ended, with that error if any."""
@@ -259,16 +250,16 @@ class Breakers:
         return found
 
     async def _admit(self, key: Key, timeout_s: float) -> UUID | None:
-        now, retry_at = self._clock.now(), self._shut[key]
+        now, retry_at = self._clock.now(), self.shut[key]
         if retry_at <= now:
             probe = uuid.uuid4()
             lost_at = now + timedelta(seconds=timeout_s + PROBE_SLACK_S)
             async with self._database.worker_connection() as connection:
                 if await connection.fetchval(store.PROBE, *key, probe, now, lost_at) is not None:
-                    self._shut[key] = lost_at
+                    self.shut[key] = lost_at
                     return probe
             # Another one is the probe, or it is closed again: the next look tells. Until then nobody here asks.
-            retry_at = self._shut[key] = now + timedelta(seconds=self._settings.refresh_s)
+            retry_at = self.shut[key] = now + timedelta(seconds=self._settings.refresh_s)
         wait_s = min((retry_at - now).total_seconds(), self._settings.longest_open_s)
         detail = f"'{key[1]}' has failed too often; it is left alone for a while"
         raise StepError(
@@ -300,20 +291,17 @@ class Breakers:
                 retry_at = await connection.fetchval(store.GIVE_BACK, *key, probe, now)
             elif wrong is None:
                 if await connection.fetchval(store.CLOSE, *key, probe, now) is not None:
-                    self._shut.pop(key, None)
+                    self.shut.pop(key, None)
                     _log.info("the breaker of %s is closed again", key[1])
                 return
             else:
                 times = (settings.open_s, settings.longest_open_s)
                 retry_at = await connection.fetchval(store.REOPEN, *key, probe, now, wrong, *times)
         if retry_at is not None:
-            self._shut[key] = retry_at
+            self.shut[key] = retry_at
 
-    def went_well(self, key: Key, now_s: float) -> None:
-        """Count a call whose target did well by now and that was no probe: nothing is written of it."""
-        self._counted(key, now_s)
-
-    def _counted(self, key: Key, now_s: float) -> _Window:
+    def counted(self, key: Key, now_s: float) -> _Window:
+        """Count a call that was let through, no probe, and has ended now; of one that went well nothing is written."""
         window = self._windows.get(key)
         if window is None or now_s - window.since_s >= self._settings.window_s:
             window = self._windows[key] = _Window(now_s)
@@ -321,7 +309,7 @@ class Breakers:
         return window
 
     async def _count(self, key: Key, wrong: str | None) -> None:
-        window = self._counted(key, self._clock.monotonic_s())
+        window = self.counted(key, self._clock.monotonic_s())
         if wrong is None:
             return
         window.wrong += 1
@@ -340,5 +328,5 @@ class Breakers:
             await connection.execute(store.RECORD, *key, failed, slow, wrong, now, since, *limits)
             retry_at = await connection.fetchval(store.TRIP, *key, *limits, opened, now)
         if retry_at is not None:
-            self._shut[key] = retry_at
+            self.shut[key] = retry_at
             _log.warning("the breaker of %s is open: %s", key[1], wrong)
