@@ -44,6 +44,7 @@ async def test_chats_come_whole_and_as_streams_from_every_vendor(database: Datab
         assert answer.id == f"chatcmpl-{raw.headers['signoff-call-id']}"
         assert raw.headers["signoff-model"] == answer.model == f"{kind}says"
         assert raw.headers["signoff-ignored"] == "user"
+        assert (raw.headers["signoff-cost-usd"], raw.headers.get("signoff-cached")) == ("0.000000", None)
         assert answer._request_id == raw.headers["x-request-id"]
 
         # A stream says the same, in pieces.

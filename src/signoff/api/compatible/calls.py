@@ -170,7 +170,11 @@ async def converse(request: Request, form: Format) -> Response:
             raise IncompleteError
         head = _head(result.record, result.reply)
         ignored = (*wanted.ignored, *_left_out(result.record.considered, head.model))
-        return json_answer(form.whole(head, wanted, result.reply), _headers(request, form, head, ignored))
+        told = _headers(request, form, head, ignored)
+        told["signoff-cost-usd"] = f"{result.record.usage.cost.micro_usd / 1_000_000:.6f}"
+        if result.record.cached:
+            told["signoff-cached"] = "true"
+        return json_answer(form.whole(head, wanted, result.reply), told)
 
     return await answered(request, form.shape, handle)
 
