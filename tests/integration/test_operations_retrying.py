@@ -62,6 +62,29 @@ async def test_what_broke_and_what_was_undone_runs_again_under_a_new_key(databas
     assert (event["by"], event["reason"]) == ("user/ana", "the shop is back")
 
 
+LEAVING = "INSERT INTO run_queue (run_id, org_id, due_at) SELECT run_id, org_id, now() FROM run_view"
+
+
+async def test_a_run_that_has_ended_and_not_left_yet_is_retried_too(database: Database) -> None:
+    """Its worker found a message as it wrote the end. The retry was a 500 (engine simulation, seed 510101)."""
+    fixed: list[bool] = []
+    workflow = compiled(
+        "leaving", "steps:\n  book: {tool: shop.book}\noutcome: {finished: book.done}\n", shop__book=False
+    )
+    tool = ScriptedTool({"shop.book": failing_until(fixed)})
+    async with running(database, [workflow], tool):
+        run_id = await start(database, workflow, {})
+        assert (await ended(database, run_id)).status == "failed"
+    async with database.worker_connection() as connection:
+        await connection.execute(LEAVING)
+    fixed.append(True)
+    for _ in range(2):  # the second finds it queued
+        await do(database, run_id, "retry")
+    async with running(database, [workflow], tool):
+        await eventually(lambda: has(database, run_id, "run.reopened"))
+        assert (await ended(database, run_id)).outcome == "finished"
+
+
 STANDING = """
 steps:
   pay: {tool: bank.pay, with: {n: 1}}

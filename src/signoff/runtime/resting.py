@@ -151,7 +151,10 @@ async def _stay(execution: RunContext, *, ends: bool) -> None:
     execution.receive(messages, gen)
     if execution.state.end is not None:
         _finish(execution)
-    else:  # a retry: it goes on, and taken out now it would be lost
+    else:  # a retry: it goes on, and taken out now it would be lost. Lists have been told that it has ended
+        entry = execution.take_buffer()
+        entry.view = view_of(execution.state, execution.engine.clock.now())
+        execution.engine.journal.submit(entry)
         execution.resting = False
         execution.advance()
 

@@ -84,16 +84,21 @@ INBOX_SIZE = "SELECT count(*) FROM inbox WHERE run_id = $1"
 EXISTS = "SELECT status FROM run_view WHERE org_id = $1 AND run_id = $2"
 
 # A run that ended and goes on: back in the queue, and for lists as if it had just been started. The second of two at
-# once finds nothing to bring back; a run that has not ended is in the queue anyway. It stands behind its queue's gate
-# again: whoever retries a thousand runs at once means no more of them at the service behind the queue than ever.
+# once finds nothing to bring back; a run that has not ended is in the queue anyway, and one may be there still whose
+# worker found a message as it ended: that one goes on by itself with the message that follows. Its row is locked first,
+# as senders and that worker do. It stands behind its queue's gate again: whoever retries a thousand runs at once means
+# no more of them at the service behind the queue than ever.
 REVIVE = """
-WITH again AS (
+WITH held AS MATERIALIZED (
+    SELECT run_id FROM run_queue WHERE org_id = $1 AND run_id = $2 FOR UPDATE
+), again AS (
     UPDATE run_view SET status = 'queued', outcome = NULL, ended_at = NULL, updated_at = $3
     WHERE org_id = $1 AND run_id = $2 AND status IN ('failed', 'cancelled', 'terminated')
+        AND (SELECT count(*) FROM held) >= 0
     RETURNING run_id, org_id
 )
 INSERT INTO run_queue (run_id, org_id, priority, due_at, team, queue, queue_key, gate, yields)
-SELECT run_id, org_id, $4, $3, $5, $6, $7, $8, $9 FROM again
+SELECT run_id, org_id, $4, $3, $5, $6, $7, $8, $9 FROM again WHERE NOT EXISTS (SELECT FROM held)
 RETURNING run_id
 """
 
