@@ -248,10 +248,11 @@ class ChatCall:
             ProviderError: it failed before its first token.
         """
         heard, early = Heard(), list[ChatEvent]()
+        limits = Timeouts.of(candidate.spec, self._means.settings)
         stream = stream_held_to(request, cast("Chats", candidate.provider).stream(request))
         try:
             async with aclosing(stream):
-                while not isinstance(event := await self._next(candidate, stream, attempt), StreamEnd):
+                while not isinstance(event := await self._next(limits, stream, attempt), StreamEnd):
                     heard.add(event)
                     if not heard.anything:
                         # A report of usage shows nothing: the call can still be made anew.
@@ -297,8 +298,7 @@ class ChatCall:
             raise CallFailed(Failure(candidate.spec.name, error.kind, error.detail, error.retry_after_s)) from None
         await means.clock.sleep(again_s)
 
-    async def _next(self, candidate: Candidate, stream: AsyncGenerator[ChatEvent], attempt: Attempt) -> ChatEvent:
-        limits = Timeouts.of(candidate.spec, self._means.settings)
+    async def _next(self, limits: Timeouts, stream: AsyncGenerator[ChatEvent], attempt: Attempt) -> ChatEvent:
         silent_s = limits.first_token_s if attempt.first_token_s is None else limits.between_tokens_s
         took_s = self._means.clock.monotonic_s() - attempt.began_s
         most_s = min(silent_s, limits.total_s - took_s, self._left_s())
