@@ -11,15 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from signoff.capabilities.gateway.model import FinishReason, TaskKind
+from signoff.capabilities.gateway.reported import ChatUsage
 from signoff.catalog.models import ModelSpec
 from signoff.catalog.prompts import Example, ExtractionHint, PromptMessage
 from signoff.core.values import value
-
-if TYPE_CHECKING:  # chats fail as providers do, so their module needs this one
-    from signoff.capabilities.gateway.chat import ChatUsage
 
 FailureKind = Literal[
     "timeout",
