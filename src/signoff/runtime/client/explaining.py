@@ -107,8 +107,7 @@ def explain(run: RunSummary, state: RunState, place: Place | None, now: datetime
 
 def explain_stuck(run: RunSummary, place: Place | None) -> Explanation:
     """Why the run cannot be loaded. Its journal, which may be what cannot be read, is not needed for that."""
-    again = None if place is None else place.due_at
-    reasons = [stuck_reason(str(run.run_id), run.error or {}, again)]
+    reasons = [stuck_reason(str(run.run_id), run.error or {})]
     if place is not None and place.workers == 0:
         reasons.append(NO_WORKER)
     summary = f"It cannot be loaded, and is set aside until somebody mends that. {NOTHING_LOST}"

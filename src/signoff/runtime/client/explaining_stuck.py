@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, cast
 
 from signoff.runtime.client.explanations import WHY, Reason, command
@@ -60,13 +59,12 @@ _RETRIED = frozenset({"crash-limit", "non-responsive"})
 """Codes after which it is tried again at once where somebody says so; the others are tried each minute anyway."""
 
 
-def stuck_reason(run_id: str, error: Mapping[str, Any], due_at: datetime | None) -> Reason:
+def stuck_reason(run_id: str, error: Mapping[str, Any]) -> Reason:
     """What keeps a run from being loaded.
 
     Args:
         run_id: the run.
         error: as its view has it: `code`, `detail`, and what belongs to that code.
-        due_at: when it is looked at again by itself.
     """
     code = str(error.get("code", "internal"))
     means, do = _MEANINGS.get(code, _OTHER)
@@ -75,7 +73,6 @@ def stuck_reason(run_id: str, error: Mapping[str, Any], due_at: datetime | None)
     again = (command(run_id, "retry", *WHY),) if code in _RETRIED else ()
     return Reason(
         f"{means} ({code}): {detail}. {do}.",
-        until=due_at,
         who="whoever mends that; or somebody who may 'run.migrate', 'run.cancel' or 'run.terminate'",
         commands=(
             *again,
