@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from signoff.core.errors import StepError
-from signoff.core.labels import NO_FIELDS, Fields, Labels, read_fields, written_fields
+from signoff.core.labels import Fields, Labels, read_fields, written_fields
 from signoff.workflows.concluding import decide_end
 from signoff.workflows.groups import BodyEnd, after_turn, end_body, end_for, item_scope, items_of, turn_scope
 from signoff.workflows.model import LOOP_VERBS, Step
@@ -57,8 +57,9 @@ def _repeat(  # noqa: PLR0917  (the same)
 ) -> BodyEnd:
     last: Mapping[str, Any] = ready.arguments.get("start", {})
     start = step.arguments.get("start")
-    parts = {} if start is None else start.parts
-    fields: Fields = {(name,): control.join(part.labels(scope)) for name, part in parts.items()}
+    fields: Fields = {}
+    if start is not None:
+        fields = {(name,): control.join(part.labels(scope)) for name, part in start.parts.items()}
     labels, number = ready.labels, 0
     while True:
         states: dict[str, StepState] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -377,29 +376,3 @@ async def test_embedding_without_a_permitted_model_is_forbidden():
 
 def test_data_labels_travel_with_the_task():
     assert task(data_labels=Labels(trust=Trust.UNTRUSTED)).data_labels.trust is Trust.UNTRUSTED
-
-
-class OneAtATime(ScriptedProvider):
-    """A local model: one call at a time."""
-
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        return TURNS
-
-
-TURNS = asyncio.Semaphore(1)
-
-
-async def test_a_model_that_takes_turns_is_waited_for_and_any_other_is_not():
-    gateway, config = project(first=OneAtATime([GOOD]))
-    async with gateway.turn(config, "classify", "classify"):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01), gateway.turn(config, "classify", "classify"):
-                pass
-    async with gateway.turn(config, "classify", "classify"):
-        assert TURNS.locked()
-    plain, config = project(first=ScriptedProvider([GOOD]))
-    async with plain.turn(config, "classify", "classify"), plain.turn(config, "classify", "classify"):
-        pass
-    missing = ModelsConfig({"first": ModelSpec("first", "unknown", {})}, (Route(("first",)),))
-    async with gateway.turn(missing, "classify", "classify"):
-        pass  # `complete` says what is wrong with it

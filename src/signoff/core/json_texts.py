@@ -8,6 +8,7 @@ from typing import Any, cast
 
 _QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
 _WHOLE = re.compile(r"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
+_WIDEST_DIGITS = 20
 _WIDEST = 2.0**63
 """Smaller ones are read exactly, whatever their sign."""
 
@@ -28,8 +29,8 @@ def rounded_number(text: str | bytes, value: Any) -> int | None:
     bare = _QUOTED.sub(lambda found: " " * len(found[0]), text if isinstance(text, str) else text.decode())
     for found in _WHOLE.finditer(bare):
         digits = found[0].lstrip("-")
-        # Python reads no number of thousands of digits, and 20 digits are enough to know.
-        if len(digits) > 20 or not -(2**63) <= int(found[0]) < 2**64:  # noqa: PLR2004
+        # Python reads no number of thousands of digits, and these are enough to know.
+        if len(digits) > _WIDEST_DIGITS or not -(2**63) <= int(found[0]) < 2**64:
             return found.start()
     return None
 

@@ -80,25 +80,24 @@ async def open_worker(
     """
     rooms = rooms or default_rooms()
     settings = settings or rooms.engine
-    vaults = Vaults(VaultKeys.of(rooms.vault))
     releases = ReleaseCatalog(database)
-    tools = ToolRunner(clock=clock, settings=rooms.tools)
-    opened = AsyncExitStack()
-    used = gateway or await opened.enter_async_context(
-        open_gateway(database, clock=clock, models_profile=models_profile, filters=filters, rooms=rooms)
-    )
-    services = Services(
-        database=database,
-        releases=releases,
-        policies=PolicyBook(database, releases, clock=clock, environment=environment),
-        gateway=used,
-        tools=tools,
-        clock=clock,
-        variables=dict(os.environ) if variables is None else variables,
-        filters=filters,
-        vaults=vaults,
-    )
-    try:
+    async with AsyncExitStack() as opened:
+        used = gateway or await opened.enter_async_context(
+            open_gateway(database, clock=clock, models_profile=models_profile, filters=filters, rooms=rooms)
+        )
+        tools = ToolRunner(clock=clock, settings=rooms.tools)
+        opened.push_async_callback(tools.close)
+        services = Services(
+            database=database,
+            releases=releases,
+            policies=PolicyBook(database, releases, clock=clock, environment=environment),
+            gateway=used,
+            tools=tools,
+            clock=clock,
+            variables=dict(os.environ) if variables is None else variables,
+            filters=filters,
+            vaults=Vaults(VaultKeys.of(rooms.vault)),
+        )
         yield Worker(
             database,
             handlers=_handlers(services, settings),
@@ -109,9 +108,6 @@ async def open_worker(
             breakers=rooms.breakers,
             duties=_duties(services, settings, rooms.retention, archives),
         )
-    finally:
-        await tools.close()
-        await opened.aclose()
 
 
 def _duties(services: Services, settings: RuntimeSettings, kept: RetentionSettings, archives: Path) -> list[Duty]:

@@ -71,23 +71,24 @@ CLAIM = _LANES + _CLAIM_READY + _IN_TURN
 # The same in lanes that are known, each behind the run that was claimed there last. What a lane's index still has of
 # runs that have left it can only be passed over while somebody's old snapshot might see them: each claim read all that
 # had been claimed since that began. Here a claim reads what it takes, and nothing of before.
-_FIRST_BEHIND = """
-    FROM unnest({0}::text::uuid[], {1}::text[], {2}::text::smallint[], {3}::text::bigint[], {4}::text::uuid[])
+_BEHIND = """
         AS lane (org_id, team, priority, due_us, run_id)
     CROSS JOIN LATERAL (
         SELECT q.run_id, q.due_at, q.journal_bytes FROM run_queue q
         WHERE q.owner IS NULL AND q.gate IS NULL
-            AND q.org_id = lane.org_id AND q.team = lane.team AND q.priority = lane.priority AND q.due_at <= {5}
+            AND q.org_id = lane.org_id AND q.team = lane.team AND q.priority = lane.priority
             AND (q.due_at, q.run_id) > (timestamptz 'epoch' + lane.due_us * interval '1 microsecond', lane.run_id)
-        ORDER BY q.due_at, q.run_id LIMIT {6}
-    ) due
 """
 _CLAIM_BEHIND = f"""
 WITH fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
 ), candidate AS (
     SELECT due.*, random() AS lot, lane.org_id, lane.team, lane.priority
-    {_FIRST_BEHIND.format("$6", "$7", "$8", "$9", "$10", "$2", "$11 FOR UPDATE SKIP LOCKED")}
+    FROM unnest($6::text::uuid[], $7::text[], $8::text::smallint[], $9::text::bigint[], $10::text::uuid[])
+    {_BEHIND}
+            AND q.due_at <= $2
+        ORDER BY q.due_at, q.run_id LIMIT $11 FOR UPDATE SKIP LOCKED
+    ) due
 """  # noqa: S608  (constants only)
 CLAIM_BEHIND = _CLAIM_BEHIND + _IN_TURN
 
@@ -140,4 +141,10 @@ _EARLIEST = "SELECT min(due_at) FROM lane"
 NEXT_DUE = _LANES + _EARLIEST
 
 # The same of the lanes that are known.
-NEXT_DUE_BEHIND = "SELECT min(due.due_at)" + _FIRST_BEHIND.format("$1", "$2", "$3", "$4", "$5", "'infinity'", "1")
+NEXT_DUE_BEHIND = f"""
+SELECT min(due.due_at)
+    FROM unnest($1::text::uuid[], $2::text[], $3::text::smallint[], $4::text::bigint[], $5::text::uuid[])
+    {_BEHIND}
+        ORDER BY q.due_at, q.run_id LIMIT 1
+    ) due
+"""  # noqa: S608  (constants only)

@@ -80,9 +80,6 @@ async def _work(connection: Connection) -> list[Finding]:
     stuck: Any = await connection.fetchrow(store.STUCK)
     overdue: Any = await connection.fetchrow(store.OVERDUE)
     long: Any = await connection.fetchrow(store.LONG_TRANSACTIONS, LONG_TRANSACTION_S)
-    retention: Any = await connection.fetchrow(store.RETENTION)
-    breaks: Any = await connection.fetchrow(store.BREAKS)
-    vaults: Any = await connection.fetchrow(store.VAULTS)
     return [
         _of(
             "workers",
@@ -111,6 +108,16 @@ async def _work(connection: Connection) -> list[Finding]:
             "End them (pg_stat_activity names them): dead rows cannot be removed meanwhile, and claims get slow.",
             "warning",
         ),
+        *await _kept(connection),
+    ]
+
+
+async def _kept(connection: Connection) -> list[Finding]:
+    """What is to leave, to be encrypted, or is gone."""
+    retention: Any = await connection.fetchrow(store.RETENTION)
+    breaks: Any = await connection.fetchrow(store.BREAKS)
+    vaults: Any = await connection.fetchrow(store.VAULTS)
+    return [
         _of(
             "retention",
             retention["failing"] == 0,

@@ -90,7 +90,7 @@ class Guard:
         entry.sent = True
         self.health.saw((org_id, model), failed=False, latency_s=outcome.latency_s)
         if breakers is not None:
-            breakers.went_well((org_id, target_of(model)), breakers.now_s())
+            breakers.counted((org_id, target_of(model)), breakers.now_s())
         return True
 
     async def ended(self, org_id: UUID, model: str, entry: Entry, outcome: Outcome | None) -> None:
