@@ -226,10 +226,12 @@ class LimitLedger:
     async def _write(self, connection: Connection, batch: Batch) -> None:
         counters, settings = batch.counters(), self.settings
         arguments = batch.arguments(counters, lease_s=settings.lease_s, block_s=settings.block_s)
+        # A block is lost in a crash of PostgreSQL with all that was spent of it, and is one flush for many calls.
+        durable = settings.durable or any(item.wish > 1 for item in batch.pending)
         answer, asked_s = None, 0.0
         while answer is None:  # null where a row went away in that moment
             asked_s = self._monotonic_s()
-            answer = await connection.fetchval(store.ADMIT, *arguments, self._now(), settings.durable)
+            answer = await connection.fetchval(store.ADMIT, *arguments, self._now(), durable)
         told = orjson.loads(answer)
         slots = dict(zip(counters, told["slots"], strict=True))
         for item, answered in zip(batch.pending, told["answers"], strict=True):

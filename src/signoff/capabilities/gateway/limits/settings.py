@@ -34,7 +34,7 @@ class LimitSettings(BaseModel):
     durable: bool = Field(
         default=False,
         description="Whether a call waits until its admission is on the disk, not only committed: a crash of"
-        " PostgreSQL itself may else forget admissions of its last 0.6 seconds.",
+        " PostgreSQL itself may else forget admissions of its last 0.6 seconds. Room for many calls always waits.",
     )
     sweep_s: float = Field(default=60.0, gt=0, description="How often counts that are over are deleted.")
     close_s: float = Field(default=10.0, gt=0, description="How long a process that ends waits for its settlements.")
