@@ -111,6 +111,26 @@ async def test_what_comes_free_behind_the_claims_and_in_other_lanes_is_found_by_
             clock.pass_s(1)
 
 
+async def test_a_run_that_was_named_is_claimed_behind_the_others_and_waits_for_no_look_at_all(database: Database):
+    clock = FakeClock()
+    async with database.worker_connection(resets=True) as connection:
+        claims = await claiming(connection, clock)
+        await connection.execute(FILL, DEFAULT_ORG_ID, "team", NOON, False, EACH + 1)
+        await take(claims, connection, clock)
+        named = uuid7()
+        await connection.execute(
+            "INSERT INTO run_queue (run_id, org_id, team, due_at) VALUES ($1, $2, 'other', $3)",
+            named,
+            DEFAULT_ORG_ID,
+            NOON,
+        )
+        claims.name(named)
+        assert len((await take(claims, connection, clock))[0]) == 1  # the one that was left in the lane
+        assert await claims.next_due(connection) == clock.now()  # and at once again
+        claims.look()  # as a session does when that moment has come
+        assert (await take(claims, connection, clock))[0] == [named]
+
+
 def test_only_the_latest_lanes_are_kept():
     lanes = Lanes()
     for number in range(MOST_LANES + 5):

@@ -54,7 +54,9 @@ class Claims:
     def look(self) -> None:
         """Any run may have something to do."""
         self._anything = True
-        self._named.clear()
+        # Who was named is found by a look at the whole queue; behind the last claims of known lanes perhaps not.
+        if len(self._named) > MOST_NAMED or not (self._lanes and self._whole_claim.pauses_s()):
+            self._named.clear()
 
     async def take(self, connection: Connection, limit: int, room_bytes: int, *, alone: bool) -> list[Record]:
         """Claim runs.
