@@ -116,7 +116,8 @@ async def test_a_paused_queue_lets_nothing_begin_until_it_is_resumed(queued: Api
         assert (await client.post(f"{COUNTING}/pause", json={})).status_code == 409
         runs = [await start(client, queue="counting", **more) for more in ({}, {"queue_key": "k"})]
         assert await admit_due(queued.database, SystemClock().now()) == 0
-        (reason,) = (await client.get(f"/v1/runs/{runs[0]}/explain")).json()["reasons"]
+        reason, idle = (await client.get(f"/v1/runs/{runs[0]}/explain")).json()["reasons"]
+        assert idle["text"] == "No worker is alive: nothing runs now."
         assert "paused by user/tester: the bank is down" in reason["text"]
         assert reason["commands"][0] == "signoff queues resume desk/counting"
         await deployed(queued.database, {**PROJECT, "schemas/ask.json": FILES["schemas/ask.json"] + "\n"})
