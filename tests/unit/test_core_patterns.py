@@ -51,3 +51,8 @@ def test_what_is_none_is_told(source: str) -> None:
 @pytest.mark.parametrize(("source", "text", "found"), [("ab", "xAB", True), ("^b", "ab", False), (r"é\d", "É5", True)])
 def test_they_ignore_case_and_stand_anywhere(source: str, text: str, found: bool) -> None:
     assert Pattern(source).occurs_in(text) is found
+
+
+def test_what_is_one_in_brackets_only_is_none() -> None:
+    with pytest.raises(ValueError, match="no regular expression"):
+        Pattern("a)|(b")

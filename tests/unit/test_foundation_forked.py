@@ -95,3 +95,60 @@ def test_a_process_with_threads_is_not_copied() -> None:
     assert told == "False\n"
     assert isinstance(may_fork(), bool)
     assert processors() >= 1
+
+
+def test_what_no_process_can_be_had_for_is_done_here_and_nothing_is_left_open() -> None:
+    told = ran(
+        """
+        import resource
+        before = len(os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before + 2, before + 2))
+        made = in_processes([os.getpid] * 6, lost.append)
+        print(len(made), made.count(os.getpid()) >= 4, set(lost), len(os.listdir("/proc/self/fd")) - before)
+        """
+    )
+    assert told == "6 True {'could not be begun'} 0\n"
+
+
+def test_a_copy_ends_when_nobody_reads_it_any_more() -> None:
+    told = ran(
+        """
+        read, write = os.pipe()
+        owner = os.fork()
+        if owner == 0:
+            os.close(read)
+            def large():
+                os.write(write, b"%d " % os.getpid())
+                return "x" * 3_000_000
+            in_processes([lambda: os.kill(os.getpid(), signal.SIGKILL), large, large], lost.append)
+        os.close(write)
+        os.waitpid(owner, 0)
+        with os.fdopen(read, "rb") as pipe:  # ends when the last copy has ended
+            print(len(pipe.read().split()) <= 2)
+        """
+    )
+    assert told == "True\n"
+
+
+def test_who_is_interrupted_leaves_no_process() -> None:
+    told = ran(
+        """
+        import time
+        def slow():
+            time.sleep(600)
+        def interrupted():
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+        def stop(*_):
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGALRM, stop)
+        try:
+            in_processes([interrupted, slow, slow], lost.append)
+        except KeyboardInterrupt:
+            pass
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            print("none is left")
+        """
+    )
+    assert told == "none is left\n"

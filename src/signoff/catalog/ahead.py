@@ -70,6 +70,6 @@ def _can_be_sent(made: Made) -> bool:
         return True
     try:
         pickle.dumps(made[3])
-    except (TypeError, pickle.PicklingError):
+    except (TypeError, AttributeError, RecursionError, pickle.PicklingError):
         return False
     return True

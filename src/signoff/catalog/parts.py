@@ -38,7 +38,9 @@ def _tied(documents: Sequence[Document]) -> list[list[Document]]:
             leader[file] = file = leader[leader[file]]
         return file
 
-    by_name = {document.name: document.file for document in documents}
+    by_name: dict[str, str] = {}
+    for document in documents:  # of two of a name the first is the one that is called
+        by_name.setdefault(document.name, document.file)
     first_with_events = next((document.file for document in documents if document.events), None)
     for document in documents:
         for name in document.calls:

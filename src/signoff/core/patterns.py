@@ -27,6 +27,7 @@ class Pattern:
 
     def __init__(self, source: str) -> None:
         try:
+            compiled({"pattern": source})  # alone, as `a)|(b` is one in brackets
             self._compiled = compiled({"pattern": f"(?i:{source})"})
         except jsonschema_rs.ValidationError:
             raise ValueError("it is no regular expression of the kind that is matched in bounded time") from None

@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 _THREADS = Path("/proc/self/task")
 
+_Child = tuple[int, int]
+"""A process, and where what it gives is read."""
+
 
 def processors() -> int:
     """How many processors this process may use."""
@@ -29,6 +32,8 @@ def may_fork() -> bool:
     """Whether a copy of this process can go on safely: it has one thread, those of libraries counted."""
     if sys.platform != "linux" or threading.active_count() > 1:
         return False
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # nobody is told then how a process ended
+        return False
     try:
         return len(list(_THREADS.iterdir())) == 1
     except OSError:  # nobody can say how many there are
@@ -38,18 +43,22 @@ def may_fork() -> bool:
 def in_processes(tasks: Sequence[Callable[[], T]], lost: Callable[[str], object]) -> list[T]:
     """What each task gives, in their order; the first is done here, each other in a process of its own.
 
-    A task whose process ended before it was done is done again here, so nothing is lost; what it raises is raised.
+    A task whose process ended before it was done, or could not be begun, is done here: nothing is lost, and what it
+    raises is raised.
 
     Args:
         tasks: what they give can be pickled. None of them may print, or change anything outside its process.
         lost: is told, for people, how a process ended that should not have.
     """
-    begun: list[tuple[int, int]] = []
+    children: list[_Child | None] = []
     try:
-        begun += [_fork(task) for task in tasks[1:]]
-        results = [task() for task in tasks[:1]]
         for task in tasks[1:]:
-            sent = _answer(*begun.pop(0))
+            children.append(_fork(task, [child[1] for child in children if child is not None]))
+        results = [task() for task in tasks[:1]]
+        for number, task in enumerate(tasks[1:]):
+            child = children[number]
+            sent = "could not be begun" if child is None else _answer(*child)
+            children[number] = None
             if isinstance(sent, str):
                 lost(sent)
                 results.append(task())
@@ -57,17 +66,33 @@ def in_processes(tasks: Sequence[Callable[[], T]], lost: Callable[[str], object]
                 results.append(pickle.loads(sent))  # noqa: S301  (from a copy of this very process)
         return results
     finally:
-        for process, end in begun:
+        for process, end in filter(None, children):
             os.close(end)
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
 
 
-def _fork(task: Callable[[], object]) -> tuple[int, int]:
-    """The process that does a task, and where what it gives can be read."""
-    readable, writable = os.pipe()
-    process = os.fork()
+def _fork(task: Callable[[], object], others: Sequence[int]) -> _Child | None:
+    """A process that does a task; none where there can be no more, of processes or of files.
+
+    Args:
+        task: what it does.
+        others: where others are read. A copy that kept those open, or its own, would write to nobody for ever when
+            this process is gone.
+    """
+    try:
+        readable, writable = os.pipe()
+    except OSError:
+        return None
+    try:
+        process = os.fork()
+    except OSError:
+        os.close(readable)
+        os.close(writable)
+        return None
     if process == 0:
+        for end in (readable, *others):
+            os.close(end)
         _work(task, writable)
     os.close(writable)
     return process, readable
@@ -88,8 +113,9 @@ def _work(task: Callable[[], object], writable: int) -> NoReturn:
 
 def _answer(process: int, readable: int) -> bytes | str:
     """What a process has sent; or, as a text, how it ended without."""
-    with os.fdopen(readable, "rb") as pipe:
+    with os.fdopen(readable, "rb", closefd=False) as pipe:  # who is interrupted here still has it to close
         sent = pipe.read()
+    os.close(readable)
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     if code == 0:
         return sent
