@@ -34,8 +34,8 @@ from signoff.runtime.journal import Entry, Journal, Row, SessionLostError
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def event(run_id: UUID, seq: int) -> tuple[UUID, int, str, datetime, bytes]:
-    return (run_id, seq, "step.noted", NOW, b"{}")
+def event(run_id: UUID, seq: int) -> tuple[UUID, int, str, datetime, bytes, UUID]:
+    return (run_id, seq, "step.noted", NOW, b"{}", ACTOR.org_id)
 
 
 def columns(**parts: Any) -> store.Columns:

@@ -68,7 +68,7 @@ async def test_a_batch_is_written_in_the_order_of_its_keys(database: Database):
         await connection.execute(store.PLAN_BY_KEY)  # as the writer's connection has it
         session_id, run_ids = await owned(connection, 3)
         now = SystemClock().now()
-        events = [(run_id, seq, "step.noted", now, b"{}") for run_id in run_ids for seq in (1, 2)]
+        events = [(run_id, seq, "step.noted", now, b"{}", DEFAULT_ORG_ID) for run_id in run_ids for seq in (1, 2)]
         assert (await store.append(connection, session_id, store.Columns(events=events[::-1]))).events == len(events)
         written = await connection.fetch("SELECT run_id, seq FROM journal ORDER BY ctid")
         assert [tuple(row) for row in written] == sorted((run_id, seq) for run_id, seq, *_ in events)
@@ -79,6 +79,6 @@ async def test_the_bytes_of_an_event_stay_as_they_were_written(database: Databas
     """They get hashed; spaces, order, doubled names and the form of numbers are part of them."""
     async with database.worker_connection() as connection:
         session_id, (run_id,) = await owned(connection, 1)
-        event = (run_id, 1, "step.noted", SystemClock().now(), data)
+        event = (run_id, 1, "step.noted", SystemClock().now(), data, DEFAULT_ORG_ID)
         assert (await store.append(connection, session_id, store.Columns(events=[event]))).events == 1
         assert await connection.fetchval("SELECT data FROM journal WHERE run_id = $1", run_id) == data

@@ -195,15 +195,12 @@ class MemoryStore:
     # --- writing -----------------------------------------------------------------------------------------------
 
     def append(self, session_id: UUID, *arrays: Sequence[Any]) -> list[Row]:
-        run_ids, seqs, kinds, moments = _uuids(arrays[0]), _numbers(arrays[1]), _texts(arrays[2]), _moments(arrays[3])
-        events = _rows((run_ids, seqs, kinds, moments, arrays[4]))
-        views = _rows((_uuids(arrays[5]), *arrays[6:11], _moments(arrays[11]), _moments(arrays[12])))
-        drained, finished, parked, keys = (
-            _rows(arrays[13:15]),
-            _rows((_uuids(arrays[15]), _numbers(arrays[16]))),
-            _rows(arrays[17:22]),
-            _rows(arrays[22:26]),
-        )
+        _, run_ids, seqs, kinds, moments, data, _, *others = arrays
+        events = _rows((_uuids(run_ids), _numbers(seqs), _texts(kinds), _moments(moments), data))
+        of, *shown, updated_at, ended_at, _ = others[0:9]
+        views = _rows((_uuids(of), *shown, _moments(updated_at), _moments(ended_at)))
+        finished = _rows((_uuids(others[9]), _numbers(others[10])))
+        drained, parked, keys = _rows(others[11:13]), _rows(others[13:18]), _rows(others[18:22])
         if session_id not in self.sessions:
             return [{"fenced": 0, "appended": 0, "finished": [], "parked": [], "moved": []}]
         moved = {run_id for run_id, org_id, key, held in keys if self.generations.get((org_id, key), 0) != held}
@@ -233,9 +230,8 @@ class MemoryStore:
         return [{"fenced": 1, "appended": len(written), **left}]
 
     def append_plain(self, session_id: UUID, *arrays: Sequence[Any]) -> list[Row]:
-        nothing: list[Sequence[Any]] = [()] * 9
-        *_, data_class = views = arrays[5:14]
-        return self.append(session_id, *arrays[0:5], *views[:8], *nothing[:2], *arrays[14:16], *nothing, data_class)
+        nothing: list[Sequence[Any]] = [()] * 11
+        return self.append(session_id, *arrays, *nothing)
 
     def _may_leave(self, ours: dict[UUID, Row], run_id: UUID, gen: int) -> bool:
         return run_id in ours and ours[run_id]["gen"] == gen and not self._locked(run_id)

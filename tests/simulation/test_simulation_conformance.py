@@ -151,7 +151,7 @@ async def _append(both: Both, chance: random.Random, session_id: UUID, run_id: U
     row = both.memory.queue.get(run_id)
     gen = chance.choice((0, row["gen"] if row else 0))
     last = max((seq for owner, seq in both.memory.journal if owner == run_id), default=0)
-    columns = Columns(events=[(run_id, last + chance.choice((0, 1, 1, 1)), "step.noted", now, b"{}")])
+    columns = Columns(events=[(run_id, last + chance.choice((0, 1, 1, 1)), "step.noted", now, b"{}", ORG)])
     columns.drained = [(run_id, message_id) for message_id in list(both.memory.inbox)[:1]]
     if chance.random() < 0.4:
         columns.parked = [(run_id, gen, now + timedelta(seconds=chance.randrange(5)), False, None)]

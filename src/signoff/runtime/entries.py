@@ -102,7 +102,7 @@ def columns_of(batch: Sequence[Entry]) -> store.Columns:
     # In the order of the keys, whole runs at a time: what is sorted already is sorted again at little cost.
     for entry in sorted(batch, key=_RUN):
         org_id, run_id = entry.org_id, entry.run_id
-        columns.events += [(run_id, row.seq, row.kind, row.recorded_at, pack(row.data)) for row in entry.rows]
+        columns.events += [(run_id, row.seq, row.kind, row.recorded_at, pack(row.data), org_id) for row in entry.rows]
         if entry.drained:
             columns.drained.extend((run_id, message_id) for message_id in entry.drained)
         if entry.view is not None:

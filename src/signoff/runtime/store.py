@@ -77,7 +77,7 @@ WITH dead AS MATERIALIZED (
     SELECT q.run_id FROM run_queue q JOIN dead USING (owner) FOR UPDATE OF q SKIP LOCKED
 )
 UPDATE run_queue q SET owner = NULL, due_at = least(q.due_at, $1)
-FROM orphan WHERE q.run_id = orphan.run_id
+WHERE q.run_id = ANY (ARRAY(SELECT run_id FROM orphan))
 RETURNING q.run_id
 """
 
@@ -91,9 +91,14 @@ WHERE run_id = $1 RETURNING crashes
 """
 FORGET_CRASHES = "UPDATE run_queue SET crashes = 0, crashed_at = NULL WHERE run_id = $1"
 
-RELEASE_RUNS = "UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner = $1 AND run_id = ANY($2::uuid[])"
+RELEASE_RUNS = """
+UPDATE run_queue SET owner = NULL, due_at = $3 WHERE owner IS NOT DISTINCT FROM $1 AND run_id = ANY ($2::uuid[])
+"""
 
 # For connections that claim, load and append all day: one plan, by keys, however long batch, queue and journal are.
+# Their statements leave no other: a queue that was empty when PostgreSQL last looked at it counts as one row until it
+# looks again, and was then read whole for each batch (13 times the work). So rows are looked up in a lateral subquery
+# that OFFSET or a lock keeps apart, or by `key = ANY (ARRAY[...])`, which cannot be turned round as `key = other` can.
 # Left to itself PostgreSQL planned each batch anew (four times the work of a load, as the journal has a partition
 # a month), or took every array for ten rows and went over all runs of the owner for each event, and for each run to be
 # loaded. `IS NOT DISTINCT FROM` is no use of the index by owner either.
@@ -104,7 +109,8 @@ SET enable_hashjoin = off; SET enable_mergejoin = off
 
 # The safety net under NOTIFY: messages for runs that this worker holds.
 RESIDENT_WITH_MESSAGES = """
-SELECT DISTINCT q.run_id FROM run_queue q JOIN inbox i ON i.run_id = q.run_id WHERE q.owner = $1
+SELECT q.run_id FROM run_queue q WHERE q.owner = $1
+    AND (SELECT true FROM inbox WHERE run_id = q.run_id LIMIT 1) IS NOT NULL
 """
 
 # Decision 0002, rules 1, 5 and 6: fence, append, projection, finish and park in one statement, which is its own
@@ -112,52 +118,65 @@ SELECT DISTINCT q.run_id FROM run_queue q JOIN inbox i ON i.run_id = q.run_id WH
 # A message leaves the inbox only with the event that took it. SKIP LOCKED: a sender that takes its time with the row of
 # one run would hold up the events of all; the owner of a run that could not leave looks again. A run whose effect's key
 # moved on since it was chosen writes nothing.
-_APPEND_HEAD = f"""
-WITH fence AS MATERIALIZED (
-    SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
-), moved AS MATERIALIZED (
-    SELECT u.run_id FROM unnest($24::uuid[], $25::uuid[], $26::text[], $27::int[]) AS u(run_id, org_id, key, generation)
-    LEFT JOIN effect_key k ON k.org_id = u.org_id AND k.key = u.key
-    WHERE coalesce(k.generation, 0) <> u.generation
+#
+# `_NOT_OURS` are those of a batch's runs that the session does not have, mostly none: so each run is looked up once,
+# however many events it has.
+_NOT_OURS = """
+    SELECT u.run_id FROM unnest($2::text::uuid[]) AS u(run_id)
+    WHERE (SELECT true FROM run_queue q WHERE q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1) IS NULL
+"""
+
+_WRITTEN = """
 ), appended AS (
-    INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data)
-    SELECT q.org_id, u.run_id, u.seq, fence.id, u.kind, timestamptz 'epoch' + u.recorded_us * interval '1 microsecond',
-        u.data
-    FROM fence, unnest($2::text::uuid[], $3::text::int[], $4::text::text[], $5::text::bigint[], $6::bytea[])
-        AS u(run_id, seq, kind, recorded_us, data)
-    JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
-    WHERE u.run_id NOT IN (SELECT run_id FROM moved)
+    INSERT INTO journal (run_id, seq, session_id, kind, recorded_at, data, org_id)
+    SELECT u.run_id, u.seq, fence.id, u.kind, timestamptz 'epoch' + u.recorded_us * interval '1 microsecond', u.data,
+        u.org_id
+    FROM fence, unnest($3::text::uuid[], $4::text::int[], $5::text::text[], $6::text::bigint[], $7::bytea[],
+        $8::text::uuid[]) AS u(run_id, seq, kind, recorded_us, data, org_id)
+    WHERE u.run_id NOT IN (SELECT run_id FROM passed_by)
     RETURNING run_id
 ), viewed AS (
     UPDATE run_view v
     SET status = u.status, outcome = u.outcome, waiting_for = u.waiting_for, error = u.error, usage = u.usage,
         updated_at = timestamptz 'epoch' + u.updated_us * interval '1 microsecond',
         ended_at = timestamptz 'epoch' + u.ended_us * interval '1 microsecond', data_class = u.data_class
-    FROM fence, unnest($7::text::uuid[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[],
-        $13::text::bigint[], $14::text::bigint[], $28::text::smallint[])
+    FROM fence, unnest($9::text::uuid[], $10::text[], $11::text[], $12::jsonb[], $13::jsonb[], $14::jsonb[],
+        $15::text::bigint[], $16::text::bigint[], $17::text::smallint[])
         AS u(run_id, status, outcome, waiting_for, error, usage, updated_us, ended_us, data_class)
-    JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
-    WHERE v.run_id = u.run_id AND u.run_id NOT IN (SELECT run_id FROM moved)
+    WHERE v.run_id = ANY (ARRAY[u.run_id]) AND u.run_id NOT IN (SELECT run_id FROM passed_by)
+"""
+
+_APPEND_HEAD = f"""
+WITH fence AS MATERIALIZED (
+    SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
+), moved AS MATERIALIZED (
+    SELECT u.run_id FROM unnest($27::uuid[], $28::uuid[], $29::text[], $30::int[]) AS u(run_id, org_id, key, generation)
+    LEFT JOIN LATERAL (SELECT * FROM effect_key WHERE org_id = u.org_id AND key = u.key OFFSET 0) k ON true
+    WHERE coalesce(k.generation, 0) <> u.generation
+), passed_by AS MATERIALIZED (
+    {_NOT_OURS} UNION ALL SELECT run_id FROM moved
+{_WRITTEN}
 ), drained AS (
-    DELETE FROM inbox i USING fence, unnest($15::uuid[], $16::uuid[]) AS u(run_id, message_id), run_queue q
-    WHERE i.message_id = u.message_id AND q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
-        AND u.run_id NOT IN (SELECT run_id FROM moved)
+    DELETE FROM inbox i USING fence, unnest($20::uuid[], $21::uuid[]) AS u(run_id, message_id)
+    WHERE i.message_id = ANY (ARRAY[u.message_id]) AND u.run_id NOT IN (SELECT run_id FROM passed_by)
 ), leaving AS MATERIALIZED (
     SELECT q.run_id, u.due_at, u.yields, u.journal_bytes FROM fence, (
         SELECT run_id, gen, NULL::timestamptz AS due_at, false AS yields, NULL::bigint AS journal_bytes
-        FROM unnest($17::text::uuid[], $18::text::bigint[]) AS f(run_id, gen)
-        UNION ALL SELECT * FROM unnest($19::uuid[], $20::bigint[], $21::timestamptz[], $22::boolean[], $23::bigint[])
-    ) u JOIN run_queue q USING (run_id)
-    WHERE q.owner IS NOT DISTINCT FROM $1 AND q.gen = u.gen AND u.run_id NOT IN (SELECT run_id FROM moved)
-    FOR UPDATE OF q SKIP LOCKED
+        FROM unnest($18::text::uuid[], $19::text::bigint[]) AS f(run_id, gen)
+        UNION ALL SELECT * FROM unnest($22::uuid[], $23::bigint[], $24::timestamptz[], $25::boolean[], $26::bigint[])
+    ) u CROSS JOIN LATERAL (
+        SELECT run_id FROM run_queue WHERE run_id = u.run_id AND owner IS NOT DISTINCT FROM $1 AND gen = u.gen
+        FOR UPDATE SKIP LOCKED
+    ) q
+    WHERE u.run_id NOT IN (SELECT run_id FROM moved)
 ), finished AS (
-    DELETE FROM run_queue q USING leaving WHERE q.run_id = leaving.run_id AND leaving.due_at IS NULL
+    DELETE FROM run_queue q WHERE q.run_id = ANY (ARRAY(SELECT run_id FROM leaving WHERE due_at IS NULL))
     RETURNING q.run_id
 ), parked AS (
     UPDATE run_queue q SET owner = NULL, due_at = leaving.due_at,
         gate = CASE WHEN leaving.yields AND q.yields THEN 'back' END,
         journal_bytes = coalesce(leaving.journal_bytes, q.journal_bytes)
-    FROM leaving WHERE q.run_id = leaving.run_id AND leaving.due_at IS NOT NULL
+    FROM leaving WHERE q.run_id = ANY (ARRAY[leaving.run_id]) AND leaving.due_at IS NOT NULL
     RETURNING q.run_id
 )
 """  # noqa: S608  (constants only)
@@ -176,17 +195,15 @@ APPEND = _APPEND_HEAD + _APPEND_TAIL
 _SEARCHED = """
 , attributed AS (
     INSERT INTO run_attribute (org_id, run_id, name, text_value, integer_value, number_value, moment_value)
-    SELECT u.* FROM fence, unnest($29::uuid[], $30::uuid[], $31::text[], $32::text[], $33::bigint[], $34::float8[],
-        $35::timestamptz[]) AS u(org_id, run_id, name, text_value, integer_value, number_value, moment_value)
-    JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
-    WHERE u.run_id NOT IN (SELECT run_id FROM moved)
+    SELECT u.* FROM fence, unnest($31::uuid[], $32::uuid[], $33::text[], $34::text[], $35::bigint[], $36::float8[],
+        $37::timestamptz[]) AS u(org_id, run_id, name, text_value, integer_value, number_value, moment_value)
+    WHERE u.run_id NOT IN (SELECT run_id FROM passed_by)
     ON CONFLICT (run_id, name) DO UPDATE SET text_value = excluded.text_value, integer_value = excluded.integer_value,
         number_value = excluded.number_value, moment_value = excluded.moment_value
 ), worded AS (
     INSERT INTO run_word (org_id, run_id, word)
-    SELECT u.* FROM fence, unnest($36::uuid[], $37::uuid[], $38::text[]) AS u(org_id, run_id, word)
-    JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
-    WHERE u.run_id NOT IN (SELECT run_id FROM moved)
+    SELECT u.* FROM fence, unnest($38::uuid[], $39::uuid[], $40::text[]) AS u(org_id, run_id, word)
+    WHERE u.run_id NOT IN (SELECT run_id FROM passed_by)
     ON CONFLICT DO NOTHING
 )
 """
@@ -198,31 +215,17 @@ APPEND_SEARCHED = _APPEND_HEAD + _SEARCHED + _APPEND_TAIL
 APPEND_PLAIN = f"""
 WITH fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
-), appended AS (
-    INSERT INTO journal (org_id, run_id, seq, session_id, kind, recorded_at, data)
-    SELECT q.org_id, u.run_id, u.seq, fence.id, u.kind, timestamptz 'epoch' + u.recorded_us * interval '1 microsecond',
-        u.data
-    FROM fence, unnest($2::text::uuid[], $3::text::int[], $4::text::text[], $5::text::bigint[], $6::bytea[])
-        AS u(run_id, seq, kind, recorded_us, data)
-    JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
-    RETURNING run_id
-), viewed AS (
-    UPDATE run_view v
-    SET status = u.status, outcome = u.outcome, waiting_for = u.waiting_for, error = u.error, usage = u.usage,
-        updated_at = timestamptz 'epoch' + u.updated_us * interval '1 microsecond',
-        ended_at = timestamptz 'epoch' + u.ended_us * interval '1 microsecond', data_class = u.data_class
-    FROM fence, unnest($7::text::uuid[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[],
-        $13::text::bigint[], $14::text::bigint[], $15::text::smallint[])
-        AS u(run_id, status, outcome, waiting_for, error, usage, updated_us, ended_us, data_class)
-    JOIN run_queue q ON q.run_id = u.run_id AND q.owner IS NOT DISTINCT FROM $1
-    WHERE v.run_id = u.run_id
+), passed_by AS MATERIALIZED (
+    {_NOT_OURS}
+{_WRITTEN}
 ), leaving AS MATERIALIZED (
     SELECT q.run_id
-    FROM fence, unnest($16::text::uuid[], $17::text::bigint[]) AS u(run_id, gen) JOIN run_queue q USING (run_id)
-    WHERE q.owner IS NOT DISTINCT FROM $1 AND q.gen = u.gen
-    FOR UPDATE OF q SKIP LOCKED
+    FROM fence, unnest($18::text::uuid[], $19::text::bigint[]) AS u(run_id, gen) CROSS JOIN LATERAL (
+        SELECT run_id FROM run_queue WHERE run_id = u.run_id AND owner IS NOT DISTINCT FROM $1 AND gen = u.gen
+        FOR UPDATE SKIP LOCKED
+    ) q
 ), finished AS (
-    DELETE FROM run_queue q USING leaving WHERE q.run_id = leaving.run_id RETURNING q.run_id
+    DELETE FROM run_queue q WHERE q.run_id = ANY (ARRAY(SELECT run_id FROM leaving)) RETURNING q.run_id
 )
 SELECT (SELECT count(*) FROM fence) AS fenced,
     (SELECT count(*) FROM appended) AS appended,
@@ -267,7 +270,7 @@ SearchRow = tuple[UUID, UUID, str, str | None, int | None, float | None, datetim
 class Columns:
     """The rows of one append, as the arrays that the statement takes."""
 
-    events: list[tuple[UUID, int, str, datetime, bytes]] = field(default_factory=fresh_list)
+    events: list[tuple[UUID, int, str, datetime, bytes, UUID]] = field(default_factory=fresh_list)
     views: list[ViewRow] = field(default_factory=fresh_list)
     attributes: dict[tuple[UUID, str], SearchRow] = field(default_factory=fresh_dict)
     words: set[tuple[UUID, UUID, str]] = field(default_factory=fresh_set)
@@ -345,11 +348,13 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
         ConflictError: a row is there already or a deadlock was broken; nothing of the batch was written.
         UnavailableError: the connection was lost; whether the batch was written is not known.
     """
-    run_ids, seqs, event_kinds, moments, data = _transposed(sorted(columns.events, key=_BY_KEY), 5)  # else: deadlocks
-    events = written(run_ids), written(seqs), written(event_kinds), _in_microseconds(moments), data
+    rows = sorted(columns.events, key=_BY_KEY)  # in any other order two batches would wait for each other
+    run_ids, seqs, event_kinds, moments, data, org_ids = _transposed(rows, 6)
+    events = written(run_ids), written(seqs), written(event_kinds), _in_microseconds(moments), data, written(org_ids)
     of, *shown, updated_at, ended_at, data_classes = _transposed(columns.views, 9)
-    views = written(of), *shown, _in_microseconds(updated_at), _in_microseconds(ended_at)
+    views = written(of), *shown, _in_microseconds(updated_at), _in_microseconds(ended_at), written(data_classes)
     finished = [written(column) for column in _transposed(columns.finished, 2)]
+    concerned = written({*run_ids, *of, *map(itemgetter(0), columns.drained)})
     searched: list[list[Any]] = []
     if columns.attributes or columns.words:
         searched = [*_transposed(list(columns.attributes.values()), 7), *_transposed(list(columns.words), 3)]
@@ -358,17 +363,17 @@ async def append(connection: Connection, session_id: UUID, columns: Columns) -> 
             row = await connection.fetchrow(
                 APPEND_SEARCHED if searched else APPEND,
                 session_id,
+                concerned,
                 *events,
                 *views,
-                *_transposed(columns.drained, 2),
                 *finished,
+                *_transposed(columns.drained, 2),
                 *_transposed(columns.parked, 5),
                 *_transposed(columns.keys, 4),
-                written(data_classes),
                 *searched,
             )
         else:
-            row = await connection.fetchrow(APPEND_PLAIN, session_id, *events, *views, written(data_classes), *finished)
+            row = await connection.fetchrow(APPEND_PLAIN, session_id, concerned, *events, *views, *finished)
     assert row is not None
     gone, parked, moved = (frozenset(row[name]) for name in ("finished", "parked", "moved"))
     return Appended(row["fenced"] == 1, row["appended"], gone, parked, moved)

@@ -98,11 +98,13 @@ CLAIM_NAMED = f"""
 WITH fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
 ), chosen AS MATERIALIZED (
-    SELECT q.run_id FROM unnest($2::uuid[]) AS named (run_id) JOIN run_queue q ON q.run_id = named.run_id
-    WHERE q.owner IS NULL AND q.gate IS NULL AND q.due_at <= $3 AND q.journal_bytes <= $4
-    FOR UPDATE OF q SKIP LOCKED
+    SELECT q.run_id FROM unnest($2::uuid[]) AS named (run_id) CROSS JOIN LATERAL (
+        SELECT run_id FROM run_queue WHERE run_id = named.run_id
+            AND owner IS NULL AND gate IS NULL AND due_at <= $3 AND journal_bytes <= $4
+        FOR UPDATE SKIP LOCKED
+    ) q
 )
-UPDATE run_queue q SET owner = fence.id FROM fence, chosen WHERE q.run_id = chosen.run_id
+UPDATE run_queue q SET owner = fence.id FROM fence WHERE q.run_id = ANY (ARRAY(SELECT run_id FROM chosen))
 RETURNING q.run_id, q.org_id, q.gen, q.crashes, q.queue, coalesce(q.admitted_at, q.not_before) AS began_at
 """  # noqa: S608  (constants only)
 
@@ -111,10 +113,18 @@ RETURNING q.run_id, q.org_id, q.gen, q.crashes, q.queue, coalesce(q.admitted_at,
 # that somebody rests on, the append's first, takes the claim to the disk before itself, as the log is one sequence.
 CLAIM_WITHOUT_FLUSH = "SET synchronous_commit = off"
 
+# Those of them that are still ours, with their messages.
+_OURS = """
+CROSS JOIN LATERAL (
+    SELECT * FROM run_queue WHERE run_id = wanted.run_id AND owner IS NOT DISTINCT FROM $1 OFFSET 0
+) q
+LEFT JOIN LATERAL (SELECT * FROM inbox WHERE run_id = wanted.run_id OFFSET 0) i ON true
+"""
+
 # Journals and inboxes of the whole batch in one query. The inner ORDER BY keeps the planner from joining whole
 # partitions: each run is looked for by the key, in its own month only, whatever the statistics of a month that has just
 # begun. `gen` is read with the messages: parking on an older one fails, so nothing that arrives in between is stranded.
-LOAD = """
+LOAD = f"""
 SELECT j.run_id, j.seq, j.kind, j.recorded_at, j.data,
     NULL::bigint AS gen, NULL::uuid AS message_id, NULL::text AS path, NULL::text AS sent_by, NULL::bigint AS place
 FROM unnest($2::text::uuid[]) AS wanted (run_id) CROSS JOIN LATERAL (
@@ -122,19 +132,16 @@ FROM unnest($2::text::uuid[]) AS wanted (run_id) CROSS JOIN LATERAL (
 ) j
 UNION ALL
 SELECT q.run_id, NULL, i.kind, NULL, i.data, q.gen, i.message_id, i.path, i.sent_by, i.place
-FROM unnest($2::text::uuid[]) AS wanted (run_id)
-JOIN run_queue q ON q.run_id = wanted.run_id AND q.owner IS NOT DISTINCT FROM $1
-LEFT JOIN inbox i ON i.run_id = q.run_id
+FROM unnest($2::text::uuid[]) AS wanted (run_id) {_OURS}
 ORDER BY run_id, seq, place, message_id
-"""
+"""  # noqa: S608  (constants only)
 
 # `gen` is read with the messages: parking on an older one fails, so nothing that arrives in between is stranded.
-LOAD_INBOX = """
+LOAD_INBOX = f"""
 SELECT q.run_id, q.gen, i.message_id, i.path, i.kind, i.sent_by, i.data
-FROM unnest($2::uuid[]) AS wanted (run_id)
-JOIN run_queue q ON q.run_id = wanted.run_id AND q.owner IS NOT DISTINCT FROM $1
-LEFT JOIN inbox i ON i.run_id = q.run_id ORDER BY q.run_id, i.place, i.message_id
-"""
+FROM unnest($2::uuid[]) AS wanted (run_id) {_OURS}
+ORDER BY q.run_id, i.place, i.message_id
+"""  # noqa: S608  (constants only)
 
 # When this worker should next look for parked runs on its own.
 _EARLIEST = "SELECT min(due_at) FROM lane"

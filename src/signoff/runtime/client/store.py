@@ -187,9 +187,11 @@ SHOW_RELEASE = "UPDATE run_view SET release = $2, workflow_version = $3 WHERE ru
 SUMMARY = """
 SELECT v.run_id, v.workflow, coalesce(v.workflow_version, r.workflow_version) AS workflow_version,
     coalesce(v.release, r.release) AS release,
-    CASE WHEN v.status IN ('queued', 'waiting') AND q.owner IS NOT NULL THEN 'running' ELSE v.status END AS status,
+    CASE WHEN v.status IN ('queued', 'waiting')
+        AND (SELECT owner FROM run_queue q WHERE q.run_id = v.run_id) IS NOT NULL
+        THEN 'running' ELSE v.status END AS status,
     v.outcome, v.waiting_for, v.error, v.usage, r.started_by, v.started_at, v.updated_at, v.ended_at
-FROM run_view v JOIN run r USING (run_id) LEFT JOIN run_queue q USING (run_id)
+FROM run_view v JOIN run r USING (run_id)
 """
 
 READ = SUMMARY + "WHERE v.org_id = $1 AND v.run_id = $2"

@@ -60,12 +60,13 @@ WITH locked AS MATERIALIZED (
     SELECT run_id FROM run_queue WHERE org_id = $1 AND run_id = ANY($2::uuid[]) ORDER BY run_id FOR UPDATE
 )
 UPDATE run_queue q SET gen = gen + 1, due_at = greatest(least(q.due_at, $3), q.not_before)
-FROM locked WHERE q.run_id = locked.run_id RETURNING q.run_id
+WHERE q.run_id = ANY (ARRAY(SELECT run_id FROM locked)) RETURNING q.run_id
 """
 SEND = """
 INSERT INTO inbox (message_id, org_id, run_id, path, kind, sent_by, sent_at, data, place)
 SELECT u.message_id, $1, u.run_id, u.path, $5, $6, $7, $8, q.gen
-FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS u(message_id, run_id, path) JOIN run_queue q USING (run_id)
+FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS u(message_id, run_id, path)
+CROSS JOIN LATERAL (SELECT gen FROM run_queue WHERE run_id = u.run_id OFFSET 0) q
 ON CONFLICT (message_id) DO NOTHING
 """
 TAKE = """
