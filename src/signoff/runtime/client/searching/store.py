@@ -64,8 +64,10 @@ _COLUMNS = {
     "updated": "v.updated_at",
     "ended": "v.ended_at",
 }
-_RUNNING = "(v.status IN ('queued', 'waiting') AND q.owner IS NOT NULL)"
-_STATUS = "(v.status = {} AND (v.status NOT IN ('queued', 'waiting') OR q.owner IS NULL))"
+# Its own condition, so that the planner may begin with the few runs that workers hold.
+_HELD = "EXISTS (SELECT FROM run_queue q WHERE q.run_id = v.run_id AND q.owner IS NOT NULL)"
+_RUNNING = f"(v.status IN ('queued', 'waiting') AND {_HELD})"
+_STATUS = f"(v.status = {{}} AND NOT (v.status IN ('queued', 'waiting') AND {_HELD}))"
 
 # One row decides, so that the planner may go either way: from the attribute's index to its runs, or from the newest
 # runs to their attribute.
