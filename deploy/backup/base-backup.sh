@@ -13,7 +13,11 @@ bin=${PGBIN:+$PGBIN/}
 "${bin}pg_basebackup" --dbname="$connection" --pgdata="$directory" --checkpoint=fast --wal-method=stream \
     --manifest-checksums=sha256 --no-password
 if [ "${VERIFY:-yes}" = yes ]; then
-    "${bin}pg_verifybackup" --quiet "$directory"
+    if ! "${bin}pg_verifybackup" --quiet "$directory"; then
+        echo "base-backup.sh: $directory was not verified: pg_verifybackup failed. Where it ended by a signal (as that of" \
+            "the embedded server does), check it with another copy of that program, or set VERIFY=no." >&2
+        exit 1
+    fi
     echo "A verified base backup is in $directory."
 else
     echo "A base backup is in $directory. It was not verified."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -106,6 +107,18 @@ def test_a_server_that_is_too_old_is_told_so() -> None:
     with pytest.raises(UnavailableError, match=r"needs PostgreSQL 16 or newer; this server is 15\.18\."):
         require_version(150018)
     require_version(160000)
+
+
+def test_a_database_that_is_not_in_utf_8_is_told_so(empty_url: str, administration: psycopg.Connection) -> None:
+    """A cluster made under the C locale has such ones. It was told of an operator that does not exist."""
+    name = f"ascii_{uuid7().hex}"
+    made = sql.SQL("CREATE DATABASE {} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    administration.execute(made.format(sql.Identifier(name)))
+    try:
+        with pytest.raises(UnavailableError, match=f"'{name}' is in SQL_ASCII. Make one: CREATE DATABASE"):
+            migrate(urlsplit(empty_url)._replace(path=f"/{name}").geturl())
+    finally:
+        administration.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
 def test_each_names_what_it_depends_on() -> None:

@@ -9,7 +9,9 @@ import psycopg
 from support.engine import compiled, start
 
 from signoff.core.clock import SystemClock
+from signoff.core.ids import uuid7
 from signoff.foundation.database import Database
+from signoff.runtime.continuity import suspect_before
 from signoff.runtime.diagnosis import Finding, diagnose, worst
 from signoff.runtime.diagnosis import store as diagnosis_store
 
@@ -56,6 +58,7 @@ async def test_work_that_does_not_move_is_found(database: Database):
             "INSERT INTO worker_session (id, host, process_id, expires_at) VALUES ($1, 'far', 1, now() - $2::interval)"
         )
         await connection.execute(gone, run_id, timedelta(hours=1))
+        await suspect_before(connection)
         told = "INSERT INTO server_history (system_identifier, timeline, broke) VALUES (1, 2, true)"
         await connection.execute(told)
     found = await checked(database)
@@ -64,6 +67,22 @@ async def test_work_that_does_not_move_is_found(database: Database):
     assert "far" in found["workers"].todo
     assert str(run_id) in found["stuck runs"].todo
     assert found["history"].status == "warning"
+
+
+async def test_a_server_that_no_worker_has_met_is_told_before_one_starts(database: Database) -> None:
+    """After a restore it said that nothing had happened, and to start a worker, which comes after all else."""
+    async with database.worker_connection() as connection:
+        gone = (
+            "INSERT INTO worker_session (id, host, process_id, expires_at) VALUES ($1, 'far', 1, now() - $2::interval)"
+        )
+        await connection.execute(gone, uuid7(), timedelta(hours=1))
+        await connection.execute("INSERT INTO server_history (system_identifier, timeline, broke) VALUES (1, 1, false)")
+        found = await checked(database)
+        assert found["history"].status == "failed"
+        assert "Start no worker before" in found["history"].todo
+        assert "'history'" in found["workers"].todo
+        assert await suspect_before(connection) is not None  # as the first worker does
+    assert "1 times" in (await checked(database))["history"].detail
 
 
 async def test_a_transaction_that_is_open_for_long_is_told(database: Database, database_url: str):

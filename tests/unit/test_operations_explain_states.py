@@ -107,6 +107,31 @@ def test_a_run_under_way_names_each_step_its_try_and_since_when() -> None:
     assert idle.reasons[0].commands == ("signoff worker",)
 
 
+def test_a_worker_that_died_is_not_said_to_be_at_work() -> None:
+    """After a restore each run of then was said to be under way, at a worker that was gone for days."""
+    dead = replace(HELD, workers=0, host_since=T, host_until=NOW - timedelta(minutes=2))
+    found = told(state(*BEGUN), dead, "running")
+    assert "which died or was cut off (its lease was over 2 min ago)" in found.summary
+    assert found.reasons[0].commands == ("signoff worker",)
+    assert found.summary != told(state(*BEGUN), replace(dead, host_until=NOW + timedelta(seconds=9)), "running").summary
+
+
+def test_an_effect_that_another_worker_sent_is_said_to_be_found_out_first() -> None:
+    """Until its look-up, which waits for the call's time limit, it looked like any call under way."""
+    later = replace(HELD, host_since=NOW)
+    (reason,) = told(state(*BEGUN, INTENDED), later, "running").reasons
+    assert "The worker that sent it is gone: what became of it is found out first" in reason.text
+    (reason,) = told(state(*BEGUN, INTENDED), replace(HELD, host_since=T), "running").reasons
+    assert reason.text == "Step 'pay' is under way, try 1."
+
+
+def test_advice_about_an_effect_in_doubt_is_given_once() -> None:
+    asked = waiting("outcome_unknown", about="Did 'pay' take effect? Look it up, then signal effect.resolution.")
+    (reason,) = told(state(*BEGUN, INTENDED, asked), IDLE).reasons
+    assert reason.text.lower().count("look it up") == 1
+    assert "signal" not in reason.text  # the commands say it
+
+
 def test_an_effect_in_quarantine_after_a_failover_is_said_to_be_looked_up_first() -> None:
     broke: Told = ("effect.intended", {**INTENDED[1], "broke": T.isoformat()})
     (reason,) = told(state(*BEGUN, broke), HELD, "running").reasons

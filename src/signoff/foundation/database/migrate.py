@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from signoff.core.errors import UnavailableError
 from signoff.foundation.database.addresses import require_address, said_of
-from signoff.foundation.database.preparing import require_version, to_prepare
+from signoff.foundation.database.preparing import require_encoding, require_version, to_prepare
 
 MIGRATIONS_DIRECTORY = Path(__file__).parent / "migrations"
 DEFAULT_WAIT_S = 600.0
@@ -36,14 +36,15 @@ def migrate(url: str, *, wait_s: float = DEFAULT_WAIT_S, directory: Path = MIGRA
 
     Raises:
         InvalidError: the URL cannot be read.
-        UnavailableError: the server does not answer or is too old, another process holds the lock too long, or a
-            statement failed.
+        UnavailableError: the server does not answer or is too old, the database is not in UTF-8, another process holds
+            the lock too long, or a statement failed.
     """
     require_address(url)
     psycopg: Any = importlib.import_module("psycopg")
     try:
         with psycopg.connect(url, autocommit=True) as lock:
             require_version(lock.info.server_version)
+            require_encoding(lock.info.parameter_status("server_encoding"), lock.info.dbname)
             lock.execute(f"SET lock_timeout = {int(wait_s * 1000)}")
             lock.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
             try:

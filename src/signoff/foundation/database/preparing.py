@@ -53,6 +53,20 @@ def to_prepare(connection: Any, user: str, database: str) -> str:
     return " ".join(told)
 
 
+def require_encoding(encoding: str | None, database: str) -> None:
+    """Return only where the database keeps texts as Unicode.
+
+    Raises:
+        UnavailableError: it does not (a cluster made under the C locale has SQL_ASCII): some texts could not be kept,
+            and the first statement of the migrations fails in words that nobody understands.
+    """
+    if encoding not in (None, "UTF8"):  # none where a pooler does not tell
+        raise UnavailableError(
+            f"Signoff needs a database in UTF-8; '{database}' is in {encoding}. Make one:"
+            " CREATE DATABASE signoff ENCODING 'UTF8' TEMPLATE template0;"
+        )
+
+
 def require_version(number: int) -> None:
     """Return only where the server is new enough.
 

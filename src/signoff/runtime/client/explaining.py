@@ -120,7 +120,7 @@ class _Teller:
         self._state = state
         self._place = place
         self._now = now
-        self._steps = StepTeller(self._run, state, now)
+        self._steps = StepTeller(self._run, state, now, None if place is None else place.host_since)
 
     def _command(self, *words: str) -> str:
         return command(self._run, *words)
@@ -252,13 +252,23 @@ class _Teller:
             names = ", ".join(f"'{reason.step}'" for reason in acting[:_NAMED])
             names += f" and {len(acting) - _NAMED} more" if len(acting) > _NAMED else ""
             if place is not None and place.host is not None:
-                return f"{names}: under way at worker {place.host}, process {place.process_id}.", told
+                at = f"worker {place.host}, process {place.process_id}"
+                if (silent := self._silent(place)) is not None:
+                    return f"{names}: under way at {at}, {silent}.", (*self.no_worker(), *told)
+                return f"{names}: under way at {at}.", told
             return f"{names}: under way, and waits for a worker to go on.", (*self.no_worker(), *told)
         if len(waits) == 1:
             return f"It waits at step '{waits[0].step}'.", told
         if waits:
             return f"It waits for {len(waits)} things.", told
         return "It goes on as soon as a worker looks at it.", self.no_worker()
+
+    def _silent(self, place: Place) -> str | None:
+        """What is said of a worker that has the run and gives no sign of life any more."""
+        until = place.host_until
+        if until is None or until > self._now:
+            return None
+        return f"which died or was cut off (its lease was over {self._ago(until)}); another worker takes the run over"
 
     def _told(self) -> tuple[Reason, ...]:
         """What its steps wait for and do, the waits first, and how many more there are."""

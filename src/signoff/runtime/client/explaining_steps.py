@@ -26,12 +26,14 @@ class StepTeller:
         run_id: the run.
         state: as its journal describes it.
         now: the moment of asking.
+        host_since: when the worker that has the run began; none where no worker has it.
     """
 
-    def __init__(self, run_id: str, state: RunState, now: datetime) -> None:
+    def __init__(self, run_id: str, state: RunState, now: datetime, host_since: datetime | None = None) -> None:
         self._run = run_id
         self._state = state
         self._now = now
+        self._host_since = host_since
 
     def waits(self) -> list[Reason]:
         """What steps wait for, each with who ends it."""
@@ -60,6 +62,11 @@ class StepTeller:
             )
         elif record.doubted:
             text += " Nobody knows whether an earlier try took effect; that is found out first."
+        elif record.in_doubt and _before(record.tried_at, self._host_since):
+            text += (
+                " The worker that sent it is gone: what became of it is found out first, once the call can no longer be"
+                " under way."
+            )
         elif is_undo(record.path):
             text += " It takes back what the run did."
         return Reason(text, record.path, record.tried_at, who=f"{_BY_ITSELF}; at the latest its time limit")
@@ -107,7 +114,7 @@ class StepTeller:
                 expires = "" if waiting.until is None else f" Without a decision it expires {after}."
                 text = f"Step '{path}' waits for a person: {about}.{expires}"
             case "outcome_unknown":
-                text = f"{told}{self._answered(record)} {_MEANT}"
+                text = f"{_asked(record)}{self._answered(record)} {_MEANT}"
             case "undo_failed":
                 text = f"{told} {_MEANT_OF_UNDO}"
             case "event":
@@ -173,13 +180,21 @@ class StepTeller:
 
 
 _MEANT = (
-    "'happened': it did, and this was its output; 'retry': it did not, and is sent; 'failed': it did not, and the step"
-    " fails."
+    "Look it up in the other system and say what you found. 'happened': it did, with what the tool answered as"
+    " its 'output'; 'retry': it did not, and is sent; 'failed': it did not, and the step fails."
 )
 _MEANT_OF_UNDO = (
     "'happened': it is undone by hand; 'retry': the undo is tried again; 'failed': the effect stays, and the run goes"
     " on undoing the rest."
 )
+
+
+def _asked(record: StepRecord) -> str:
+    """The question about an effect; what its wait says in words of its own is advice that follows here anyway."""
+    lost = "" if record.broke is None else " PostgreSQL failed over or was restored since, and may have forgotten it."
+    return f"Step '{record.path}': nobody knows whether it took effect.{lost}"
+
+
 _DEFERRING = frozenset({FALLBACK, CLOSING, SETTLING})
 """Waits of a step for those inside it."""
 
@@ -187,6 +202,10 @@ _DEFERRING = frozenset({FALLBACK, CLOSING, SETTLING})
 def is_for_a_person(record: StepRecord) -> bool:
     """Whether the step waits for a person's word on an effect or an undo."""
     return _is_open(record) and record.waiting is not None and record.waiting.kind in (OUTCOME_UNKNOWN, UNDO_FAILED)
+
+
+def _before(moment: datetime | None, other: datetime | None) -> bool:
+    return moment is not None and other is not None and moment < other
 
 
 def _is_open(record: StepRecord) -> bool:

@@ -21,6 +21,8 @@ class Place:
     Attributes:
         host: of the worker that has it; none where no worker has.
         process_id: of that worker.
+        host_since: when that worker began.
+        host_until: how long it may have the run without another sign of life; in the past where it gave none.
         due_at: when it is looked at again.
         priority: 1 is first.
         queue: the queue with limits that it belongs to, if any.
@@ -39,6 +41,8 @@ class Place:
     messages: int = 0
     host: str | None = None
     process_id: int | None = None
+    host_since: datetime | None = None
+    host_until: datetime | None = None
     queue: str | None = None
     queue_key: str | None = None
     gate: str | None = None

@@ -129,6 +129,7 @@ APPEND_EVENT = "INSERT INTO journal (org_id, run_id, seq, kind, recorded_at, dat
 # its team at a gate, else those of its team and priority, which is a range of the index that claims walk.
 PLACE = """
 SELECT q.due_at, q.priority, q.team, q.queue, q.queue_key, q.gate, q.not_before, s.host, s.process_id,
+    s.started_at AS host_since, s.expires_at AS host_until,
     (SELECT count(*) FROM worker_session WHERE expires_at > now()) AS workers,
     (SELECT count(*) FROM inbox i WHERE i.run_id = q.run_id) AS messages,
     CASE q.gate

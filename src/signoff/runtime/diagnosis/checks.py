@@ -80,18 +80,20 @@ async def _work(connection: Connection) -> list[Finding]:
     stuck: Any = await connection.fetchrow(store.STUCK)
     overdue: Any = await connection.fetchrow(store.OVERDUE)
     long: Any = await connection.fetchrow(store.LONG_TRANSACTIONS, LONG_TRANSACTION_S)
+    breaks: Any = await connection.fetchrow(store.BREAKS)
+    begin = "see 'history' below before you start a worker." if breaks["unmet"] else "start a worker."
     return [
         _of(
             "workers",
             sessions["dead"] == 0,
             f"{sessions['alive']} alive, {sessions['dead']} dead for a minute or more",
-            f"No worker removes the dead ones' rows (one ran on {sessions['host']}): start a worker.",
+            f"No worker removes the dead ones' rows (one ran on {sessions['host']}): {begin}",
         ),
         _of(
             "stuck runs",
             stuck["stuck"] == 0,
             f"{stuck['stuck']} runs are stuck",
-            f"Look at each: signoff runs list --status stuck; signoff runs show {stuck['run_id']}.",
+            f"Look at each: signoff runs list --status stuck; signoff runs explain {stuck['run_id']}.",
             "warning",
         ),
         _of(
@@ -109,13 +111,36 @@ async def _work(connection: Connection) -> list[Finding]:
             "warning",
         ),
         *await _kept(connection),
+        _history(breaks),
     ]
 
 
+def _history(breaks: Any) -> Finding:
+    """Whether the server is the one that workers know, or has taken its place and may lack commits."""
+    if breaks["unmet"]:
+        return Finding(
+            "history",
+            "failed",
+            "this server is not the one that workers knew: it failed over or was restored, and may lack the latest"
+            " commits",
+            "Start no worker before you have done what 'After a restore' in the guide on operations says. The first"
+            " worker notes it, and holds effects of runs from before until it is known what became of them.",
+        )
+    return _of(
+        "history",
+        breaks["breaks"] == 0,
+        f"the server failed over or was restored {breaks['breaks']} times"
+        + (f", last seen at {breaks['latest']:%Y-%m-%d %H:%M:%S} UTC" if breaks["breaks"] else ""),
+        "Runs from before look each effect up before they send it, or ask a person where nobody can look: signoff runs"
+        " list --where \"status = 'waiting'\". Runs that were started in what was lost are gone: compare with those who"
+        " start them.",
+        "warning",
+    )
+
+
 async def _kept(connection: Connection) -> list[Finding]:
-    """What is to leave, to be encrypted, or is gone."""
+    """What is to leave, or to be encrypted."""
     retention: Any = await connection.fetchrow(store.RETENTION)
-    breaks: Any = await connection.fetchrow(store.BREAKS)
     vaults: Any = await connection.fetchrow(store.VAULTS)
     return [
         _of(
@@ -133,15 +158,6 @@ async def _kept(connection: Connection) -> list[Finding]:
             + (f"; keys in use: {vaults['keys']}" if vaults["keys"] else ""),
             "Set SIGNOFF_VAULT__KEYS_FILE on every worker. What is there already stays plain until the run adds to it,"
             " or leaves.",
-            "warning",
-        ),
-        _of(
-            "history",
-            breaks["breaks"] == 0,
-            f"the server failed over or was restored {breaks['breaks']} times"
-            + (f", last seen at {breaks['latest']:%Y-%m-%d %H:%M:%S} UTC" if breaks["breaks"] else ""),
-            "Runs from before look each effect up before they send it; runs that were started in what was lost are"
-            " gone: compare with those who start them. Nothing else needs to be done.",
             "warning",
         ),
     ]

@@ -1,5 +1,7 @@
 """What the diagnosis reads of PostgreSQL. All of it reads only, as the worker role."""
 
+from signoff.runtime import store
+
 # One row: settings as the server runs them, of this session, which has those of every session of Signoff. Connections
 # are counted by database: of other logins' sessions PostgreSQL tells a worker nothing, not even that they are clients.
 SERVER = """
@@ -43,7 +45,14 @@ SELECT count(*)::int AS failing, min(project) AS project, min(problem) AS proble
 FROM retention_batch WHERE status <> 'dropped' AND failures > 0
 """
 
-BREAKS = "SELECT count(*)::int AS breaks, max(seen_at) AS latest FROM server_history WHERE broke"
+# `unmet`: workers knew another server, and none has met this one, which a restore or a failover has put in its place.
+BREAKS = f"""
+WITH server AS MATERIALIZED ({store.SERVER})
+SELECT count(*) FILTER (WHERE broke)::int AS breaks, max(seen_at) FILTER (WHERE broke) AS latest,
+    count(h.timeline) > 0 AND NOT COALESCE(bool_or(h.system_identifier = s.system_identifier AND h.timeline = s.timeline
+        AND h.database = signoff_database_id()), false) AS unmet
+FROM server s LEFT JOIN server_history h ON true
+"""  # noqa: S608  (constants only)
 
 # Vaults of runs as they lie on the disk; keys are told by their ids.
 VAULTS = """
