@@ -1,6 +1,6 @@
 """What the diagnosis reads of PostgreSQL. All of it reads only, as the worker role."""
 
-from signoff.runtime import store
+from signoff.runtime.store import SERVER as _RUNNING
 
 # One row: settings as the server runs them, of this session, which has those of every session of Signoff. Connections
 # are counted by database: of other logins' sessions PostgreSQL tells a worker nothing, not even that they are clients.
@@ -47,7 +47,7 @@ FROM retention_batch WHERE status <> 'dropped' AND failures > 0
 
 # `unmet`: workers knew another server, and none has met this one, which a restore or a failover has put in its place.
 BREAKS = f"""
-WITH server AS MATERIALIZED ({store.SERVER})
+WITH server AS MATERIALIZED ({_RUNNING})
 SELECT count(*) FILTER (WHERE broke)::int AS breaks, max(seen_at) FILTER (WHERE broke) AS latest,
     count(h.timeline) > 0 AND NOT COALESCE(bool_or(h.system_identifier = s.system_identifier AND h.timeline = s.timeline
         AND h.database = signoff_database_id()), false) AS unmet
