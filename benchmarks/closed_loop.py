@@ -42,8 +42,9 @@ async def closed_loop(server: Server, database: Database, release: Release, shap
         nonlocal done
         source = random.Random(number)
         while not over.is_set():
-            (run_id,) = await start_runs(callers_own, release, shape.name, 1, source)
+            (run_id,) = await start_runs(callers_own, release, shape.name, 1, source, flushes=False)
             await database.notify(WAKE_CHANNEL, str(run_id), others_later=True)  # as the API does
+            await callers_own.flushes.wait()
             if run_id not in early:
                 future = waiting[run_id] = asyncio.get_running_loop().create_future()
                 await future

@@ -107,8 +107,9 @@ async def alone(database: Database, release: Release, shape: Shape, *, runs: int
     ):
         for number in range(runs + warm_up):
             began = time.perf_counter()
-            (run_id,) = await start_runs(database, release, shape.name, 1, source)
+            (run_id,) = await start_runs(database, release, shape.name, 1, source, flushes=False)
             await database.notify(WAKE_CHANNEL, str(run_id), others_later=True)  # as the API does
+            await database.flushes.wait()
             while str(run_id) not in ended:  # another's news, such as that of a late one, is none of it
                 news.clear()
                 await news.wait()

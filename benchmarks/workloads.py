@@ -216,13 +216,17 @@ async def start_runs(
     source: random.Random,
     *,
     moments: Iterator[str] | None = None,
+    flushes: bool = True,
 ) -> Sequence[UUID]:
-    """Start so many runs, a few hundred in each transaction; `moments` are their inputs `at`."""
+    """Start so many runs, a few hundred in each transaction; `moments` are their inputs `at`.
+
+    Where it does not flush, the caller has to wait for `database.flushes.wait()`, as the API does.
+    """
     workflow = release.project.workflows[name]
     started: list[UUID] = []
     while len(started) < count:
         now = SystemClock().now()
-        async with database.transaction(DEFAULT_ORG_ID) as connection:
+        async with database.transaction(DEFAULT_ORG_ID, flushes=flushes) as connection:
             for _ in range(min(START_BATCH, count - len(started))):
                 value = {"pad": pad(source)} if moments is None else {"pad": pad(source), "at": next(moments)}
                 request = StartRequest(workflow, release.digest, value, ACTOR)

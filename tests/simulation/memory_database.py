@@ -16,6 +16,7 @@ from uuid import UUID
 from tests.simulation.memory_store import MemoryStore, Row
 
 from signoff.core.errors import UnavailableError
+from signoff.foundation.database.flushes import Flushes
 from signoff.runtime import store
 from signoff.runtime.breakers import store as breaker_store
 from signoff.runtime.claims import store as claims_store
@@ -113,6 +114,10 @@ class MemoryDatabase:
         self.dead = False
         self.stalled_until_s = 0.0
         self.cuts = 0
+        self.flushes = Flushes(self._flush)
+
+    async def _flush(self) -> None:
+        """Whatever is in the store is on its disk."""
 
     @asynccontextmanager
     async def worker_connection(self, *, resets: bool = False) -> AsyncGenerator[Any]:

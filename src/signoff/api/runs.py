@@ -97,7 +97,8 @@ async def start(
         detail = f"Keys that begin with '{KEY_PREFIX}' are those of schedules."
         raise InvalidError(detail, problems=[Problem(detail, pointer="/Idempotency-Key", code="reserved")])
     project = await project_of(services, actor, body)
-    async with services.database.transaction(actor.org_id) as connection:
+    # Workers begin with it while it goes to the disk; also who finds another request's run waits for that.
+    async with services.database.transaction(actor.org_id, flushes=False) as connection:
         started = await start_workflow(
             connection,
             services.releases,
@@ -113,6 +114,7 @@ async def start(
             backlog=services.backlog,
         )
     await services.wake((started.run_id if started.ready else None,))
+    await services.database.flushes.wait()
     response.status_code = 201 if started.created else 200
     response.headers["Location"] = str(request.url_for("readRun", run_id=started.run_id).path)
     out = RunStartedOut(run_id=started.run_id, created=started.created, starts_at=started.starts_at)

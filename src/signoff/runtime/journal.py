@@ -92,20 +92,24 @@ class Journal:
         """Write until cancelled, or until the session is lost, which raises SessionLostError."""
         async with self._database.worker_connection(resets=True) as connection:
             await connection.execute(store.PLAN_BY_KEY)
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while (batch := await self._gathered()) or self._lost is not None:
-                    self._flying = batch
-                    if self._lost is not None:
-                        raise self._lost
-                    flushing = self._flush(connection, batch)
-                    ended, awaited = begun(flushing)  # the statement is on its way
-                    self._answers.end()
-                    if not ended:
-                        await resumed(flushing, awaited)
-                    self._flying = []
-                self._quiet.set()
+            with self._database.flushes.writing():
+                await self._write_batches(connection)
+
+    async def _write_batches(self, connection: Connection) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while (batch := await self._gathered()) or self._lost is not None:
+                self._flying = batch
+                if self._lost is not None:
+                    raise self._lost
+                flushing = self._flush(connection, batch)
+                ended, awaited = begun(flushing)  # the statement is on its way
+                self._answers.end()
+                if not ended:
+                    await resumed(flushing, awaited)
+                self._flying = []
+            self._quiet.set()
 
     async def drained(self) -> None:
         """Return when nothing is waiting to be written."""
@@ -189,7 +193,11 @@ class Journal:
                     self._reject(run_id, entries, error)
 
     async def _write(self, connection: Connection, batch: list[Entry]) -> None:
+        flushes = self._database.flushes
+        number = flushes.begun()
         result = await store.append(connection, self._session_id, columns_of(batch))
+        if result.events:
+            flushes.ended(number)
         if not result.alive:
             self._lose(batch, SessionLostError("this worker was declared dead and its runs were given to others"))
             return

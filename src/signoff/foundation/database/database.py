@@ -20,6 +20,7 @@ from signoff.foundation.database.failures import (
     may_recover,
     translated,
 )
+from signoff.foundation.database.flushes import Flushes
 from signoff.foundation.database.listener import listening
 from signoff.foundation.database.notices import Notice, Notices
 from signoff.foundation.database.poolers import apply_settings, require_sessions, take_settings
@@ -47,6 +48,10 @@ SELECT set_config('synchronous_commit', 'off', true), pg_notify(channel, payload
 FROM unnest($1::text[], $2::text[]) AS notice(channel, payload)
 """
 _PING = "SELECT 1"
+_WITHOUT_FLUSH = "; SET LOCAL synchronous_commit = off"
+# A transaction with something to commit, whatever others did: its commit takes the log to the disk up to itself, and to
+# whichever standby the settings name.
+_FLUSH = "SELECT pg_logical_emit_message(true, 'signoff', '')"
 # What `role` goes back to: as it was asked for at the start, unless a pooler dropped that.
 _STARTED_AS = "SELECT reset_val FROM pg_settings WHERE name = 'role'"
 
@@ -76,6 +81,7 @@ class Database:
         self._app_pool = app_pool
         self._worker_pool = worker_pool
         self._notices = Notices(self._send)
+        self.flushes = Flushes(self._flush)
         self._closing = False
 
     @staticmethod
@@ -116,6 +122,7 @@ class Database:
     async def close(self) -> None:
         """Close all connections, waiting a bounded time for those in use."""
         await self._notices.close()
+        await self.flushes.close()
         self._closing = True
         for pool in (self._app_pool, self._worker_pool):
             try:
@@ -131,14 +138,20 @@ class Database:
         await self.close()
 
     @asynccontextmanager
-    async def transaction(self, org_id: UUID) -> AsyncGenerator[Connection]:
+    async def transaction(self, org_id: UUID, *, flushes: bool = True) -> AsyncGenerator[Connection]:
         """One transaction inside one organisation, under the app role. Commits at the end, rolls back on an exception.
+
+        Args:
+            org_id: which organisation.
+            flushes: the commit waits for the disk. Else others see it before it is there, and nobody may be told that
+                it was committed before `flushes.wait()` has returned. The log is one sequence, so what others commit on
+                the ground of it is never on the disk without it.
 
         Raises:
             UnavailableError: PostgreSQL did not answer, also not after `recovery_wait_s`, or went away in between.
         """
         first = _SET_ORGANISATION.format(org_id=UUID(bytes=org_id.bytes))  # whatever it was given: a UUID, or an error
-        async with self._begun(self._app_pool, first) as connection:
+        async with self._begun(self._app_pool, first if flushes else first + _WITHOUT_FLUSH) as connection:
             yield connection
 
     @asynccontextmanager
@@ -220,6 +233,10 @@ class Database:
     async def _send(self, notices: Sequence[Notice]) -> None:
         async with self.worker_connection() as connection:
             await connection.execute(_NOTIFY, *map(list, zip(*notices, strict=True)))
+
+    async def _flush(self) -> None:
+        async with self.worker_connection() as connection:
+            await connection.execute(_FLUSH)
 
     async def ping(self) -> None:
         """Ask PostgreSQL for an answer.
