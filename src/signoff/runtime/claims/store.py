@@ -93,14 +93,15 @@ WITH fence AS MATERIALIZED (
 CLAIM_BEHIND = _CLAIM_BEHIND + _IN_TURN
 
 # The runs that the worker was just told of, where nothing else is due: they pass nobody by. What somebody has locked,
-# or has taken, is not waited for. `$4` is what each may have in bytes of journal.
+# or has taken, is not waited for. `$4` is what each may have in bytes of journal. Written as IS NULL, the index of lanes
+# would do, in which a run is found by reading it through.
 CLAIM_NAMED = f"""
 WITH fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
 ), chosen AS MATERIALIZED (
     SELECT q.run_id FROM unnest($2::uuid[]) AS named (run_id) CROSS JOIN LATERAL (
         SELECT run_id FROM run_queue WHERE run_id = named.run_id
-            AND owner IS NULL AND gate IS NULL AND due_at <= $3 AND journal_bytes <= $4
+            AND num_nonnulls(owner, gate) = 0 AND due_at <= $3 AND journal_bytes <= $4
         FOR UPDATE SKIP LOCKED
     ) q
 )
