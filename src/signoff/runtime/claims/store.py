@@ -93,8 +93,8 @@ WITH fence AS MATERIALIZED (
 CLAIM_BEHIND = _CLAIM_BEHIND + _IN_TURN
 
 # The runs that the worker was just told of, where nothing else is due: they pass nobody by. What somebody has locked,
-# or has taken, is not waited for. `$4` is what each may have in bytes of journal. Written as IS NULL, the index of lanes
-# would do, in which a run is found by reading it through.
+# or has taken, is not waited for. `$4` is what each may have in bytes of journal. With IS NULL the index of lanes would
+# do, in which a run is found by reading it through.
 CLAIM_NAMED = f"""
 WITH fence AS MATERIALIZED (
     SELECT id FROM worker_session WHERE {FENCED} FOR KEY SHARE
