@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,12 @@ class Rate:
 
     Attributes:
         cpu_us: CPU per step in microseconds, by whose it is.
+        unused: what was left of the processors.
     """
 
     steps_per_s: float
     cpu_us: Mapping[str, float]
-    latencies_ms: list[float] = field(default_factory=list[float])
+    unused: str = ""
 
 
 def start_workers(url: str, count: int, settings: Mapping[str, Any], log: Path | None = None) -> list[Child]:
@@ -80,12 +81,12 @@ async def backlog(
                 await asyncio.wait_for(began.wait(), BACKLOG_TIMEOUT_S)
                 watch, already = Stopwatch(pids), runs - left
             await asyncio.wait_for(finished.wait(), BACKLOG_TIMEOUT_S)
-            elapsed_s, cpu = watch.read()
+            (elapsed_s, cpu), unused = watch.read(), watch.unused()
         finally:
             for child in children:
                 await asyncio.to_thread(child.stop)
     steps = (runs - already) * shape.steps
-    return Rate(steps / elapsed_s, {name: used / steps * 1e6 for name, used in cpu.items()})
+    return Rate(steps / elapsed_s, {name: used / steps * 1e6 for name, used in cpu.items()}, unused=unused)
 
 
 async def alone(database: Database, release: Release, shape: Shape, *, runs: int, warm_up: int = 20) -> list[float]:

@@ -171,6 +171,14 @@ class Stopwatch:
         self._pids = pids
         self._cpu = {name: cpu_s(found) for name, found in pids.items()}
         self._began_s = time.perf_counter()
+        self._machine = psutil.cpu_times()
+
+    def unused(self) -> str:
+        """What nobody used of the processors, and what the host of a virtual machine gave to others meanwhile."""
+        elapsed_s, now, before = time.perf_counter() - self._began_s, psutil.cpu_times(), self._machine
+        idle = (now.idle - before.idle + getattr(now, "iowait", 0.0) - getattr(before, "iowait", 0.0)) / elapsed_s
+        stolen = (getattr(now, "steal", 0.0) - getattr(before, "steal", 0.0)) / elapsed_s
+        return f"idle {idle:.2f}, stolen {stolen:.2f} of {psutil.cpu_count()} processors"
 
     def read(self) -> tuple[float, dict[str, float]]:
         """Seconds since the beginning, and CPU seconds by name."""

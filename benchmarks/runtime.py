@@ -101,9 +101,9 @@ async def _best(
 
 def _print(figures: dict[str, float], rows: Sequence[tuple[str, Rate, str]], peers: Sequence[PeerFigures]) -> None:
     console = Console(width=140)
-    table = Table("workload", "steps/s", "CPU per step, µs", "", title="Signoff: PostgreSQL with fsync on")
+    table = Table("workload", "steps/s", "CPU per step, µs", "", "meanwhile", title="Signoff: PostgreSQL with fsync on")
     for what, rate, note in rows:
-        table.add_row(what, f"{rate.steps_per_s:,.0f}", _cpu(rate.cpu_us), note)
+        table.add_row(what, f"{rate.steps_per_s:,.0f}", _cpu(rate.cpu_us), note, rate.unused)
     console.print(table)
     beside = Table(
         "peer", "steps/s at 256", "CPU per step, µs", "alone, p50 ms", "other shapes, steps/s", "recounted", ""
