@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import psutil
 import pytest
-from support.engine import FAST, ScriptedTool, compiled, ended, eventually, journal, running, start
+from support.engine import ACTOR, FAST, ScriptedTool, compiled, ended, eventually, journal, running, start
 
+from signoff.core.errors import UnavailableError
 from signoff.foundation.database import Database, EmbeddedServer, migrate
 from signoff.foundation.settings import DatabaseSettings
-from signoff.runtime.client import read_run
+from signoff.runtime.announcing import WAKE_CHANNEL
+from signoff.runtime.client import StartRequest, read_run, start_run
 from signoff.runtime.handlers import Done, Effect, StepCall
 
 FLOW = """
@@ -97,3 +101,36 @@ def killed(server: EmbeddedServer) -> None:
     children = process.children(recursive=True)
     process.kill()
     psutil.wait_procs([process, *children], timeout=60)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("here", [True, False], ids=["a worker in the process", "none"])
+async def test_a_start_that_was_answered_is_there_after_a_kill(server: EmbeddedServer, here: bool):
+    """Commits of starts do not wait for the disk; answers do. With a worker, its events take most of them there."""
+    url = await asyncio.to_thread(server.start)
+    await asyncio.to_thread(migrate, url)
+    flow = compiled("answered", "steps:\n  a: {set: {n: '${input.n}'}}\noutcome: {done: a.done}\n")
+    answered: set[UUID] = set()
+    over = asyncio.Event()
+    async with await Database.open(DatabaseSettings(url=url, recovery_wait_s=0.5)) as database:
+
+        async def caller(number: int) -> None:
+            while not over.is_set():
+                with suppress(UnavailableError):
+                    request = StartRequest(flow, "r1", {"n": number}, ACTOR)
+                    async with database.transaction(ACTOR.org_id, flushes=False) as connection:
+                        run_id = (await start_run(connection, request, now=datetime.now(UTC))).run_id
+                    await database.notify(WAKE_CHANNEL, str(run_id), others_later=True)
+                    await database.flushes.wait()
+                    answered.add(run_id)
+
+        async with running(database, [flow], ScriptedTool({}), FAST) if here else nullcontext():
+            callers = [asyncio.create_task(caller(number)) for number in range(6)]
+            await eventually(lambda: len(answered) >= 40, 60)
+            await asyncio.to_thread(killed, server)
+            assert await asyncio.to_thread(server.revive)
+            over.set()
+            await asyncio.gather(*callers)
+            async with database.worker_connection() as connection:
+                there = {row["run_id"] for row in await connection.fetch("SELECT run_id FROM run")}
+    assert answered <= there
