@@ -26,6 +26,7 @@ from signoff.steps import open_worker
 IN_FLIGHT = 256
 FEW_RUNS = 4 * IN_FLIGHT
 BACKLOG_TIMEOUT_S = 240.0
+_ENDED_SINCE = "SELECT count(*) FROM journal WHERE run_id >= $1 AND kind = 'step.ended'"
 _EVENTS = "SELECT count(*) FROM journal WHERE kind = 'step.ended'"
 _DONE = "SELECT count(*) FROM run_view WHERE status = 'done'"
 
@@ -57,8 +58,9 @@ async def backlog(
 ) -> Rate:
     """Steps per second while a backlog is worked off with 256 runs in memory over all worker processes.
 
-    The clock begins at the first news of an end and stops at the last, so that processes starting up do not count. With
-    few runs, of which all may be under way before the first has ended, it begins when the workers are ready.
+    The clock begins at the first news of an end and stops at the last, so that processes starting up do not count, and
+    no step that had ended by then does. With few runs, of which all may be under way before the first has ended, it
+    begins when the workers are ready.
     """
     left, began, finished = runs, asyncio.Event(), asyncio.Event()
 
@@ -70,7 +72,7 @@ async def backlog(
             if left <= 0:
                 finished.set()
 
-    await start_runs(database, release, shape.name, runs, random.Random(seed))
+    first = min(await start_runs(database, release, shape.name, runs, random.Random(seed)))
     settings = {"resident_runs": IN_FLIGHT // workers, "claim_batch": IN_FLIGHT // workers}
     async with database.listen(ENDED_CHANNEL, count):
         children = await asyncio.to_thread(start_workers, server.url, workers, settings)
@@ -79,13 +81,15 @@ async def backlog(
             watch, already = Stopwatch(pids), 0
             if runs >= FEW_RUNS:
                 await asyncio.wait_for(began.wait(), BACKLOG_TIMEOUT_S)
-                watch, already = Stopwatch(pids), runs - left
+                watch = Stopwatch(pids)
+                async with database.worker_connection() as connection:
+                    already = await connection.fetchval(_ENDED_SINCE, first)
             await asyncio.wait_for(finished.wait(), BACKLOG_TIMEOUT_S)
             (elapsed_s, cpu), unused = watch.read(), watch.unused()
         finally:
             for child in children:
                 await asyncio.to_thread(child.stop)
-    steps = (runs - already) * shape.steps
+    steps = runs * shape.steps - already
     return Rate(steps / elapsed_s, {name: used / steps * 1e6 for name, used in cpu.items()}, unused=unused)
 
 
