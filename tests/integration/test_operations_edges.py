@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from support.engine import ACTOR, ScriptedTool, compiled, ended, eventually, running, send, start, until, waits_for
 from support.operations import ask, do, done, has, told
@@ -16,6 +17,7 @@ from signoff.core.clock import SystemClock
 from signoff.core.errors import ConflictError, LimitError
 from signoff.foundation.database import Database
 from signoff.runtime import client
+from signoff.runtime.codec import DamagedError
 from signoff.runtime.handlers import StepCall, Waiting
 from signoff.runtime.settings import StartLimits
 from signoff.runtime.state import MESSAGES_LATE
@@ -50,6 +52,24 @@ async def test_a_stuck_run_with_a_full_inbox_can_be_ended(database: Database, ki
     assert sorted(dispositions) == sorted(["late"] * 3 + ["cancel" if kind == "run.cancel" else "taken"])
     async with database.worker_connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM inbox") == 0
+
+
+async def test_a_damaged_journal_is_told_as_such_with_the_event(database: Database, database_url: str) -> None:
+    """A missing event was taken for another version of Signoff; one that cannot be read, for a fault of ours."""
+    flow, tool = compiled("damaged", ONE, act=False), ScriptedTool({"act": done})
+    gap, broken = await start(database, flow, {}), await start(database, flow, {})
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute("UPDATE journal SET seq = 2 WHERE run_id = %s", (gap,))
+        owner.execute("UPDATE journal SET data = '{\"a\": 1' WHERE run_id = %s", (broken,))
+    async with running(database, [flow], tool):
+        for run_id, detail in ((gap, "the journal has no event 1, but an event 2"), (broken, "event 1 cannot be read")):
+            run = await until(database, run_id, lambda run: run.status == "stuck")
+            assert run.error is not None
+            assert run.error["code"] == "damaged"
+            assert detail in run.error["detail"]
+            async with database.transaction(ACTOR.org_id) as connection:
+                with pytest.raises(DamagedError, match=detail):
+                    await client.read_state(connection, ACTOR.org_id, run_id)
 
 
 ITEMS = """

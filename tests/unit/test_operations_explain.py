@@ -162,8 +162,10 @@ def test_a_terminated_run_names_what_nobody_knows() -> None:
 
 
 def test_messages_that_nobody_took_yet_are_told() -> None:
-    found = told(state(*BEGUN), replace(IDLE, messages=2))
+    found = told(state(*BEGUN), replace(IDLE, messages=2, due_at=NOW))
     assert found.reasons[-1].text == "2 messages wait until a worker takes the run up."
+    late = told(state(*BEGUN), replace(IDLE, messages=2)).reasons[-1].text
+    assert "due for 5 min: the workers have no room for it (SIGNOFF_ENGINE__RESIDENT_RUNS and" in late
 
 
 def test_a_timeline_has_every_stretch_and_who_or_what_ended_it() -> None:

@@ -10,7 +10,7 @@ import importlib
 import sys
 from typing import Any, Protocol
 
-from signoff.core.errors import SignoffError
+from signoff.core.errors import ConflictError
 
 # The API of Python 3.14's standard library, by its backport before: three times as fast as zlib, and smaller.
 _zstd: Any = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
@@ -26,11 +26,18 @@ LAST_HEADER = 31
 _LEVEL = 1
 
 
-class CodecError(SignoffError):
-    """Stored bytes that cannot be read: no codec for them is configured here, or they are damaged."""
+class CodecError(ConflictError):
+    """Stored bytes that cannot be read, as no codec for them is configured here."""
 
     code = "codec"
     title = "Stored data cannot be read"
+
+
+class DamagedError(CodecError):
+    """Stored bytes that are not what was written, or a journal that lacks an event."""
+
+    code = "damaged"
+    title = "Stored data is damaged"
 
 
 class Codec(Protocol):
@@ -69,11 +76,11 @@ class ZstdCodec:
         try:
             found: bytes = decompressor.decompress(data, UNPACKED_BYTES)
         except _zstd.ZstdError as error:
-            raise CodecError(f"the compressed data is damaged: {error}") from error
+            raise DamagedError(f"the compressed data is damaged: {error}") from error
         if decompressor.unused_data:
-            raise CodecError("the compressed data is damaged: something follows it")
+            raise DamagedError("the compressed data is damaged: something follows it")
         if not decompressor.eof:
-            raise CodecError(f"the compressed data is cut off, or grows past {UNPACKED_BYTES} bytes")
+            raise DamagedError(f"the compressed data is cut off, or grows past {UNPACKED_BYTES} bytes")
         return found
 
 

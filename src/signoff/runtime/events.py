@@ -31,7 +31,7 @@ from typing import Any, Literal
 import orjson
 
 from signoff.core.values import value
-from signoff.runtime.codec import LAST_HEADER, PAYLOADS
+from signoff.runtime.codec import LAST_HEADER, PAYLOADS, CodecError, DamagedError
 
 _LAST_HEADER = bytes((LAST_HEADER,))
 _dumps, _loads, _UTC_Z = orjson.dumps, orjson.loads, orjson.OPT_UTC_Z  # looked up once, not with every event
@@ -81,9 +81,27 @@ def decode(data: bytes) -> Any:
     """The data of an event as it was encoded, also where a codec wrote it; timestamps come back as text.
 
     Raises:
-        CodecError: no codec here can read it.
+        CodecError: no codec here can read it, or it is damaged.
     """
-    return _loads(data if data[:1] > _LAST_HEADER else PAYLOADS.unpack(data))
+    try:
+        return _loads(data if data[:1] > _LAST_HEADER else PAYLOADS.unpack(data))
+    except orjson.JSONDecodeError as error:
+        raise DamagedError(f"the data is no JSON: {error}") from error
+
+
+def unreadable(seq: int, error: CodecError) -> CodecError:
+    """The same error, with which event of a journal it is."""
+    return type(error)(f"event {seq} cannot be read: {error.detail}")
+
+
+def require_next(seq: int, last_seq: int) -> None:
+    """Return only where an event is the next one of its journal, which counts from 1 without gaps.
+
+    Raises:
+        DamagedError: one is missing before it.
+    """
+    if seq != last_seq + 1:
+        raise DamagedError(f"the journal has no event {last_seq + 1}, but an event {seq}")
 
 
 def moment(text: str | None) -> datetime | None:

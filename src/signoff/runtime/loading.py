@@ -20,9 +20,10 @@ from signoff.runtime.artifacts import MARK, fetch, find_references, put_back
 from signoff.runtime.calls.children import may_call
 from signoff.runtime.calls.telling import tell_parent
 from signoff.runtime.claims import store as claims_store
+from signoff.runtime.codec import CodecError, DamagedError
 from signoff.runtime.crashes import check_crashes
 from signoff.runtime.engine import Engine
-from signoff.runtime.events import Event, EventKind, decode, encode, moment
+from signoff.runtime.events import Event, EventKind, decode, encode, moment, require_next, unreadable
 from signoff.runtime.execution import RunExecution, received
 from signoff.runtime.handlers import Message, ReleaseLoader, RunFacts
 from signoff.runtime.journal import Entry, Row
@@ -240,7 +241,10 @@ def _decoded(journal: Sequence[Record]) -> tuple[list[Event], int, bool]:
     size_bytes, laden = 0, False
     for row in journal:
         encoded = row["data"]
-        data = decode(encoded)
+        try:
+            data = decode(encoded)
+        except CodecError as error:
+            raise unreadable(row["seq"], error) from error
         size_bytes += len(encoded)
         laden = laden or MARK in data
         events.append(Event(row["seq"], row["kind"], row["recorded_at"], data))
@@ -249,11 +253,10 @@ def _decoded(journal: Sequence[Record]) -> tuple[list[Event], int, bool]:
 
 def _replay(state: RunState, events: Sequence[Event]) -> None:
     for event in events:
-        if event.seq != state.last_seq + 1:
-            raise NonDeterminismError(f"the journal has no event {state.last_seq + 1}, but an event {event.seq}")
+        require_next(event.seq, state.last_seq)
         state.apply(event)
     if state.started_at is None:
-        raise NonDeterminismError("the journal does not begin with the start of a run")
+        raise DamagedError("the journal does not begin with the start of a run")
 
 
 def _facts(run_id: UUID, org_id: UUID, state: RunState, workflow: Workflow) -> RunFacts:

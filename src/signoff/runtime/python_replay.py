@@ -129,10 +129,7 @@ class Replay:
         if issued is not None and was.keys() >= {"verb"} and _told(was) == _told(now):
             was["arguments"], now["arguments"] = _shown(record.arguments), _shown(issued.arguments)
             detail = f"{_told(was)} was asked for with {was['arguments']}; run again, with {now['arguments']}"
-        hint = (
-            "Run it with the code that it began with, or keep the old way behind ctx.patched for runs that are moved."
-        )
-        return CommandMismatchError(f"{detail}. {hint}", recorded=was, now=now)
+        return CommandMismatchError(detail, recorded=was, now=now)
 
 
 def command_of(issued: Issued) -> dict[str, Any]:

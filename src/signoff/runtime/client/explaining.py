@@ -23,6 +23,7 @@ from signoff.runtime.client.explaining_starts import (
     Use,
     debounced_text,
     gate_text,
+    late_text,
     span,
     worker_text,
 )
@@ -289,7 +290,9 @@ class _Teller:
         if self._place is None or self._place.messages == 0:
             return ()
         count = "One message waits" if self._place.messages == 1 else f"{self._place.messages} messages wait"
-        return (Reason(f"{count} until a worker takes the run up."),)
+        free = self._place.host is None and self._place.gate is None and self._place.workers > 0
+        late = late_text(self._place.due_at, self._now) if free else ""
+        return (Reason(f"{count} until a worker takes the run up.{late}"),)
 
     def came_from(self) -> tuple[Reason, ...]:
         """Which run it came from, as a fork that acts dry looks like any other."""

@@ -129,12 +129,18 @@ def worker_text(*, workers: int, priority: int, team: str, ahead: int, due_at: d
     alive = "One worker is alive" if workers == 1 else f"{workers} workers are alive"
     before = _before(ahead, f"of team '{team}' with that priority" if team else "with that priority")
     text = f"{alive}; it has priority {priority}; {before}. Organisations and teams take turns."
+    return f"{text}{late_text(due_at, now)}"
+
+
+def late_text(due_at: datetime, now: datetime) -> str:
+    """Why workers that are alive have not taken a run that is due, as one more sentence; empty where it is just due."""
     late_s = (now - due_at).total_seconds()
     if late_s < SOON_S:
-        return text
+        return ""
     return (
-        f"{text} It has been due for {span(late_s)}: the workers have no room, by their memory or because they are"
-        " late; their logs say so. More workers would take it."
+        f" It has been due for {span(late_s)}: the workers have no room for it (SIGNOFF_ENGINE__RESIDENT_RUNS and"
+        " …RESIDENT_BYTES bound what each holds in memory), or are late, which their logs say. More workers would take"
+        " it."
     )
 
 

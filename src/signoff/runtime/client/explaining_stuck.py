@@ -45,6 +45,10 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
         "Its data was written by a codec that this worker does not have",
         "Set the codec up for workers and servers (`PAYLOADS.read_with`)",
     ),
+    "damaged": (
+        "Its journal is damaged",
+        "Restore the database beside this one, and put back the rows of `journal` that differ; it goes on within a minute",
+    ),
     "artifact": (
         "A large value of it is not there, or is damaged",
         "Restore the database beside this one and compare; the run goes on once the value is back",
@@ -55,6 +59,8 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
     ),
 }
 _OTHER = ("It cannot be loaded", f"Mend what is told here, or {_MOVE}")
+_UNREAD = frozenset({"artifact", "codec", "damaged"})
+"""With these a journal cannot be read to its end, so that nothing can be added to it: neither a move nor an end."""
 _RETRIED = frozenset({"crash-limit", "non-responsive"})
 """Codes after which it is tried again at once where somebody says so; the others are tried each minute anyway."""
 
@@ -71,6 +77,8 @@ def stuck_reason(run_id: str, error: Mapping[str, Any]) -> Reason:
     detail = str(error.get("detail", "")).rstrip(".")
     facts = {name: _place(error[name]) for name in ("recorded", "now", "at", "place", "missing") if error.get(name)}
     again = (command(run_id, "retry", *WHY),) if code in _RETRIED else ()
+    if code in _UNREAD:
+        return Reason(f"{means} ({code}): {detail}. {do}.", who="whoever mends that", facts=facts)
     return Reason(
         f"{means} ({code}): {detail}. {do}.",
         who="whoever mends that; or somebody who may 'run.migrate', 'run.cancel' or 'run.terminate'",

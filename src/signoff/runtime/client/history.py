@@ -16,7 +16,7 @@ from signoff.foundation.database import Connection
 from signoff.runtime.artifacts import MARK, fetch, find_references, put_back
 from signoff.runtime.client.model import JournalEvent
 from signoff.runtime.client.reads import read_journal
-from signoff.runtime.events import Event
+from signoff.runtime.events import Event, require_next
 from signoff.runtime.state import RunState
 
 WHOLE_BYTES = 67_108_864
@@ -72,13 +72,16 @@ async def each_event(
 
     Raises:
         NotFoundError: no such run in that organisation.
+        CodecError: an event cannot be read here, or one is missing.
     """
-    after = 0
+    after = last = 0
     while True:
         page = await read_journal(connection, org_id, run_id, after=after)
         for event in page:
             if until is not None and event.seq > until:
                 return
+            require_next(event.seq, last)
+            last = event.seq
             yield event
         if not page:
             return

@@ -11,7 +11,8 @@ from signoff.core.errors import NotFoundError
 from signoff.foundation.database import Connection, Record
 from signoff.runtime.client import store
 from signoff.runtime.client.model import JournalEvent, RunSummary
-from signoff.runtime.events import Event, decode
+from signoff.runtime.codec import CodecError
+from signoff.runtime.events import Event, decode, require_next, unreadable
 from signoff.runtime.state import RunState
 
 JOURNAL_PAGE_EVENTS = 1000
@@ -41,11 +42,18 @@ async def read_journal(
 
     Raises:
         NotFoundError: no such run in that organisation.
+        CodecError: an event cannot be read here.
     """
     rows = await connection.fetch(store.JOURNAL, org_id, run_id, after, limit, JOURNAL_PAGE_BYTES)
     if not rows and after == 0:
         raise NotFoundError(f"there is no run {run_id}")
-    return [JournalEvent(row["seq"], row["kind"], row["recorded_at"], decode(row["data"])) for row in rows]
+    events: list[JournalEvent] = []
+    for row in rows:
+        try:
+            events.append(JournalEvent(row["seq"], row["kind"], row["recorded_at"], decode(row["data"])))
+        except CodecError as error:
+            raise unreadable(row["seq"], error) from error
+    return events
 
 
 async def read_state(connection: Connection, org_id: UUID, run_id: UUID) -> RunState:
@@ -53,11 +61,13 @@ async def read_state(connection: Connection, org_id: UUID, run_id: UUID) -> RunS
 
     Raises:
         NotFoundError: no such run in that organisation.
+        CodecError: an event cannot be read here, or one is missing.
     """
     state = RunState()
     page = await read_journal(connection, org_id, run_id)
     while page:
         for entry in page:
+            require_next(entry.seq, state.last_seq)
             state.apply(Event(entry.seq, entry.kind, entry.recorded_at, entry.data))
         page = await read_journal(connection, org_id, run_id, after=page[-1].seq)
     return state
