@@ -47,7 +47,7 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
     ),
     "damaged": (
         "Its journal is damaged",
-        "Restore the database beside this one, and put back the rows of `journal` that differ; it goes on within a minute",
+        "Restore the database beside this one and put back rows of `journal` that differ; it goes on within a minute",
     ),
     "artifact": (
         "A large value of it is not there, or is damaged",
