@@ -36,7 +36,9 @@ ON CONFLICT DO NOTHING
 _SELECT_FILES = """
 SELECT file.path, file.content_digest, content.content
 FROM release_file AS file
-JOIN release_content AS content ON content.org_id = file.org_id AND content.digest = file.content_digest
+CROSS JOIN LATERAL (
+    SELECT content FROM release_content WHERE org_id = file.org_id AND digest = file.content_digest OFFSET 0
+) AS content
 WHERE file.org_id = $1 AND file.release = $2
 """
 

@@ -107,6 +107,8 @@ def columns_of(batch: Sequence[Entry]) -> store.Columns:
             columns.drained.extend((run_id, message_id) for message_id in entry.drained)
         if entry.view is not None:
             view = entry.view
+            if columns.views and columns.views[-1][0] == run_id:
+                del columns.views[-1]  # of two rows for one run an UPDATE takes the first
             columns.views.append(
                 (
                     run_id,

@@ -233,10 +233,12 @@ SELECT (SELECT count(*) FROM fence) AS fenced,
     '{{}}'::uuid[] AS parked, '{{}}'::uuid[] AS moved
 """  # noqa: S608  (constants only)
 
-# The solo lane's fence: the same lock as the append's.
+# The solo lane's fence: the same lock as the append's. The run is found by its key: joined by its owner, all runs that
+# the session has were read for one.
 FENCE = f"""
-SELECT q.run_id FROM worker_session s JOIN run_queue q ON q.owner = s.id AND q.run_id = $2
-WHERE s.id = $1 AND s.timeline = {_TIMELINE} FOR KEY SHARE OF s
+SELECT s.id FROM worker_session s WHERE s.id = $1 AND s.timeline = {_TIMELINE}
+    AND (SELECT true FROM run_queue q WHERE q.run_id = $2 AND q.owner IS NOT DISTINCT FROM $1)
+FOR KEY SHARE
 """  # noqa: S608  (constants only)
 
 # The primary key consumes the approval once. Our own earlier try (same run, same path) may use it again for the same

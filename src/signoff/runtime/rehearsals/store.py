@@ -2,10 +2,10 @@
 
 # A few at a time with each that comes, so that no job is needed; SKIP LOCKED, as another may be at it.
 FORGET = """
-DELETE FROM run_rehearsal WHERE rehearsal_id IN (
-    SELECT rehearsal_id FROM run_rehearsal WHERE org_id = $1 AND asked_at < now() - make_interval(secs => $2)
+DELETE FROM run_rehearsal WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM run_rehearsal WHERE org_id = $1 AND asked_at < now() - make_interval(secs => $2)
     ORDER BY asked_at LIMIT 100 FOR UPDATE SKIP LOCKED
-)
+))
 """
 
 OPEN = "SELECT count(*) FROM run_rehearsal WHERE org_id = $1 AND answered_at IS NULL AND expires_at > now()"

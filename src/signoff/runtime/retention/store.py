@@ -76,7 +76,7 @@ DROP_MONTH = "SELECT signoff_drop_journal_month($1)"
 RUNS = """
 SELECT v.run_id, v.workflow, v.status, v.ended_at FROM run_view v
 WHERE v.org_id = $1 AND v.run_id = ANY ($2::uuid[]) AND v.ended_at < $3
-    AND NOT EXISTS (SELECT FROM run_queue q WHERE q.run_id = v.run_id)
+    AND (SELECT true FROM run_queue q WHERE q.run_id = v.run_id) IS NULL
 ORDER BY v.run_id
 """
 ROWS: dict[str, str] = {

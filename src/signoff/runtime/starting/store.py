@@ -17,11 +17,12 @@ SELECT least(
 # One admission at a time of each queue; the next one waits, and then sees what this one left.
 LOCK_QUEUE = "SELECT limits, paused_at FROM queue WHERE org_id = $1 AND queue = $2 FOR UPDATE"
 
-# Taken in the transaction that acts on them: where it fails, they are there again.
+# Taken in the transaction that acts on them: where it fails, they are there again. An array here and below, as IN makes
+# a join: of a table that was empty when PostgreSQL last looked at it, each row was compared with each that was chosen.
 TAKE_TURNS = """
-DELETE FROM queue_turn WHERE turn_id IN (
+DELETE FROM queue_turn WHERE turn_id = ANY (ARRAY(
     SELECT turn_id FROM queue_turn WHERE org_id = $1 AND queue = $2 AND due_at <= $3 ORDER BY due_at LIMIT $4
-) RETURNING queue_key
+)) RETURNING queue_key
 """
 
 POSTPONE_TURNS = "UPDATE queue_turn SET due_at = $4 WHERE org_id = $1 AND queue = $2 AND due_at <= $3"
@@ -144,9 +145,11 @@ SELECT run_id, team FROM run_queue WHERE org_id = $1 AND queue = $2 AND gate = '
 ORDER BY due_at LIMIT $4
 """
 
-# Rows that a message has let past the gate in between are not there any more, and get no slot.
+# Rows that a message has let past the gate in between are not there any more, and get no slot. `IS NOT DISTINCT FROM`
+# is no use of the index of those that wait for their keys, which was read whole.
 PROMOTE = """
-UPDATE run_queue SET gate = 'queue' WHERE run_id = ANY($1::uuid[]) AND gate = 'key' RETURNING run_id
+UPDATE run_queue SET gate = 'queue' WHERE run_id = ANY($1::uuid[]) AND gate IS NOT DISTINCT FROM 'key'
+RETURNING run_id
 """
 ADMIT = """
 UPDATE run_queue SET gate = NULL, due_at = $2, admitted_at = coalesce(admitted_at, $2)
@@ -175,9 +178,9 @@ ON CONFLICT (org_id, queue, scope, label) DO UPDATE SET tokens = excluded.tokens
 
 # A bucket that nobody took from for so long is full again: the row says nothing any more.
 FORGET_BUCKETS = """
-DELETE FROM queue_bucket WHERE (org_id, queue, scope, label) IN (
-    SELECT org_id, queue, scope, label FROM queue_bucket WHERE filled_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
-)
+DELETE FROM queue_bucket WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM queue_bucket WHERE filled_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+))
 """
 
 # After the bounds have changed everything that waits is looked at anew: the keys by a loose scan.
@@ -243,9 +246,9 @@ UPDATE start_debounced SET due_at = $5 WHERE org_id = $1 AND project = $2 AND wo
 
 # A window that is over says nothing; in bounded batches, beside whatever holds a row.
 FORGET_DEDUPLICATED = """
-DELETE FROM start_deduplicated WHERE (org_id, project, workflow, key) IN (
-    SELECT org_id, project, workflow, key FROM start_deduplicated WHERE until < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
-)
+DELETE FROM start_deduplicated WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM start_deduplicated WHERE until < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+))
 """
 
 # --- schedules -------------------------------------------------------------------------------------------------------

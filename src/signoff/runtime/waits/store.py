@@ -28,10 +28,10 @@ SELECT event_no, data FROM received_event WHERE org_id = $1 AND type = $2 AND ev
 
 # A few at a time with each event that comes, so that no job is needed; SKIP LOCKED, as another may be at it.
 EXPIRE = """
-DELETE FROM received_event WHERE event_no IN (
-    SELECT event_no FROM received_event WHERE org_id = $1 AND expires_at <= $2
+DELETE FROM received_event WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM received_event WHERE org_id = $1 AND expires_at <= $2
     ORDER BY expires_at LIMIT 100 FOR UPDATE SKIP LOCKED
-)
+))
 """
 # Of those from outside: what our own runs emit, others' flood must not keep from them, nor the other way.
 KEPT = "SELECT count(*) FROM (SELECT 1 FROM received_event WHERE org_id = $1 AND labels IS NULL LIMIT $2) kept"
@@ -85,20 +85,27 @@ CLOSE = "DELETE FROM event_wait WHERE run_id = $1 AND path = $2"
 # A step that ends without it leaves the event to its run's next wait.
 GIVE_BACK = "DELETE FROM event_taken WHERE run_id = $1 AND path = $2"
 
-# What this very step was given before, where its worker died before that was journaled.
+# What this very step was given before, where its worker died before that was journaled. BETWEEN and an order, here and
+# below, are what only the right index has: kept events come and go, and of a table that was empty when PostgreSQL last
+# looked at it, it takes any index that has the column somewhere, and reads it whole.
 TAKEN = """
 SELECT e.event_no, e.source, e.event_id, e.type, e.received_at, e.data, e.labels
-FROM event_taken t JOIN received_event e USING (event_no) WHERE t.run_id = $1 AND t.path = $2
-ORDER BY e.event_no LIMIT 1
+FROM event_taken t CROSS JOIN LATERAL (
+    SELECT * FROM received_event WHERE event_no BETWEEN t.event_no AND t.event_no ORDER BY event_no LIMIT 1
+) e
+WHERE t.run_id = $1 AND t.path = $2 ORDER BY t.event_no LIMIT 1
 """
 
 # The oldest first. One that other runs have taken is for this run only if the run was there when it came: else a wait
 # without `match` would be given what others had long been told.
 FIND_KEPT = """
 SELECT e.event_no, e.source, e.event_id, e.type, e.received_at, e.data, e.labels
-FROM received_event_key k JOIN received_event e USING (event_no)
-WHERE k.org_id = $1 AND k.type = $2 AND k.digest = $3 AND $4 = ANY(e.projects) AND e.expires_at > $5
+FROM received_event_key k
+CROSS JOIN LATERAL (
+    SELECT * FROM received_event WHERE event_no BETWEEN k.event_no AND k.event_no ORDER BY event_no LIMIT 1
+) e
+WHERE k.org_id = $1 AND k.type = $2 AND k.digest BETWEEN $3 AND $3 AND $4 = ANY(e.projects) AND e.expires_at > $5
     AND (NOT e.matched OR e.received_at >= $6)
-    AND NOT EXISTS (SELECT FROM event_taken t WHERE t.chain_id = $7 AND t.event_no = e.event_no)
-ORDER BY e.event_no LIMIT 1
+    AND (SELECT true FROM event_taken t WHERE t.chain_id = $7 AND t.event_no = k.event_no LIMIT 1) IS NULL
+ORDER BY k.digest, k.event_no LIMIT 1
 """

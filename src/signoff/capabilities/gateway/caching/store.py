@@ -23,9 +23,9 @@ LET_GO = "DELETE FROM model_answer WHERE org_id = $1 AND question = $2 AND claim
 
 # What is over, and what is more than an organisation may keep: the oldest.
 SWEEP = """
-DELETE FROM model_answer WHERE org_id = $1 AND question IN (
+DELETE FROM model_answer WHERE org_id = $1 AND question = ANY (ARRAY(
     (SELECT question FROM model_answer WHERE org_id = $1 AND coalesce(expires_at, claimed_until) <= $2 LIMIT 1000)
     UNION ALL
     (SELECT question FROM model_answer WHERE org_id = $1 AND kept_at IS NOT NULL
-        ORDER BY kept_at DESC OFFSET $3 LIMIT 1000))
+        ORDER BY kept_at DESC OFFSET $3 LIMIT 1000)))
 """

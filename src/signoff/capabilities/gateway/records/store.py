@@ -32,8 +32,8 @@ RETURNING org_id, reservation_id, expires_at, about
 
 # Ids begin with the time, so the oldest are the first of an index.
 FORGET_CALLS = """
-DELETE FROM model_call WHERE (org_id, call_id) IN (
-    SELECT org_id, call_id FROM model_call WHERE call_id < $1 ORDER BY call_id LIMIT $2)
+DELETE FROM model_call WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM model_call WHERE call_id < $1 ORDER BY call_id LIMIT $2))
 """
 FORGET_DAYS = """
 DELETE FROM model_cost_day WHERE ctid IN (
