@@ -18,6 +18,9 @@ def test_a_release_is_planned_made_and_deployed(run: Run) -> None:
     moved = parsed(run("deploy", "prod", first[:9], "-m", "Go", "--expect", "0", "--json"))
     assert (moved["changed"], moved["environment"]["version"]) == (True, 1)
     assert run("plan", "prod").code == 0  # nothing would change
+    again = run("deploy", "staging", "--dry-run")  # the release is there: it was said that it could be made
+    assert (again.code, "could be made" in again.out, "staging" in again.out) == (0, False, True)
+    assert "was there already. Nothing was done." in run("release", "--dry-run").out
     assert [word in run("history", "prod").out for word in ("deploy", "Go", first[:12])] == [True] * 3
 
 

@@ -26,6 +26,8 @@ UNANSWERED = ("--url", "http://127.0.0.1:9", "--key", "so_a_b")
         ("runs", "skip", RUN, "notify", "-r", "told"),
         ("runs", "skip", "--all", "notify", "-r", "told", "--where", "status = 'waiting'", "--dry-run"),
         ("runs", "priority", "--all", "9", "--workflow", "nightly"),
+        ("run", "hello", "--wait", "--timeout", "60s"),
+        ("run", "hello", "--wait", "--timeout", "1.5"),
     ],
 )
 def test_these_words_are_understood(arguments: tuple[str, ...], tmp_path: Path) -> None:
@@ -42,6 +44,7 @@ def test_these_words_are_understood(arguments: tuple[str, ...], tmp_path: Path) 
         (("runs", "priority", RUN, "10"), "A priority is 1 (first) to 9 (last)"),
         (("runs", "priority", RUN, "1", "2"), "Name a run and its priority"),
         (("runs", "lst"), "No such command"),
+        (("run", "hello", "--wait", "--timeout", "soon"), "a number alone is seconds"),
     ],
 )
 def test_a_mistake_in_the_words_is_told(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:

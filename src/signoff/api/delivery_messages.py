@@ -75,6 +75,7 @@ class ReleaseMade(_Response):
     project: str
     release: str
     created: bool = Field(description="False where these files were released before, or nothing was kept.")
+    existed: bool = Field(description="Whether these files were released before, also of a dry run.")
     prompts: list[PromptChangeOut]
 
 

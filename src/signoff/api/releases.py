@@ -21,7 +21,7 @@ from signoff.catalog.authority import Authority
 from signoff.catalog.delivery.differences import NOTHING, compare_projects
 from signoff.catalog.delivery.environments import read_environment
 from signoff.catalog.delivery.facts import change_facts, changed_workflows, owners_before, release_facts
-from signoff.catalog.delivery.listing import delete_release, find_release, page_releases, release_use
+from signoff.catalog.delivery.listing import delete_release, find_release, is_published, page_releases, release_use
 from signoff.catalog.delivery.model import Change
 from signoff.catalog.delivery.publishing import publish, require_sound
 from signoff.catalog.registry.versions import NewVersion, Versioning, versioning_of
@@ -65,14 +65,16 @@ async def make(
     if body.dry_run:
         versioning.require()
         response.status_code = 200
-        return made_out(loaded, versioning, created=False)
+        async with services.database.transaction(actor.org_id) as connection:
+            existed = await is_published(connection, actor.org_id, loaded.name, loaded.digest)
+        return made_out(loaded, versioning, created=False, existed=existed)
     await prepare_indexes(services, actor, loaded)
     async with services.database.transaction(actor.org_id) as connection:
         published = await publish(
             connection, actor.org_id, loaded, actor=actor, message=body.message, now=services.now()
         )
     response.status_code = 201 if published.created else 200
-    return made_out(loaded, published.versioning, created=published.created)
+    return made_out(loaded, published.versioning, created=published.created, existed=not published.created)
 
 
 async def _current(services: Services, actor: Actor, project: str) -> Project:

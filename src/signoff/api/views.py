@@ -23,7 +23,7 @@ from signoff.catalog.registry.versions import ReleasedVersion, Versioning
 from signoff.catalog.releases import EnvironmentChange
 
 
-def made_out(project: Project, versioning: Versioning, *, created: bool) -> ReleaseMade:
+def made_out(project: Project, versioning: Versioning, *, created: bool, existed: bool) -> ReleaseMade:
     """What making a release did."""
     prompts = [
         PromptChangeOut(
@@ -35,7 +35,7 @@ def made_out(project: Project, versioning: Versioning, *, created: bool) -> Rele
         )
         for new in versioning.new
     ]
-    return ReleaseMade(project=project.name, release=project.digest, created=created, prompts=prompts)
+    return ReleaseMade(project=project.name, release=project.digest, created=created, existed=existed, prompts=prompts)
 
 
 def release_out(detail: ReleaseDetail, use: str | None = None) -> ReleaseOut:

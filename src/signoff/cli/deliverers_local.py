@@ -25,7 +25,7 @@ from signoff.catalog.delivery.environments import (
     require_environment,
     rollback_target,
 )
-from signoff.catalog.delivery.listing import delete_release, find_release, page_releases, release_use
+from signoff.catalog.delivery.listing import delete_release, find_release, is_published, page_releases, release_use
 from signoff.catalog.delivery.publishing import make_plan, publish, require_sound
 from signoff.catalog.delivery.quality import require_quality, shortfalls_of
 from signoff.catalog.labels.beside import beside
@@ -78,14 +78,16 @@ class OnDatabase:
             if dry_run:
                 async with database.transaction(DEFAULT_ORG_ID) as connection:
                     versioning = await versioning_of(connection, DEFAULT_ORG_ID, project)
+                    existed = await is_published(connection, DEFAULT_ORG_ID, project.name, project.digest)
                 versioning.require()
-                return made_out(project, versioning, created=False).model_dump(mode="json")
+                return made_out(project, versioning, created=False, existed=existed).model_dump(mode="json")
             await self._indexes(database, project)
             async with database.transaction(DEFAULT_ORG_ID) as connection:
                 published = await publish(
                     connection, DEFAULT_ORG_ID, project, actor=OPERATOR, message=message, now=self._clock.now()
                 )
-            return made_out(project, published.versioning, created=published.created).model_dump(mode="json")
+            made = made_out(project, published.versioning, created=published.created, existed=not published.created)
+            return made.model_dump(mode="json")
 
         return self._run(work)
 

@@ -149,13 +149,15 @@ def deploy(
 
 
 def _released(through: Deliverer, loaded: Project, environment: str, reason: str, *, dry_run: bool) -> str | None:
-    """Release the files. Of a dry run nothing is kept that a move could be tried with."""
+    """Release the files. Of a dry run nothing is kept, so that a move is tried only where they were released before."""
     from signoff.catalog.delivery.environments import require_environment
 
     require_environment(loaded, environment)
     tell("Checking the project and building its indexes …")
     made = through.release(loaded, reason, dry_run=dry_run)
     if not dry_run:
+        return str(made["release"])
+    if made["existed"]:
         return str(made["release"])
     print_released(made, dry_run=True)
     return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from signoff.cli.options import EnvironmentOption, JsonOption, ProfileOption, ProjectOption, examples
+from signoff.cli.options import EnvironmentOption, JsonOption, ProfileOption, ProjectOption, examples, seconds
 from signoff.cli.output import console, print_json, print_table
 
 if TYPE_CHECKING:
@@ -96,7 +96,10 @@ def route(
     ] = "",
     region: Annotated[str, typer.Option("--region", help="Where the answer must be computed, such as eu.")] = "",
     latency_s: Annotated[
-        float | None, typer.Option("--latency", min=0, help="How soon the first token is wanted, in seconds.")
+        float | None,
+        typer.Option(
+            "--latency", parser=seconds, metavar="DURATION", help="How soon the first token is wanted, such as 800ms."
+        ),
     ] = None,
     needs: NeedsOption = None,
     context_tokens: Annotated[

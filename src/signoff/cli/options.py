@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,8 @@ from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from signoff.cli.client import ApiClient
+
+_NUMBER = re.compile(r"\d+(\.\d+)?\Z")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 UrlOption = Annotated[
@@ -29,6 +32,20 @@ EnvironmentOption = Annotated[
 ProfileOption = Annotated[
     str | None, typer.Option("--models", envvar="SIGNOFF_MODELS_PROFILE", help="The profile of models.yaml to use.")
 ]
+
+
+def seconds(text: str) -> float:
+    """What an option takes that is a time: a duration of the language (`90s`, `5m`), or a number of seconds.
+
+    Raises:
+        BadParameter: it is neither.
+    """
+    from signoff.core.durations import parse_duration_s
+
+    try:
+        return parse_duration_s(f"{text.strip()}s" if _NUMBER.match(text.strip()) else text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; a number alone is seconds") from None
 
 
 def examples(*lines: str) -> str:

@@ -11,7 +11,16 @@ from uuid import UUID
 
 import typer
 
-from signoff.cli.options import JsonOption, KeyOption, ListGroup, ProjectOption, UrlOption, examples, server_named
+from signoff.cli.options import (
+    JsonOption,
+    KeyOption,
+    ListGroup,
+    ProjectOption,
+    UrlOption,
+    examples,
+    seconds,
+    server_named,
+)
 from signoff.cli.output import EXIT_FAILURE, EXIT_STILL_RUNNING, print_json, tell
 from signoff.cli.start_options import (
     AttributeOption,
@@ -62,7 +71,10 @@ def run(
     attributes: AttributeOption = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the run has ended, then show it.")] = False,
     timeout_s: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="With --wait: seconds to wait at most.")
+        float | None,
+        typer.Option(
+            "--timeout", parser=seconds, metavar="DURATION", help="With --wait: how long at most, such as 90s or 5m."
+        ),
     ] = None,
     url: UrlOption = None,
     key: KeyOption = None,

@@ -65,6 +65,19 @@ async def find_release(connection: Connection, org_id: UUID, project: str, start
     return _detail(org_id, rows[0])
 
 
+async def is_published(connection: Connection, org_id: UUID, project: str, release: str) -> bool:
+    """Whether somebody stands behind that release already; a snapshot of `signoff dev` is none.
+
+    Args:
+        connection: a transaction.
+        org_id: whose.
+        project: its project.
+        release: the whole digest.
+    """
+    rows = await store.select_release(connection, org_id, project, release)
+    return any(_detail(org_id, row).published_at is not None for row in rows)
+
+
 async def page_releases(
     connection: Connection, org_id: UUID, project: str, *, after: str | None, limit: int
 ) -> list[ReleaseDetail]:
