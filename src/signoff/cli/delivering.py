@@ -157,7 +157,7 @@ def _released(through: Deliverer, loaded: Project, environment: str, reason: str
     made = through.release(loaded, reason, dry_run=dry_run)
     if not dry_run:
         return str(made["release"])
-    if made["existed"]:
+    if made.get("existed"):
         return str(made["release"])
     print_released(made, dry_run=True)
     return None

@@ -142,7 +142,7 @@ def print_released(made: dict[str, Any], *, dry_run: bool) -> None:
     for prompt in made["prompts"]:
         after = f" after {prompt['previous']}" if prompt["previous"] else ""
         target.print(plain(f"  prompt {prompt['prompt']}@{prompt['version']}: {prompt['bump']}{after}"))
-    if dry_run and not made["existed"]:
+    if dry_run and not made.get("existed"):
         target.print(plain(f"Release {made['release']} of {made['project']} could be made; nothing was kept."))
     elif made["created"]:
         target.print(plain(f"Release {made['release']} of {made['project']}."))
