@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
+from signoff.core.errors import UnavailableError
+
 GRACE_S = 0.01
 """How long a commit of our own is waited for that takes others' to the disk with its own, in seconds."""
 
@@ -59,14 +61,14 @@ class Flushes:
             self._timer = None
 
     async def close(self) -> None:
-        """End the flush under way; who still waits is cancelled."""
+        """End the flush under way; who still waits is told that nothing more is known."""
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         for waiting in self._begun_before(self._begun + 1):
-            waiting.cancel()
+            waiting.set_exception(UnavailableError("This process has closed its connections to PostgreSQL"))
 
     def _begun_before(self, number: int) -> Generator[asyncio.Future[None]]:
         """Those who wait for what was committed before that commit began, who wait no more."""
