@@ -144,9 +144,10 @@ def _whole(reader: ProjectReader) -> Checked:
 def _odd(project: Project, workflow: Workflow) -> tuple[Problem, ...]:
     """What is odd about one workflow."""
     from signoff.catalog.literals import literals_of
+    from signoff.catalog.patience import cut_delays
     from signoff.catalog.wider import wider_lists
 
-    return (*literals_of(project, workflow), *wider_lists(project, workflow))
+    return (*literals_of(project, workflow), *cut_delays(workflow), *wider_lists(project, workflow))
 
 
 def _part(reader: ProjectReader, files: frozenset[str]) -> _Part | None:
