@@ -64,10 +64,11 @@ _COLUMNS = {
     "updated": "v.updated_at",
     "ended": "v.ended_at",
 }
-# Its own condition, so that the planner may begin with the few runs that workers hold.
-_HELD = "EXISTS (SELECT FROM run_queue q WHERE q.run_id = v.run_id AND q.owner IS NOT NULL)"
-_RUNNING = f"(v.status IN ('queued', 'waiting') AND {_HELD})"
-_STATUS = f"(v.status = {{}} AND NOT (v.status IN ('queued', 'waiting') AND {_HELD}))"
+# The planner may begin with the few runs that workers hold. Others are looked up one by one until a page is full.
+_RUNNING = """(v.status IN ('queued', 'waiting')
+    AND EXISTS (SELECT FROM run_queue q WHERE q.run_id = v.run_id AND q.owner IS NOT NULL))"""
+_STATUS = """(v.status = {} AND (v.status NOT IN ('queued', 'waiting')
+    OR (SELECT q.owner FROM run_queue q WHERE q.run_id = v.run_id) IS NULL))"""
 
 # One row decides, so that the planner may go either way: from the attribute's index to its runs, or from the newest
 # runs to their attribute.
