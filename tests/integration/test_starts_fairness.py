@@ -87,6 +87,25 @@ async def test_in_a_team_priority_then_time_decide(database: Database):
         assert sorted(row["priority"] for row in found) == [1, 1, 1, 5, 5]
 
 
+async def test_of_runs_due_at_one_moment_the_first_by_id_come_first(database: Database, database_url: str):
+    """A worker goes on behind the last one that it claimed: what was passed over waits for a look at all."""
+    other = uuid7()
+    with psycopg.connect(database_url, autocommit=True) as administration:
+        administration.execute("INSERT INTO organisation (id, name) VALUES (%s, 'other')", (other,))
+    async with database.worker_connection() as connection, connection.transaction():
+        for plan in ("indexscan", "bitmapscan"):  # the index has them in this order; the statement has to say it
+            await connection.execute(f"SET LOCAL enable_{plan} = off")
+        for org_id in (DEFAULT_ORG_ID, other):
+            await fill(connection, "a", 300, org_id=org_id)
+        await connection.execute("UPDATE run_queue SET due_at = $1", NOON)
+        ordered = "SELECT run_id FROM run_queue WHERE org_id = $1 ORDER BY run_id LIMIT 20"
+        first = {row["run_id"] for one in (DEFAULT_ORG_ID, other) for row in await connection.fetch(ordered, one)}
+        session_id = await connection.fetchval("SELECT gen_random_uuid()")
+        await connection.execute(store.OPEN_SESSION, session_id, "here", 1, 60.0)
+        rows = await connection.fetch(claims_store.CLAIM, session_id, datetime.now(UTC), 40, 2**40, True)
+        assert {row["run_id"] for row in rows} == first
+
+
 async def test_organisations_come_before_teams(database: Database, database_url: str):
     other = uuid7()
     with psycopg.connect(database_url, autocommit=True) as administration:

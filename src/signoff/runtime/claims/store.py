@@ -29,7 +29,7 @@ WITH RECURSIVE lane AS (
 # `$4` is what may be loaded, in bytes of journal; `$5` lets one run through whatever its size.
 _IN_TURN = """
 ), in_team AS (
-    SELECT *, row_number() OVER (PARTITION BY org_id, team ORDER BY priority, due_at) AS place FROM candidate
+    SELECT *, row_number() OVER (PARTITION BY org_id, team ORDER BY priority, due_at, run_id) AS place FROM candidate
 ), in_organisation AS (
     SELECT run_id, journal_bytes, lot, row_number() OVER (PARTITION BY org_id ORDER BY place, lot) AS place FROM in_team
 ), chosen AS (
