@@ -152,6 +152,7 @@ async def test_code_that_changed_parks_its_run_and_the_old_code_takes_it_up_agai
     assert run.error["recorded"]["target"] == "shop.a"
     assert run.error["now"]["target"] == "shop.b"
     assert run.error["recorded"]["at"] != run.error["now"]["at"]
+    assert "ctx.patched" not in run.error["detail"]  # what to do is said once, by its explanation
     async with running(database, [old], tool):
         await send(database, run_id, "wait", {"answer": 7})  # looked at again at once rather than in a minute
         run = await ended(database, run_id)

@@ -46,7 +46,7 @@ async def check_crashes(
     place = place_of(state)
     crashes = await connection.fetchval(store.NOTE_CRASH, run_id, place)
     if crashes is not None and crashes >= limit:
-        detail = f"{crashes} workers died while this run was at {place}; look there, then wake the run or cancel it"
+        detail = f"{crashes} workers died while this run was at {place}"
         raise CrashLimitError(detail, place=place)
 
 

@@ -124,7 +124,7 @@ class Loader:
         if workflow.digest != started["workflow_digest"]:
             raise NonDeterminismError(
                 f"the run began with {started['workflow']} {started['workflow_digest'][:12]}, but its release now"
-                f" compiles to {workflow.digest[:12]}; run it with the Signoff version that started it, or cancel it",
+                f" compiles to {workflow.digest[:12]}",
                 recorded=started["workflow_digest"],
                 compiled=workflow.digest,
             )
