@@ -17,6 +17,12 @@ LabelsOption = Annotated[
     list[str] | None,
     typer.Option("--labels", help="A label of the data: class=confidential, trust=untrusted, residency=eu."),
 ]
+LatencyOption = Annotated[
+    float | None,
+    typer.Option(
+        "--latency", parser=seconds, metavar="DURATION", help="How soon the first token is wanted, such as 800ms."
+    ),
+]
 NeedsOption = Annotated[
     list[str] | None, typer.Option("--needs", help="What it needs: image, document, audio, tools, structured.")
 ]
@@ -95,12 +101,7 @@ def route(
         str, typer.Option("--workflow", help="The workflow that asks, for its policies and risk.")
     ] = "",
     region: Annotated[str, typer.Option("--region", help="Where the answer must be computed, such as eu.")] = "",
-    latency_s: Annotated[
-        float | None,
-        typer.Option(
-            "--latency", parser=seconds, metavar="DURATION", help="How soon the first token is wanted, such as 800ms."
-        ),
-    ] = None,
+    latency_s: LatencyOption = None,
     needs: NeedsOption = None,
     context_tokens: Annotated[
         int, typer.Option("--context-tokens", min=0, help="How many tokens must be read, the answer included.")
