@@ -136,7 +136,7 @@ async def test_a_run_whose_artifact_is_damaged_is_stuck_and_says_so(database: Da
         await send(database, run_id, "ask", {"answer": 42})
         found = await until(database, run_id, lambda run: run.status == "stuck")
     assert found.error is not None
-    assert found.error["code"] in {"artifact", "codec"}
+    assert found.error["code"] in {"artifact", "damaged"}
 
 
 @pytest.mark.parametrize("role", ["signoff_app", "signoff_worker"])
