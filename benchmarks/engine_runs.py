@@ -78,12 +78,11 @@ async def backlog(
         children = await asyncio.to_thread(start_workers, server.url, workers, settings)
         pids = {"worker": [child.pid for child in children], "postgresql": [server.pid]}
         try:
-            watch, already = Stopwatch(pids), 0
             if runs >= FEW_RUNS:
                 await asyncio.wait_for(began.wait(), BACKLOG_TIMEOUT_S)
-                watch = Stopwatch(pids)
-                async with database.worker_connection() as connection:
-                    already = await connection.fetchval(_ENDED_SINCE, first)
+            watch = Stopwatch(pids)
+            async with database.worker_connection() as connection:
+                already = await connection.fetchval(_ENDED_SINCE, first)
             await asyncio.wait_for(finished.wait(), BACKLOG_TIMEOUT_S)
             (elapsed_s, cpu), unused = watch.read(), watch.unused()
         finally:
