@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
+from support.plans import planned
 
 from signoff.runtime import store
 from signoff.runtime.claims import store as claims_store
@@ -56,19 +56,6 @@ def emptied(database_url: str) -> Iterator[psycopg.Connection]:
             connection.execute(f"ANALYZE {table}".encode())
         connection.execute(store.PLAN_BY_KEY.encode())
         yield connection
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
-def planned(connection: psycopg.Connection, statement: str) -> list[dict[str, Any]]:
-    """The nodes of the plan that does without the parameters, as it is kept for all batches."""
-    rows = connection.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {statement}".encode()).fetchone()
-    assert rows is not None
-    return list(nodes(rows[0][0]["Plan"]))
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from support.plans import planned
 
 from signoff.capabilities.gateway.caching import store as caching_store
 from signoff.capabilities.gateway.records import store as records_store
@@ -87,18 +88,6 @@ def emptied(databases: Any) -> Iterator[psycopg.Connection]:
             connection.execute(f"DELETE FROM {table}".encode())
             connection.execute(f"ANALYZE {table}".encode())
         yield connection
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
-def planned(connection: psycopg.Connection, statement: str) -> list[dict[str, Any]]:
-    rows = connection.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {statement}".encode()).fetchone()
-    assert rows is not None
-    return list(nodes(rows[0][0]["Plan"]))
 
 
 @pytest.mark.parametrize("name", INDEXES)

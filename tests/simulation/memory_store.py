@@ -239,7 +239,7 @@ class MemoryStore:
     def fence(self, session_id: UUID, run_id: UUID) -> list[Row]:
         row = self.queue.get(run_id)
         held = session_id in self.sessions and row is not None and row["owner"] == session_id
-        return [{"run_id": run_id}] if held else []
+        return [{"id": session_id}] if held else []
 
     def use_approval(self, review_id: str, org_id: UUID, run_id: UUID, *facts: Any) -> list[Row]:
         path, seq, *_ = facts

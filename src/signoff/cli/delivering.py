@@ -155,9 +155,7 @@ def _released(through: Deliverer, loaded: Project, environment: str, reason: str
     require_environment(loaded, environment)
     tell("Checking the project and building its indexes …")
     made = through.release(loaded, reason, dry_run=dry_run)
-    if not dry_run:
-        return str(made["release"])
-    if made.get("existed"):
+    if not dry_run or made.get("existed"):
         return str(made["release"])
     print_released(made, dry_run=True)
     return None

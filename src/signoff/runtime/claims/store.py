@@ -114,7 +114,7 @@ RETURNING q.run_id, q.org_id, q.gen, q.crashes, q.queue, coalesce(q.admitted_at,
 # that somebody rests on, the append's first, takes the claim to the disk before itself, as the log is one sequence.
 CLAIM_WITHOUT_FLUSH = "SET synchronous_commit = off"
 
-# Those of them that are still ours, with their messages.
+# Of the runs in `wanted` those that the session has, with their messages.
 _OURS = """
 CROSS JOIN LATERAL (
     SELECT * FROM run_queue WHERE run_id = wanted.run_id AND owner IS NOT DISTINCT FROM $1 OFFSET 0
