@@ -7,11 +7,13 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from support.engine import ScriptedTool, compiled, ended, running, start
+from support.review_cases import another_organisation
 
 from signoff.core.clock import SystemClock
 from signoff.core.ids import uuid7
 from signoff.foundation.database import DEFAULT_ORG_ID, Connection, Database
 from signoff.runtime import store
+from signoff.runtime.entries import Entry, Row, columns_of
 from signoff.runtime.handlers import Done, Effect
 
 STEPS = 6
@@ -72,6 +74,22 @@ async def test_a_batch_is_written_in_the_order_of_its_keys(database: Database):
         assert (await store.append(connection, session_id, store.Columns(events=events[::-1]))).events == len(events)
         written = await connection.fetch("SELECT run_id, seq FROM journal ORDER BY ctid")
         assert [tuple(row) for row in written] == sorted((run_id, seq) for run_id, seq, *_ in events)
+
+
+async def test_an_event_of_a_batch_is_its_own_organisations(database: Database, database_url: str):
+    """The organisation comes with the entry: whoever reads under row-level security sees the event by it."""
+    other, now = another_organisation(database_url), SystemClock().now()
+    async with database.worker_connection() as connection:
+        session_id, (ours, theirs) = await owned(connection, 2)
+        await connection.execute("UPDATE run_queue SET org_id = $2 WHERE run_id = $1", theirs, other)
+        entries = [
+            Entry(org_id, run_id, [Row(1, "step.noted", now, b"{}")])
+            for org_id, run_id in ((DEFAULT_ORG_ID, ours), (other, theirs))
+        ]
+        assert (await store.append(connection, session_id, columns_of(entries))).events == len(entries)
+    for org_id, run_id in ((DEFAULT_ORG_ID, ours), (other, theirs)):
+        async with database.transaction(org_id) as connection:
+            assert [row["run_id"] for row in await connection.fetch("SELECT run_id FROM journal")] == [run_id]
 
 
 @pytest.mark.parametrize("data", [b'{"b": 1.0,  "a": 2, "a": 2}', b'{"a":1E2}'])
